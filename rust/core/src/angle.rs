@@ -1,0 +1,219 @@
+//! Angles and places on the sphere: arcseconds outside, radians and squared chords inside.
+
+use std::f64::consts::{FRAC_PI_2, PI};
+
+use thiserror::Error;
+
+/// Radians in one arcsecond.
+pub const ARCSEC_RAD: f64 = PI / 648_000.0;
+
+/// The largest threshold: a quarter of a great circle.
+pub const MAX_THRESHOLD_ARCSEC: f64 = 90.0 * 3600.0;
+
+/// Why a number is not a usable angle.
+#[derive(Clone, Copy, Debug, Error, PartialEq)]
+pub enum AngleError {
+    /// A threshold that is zero, negative, not a number or above 90 degrees.
+    #[error(
+        "margin_threshold {arcsec} arcsec is not allowed: it must be above 0 and at most {MAX_THRESHOLD_ARCSEC} (90 degrees)"
+    )]
+    Threshold {
+        /// The threshold given.
+        arcsec: f64,
+    },
+    /// A position that is not on the sphere.
+    #[error(
+        "ra {ra_deg}, dec {dec_deg} is not a position: ra must be -360 to 360 degrees and dec -90 to 90 degrees"
+    )]
+    Position {
+        /// Right ascension as given.
+        ra_deg: f64,
+        /// Declination as given.
+        dec_deg: f64,
+    },
+}
+
+/// A point of the unit sphere.
+///
+/// # Accuracy
+/// Each component of [`UnitVector::from_ra_dec_deg`] is within 3e-16 of the exact value for the given doubles:
+/// the degrees are reduced to at most 45 without rounding, so that the conversion to radians, `sin` and `cos` each
+/// round a number below 0.8, and two such factors are multiplied.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct UnitVector {
+    /// Towards ra 0, dec 0.
+    pub x: f64,
+    /// Towards ra 90, dec 0.
+    pub y: f64,
+    /// Towards dec 90.
+    pub z: f64,
+}
+
+impl UnitVector {
+    /// The point at a right ascension and declination in degrees.
+    ///
+    /// # Errors
+    /// [`AngleError::Position`] unless ra is in [-360, 360] and dec in [-90, 90].
+    pub fn from_ra_dec_deg(ra_deg: f64, dec_deg: f64) -> Result<Self, AngleError> {
+        // Written so that a NaN fails.
+        if !(ra_deg.abs() <= 360.0 && dec_deg.abs() <= 90.0) {
+            return Err(AngleError::Position { ra_deg, dec_deg });
+        }
+        let (sin_ra, cos_ra) = sin_cos_deg(ra_deg);
+        let (sin_dec, cos_dec) = sin_cos_deg(dec_deg);
+        Ok(Self { x: cos_dec * cos_ra, y: cos_dec * sin_ra, z: sin_dec })
+    }
+
+    /// The point as a plain vector.
+    pub const fn as_vec3(self) -> Vec3 {
+        Vec3 { x: self.x, y: self.y, z: self.z }
+    }
+}
+
+/// A vector of space: differences of points, derivatives of curves.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Vec3 {
+    /// First component.
+    pub x: f64,
+    /// Second component.
+    pub y: f64,
+    /// Third component.
+    pub z: f64,
+}
+
+impl Vec3 {
+    /// The scalar product.
+    #[inline]
+    pub fn dot(self, other: Self) -> f64 {
+        self.x * other.x + self.y * other.y + self.z * other.z
+    }
+
+    /// This vector plus `factor` times another.
+    #[inline]
+    pub fn plus_scaled(self, factor: f64, other: Self) -> Self {
+        Self { x: self.x + factor * other.x, y: self.y + factor * other.y, z: self.z + factor * other.z }
+    }
+
+    /// The squared length.
+    #[inline]
+    pub fn squared(self) -> f64 {
+        self.dot(self)
+    }
+}
+
+impl std::ops::Sub for Vec3 {
+    type Output = Self;
+
+    #[inline]
+    fn sub(self, other: Self) -> Self {
+        Self { x: self.x - other.x, y: self.y - other.y, z: self.z - other.z }
+    }
+}
+
+/// A margin threshold: above 0, at most 90 degrees.
+#[derive(Clone, Copy, Debug, PartialEq, PartialOrd)]
+pub struct Threshold {
+    arcsec: f64,
+}
+
+impl Threshold {
+    /// A threshold in arcseconds.
+    ///
+    /// # Errors
+    /// [`AngleError::Threshold`] unless it is above 0 and at most 324,000 (90 degrees).
+    pub fn from_arcsec(arcsec: f64) -> Result<Self, AngleError> {
+        if arcsec > 0.0 && arcsec <= MAX_THRESHOLD_ARCSEC {
+            Ok(Self { arcsec })
+        } else {
+            Err(AngleError::Threshold { arcsec })
+        }
+    }
+
+    /// The threshold in arcseconds, as given.
+    pub const fn arcsec(self) -> f64 {
+        self.arcsec
+    }
+
+    /// The length of the chord that spans the threshold.
+    pub fn chord(self) -> f64 {
+        chord_of_rad(self.arcsec * ARCSEC_RAD)
+    }
+}
+
+/// The chord of an angle in radians.
+pub fn chord_of_rad(angle_rad: f64) -> f64 {
+    2.0 * (0.5 * angle_rad).sin()
+}
+
+/// The angle, in arcseconds, that a chord spans. Chords beyond the diameter, a rounding error at most, count as 180 degrees.
+pub fn arcsec_of_chord(chord: f64) -> f64 {
+    2.0 * (0.5 * chord).min(1.0).asin() / ARCSEC_RAD
+}
+
+/// Sine and cosine of an angle in degrees, exact in its reduction.
+///
+/// Precondition: `angle_deg` is finite.
+fn sin_cos_deg(angle_deg: f64) -> (f64, f64) {
+    debug_assert!(angle_deg.is_finite());
+    // Multiples of 90 below 2^53 and the difference are exact, because both lie on the grid of the finer operand.
+    let quarters = (angle_deg / 90.0).round();
+    let rest_deg = angle_deg - 90.0 * quarters;
+    let (sin, cos) = (rest_deg * (PI / 180.0)).sin_cos();
+    quarter_turns(quarters as i64, sin, cos)
+}
+
+/// Sine and cosine of `quarters * 90 degrees + a` from those of `a`.
+pub(crate) fn quarter_turns(quarters: i64, sin: f64, cos: f64) -> (f64, f64) {
+    match quarters.rem_euclid(4) {
+        0 => (sin, cos),
+        1 => (cos, -sin),
+        2 => (-sin, -cos),
+        _ => (-cos, sin),
+    }
+}
+
+/// Sine and cosine of a longitude in units of 45 degrees, reduced without rounding.
+pub(crate) fn sin_cos_eighths(eighths: f64) -> (f64, f64) {
+    let quarters = (0.5 * eighths).round();
+    let (sin, cos) = ((eighths - 2.0 * quarters) * (0.5 * FRAC_PI_2)).sin_cos();
+    quarter_turns(quarters as i64, sin, cos)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whole_quarters_are_exact() {
+        let pole = UnitVector::from_ra_dec_deg(123.0, 90.0).unwrap();
+        assert_eq!((pole.x, pole.y, pole.z), (0.0, 0.0, 1.0));
+        let west = UnitVector::from_ra_dec_deg(270.0, 0.0).unwrap();
+        assert_eq!((west.x, west.y, west.z), (0.0, -1.0, 0.0));
+        let round = UnitVector::from_ra_dec_deg(360.0, -90.0).unwrap();
+        assert_eq!((round.x, round.y, round.z), (0.0, 0.0, -1.0));
+    }
+
+    #[test]
+    fn refuses_what_is_no_position() {
+        for (ra_deg, dec_deg) in [(f64::NAN, 0.0), (0.0, f64::NAN), (0.0, 90.1), (361.0, 0.0), (f64::INFINITY, 0.0)] {
+            assert!(UnitVector::from_ra_dec_deg(ra_deg, dec_deg).is_err());
+        }
+    }
+
+    #[test]
+    fn refuses_what_is_no_threshold() {
+        for arcsec in [0.0, -1.0, f64::NAN, 324_000.1, f64::INFINITY] {
+            assert!(Threshold::from_arcsec(arcsec).is_err());
+        }
+        assert_eq!(Threshold::from_arcsec(324_000.0).unwrap().chord(), 2.0_f64.sqrt());
+    }
+
+    #[test]
+    fn chords_and_arcsec_agree() {
+        for arcsec in [1e-9, 1e-3, 5.0, 3600.0, 324_000.0] {
+            let chord = Threshold::from_arcsec(arcsec).unwrap().chord();
+            assert!((arcsec_of_chord(chord) / arcsec - 1.0).abs() < 1e-15);
+        }
+        assert_eq!(arcsec_of_chord(2.0 + 1e-15), 648_000.0);
+    }
+}

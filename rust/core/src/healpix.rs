@@ -1,0 +1,26 @@
+//! The only door to the `cdshealpix` crate: its words (depth, hash) stay behind it.
+
+use cdshealpix::nested;
+
+use crate::pixel::Pixel;
+
+/// The index, at an order, of the pixel a position lies in.
+///
+/// Preconditions: `order <= 29`, ra finite, dec in [-90, 90] degrees.
+///
+/// # Accuracy
+/// A position within about 1e-15 rad of an edge may be given to the neighbour.
+pub fn index_of_ra_dec_deg(order: u8, ra_deg: f64, dec_deg: f64) -> u64 {
+    debug_assert!(ra_deg.is_finite() && dec_deg.abs() <= 90.0);
+    nested::hash(order, ra_deg.to_radians(), dec_deg.to_radians())
+}
+
+/// The pixels of a finer order that touch a pixel from outside, edges and corners, sorted.
+///
+/// This is the ring that hats-import keeps when it does not filter finely.
+///
+/// Precondition: `pixel.order() <= order <= 29`.
+pub fn ring(pixel: Pixel, order: u8) -> Vec<u64> {
+    debug_assert!(pixel.order() <= order);
+    nested::external_edge_sorted(pixel.order(), pixel.index(), order - pixel.order()).into_vec()
+}
