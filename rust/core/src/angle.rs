@@ -1,6 +1,6 @@
 //! Angles and places on the sphere: arcseconds outside, radians and squared chords inside.
 
-use std::f64::consts::{FRAC_PI_2, PI};
+use std::f64::consts::PI;
 
 use thiserror::Error;
 
@@ -22,9 +22,7 @@ pub enum AngleError {
         arcsec: f64,
     },
     /// A position that is not on the sphere.
-    #[error(
-        "ra {ra_deg}, dec {dec_deg} is not a position: ra must be -360 to 360 degrees and dec -90 to 90 degrees"
-    )]
+    #[error("ra {ra_deg}, dec {dec_deg} is not a position: ra must be -360 to 360 degrees and dec -90 to 90 degrees")]
     Position {
         /// Right ascension as given.
         ra_deg: f64,
@@ -99,6 +97,19 @@ impl Vec3 {
     pub fn squared(self) -> f64 {
         self.dot(self)
     }
+
+    /// The squared distance to the straight segment from `start` to `end`.
+    ///
+    /// # Accuracy
+    /// Its root is within a few roundings of the coordinates: any point of the segment bounds the distance from above, and
+    /// the distance is flat where the foot of the perpendicular is off.
+    #[inline]
+    pub fn squared_distance_to_segment(self, start: Self, end: Self) -> f64 {
+        let (along, off) = (end - start, self - start);
+        let squared = along.squared();
+        let t = if squared > 0.0 { (off.dot(along) / squared).clamp(0.0, 1.0) } else { 0.0 };
+        off.plus_scaled(-t, along).squared()
+    }
 }
 
 impl std::ops::Sub for Vec3 {
@@ -134,9 +145,14 @@ impl Threshold {
         self.arcsec
     }
 
+    /// The threshold in radians.
+    pub fn rad(self) -> f64 {
+        self.arcsec * ARCSEC_RAD
+    }
+
     /// The length of the chord that spans the threshold.
     pub fn chord(self) -> f64 {
-        chord_of_rad(self.arcsec * ARCSEC_RAD)
+        chord_of_rad(self.rad())
     }
 }
 
@@ -172,13 +188,6 @@ pub(crate) fn quarter_turns(quarters: i64, sin: f64, cos: f64) -> (f64, f64) {
     }
 }
 
-/// Sine and cosine of a longitude in units of 45 degrees, reduced without rounding.
-pub(crate) fn sin_cos_eighths(eighths: f64) -> (f64, f64) {
-    let quarters = (0.5 * eighths).round();
-    let (sin, cos) = ((eighths - 2.0 * quarters) * (0.5 * FRAC_PI_2)).sin_cos();
-    quarter_turns(quarters as i64, sin, cos)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -205,7 +214,8 @@ mod tests {
         for arcsec in [0.0, -1.0, f64::NAN, 324_000.1, f64::INFINITY] {
             assert!(Threshold::from_arcsec(arcsec).is_err());
         }
-        assert_eq!(Threshold::from_arcsec(324_000.0).unwrap().chord(), 2.0_f64.sqrt());
+        let quarter = Threshold::from_arcsec(324_000.0).unwrap().chord();
+        assert!((quarter - 2.0_f64.sqrt()).abs() <= f64::EPSILON);
     }
 
     #[test]

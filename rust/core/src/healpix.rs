@@ -24,3 +24,15 @@ pub fn ring(pixel: Pixel, order: u8) -> Vec<u64> {
     debug_assert!(pixel.order() <= order);
     nested::external_edge_sorted(pixel.order(), pixel.index(), order - pixel.order()).into_vec()
 }
+
+/// The corners (south, east, north, west) and the centre as `cdshealpix` has them, to compare ours with.
+#[cfg(test)]
+pub(crate) fn corners_and_centre(pixel: Pixel) -> ([crate::angle::Vec3; 4], crate::angle::Vec3) {
+    let place = |(lon_rad, lat_rad): (f64, f64)| crate::angle::Vec3 {
+        x: lat_rad.cos() * lon_rad.cos(),
+        y: lat_rad.cos() * lon_rad.sin(),
+        z: lat_rad.sin(),
+    };
+    let corners = nested::vertices(pixel.order(), pixel.index()).map(place);
+    (corners, place(nested::center(pixel.order(), pixel.index())))
+}

@@ -2,9 +2,15 @@
 //!
 //! Read in this order: [`pixel`] and [`angle`] are the words, [`boundary`] the true edges of a pixel,
 //! [`separation`] the decision, [`tiling`] the partitions of a catalog, [`cover`] where in a partition
-//! a margin can lie, [`select`] the rows.
+//! a margin can lie, [`select`] the rows; [`neighbours`] answers the plain question which pixels are near one.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 pub mod angle;
+pub mod boundary;
+pub mod cover;
 pub mod healpix;
+pub mod neighbours;
 pub mod pixel;
+pub mod select;
+pub mod separation;
+pub mod tiling;

@@ -1,0 +1,198 @@
+//! The pixels of an order that lie within a radius of a pixel, decided on the true edges of both.
+
+use crate::angle::{Threshold, Vec3, chord_of_rad};
+use crate::boundary::{self, Edge};
+use crate::pixel::Pixel;
+use crate::separation::PixelSeparation;
+
+/// Below this length (2e-11 arcsec) a chord and its curve are the same to double precision.
+const NEGLIGIBLE_CHORD: f64 = 1e-16;
+
+/// The pixels of an order whose closed sky comes within the radius of a closed pixel, and that share no sky with it,
+/// sorted.
+///
+/// Precondition: `order <= 29`.
+///
+/// # Accuracy
+/// A pixel whose separation differs from the radius by more than 1e-9 arcsec is decided as in exact arithmetic.
+pub fn neighbours(pixel: Pixel, order: u8, radius: Threshold) -> Vec<u64> {
+    let near = Near { separation: PixelSeparation::new(pixel, radius), edges: boundary::edges(pixel), radius, order };
+    let mut found = Vec::new();
+    for cell in Pixel::base_cells() {
+        near.visit(cell, &mut found);
+    }
+    found
+}
+
+struct Near {
+    separation: PixelSeparation,
+    edges: [Edge; 4],
+    radius: Threshold,
+    order: u8,
+}
+
+impl Near {
+    fn visit(&self, node: Pixel, found: &mut Vec<u64>) {
+        let pixel = self.separation.pixel();
+        if pixel.contains(node) {
+            return;
+        }
+        let holds_pixel = node.contains(pixel);
+        if !holds_pixel {
+            let (centre, radius_rad) = (boundary::centre(node), boundary::radius_rad(node));
+            let reach_rad = self.radius.rad() + radius_rad;
+            if reach_rad < std::f64::consts::PI && !self.separation.edges_may_be_within(centre, chord_of_rad(reach_rad))
+            {
+                return;
+            }
+            if node.order() == self.order {
+                if self.is_within(node) {
+                    found.push(node.index());
+                }
+                return;
+            }
+        }
+        if node.order() < self.order {
+            node.children().for_each(|child| self.visit(child, found));
+        }
+    }
+
+    fn is_within(&self, node: Pixel) -> bool {
+        let chord = self.radius.chord();
+        boundary::edges(node).iter().any(|theirs| {
+            self.edges.iter().any(|ours| {
+                let (ours, theirs) = (Stretch::whole(ours), Stretch::whole(theirs));
+                ours.comes_within(&theirs, chord)
+            })
+        })
+    }
+}
+
+/// A part of an edge with its ends.
+struct Stretch<'a> {
+    edge: &'a Edge,
+    from_t: f64,
+    to_t: f64,
+    from: Vec3,
+    to: Vec3,
+}
+
+impl<'a> Stretch<'a> {
+    fn whole(edge: &'a Edge) -> Self {
+        Self { edge, from_t: 0.0, to_t: 1.0, from: edge.position(0.0), to: edge.position(1.0) }
+    }
+
+    /// No point of the stretch is farther than this from its chord, and vice versa: |e''| h² / 8.
+    fn deviation(&self) -> f64 {
+        let step = (self.to_t - self.from_t) * self.edge.length();
+        self.edge.second_derivative_bound() * step * step / 8.0
+    }
+
+    fn halves(&self) -> [Self; 2] {
+        let middle_t = 0.5 * (self.from_t + self.to_t);
+        let middle = self.edge.position(middle_t);
+        [Self { to_t: middle_t, to: middle, ..*self }, Self { from_t: middle_t, from: middle, ..*self }]
+    }
+
+    /// Whether two stretches come within a chord of each other: the one that deviates more is halved until the bounds
+    /// decide, or no longer matter.
+    fn comes_within(&self, other: &Self, chord: f64) -> bool {
+        let distance = squared_distance_of_chords(self.from, self.to, other.from, other.to).sqrt();
+        let (own, others) = (self.deviation(), other.deviation());
+        if distance - own - others > chord {
+            return false;
+        }
+        if distance + own + others <= chord {
+            return true;
+        }
+        if own.max(others) <= NEGLIGIBLE_CHORD {
+            return distance <= chord;
+        }
+        if own >= others {
+            self.halves().iter().any(|half| half.comes_within(other, chord))
+        } else {
+            other.halves().iter().any(|half| self.comes_within(half, chord))
+        }
+    }
+}
+
+/// The squared distance of two straight segments: the least of the distance between the lines, where the nearest points
+/// lie on both, and the distances from each end to the other segment.
+fn squared_distance_of_chords(a: Vec3, b: Vec3, c: Vec3, d: Vec3) -> f64 {
+    let ends = [
+        a.squared_distance_to_segment(c, d),
+        b.squared_distance_to_segment(c, d),
+        c.squared_distance_to_segment(a, b),
+        d.squared_distance_to_segment(a, b),
+    ];
+    let nearest_end = ends.into_iter().fold(f64::INFINITY, f64::min);
+    let (u, v, w) = (b - a, d - c, a - c);
+    let (uu, uv, vv, uw, vw) = (u.squared(), u.dot(v), v.squared(), u.dot(w), v.dot(w));
+    let determinant = uu * vv - uv * uv;
+    if determinant <= 0.0 {
+        return nearest_end;
+    }
+    let (s, t) = ((uv * vw - vv * uw) / determinant, (uu * vw - uv * uw) / determinant);
+    if (0.0..=1.0).contains(&s) && (0.0..=1.0).contains(&t) {
+        // Any two points of the segments bound the distance from above, so rounding in s and t is harmless.
+        nearest_end.min(w.plus_scaled(s, u).plus_scaled(-t, v).squared())
+    } else {
+        nearest_end
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::angle::UnitVector;
+
+    fn pixel(order: u8, index: u64) -> Pixel {
+        Pixel::new(order, index).unwrap()
+    }
+
+    fn radius(arcsec: f64) -> Threshold {
+        Threshold::from_arcsec(arcsec).unwrap()
+    }
+
+    #[test]
+    fn a_tiny_radius_gives_the_ring() {
+        for (order, index) in [(0, 0), (0, 4), (1, 3), (2, 100), (3, 767), (5, 1000)] {
+            for at_order in order..=order + 3 {
+                let found = neighbours(pixel(order, index), at_order, radius(1e-6));
+                assert_eq!(found, crate::healpix::ring(pixel(order, index), at_order), "{order} {index} {at_order}");
+            }
+        }
+    }
+
+    #[test]
+    fn coarser_pixels_are_neighbours_unless_they_hold_the_pixel() {
+        let found = neighbours(pixel(4, 0), 1, radius(1e-6));
+        assert!(!found.contains(&0));
+        assert!(found.len() >= 2);
+        assert!(found.iter().all(|&index| {
+            let coarse = pixel(1, index);
+            crate::healpix::ring(pixel(4, 0), 4).iter().any(|&touching| coarse.contains(pixel(4, touching)))
+        }));
+    }
+
+    #[test]
+    fn a_radius_reaches_as_far_as_the_nearest_points_of_the_pixels() {
+        let own = pixel(6, 12345);
+        let reach = radius(3000.0);
+        let found = neighbours(own, 6, reach);
+        let separation = PixelSeparation::new(own, reach);
+        // Dense points on the edges of every pixel within three degrees: 0.1 arcsec is more than their spacing hides.
+        let around = neighbours(own, 6, radius(10_800.0));
+        assert!(around.len() > 2 * found.len());
+        for index in around {
+            let nearest_arcsec = boundary::edges(pixel(6, index))
+                .iter()
+                .flat_map(|edge| (0..=128).map(|step| edge.position(f64::from(step) / 128.0)))
+                .map(|Vec3 { x, y, z }| separation.separation_from_edges_arcsec(UnitVector { x, y, z }))
+                .fold(f64::INFINITY, f64::min);
+            if (nearest_arcsec - 3000.0).abs() > 0.1 {
+                assert_eq!(found.contains(&index), nearest_arcsec <= 3000.0, "{index} at {nearest_arcsec} arcsec");
+            }
+        }
+    }
+}

@@ -1,0 +1,260 @@
+//! The rows of one partition that belong to margins: candidates by index value, then the decision by coordinates.
+
+use std::fmt;
+
+use thiserror::Error;
+
+use crate::angle::{Threshold, UnitVector};
+use crate::cover::{Cover, Filtering};
+use crate::healpix;
+use crate::pixel::Pixel;
+use crate::separation::PixelSeparation;
+
+/// Why rows cannot be selected.
+#[derive(Clone, Copy, Debug, Error, PartialEq)]
+pub enum SelectError {
+    /// Some rows lie nowhere, or elsewhere than the catalog says: then no margin can be trusted to be complete.
+    #[error("{count} of {checked} rows checked {fault}; the first is row {first}")]
+    Rows {
+        /// How many.
+        count: usize,
+        /// Of how many rows.
+        checked: usize,
+        /// What is wrong with the first of them.
+        fault: Fault,
+        /// The first of them.
+        first: Row,
+    },
+    /// The columns handed in differ in length.
+    #[error("rows, index, ra and dec must be equally long, not {rows}, {index}, {ra} and {dec}")]
+    Lengths {
+        /// Length of the row numbers.
+        rows: usize,
+        /// Length of the index values.
+        index: usize,
+        /// Length of the right ascensions.
+        ra: usize,
+        /// Length of the declinations.
+        dec: usize,
+    },
+    /// The decision needs ra and dec, and got none.
+    #[error("ra and dec are needed to decide which rows belong to a margin")]
+    NoCoordinates,
+}
+
+/// What is wrong with a row.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Fault {
+    /// Its coordinates are not numbers, or out of range.
+    NoPosition,
+    /// Its coordinates contradict its index value.
+    OffIndex {
+        /// What was allowed.
+        slack: Threshold,
+    },
+    /// Its coordinates lie outside the partition it is stored in.
+    OffPartition {
+        /// The partition.
+        pixel: Pixel,
+        /// What was allowed.
+        slack: Threshold,
+    },
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoPosition => write!(f, "have no valid position (ra -360 to 360, dec -90 to 90 degrees)"),
+            Self::OffIndex { slack } => {
+                write!(f, "lie more than {} arcsec from the pixel of their index value", slack.arcsec())
+            }
+            Self::OffPartition { pixel, slack } => {
+                write!(f, "lie more than {} arcsec outside their partition ({pixel})", slack.arcsec())
+            }
+        }
+    }
+}
+
+/// A row as it was read.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Row {
+    /// Its number.
+    pub number: u64,
+    /// Its right ascension in degrees.
+    pub ra_deg: f64,
+    /// Its declination in degrees.
+    pub dec_deg: f64,
+    /// Its index value; `None` is a null.
+    pub index: Option<i64>,
+}
+
+impl fmt::Display for Row {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: ra {}, dec {}, index ", self.number, self.ra_deg, self.dec_deg)?;
+        match self.index {
+            Some(index) => write!(f, "{index}"),
+            None => write!(f, "null"),
+        }
+    }
+}
+
+/// A row that belongs to a margin.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Selected {
+    /// The row's number, as handed in.
+    pub row: u64,
+    /// The margin: a place in [`Cover::destinations`].
+    pub destination: u32,
+    /// The separation from the margin's pixel in arcseconds; NaN where none was computed (ring mode).
+    pub separation_arcsec: f64,
+}
+
+/// A run of rows to decide on: columns of equal length.
+#[derive(Clone, Copy, Debug)]
+pub struct Candidates<'a> {
+    /// Row numbers.
+    pub rows: &'a [u64],
+    /// Index values; `None` is a null.
+    pub index: &'a [Option<i64>],
+    /// Right ascensions and declinations in degrees; `None` when the cover does not need coordinates.
+    pub coordinates_deg: Option<(&'a [f64], &'a [f64])>,
+}
+
+impl Candidates<'_> {
+    fn row(&self, place: usize) -> Row {
+        let (ra_deg, dec_deg) = self.coordinates_deg.map_or((0.0, 0.0), |(ra, dec)| (ra[place], dec[place]));
+        Row { number: self.rows[place], ra_deg, dec_deg, index: self.index[place] }
+    }
+
+    fn check_lengths(&self) -> Result<(), SelectError> {
+        let rows = self.rows.len();
+        let (ra, dec) = self.coordinates_deg.map_or((rows, rows), |(ra, dec)| (ra.len(), dec.len()));
+        if [self.index.len(), ra, dec].iter().any(|&len| len != rows) {
+            return Err(SelectError::Lengths { rows, index: self.index.len(), ra, dec });
+        }
+        Ok(())
+    }
+}
+
+/// Where a row lies, measured by its index value and its partition.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Place {
+    /// In the partition, hence outside every other pixel of the tiling.
+    Inside,
+    /// A rounding error off: it may even lie inside a destination.
+    Beside,
+}
+
+impl Cover {
+    /// Appends the positions in `index`, counted from `first`, of the rows to check: those in the cover, and those
+    /// whose value lies outside the source partition, which may be anywhere near it. A null is to be handed in as -1.
+    ///
+    /// Sorted values take one pass; unsorted ones a binary search each time they step back.
+    pub fn candidates(&self, index: &[i64], first: u64, found: &mut Vec<u64>) {
+        let own = self.source.pixel.range_at(self.source.index_order);
+        let ranges = self.ranges();
+        let (mut place, mut last) = (0, 0);
+        for (row, &value) in index.iter().enumerate() {
+            // A negative value wraps to one beyond every pixel.
+            let value = value as u64;
+            if value < last {
+                place = ranges.partition_point(|range| range.end <= value);
+            }
+            last = value;
+            while place < ranges.len() && ranges[place].end <= value {
+                place += 1;
+            }
+            let is_covered = place < ranges.len() && ranges[place].start <= value;
+            if is_covered || !own.contains(&value) {
+                found.push(first + row as u64);
+            }
+        }
+    }
+
+    /// The rows that belong to margins, in the order given, one entry for each margin a row belongs to.
+    ///
+    /// # Errors
+    /// [`SelectError`] when a row has no position, or lies farther from its index value's pixel or from the source
+    /// partition than the slack: then the index cannot be trusted to find all rows of a margin.
+    pub fn select(&self, candidates: Candidates<'_>) -> Result<Vec<Selected>, SelectError> {
+        candidates.check_lengths()?;
+        if self.needs_coordinates() && candidates.coordinates_deg.is_none() {
+            return Err(SelectError::NoCoordinates);
+        }
+        let mut selected = Vec::new();
+        let mut faults: Option<(usize, Fault, Row)> = None;
+        for place in 0..candidates.rows.len() {
+            let row = candidates.row(place);
+            let outcome = match self.filtering {
+                Filtering::Exact => self.select_exactly(row, &mut selected),
+                Filtering::Ring { margin_order } => self.select_in_rings(row, margin_order, &mut selected),
+            };
+            if let Err(fault) = outcome {
+                faults.get_or_insert((0, fault, row)).0 += 1;
+            }
+        }
+        match faults {
+            None => Ok(selected),
+            Some((count, fault, first)) => {
+                Err(SelectError::Rows { count, checked: candidates.rows.len(), fault, first })
+            }
+        }
+    }
+
+    /// Decides on one row by its separation from each destination.
+    fn select_exactly(&self, row: Row, selected: &mut Vec<Selected>) -> Result<(), Fault> {
+        let Row { number, ra_deg, dec_deg, index } = row;
+        let point = UnitVector::from_ra_dec_deg(ra_deg, dec_deg).map_err(|_| Fault::NoPosition)?;
+        let place = self.place_of(row)?;
+        for destination in self.destinations_of(index).iter() {
+            let separation = &self.destinations[destination as usize].separation;
+            if place == Place::Beside && separation.holds(ra_deg, dec_deg) {
+                selected.push(Selected { row: number, destination, separation_arcsec: 0.0 });
+            } else if separation.is_within_of_edges(point) {
+                let separation_arcsec = separation.separation_from_edges_arcsec(point);
+                selected.push(Selected { row: number, destination, separation_arcsec });
+            }
+        }
+        Ok(())
+    }
+
+    /// Decides on one row by its pixel at the order of the rings.
+    fn select_in_rings(&self, row: Row, margin_order: u8, selected: &mut Vec<Selected>) -> Result<(), Fault> {
+        let Row { number, ra_deg, dec_deg, index } = row;
+        let pixel = if self.needs_coordinates() {
+            UnitVector::from_ra_dec_deg(ra_deg, dec_deg).map_err(|_| Fault::NoPosition)?;
+            Some(healpix::index_of_ra_dec_deg(margin_order, ra_deg, dec_deg))
+        } else {
+            let index = index.and_then(|index| u64::try_from(index).ok());
+            index.map(|index| index >> (2 * (self.source.index_order - margin_order)))
+        };
+        for destination in self.destinations_of(index).iter() {
+            let ring = &self.destinations[destination as usize].ring;
+            if pixel.is_some_and(|pixel| ring.binary_search(&pixel).is_ok()) {
+                selected.push(Selected { row: number, destination, separation_arcsec: f64::NAN });
+            }
+        }
+        Ok(())
+    }
+
+    /// Where a row with a valid position lies.
+    fn place_of(&self, row: Row) -> Result<Place, Fault> {
+        let Row { ra_deg, dec_deg, index, .. } = row;
+        let (order, slack) = (self.source.index_order, self.source.index_slack);
+        let named = index.and_then(|index| u64::try_from(index).ok()).and_then(|index| Pixel::new(order, index).ok());
+        if let Some(named) = named {
+            if named.index() == healpix::index_of_ra_dec_deg(order, ra_deg, dec_deg) {
+                if self.source.pixel.contains(named) {
+                    return Ok(Place::Inside);
+                }
+            } else if !PixelSeparation::new(named, slack).is_within(ra_deg, dec_deg).unwrap_or(false) {
+                return Err(Fault::OffIndex { slack });
+            }
+        }
+        if self.own.is_within(ra_deg, dec_deg).unwrap_or(false) {
+            Ok(Place::Beside)
+        } else {
+            Err(Fault::OffPartition { pixel: self.source.pixel, slack })
+        }
+    }
+}
