@@ -25,7 +25,7 @@ pub enum Filtering {
     Exact,
     /// The rows whose pixel at this order touches the margin's pixel from outside: hats-import's set.
     Ring {
-        /// The order of the ring, above that of every partition and empty pixel.
+        /// The order of the ring, at least that of every partition.
         margin_order: u8,
     },
 }
@@ -88,8 +88,22 @@ pub(crate) struct Destination {
 
 impl Margins {
     /// The margins of a tiling. `cell_order` tunes how fine the covers are, never which rows are selected.
-    pub fn new(tiling: Arc<Tiling>, threshold: Threshold, filtering: Filtering, cell_order: Option<u8>) -> Self {
-        Self { tiling, threshold, filtering, cell_order, separations: Mutex::default() }
+    ///
+    /// # Errors
+    /// [`TilingError::RingOrder`] for a ring that is coarser than a partition.
+    pub fn new(
+        tiling: Arc<Tiling>,
+        threshold: Threshold,
+        filtering: Filtering,
+        cell_order: Option<u8>,
+    ) -> Result<Self, TilingError> {
+        if let Filtering::Ring { margin_order } = filtering
+            && let Some(finest) = tiling.finest_order()
+            && margin_order < finest
+        {
+            return Err(TilingError::RingOrder { margin_order, finest });
+        }
+        Ok(Self { tiling, threshold, filtering, cell_order, separations: Mutex::default() })
     }
 
     /// The cover of a source partition.

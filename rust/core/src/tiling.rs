@@ -27,6 +27,14 @@ pub enum TilingError {
         /// The finer of the two.
         inner: Pixel,
     },
+    /// The ring of a margin is coarser than a partition.
+    #[error("margin_order {margin_order} is not allowed: the finest partition has order {finest}")]
+    RingOrder {
+        /// The order of the ring.
+        margin_order: u8,
+        /// The order of the finest partition.
+        finest: u8,
+    },
     /// A pixel that is asked about is no partition.
     #[error("{pixel} is not a partition of this catalog")]
     NotAPartition {
@@ -88,6 +96,11 @@ impl Tiling {
     /// The empty pixels, in nested order.
     pub fn empty_pixels(&self) -> impl Iterator<Item = Pixel> {
         self.tiles.iter().filter(|tile| !tile.is_partition).map(|tile| tile.pixel)
+    }
+
+    /// The finest order of a partition; an empty pixel is never finer than all partitions.
+    pub fn finest_order(&self) -> Option<u8> {
+        self.partitions().map(Pixel::order).max()
     }
 
     /// Whether a pixel is a partition.

@@ -1,6 +1,29 @@
 //! `skymargin._core`: the Rust core for Python. Private; the public names live in the Python package.
+//!
+//! A function here extracts its arguments, releases the GIL, calls the core and wraps the result: no astronomy.
+
+mod columns;
+mod cover;
+mod errors;
+mod healpix;
+mod neighbours;
+mod separation;
+mod tiling;
 
 use pyo3::pymodule;
 
 #[pymodule(gil_used = false)]
-mod _core {}
+mod _core {
+    #[pymodule_export]
+    use crate::cover::{Cover, Margins};
+    #[pymodule_export]
+    use crate::errors::CoordinateError;
+    #[pymodule_export]
+    use crate::healpix::spatial_index;
+    #[pymodule_export]
+    use crate::neighbours::neighbours;
+    #[pymodule_export]
+    use crate::separation::{is_within, separation_arcsec};
+    #[pymodule_export]
+    use crate::tiling::Tiling;
+}

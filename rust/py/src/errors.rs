@@ -1,0 +1,38 @@
+//! What the core refuses, as Python exceptions: the one place where they are mapped.
+
+use pyo3::PyErr;
+use pyo3::create_exception;
+use pyo3::exceptions::PyValueError;
+use skymargin_core::angle::AngleError;
+use skymargin_core::pixel::PixelError;
+use skymargin_core::select::SelectError;
+use skymargin_core::tiling::TilingError;
+
+create_exception!(
+    skymargin._core,
+    CoordinateError,
+    PyValueError,
+    "Rows lie nowhere, or elsewhere than their index value or their partition says."
+);
+
+pub(crate) fn angle(error: AngleError) -> PyErr {
+    match error {
+        AngleError::Threshold { .. } => PyValueError::new_err(error.to_string()),
+        AngleError::Position { .. } => CoordinateError::new_err(error.to_string()),
+    }
+}
+
+pub(crate) fn pixel(error: PixelError) -> PyErr {
+    PyValueError::new_err(error.to_string())
+}
+
+pub(crate) fn tiling(error: TilingError) -> PyErr {
+    PyValueError::new_err(error.to_string())
+}
+
+pub(crate) fn select(error: SelectError) -> PyErr {
+    match error {
+        SelectError::Rows { .. } => CoordinateError::new_err(error.to_string()),
+        SelectError::Lengths { .. } | SelectError::NoCoordinates => PyValueError::new_err(error.to_string()),
+    }
+}

@@ -1,0 +1,29 @@
+//! Positions to index values.
+
+use std::sync::Arc;
+
+use arrow_array::Int64Array;
+use pyo3::prelude::*;
+use skymargin_core::angle::UnitVector;
+use skymargin_core::healpix;
+
+use crate::columns::{self, Coordinates};
+
+/// The index values of positions at an order; null where a coordinate is.
+#[pyfunction]
+#[pyo3(signature = (ra_deg, dec_deg, order = 29))]
+pub(crate) fn spatial_index<'py>(
+    py: Python<'py>,
+    ra_deg: &Bound<'py, PyAny>,
+    dec_deg: &Bound<'py, PyAny>,
+    order: i64,
+) -> PyResult<Bound<'py, PyAny>> {
+    let (order, positions) = (columns::order("order", order)?, Coordinates::new(ra_deg, dec_deg)?);
+    let index_of = |(row, position): (usize, Option<(f64, f64)>)| {
+        let Some((ra_deg, dec_deg)) = position else { return Ok(None) };
+        Coordinates::at_row(row, UnitVector::from_ra_dec_deg(ra_deg, dec_deg))?;
+        Ok(Some(healpix::index_of_ra_dec_deg(order, ra_deg, dec_deg) as i64))
+    };
+    let indices: PyResult<Int64Array> = py.detach(|| positions.iter().enumerate().map(index_of).collect());
+    columns::to_pyarrow(py, Arc::new(indices?))
+}

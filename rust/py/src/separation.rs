@@ -1,0 +1,55 @@
+//! Points and a pixel: how far, and whether within a threshold.
+
+use std::sync::Arc;
+
+use arrow_array::{BooleanArray, Float64Array};
+use pyo3::prelude::*;
+use skymargin_core::angle::{MAX_THRESHOLD_ARCSEC, Threshold};
+use skymargin_core::separation::PixelSeparation;
+
+use crate::columns::{self, Coordinates};
+
+/// The separations of positions from a closed pixel in arcseconds, 0 inside; null where a coordinate is.
+#[pyfunction]
+pub(crate) fn separation_arcsec<'py>(
+    py: Python<'py>,
+    ra_deg: &Bound<'py, PyAny>,
+    dec_deg: &Bound<'py, PyAny>,
+    order: i64,
+    pixel: i64,
+) -> PyResult<Bound<'py, PyAny>> {
+    let positions = Coordinates::new(ra_deg, dec_deg)?;
+    // The value does not depend on the threshold; the largest needs the least preparation.
+    let separation = PixelSeparation::new(columns::pixel(order, pixel)?, columns::threshold(MAX_THRESHOLD_ARCSEC)?);
+    let values: PyResult<Float64Array> = py.detach(|| {
+        let value_of = |(row, position): (usize, Option<(f64, f64)>)| match position {
+            Some((ra, dec)) => Coordinates::at_row(row, separation.separation_arcsec(ra, dec)).map(Some),
+            None => Ok(None),
+        };
+        positions.iter().enumerate().map(value_of).collect()
+    });
+    columns::to_pyarrow(py, Arc::new(values?))
+}
+
+/// Whether positions lie in a closed pixel or within a threshold of it; null where a coordinate is.
+#[pyfunction]
+pub(crate) fn is_within<'py>(
+    py: Python<'py>,
+    ra_deg: &Bound<'py, PyAny>,
+    dec_deg: &Bound<'py, PyAny>,
+    order: i64,
+    pixel: i64,
+    threshold_arcsec: f64,
+) -> PyResult<Bound<'py, PyAny>> {
+    let positions = Coordinates::new(ra_deg, dec_deg)?;
+    let threshold: Threshold = columns::threshold(threshold_arcsec)?;
+    let separation = PixelSeparation::new(columns::pixel(order, pixel)?, threshold);
+    let decisions: PyResult<BooleanArray> = py.detach(|| {
+        let decide = |(row, position): (usize, Option<(f64, f64)>)| match position {
+            Some((ra, dec)) => Coordinates::at_row(row, separation.is_within(ra, dec)).map(Some),
+            None => Ok(None),
+        };
+        positions.iter().enumerate().map(decide).collect()
+    });
+    columns::to_pyarrow(py, Arc::new(decisions?))
+}

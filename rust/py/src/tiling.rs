@@ -1,0 +1,63 @@
+//! The partitions of a catalog and its empty pixels.
+
+use std::sync::Arc;
+
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+use skymargin_core::pixel::Pixel;
+use skymargin_core::tiling as core;
+
+use crate::{columns, errors};
+
+/// The partitions of a catalog and its empty pixels: disjoint, covering the sky.
+#[pyclass(module = "skymargin._core", frozen)]
+pub(crate) struct Tiling(pub(crate) Arc<core::Tiling>);
+
+#[pymethods]
+impl Tiling {
+    #[new]
+    fn new(py: Python<'_>, orders: &Bound<'_, PyAny>, pixels: &Bound<'_, PyAny>) -> PyResult<Self> {
+        let orders = columns::row_numbers("orders", orders)?;
+        let indices = columns::row_numbers("pixels", pixels)?;
+        if orders.len() != indices.len() {
+            let (orders, pixels) = (orders.len(), indices.len());
+            return Err(PyValueError::new_err(format!("{orders} orders and {pixels} pixels: they must agree")));
+        }
+        let pixel = |(&order, &index): (&u64, &u64)| {
+            // Beyond a byte an order is beyond 29 too.
+            Pixel::new(u8::try_from(order).unwrap_or(u8::MAX), index).map_err(errors::pixel)
+        };
+        py.detach(|| {
+            let partitions: PyResult<Vec<Pixel>> = orders.values().iter().zip(indices.values()).map(pixel).collect();
+            Ok(Self(Arc::new(core::Tiling::new(partitions?).map_err(errors::tiling)?)))
+        })
+    }
+
+    fn __len__(&self) -> usize {
+        self.0.partition_count()
+    }
+
+    /// The partitions in nested order: order (uint8) and pixel (uint64).
+    fn partitions<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        columns::pixels_to_pyarrow(py, self.0.partitions())
+    }
+
+    /// The fewest pixels that cover the rest of the sky: order (uint8) and pixel (uint64).
+    fn empty_pixels<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        columns::pixels_to_pyarrow(py, self.0.empty_pixels())
+    }
+
+    /// The partitions and empty pixels that may lie within a radius of a pixel; never itself, never one missed.
+    fn near<'py>(&self, py: Python<'py>, order: i64, pixel: i64, radius_arcsec: f64) -> PyResult<Bound<'py, PyAny>> {
+        let (pixel, radius) = (columns::pixel(order, pixel)?, columns::threshold(radius_arcsec)?);
+        let near = py.detach(|| self.0.near(pixel, radius, 0.0));
+        columns::pixels_to_pyarrow(py, near.into_iter())
+    }
+
+    /// What pickle needs: the constructor's arguments.
+    fn __getnewargs__<'py>(&self, py: Python<'py>) -> PyResult<(Bound<'py, PyAny>, Bound<'py, PyAny>)> {
+        let partitions = self.partitions(py)?;
+        let column = |name: &str| partitions.call_method1("column", (name,));
+        Ok((column("order")?, column("pixel")?))
+    }
+}
