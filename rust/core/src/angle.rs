@@ -161,9 +161,11 @@ pub fn chord_of_rad(angle_rad: f64) -> f64 {
     2.0 * (0.5 * angle_rad).sin()
 }
 
-/// The angle, in arcseconds, that a chord spans. Chords beyond the diameter, a rounding error at most, count as 180 degrees.
-pub fn arcsec_of_chord(chord: f64) -> f64 {
-    2.0 * (0.5 * chord).min(1.0).asin() / ARCSEC_RAD
+/// The angle between two points of the unit sphere in arcseconds, at full precision from 0 to 180 degrees.
+///
+/// Half of it has the tangent |a - b| / |a + b|; the chord alone loses half the digits near the antipode.
+pub fn arcsec_between(a: Vec3, b: Vec3) -> f64 {
+    2.0 * (a - b).squared().sqrt().atan2(a.plus_scaled(1.0, b).squared().sqrt()) / ARCSEC_RAD
 }
 
 /// Sine and cosine of an angle in degrees, exact in its reduction.
@@ -219,11 +221,12 @@ mod tests {
     }
 
     #[test]
-    fn chords_and_arcsec_agree() {
-        for arcsec in [1e-9, 1e-3, 5.0, 3600.0, 324_000.0] {
-            let chord = Threshold::from_arcsec(arcsec).unwrap().chord();
-            assert!((arcsec_of_chord(chord) / arcsec - 1.0).abs() < 1e-15);
+    fn angles_are_precise_from_0_to_180_degrees() {
+        let pole = UnitVector::from_ra_dec_deg(0.0, 90.0).unwrap().as_vec3();
+        for colatitude_deg in [1e-7, 1.0, 90.0, 179.0, 180.0 - 1e-7] {
+            let point = UnitVector::from_ra_dec_deg(123.0, 90.0 - colatitude_deg).unwrap().as_vec3();
+            let exact_arcsec = (90.0 - (90.0 - colatitude_deg)) * 3600.0;
+            assert!((arcsec_between(pole, point) - exact_arcsec).abs() < 1e-9, "{colatitude_deg}");
         }
-        assert_eq!(arcsec_of_chord(2.0 + 1e-15), 648_000.0);
     }
 }

@@ -226,6 +226,23 @@ impl Edge {
         }
     }
 
+    /// Where on the edge, as t, a point's distance is stationary and least, when the edge is a meridian; it may lie beyond
+    /// the ends, and then the nearest point is one of them.
+    ///
+    /// On a meridian of longitude λ, at colatitude θ, p·e = A sin θ + B cos θ with A = p·(cos λ, sin λ) and B = ±p_z,
+    /// greatest at atan2(A, B); and σ = √6 sin(θ/2).
+    pub fn nearest_on_meridian(&self, point: Vec3) -> Option<f64> {
+        match self.course {
+            Course::Cap { quarters, offset, start_sigma, away, hemisphere, .. } if offset == 0.0 => {
+                let (sin, cos) = quarter_turns(quarters, 0.0, 1.0);
+                let colatitude_rad = (point.x * cos + point.y * sin).atan2(hemisphere * point.z);
+                let sigma = 6.0_f64.sqrt() * (0.5 * colatitude_rad).sin();
+                Some((sigma / self.length - start_sigma) * away)
+            }
+            Course::Belt { .. } | Course::Cap { .. } => None,
+        }
+    }
+
     /// A bound of the length of the second derivative anywhere on the edge.
     ///
     /// Belt: |e''|² = (z'²/ρ³ + ρ lon'²)² + (2 z z' lon'/ρ)², which grows with |z| and is 1.7966² at |z| = 2/3.

@@ -5,7 +5,7 @@
 //! a proven bound of its deviation; it decides all points but those in a thin shell about the threshold. The *exact
 //! step* finds the minimum on the true curve for the rest.
 
-use crate::angle::{AngleError, Threshold, UnitVector, Vec3, arcsec_of_chord};
+use crate::angle::{AngleError, Threshold, UnitVector, Vec3, arcsec_between};
 use crate::boundary::{self, Edge, Jet};
 use crate::healpix;
 use crate::pixel::Pixel;
@@ -16,8 +16,8 @@ const MAX_HALVINGS: u32 = 7;
 /// The chord step stops halving where the deviation is this fraction of the threshold's chord.
 const SHELL_FRACTION: f64 = 1.0 / 64.0;
 
-/// Below this length (2e-12 arcsec) a chord and its curve are the same to double precision.
-const NEGLIGIBLE_CHORD: f64 = 1e-17;
+/// Below this length (2e-11 arcsec) a chord and its curve are the same to double precision.
+const NEGLIGIBLE_CHORD: f64 = 1e-16;
 
 /// Newton's method stops at this step, in base-cell sides: twice the rounding of a slope.
 const NEWTON_STEP: f64 = 1e-15;
@@ -96,10 +96,10 @@ impl PixelSeparation {
     /// The separation from the nearest edge in arcseconds: for a point outside, from the pixel.
     pub fn separation_from_edges_arcsec(&self, point: UnitVector) -> f64 {
         let point = point.as_vec3();
-        let squared = self.edges.iter().fold(f64::INFINITY, |best, polyline| {
-            nearest_squared(&polyline.edge, point, polyline.end(0), polyline.end(polyline.ends.len() - 1), best)
+        let nearest = self.edges.iter().fold(Nearest::NONE, |best, polyline| {
+            nearest(&polyline.edge, point, polyline.end(0), polyline.end(polyline.ends.len() - 1), best)
         });
-        arcsec_of_chord(squared.sqrt())
+        arcsec_between(point, nearest.position)
     }
 
     /// Whether a position lies inside the pixel, as `cdshealpix` indexes it.
@@ -183,7 +183,8 @@ impl Polyline {
 
     #[cold]
     fn is_within_exactly(&self, point: Vec3, place: usize) -> bool {
-        nearest_squared(&self.edge, point, self.end(place), self.end(place + 1), f64::INFINITY).sqrt() <= self.chord
+        let nearest = nearest(&self.edge, point, self.end(place), self.end(place + 1), Nearest::NONE);
+        nearest.squared.sqrt() <= self.chord
     }
 
     fn end(&self, place: usize) -> End {
@@ -216,6 +217,34 @@ struct End {
     position: Vec3,
 }
 
+/// The nearest point of the curves looked at so far.
+#[derive(Clone, Copy, Debug)]
+struct Nearest {
+    /// The squared chord to it.
+    squared: f64,
+    /// The squared chord from it to the antipode: near there it tells points apart that the chord to them does not.
+    squared_from_antipode: f64,
+    position: Vec3,
+}
+
+impl Nearest {
+    /// Before any point was looked at.
+    const NONE: Self =
+        Self { squared: f64::INFINITY, squared_from_antipode: -1.0, position: Vec3 { x: 0.0, y: 0.0, z: 0.0 } };
+
+    /// The nearer of this and a point of the curve.
+    fn or(self, point: Vec3, position: Vec3) -> Self {
+        let squared = (position - point).squared();
+        let squared_from_antipode = position.plus_scaled(1.0, point).squared();
+        let is_nearer = if squared.min(self.squared) < 2.0 {
+            squared < self.squared
+        } else {
+            squared_from_antipode > self.squared_from_antipode
+        };
+        if is_nearer { Self { squared, squared_from_antipode, position } } else { self }
+    }
+}
+
 /// The largest distance between a stretch of an edge, `part` of it long, and its chord at equal parameter.
 ///
 /// The error of linear interpolation of a curve with |e''| <= M over a step h is at most M h² / 8.
@@ -224,38 +253,53 @@ fn deviation_bound(edge: &Edge, part: f64) -> f64 {
     edge.second_derivative_bound() * step * step / 8.0
 }
 
-/// The squared chord from a point to the nearest point of a stretch of an edge, or `best` where that is less.
+/// The point of a stretch of an edge that is nearest to a point, or `best` where that is nearer.
 ///
 /// Branch and bound: a stretch that cannot beat the best is dropped, by the deviation bound of its chord. One on which
-/// the squared distance f(s) = |p - e(s)|² is proven convex is solved by Newton's method; any other is halved.
-/// The proof of convexity: f''/2 = |e'|² - (p - e)·e'' >= m - D M, with m and M the bounds of the derivatives on the
-/// edge and D that of the distance on the stretch. So two local minima on one edge are both looked at.
+/// the squared distance f(s) = |p - e(s)|² is proven convex is solved by Newton's method; one on which it is proven
+/// monotonic has its minimum at an end; any other is halved. So two local minima on one edge are both looked at.
+///
+/// * Convex: f''/2 = |e'|² - (p - e)·e'' >= m - D M, with m and M the bounds of the derivatives on the edge and D that
+///   of the distance on the stretch.
+/// * Monotonic: f'/2 = -p·e' changes by at most M h/2 from the middle of a stretch of length h, because |p·e''| <= M.
+///
+/// A meridian is a great circle, of which a whole stretch may be equally far: it is solved in closed form.
 ///
 /// # Accuracy
 /// The chord is at most 1e-15 longer than the curve's, beyond the rounding of its points.
-fn nearest_squared(edge: &Edge, point: Vec3, start: End, end: End, best: f64) -> f64 {
-    let (to_start, to_end) = ((point - start.position).squared(), (point - end.position).squared());
-    let best = best.min(to_start).min(to_end);
+fn nearest(edge: &Edge, point: Vec3, start: End, end: End, best: Nearest) -> Nearest {
+    let best = best.or(point, start.position).or(point, end.position);
     let distance = point.squared_distance_to_segment(start.position, end.position).sqrt();
     let deviation = deviation_bound(edge, end.t - start.t);
-    if distance - deviation >= best.sqrt() {
+    if distance - deviation >= best.squared.sqrt() {
         return best;
     }
-    if deviation <= NEGLIGIBLE_CHORD {
-        return best.min(distance * distance);
-    }
-    let farthest = to_start.max(to_end).sqrt() + deviation;
-    if farthest * edge.second_derivative_bound() < edge.squared_speed_bound() {
-        return best.min(newton(edge, point, start.t, end.t));
+    if let Some(t) = edge.nearest_on_meridian(point) {
+        return best.or(point, edge.position(t.clamp(start.t, end.t)));
     }
     let middle_t = 0.5 * (start.t + end.t);
-    let middle = End { t: middle_t, position: edge.position(middle_t) };
-    let best = nearest_squared(edge, point, start, middle, best);
-    nearest_squared(edge, point, middle, end, best)
+    if deviation <= NEGLIGIBLE_CHORD {
+        let along = end.position - start.position;
+        let part = ((point - start.position).dot(along) / along.squared()).clamp(0.0, 1.0);
+        let foot_t = if part.is_nan() { middle_t } else { start.t + part * (end.t - start.t) };
+        return best.or(point, edge.position(foot_t));
+    }
+    let to_ends = (start.position - point).squared().max((end.position - point).squared()).sqrt();
+    if (to_ends + deviation) * edge.second_derivative_bound() < edge.squared_speed_bound() {
+        return newton(edge, point, start.t, end.t, best);
+    }
+    let jet = edge.jet(middle_t);
+    let half_length = 0.5 * (end.t - start.t) * edge.length();
+    if point.dot(jet.first).abs() > edge.second_derivative_bound() * half_length {
+        return best;
+    }
+    let middle = End { t: middle_t, position: jet.position };
+    let best = nearest(edge, point, start, middle, best);
+    nearest(edge, point, middle, end, best)
 }
 
-/// The least squared chord from a point to a stretch on which it is convex.
-fn newton(edge: &Edge, point: Vec3, start: f64, end: f64) -> f64 {
+/// The nearest point of a stretch on which the squared chord is convex, or `best` where that is nearer.
+fn newton(edge: &Edge, point: Vec3, start: f64, end: f64, mut best: Nearest) -> Nearest {
     // Half the first and second derivatives of the squared chord in s.
     let slopes = |jet: &Jet| {
         let off = jet.position - point;
@@ -263,19 +307,17 @@ fn newton(edge: &Edge, point: Vec3, start: f64, end: f64) -> f64 {
     };
     let (mut low, mut high) = (start, end);
     let mut t = 0.5 * (start + end);
-    let mut best = f64::INFINITY;
     // Quadratic convergence needs about five rounds; bisection, the safeguard, at most sixty.
     for _ in 0..64 {
         let jet = edge.jet(t);
-        best = best.min((jet.position - point).squared());
+        best = best.or(point, jet.position);
         let (slope, curvature) = slopes(&jet);
         if slope > 0.0 {
             high = t;
         } else {
             low = t;
         }
-        let step = -slope / (curvature * edge.length());
-        let next = t + step;
+        let next = t - slope / (curvature * edge.length());
         let next = if next > low && next < high {
             next
         } else if next <= start && low == start {
@@ -340,6 +382,32 @@ mod tests {
         assert!(near.is_within(225.0, 1e-9).unwrap());
         assert!(!near.is_within(225.0, -1e-9).unwrap());
         assert!(!near.is_within(10.0, -90.0).unwrap());
+    }
+
+    /// The distance from the pole of a great circle is the same all along it: halving would never end.
+    #[test]
+    fn meridian_edges_seen_from_their_own_pole_end_at_once() {
+        let flat = separation(0, 11, 324_000.0);
+        assert!((flat.separation_arcsec(180.0, 0.0).unwrap() - 324_000.0).abs() < 1e-9);
+        for (order, index) in [(0, 0), (0, 3), (0, 10), (1, 40)] {
+            let near = separation(order, index, 324_000.0);
+            for ra_deg in [0.0, 90.0, 180.0, 270.0] {
+                assert!(near.separation_arcsec(ra_deg, 0.0).unwrap() <= 324_000.0 + 1e-9);
+            }
+        }
+    }
+
+    #[test]
+    fn the_antipode_is_as_precise_as_the_pixel() {
+        // The separation of the antipode of a pixel's centre is 180 degrees less that of the farthest corner.
+        let pixel = Pixel::new(29, 12_345_678_901_234_567).unwrap();
+        let centre = boundary::centre(pixel);
+        let (ra_deg, dec_deg) = (centre.y.atan2(centre.x).to_degrees(), centre.z.asin().to_degrees());
+        let opposite = if ra_deg > 0.0 { ra_deg - 180.0 } else { ra_deg + 180.0 };
+        let found = PixelSeparation::new(pixel, Threshold::from_arcsec(1.0).unwrap())
+            .separation_arcsec(opposite, -dec_deg)
+            .unwrap();
+        assert!((648_000.0 - found - 4e-4).abs() < 2e-4, "{found}");
     }
 
     #[test]

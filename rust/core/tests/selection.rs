@@ -130,7 +130,7 @@ fn points() -> impl Strategy<Value = Vec<(f64, f64)>> {
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(
-        std::env::var("SKYMARGIN_CATALOGS").map_or(60, |cases| cases.parse().expect("SKYMARGIN_CATALOGS is a number"))
+        std::env::var("SKYMARGIN_CATALOGS").map_or(1000, |cases| cases.parse().expect("SKYMARGIN_CATALOGS is a number"))
     ))]
 
     /// Every row that belongs, and no other, at any order of index column and cover.
