@@ -68,6 +68,9 @@ impl Near {
     }
 }
 
+/// A meridian farther than this is not replaced by chords: about 90 degrees away all of it may be equally far.
+const FAR_CHORD: f64 = 1.0;
+
 /// A part of an edge with its ends.
 struct Stretch<'a> {
     edge: &'a Edge,
@@ -94,6 +97,40 @@ impl<'a> Stretch<'a> {
         [Self { to_t: middle_t, to: middle, ..*self }, Self { from_t: middle_t, from: middle, ..*self }]
     }
 
+    /// Decides about a far meridian and a curve, of which alone stretches are replaced by chords.
+    ///
+    /// Seen from the pole of its great circle all of a meridian is equally far, so that with a radius of 90 degrees, or a
+    /// hair less, its chords would be halved without end. But its distance from a point is had in closed form; and along
+    /// a chord of length l the distance from any one point has a second derivative of at most its inverse, so that it is
+    /// at most l² / (8 (d - l)) below the lesser of its values d at the ends.
+    fn far_meridian_comes_within(&self, curve: &Self, chord: f64) -> Far {
+        let (Some(from), Some(to)) = (self.distance_of_meridian(curve.from), self.distance_of_meridian(curve.to))
+        else {
+            return Far::No;
+        };
+        let nearest = from.min(to);
+        let length = (curve.to - curve.from).squared().sqrt();
+        if nearest < FAR_CHORD || length > 0.5 * nearest {
+            return Far::No;
+        }
+        let below = length * length / (8.0 * (nearest - length)) + curve.deviation();
+        if nearest <= chord {
+            Far::Decided(true)
+        } else if nearest - below > chord || below <= NEGLIGIBLE_CHORD {
+            Far::Decided(false)
+        } else {
+            Far::Undecided
+        }
+    }
+
+    /// The chord from a point to the stretch, when it is a meridian.
+    fn distance_of_meridian(&self, point: Vec3) -> Option<f64> {
+        let foot = self.edge.position(self.edge.nearest_on_meridian(point)?.clamp(self.from_t, self.to_t));
+        // The foot beyond the far end may be the nearer way round.
+        let nearest = [foot, self.from, self.to].map(|place| (place - point).squared());
+        Some(nearest.into_iter().fold(f64::INFINITY, f64::min).sqrt())
+    }
+
     /// Whether two stretches come within a chord of each other: the one that deviates more is halved until the bounds
     /// decide, or no longer matter.
     fn comes_within(&self, other: &Self, chord: f64) -> bool {
@@ -108,12 +145,28 @@ impl<'a> Stretch<'a> {
         if own.max(others) <= NEGLIGIBLE_CHORD {
             return distance <= chord;
         }
+        for (meridian, curve) in [(self, other), (other, self)] {
+            match meridian.far_meridian_comes_within(curve, chord) {
+                Far::No => {}
+                Far::Decided(is_within) => return is_within,
+                Far::Undecided => return curve.halves().iter().any(|half| half.comes_within(meridian, chord)),
+            }
+        }
         if own >= others {
             self.halves().iter().any(|half| half.comes_within(other, chord))
         } else {
             other.halves().iter().any(|half| self.comes_within(half, chord))
         }
     }
+}
+
+/// What [`Stretch::far_meridian_comes_within`] says.
+enum Far {
+    /// Not its matter: no meridian, or not far.
+    No,
+    Decided(bool),
+    /// The curve must be halved.
+    Undecided,
 }
 
 /// The squared distance of two straight segments: the least of the distance between the lines, where the nearest points

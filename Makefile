@@ -1,0 +1,95 @@
+# The commands of the project. `make help` lists them; each does its own set-up and repeats nothing that is done.
+# Needs Python >= 3.11 with venv, a Rust toolchain and a C linker; PYTHON=... names the Python to use.
+
+PYTHON ?=
+VENV := .venv
+CLEAN_ROOM := .venvs/wheel
+BIN := $(VENV)/bin
+
+# A finished step leaves a stamp; a step runs again when what it reads is newer than its stamp.
+# The venv's stamp carries the Python asked for, so that another PYTHON makes another venv.
+MADE := $(if $(PYTHON),$(VENV)/.made$(subst /,-,$(PYTHON)),$(firstword $(wildcard $(VENV)/.made*) $(VENV)/.made))
+LOCKED := $(VENV)/.locked
+BUILT := $(VENV)/.built
+RUST := Cargo.toml Cargo.lock pyproject.toml $(shell find rust -name '*.rs' -o -name Cargo.toml)
+
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+export PIP_QUIET := 1
+export PIP_PROGRESS_BAR := off
+PIP := python -m pip install
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.SUFFIXES:
+.PHONY: help demo test check wheel peers bench trust docs lock format clean
+
+help:  ## this list
+	@echo "make <command>            [PYTHON=/path/to/python3.11+]"
+	@sed -n 's/^\([a-z]*\):.*  ## /  \1\t/p' Makefile | expand -t 12
+
+demo: $(BUILT)  ## a margin of 482,176 Gaia stars: built, checked by brute force, drawn, in demo/
+	$(BIN)/skymargin demo --output demo --overwrite
+
+test: $(BUILT)  ## all tests but the slow ones, warnings as errors
+	cargo test --locked --quiet -p skymargin-core
+	$(BIN)/python -m pytest -q
+
+check: $(BUILT)  ## formatting, lints, types, and that the stub matches the extension
+	cargo fmt --all --check
+	cargo clippy --locked --quiet --workspace --all-targets -- -D warnings
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy --strict python/skymargin
+	MYPYPATH=python $(BIN)/python -m mypy.stubtest --mypy-config-file pyproject.toml skymargin._core
+
+format:  $(LOCKED)  ## let the formatters rewrite the files
+	cargo fmt --all
+	$(BIN)/ruff check --fix-only --quiet .
+	$(BIN)/ruff format --quiet .
+
+wheel: $(LOCKED)  ## a wheel in dist/, then proven in an empty environment without Rust
+	rm -rf dist $(CLEAN_ROOM)
+	$(BIN)/maturin build --release --locked --quiet --interpreter $(BIN)/python --out dist
+	$(BIN)/python -m venv $(CLEAN_ROOM)
+	PATH=$(CURDIR)/$(CLEAN_ROOM)/bin $(PIP) --constraint requirements/dev.lock dist/*.whl
+	cd $(CLEAN_ROOM) && PATH=$(CURDIR)/$(CLEAN_ROOM)/bin python -I $(CURDIR)/tools/prove_install.py
+	@ls -lh dist
+
+peers: $(BUILT)  ## the slow tests: against hats-import and LSDB, which get environments of their own
+	$(BIN)/python -m benchmarks setup
+	$(BIN)/python -m pytest -q -m slow
+
+bench: $(BUILT)  ## the benchmarks: of the core, then against hats-import and ACID (long)
+	cargo bench --locked -p skymargin-core
+	$(BIN)/python -m benchmarks
+
+# The settings that the tests of the core read; a shorter campaign: make trust SKYMARGIN_CASES=10000
+trust: export SKYMARGIN_CASES ?= 1000000
+trust: export SKYMARGIN_CATALOGS ?= 1000
+trust: $(LOCKED)  ## the randomised tests of the core at full length: a million positions, a thousand catalogs (long)
+	cargo test --locked -p skymargin-core -- --nocapture
+
+docs: $(LOCKED)  ## the documentation, warnings as errors, in build/docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict --site-dir build/docs
+
+lock: $(LOCKED)  ## write requirements/dev.lock anew from pyproject.toml
+	$(BIN)/python -m venv .venvs/lock
+	.venvs/lock/bin/$(PIP) uv
+	tools/lock.sh .venvs/lock/bin/uv
+
+clean:  ## remove everything that was made
+	rm -rf $(VENV) .venvs target build dist demo .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -f python/skymargin/_core.*.so
+	find python tests tools -name __pycache__ -type d -exec rm -rf {} +
+
+$(MADE):
+	@python=$$(tools/preflight.sh "$(PYTHON)") && echo "$$python -m venv $(VENV)" && "$$python" -m venv --clear $(VENV)
+	@touch $@
+
+$(LOCKED): $(MADE) requirements/dev.lock
+	$(BIN)/$(PIP) --requirement requirements/dev.lock
+	@touch $@
+
+$(BUILT): $(LOCKED) $(RUST)
+	VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/maturin develop --release --locked --quiet
+	@touch $@

@@ -1,0 +1,206 @@
+"""Run one command and measure its whole process tree: seconds, memory, bytes read, CPU.
+
+Run as ``python -m benchmarks.meter RESULT.json TIMEOUT_SECONDS COMMAND...`` in a process of its own, so that
+what the kernel accounts to the children of this process is the command's and nothing else's:
+
+- seconds: from just before the command starts until it has ended;
+- bytes read: ``rchar`` of /proc/PID/io, that is what every read call returned, from disk or page cache. The
+  kernel adds a child's figures to its parent's when it is reaped, and this process reaps orphans too, so no
+  process is lost;
+- peak memory: the highest sum over the tree of PSS (resident pages, a shared page counted once), sampled
+  every 10 ms or slower where reading it would cost more than 2 % of a core; and, exact and unsampled, the
+  kernel's own high-water mark of the resident set of the largest single process.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import resource
+import signal
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+_PR_SET_CHILD_SUBREAPER = 36
+SAMPLE_SECONDS = 0.01
+# Reading PSS walks the page tables of the process it reads: at most this share of the time goes to it.
+SAMPLER_SHARE = 0.02
+_PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """What one run cost. `exit_code` is None when the run was ended at its time-out."""
+
+    seconds: float
+    exit_code: int | None
+    peak_tree_bytes: int
+    peak_process_bytes: int
+    bytes_read: int
+    cpu_seconds: float
+
+
+def measure(
+    command: list[str], timeout_seconds: float, log: Path, environment: dict[str, str] | None = None
+) -> Measurement:
+    """Run a command under a meter process; its output goes to `log`."""
+    result = log.with_suffix(".json")
+    result.unlink(missing_ok=True)
+    meter = [sys.executable, "-m", "benchmarks.meter", str(result), str(timeout_seconds), *command]
+    root = Path(__file__).parent.parent
+    with log.open("wb") as output:
+        subprocess.run(
+            meter,
+            cwd=root,
+            env={**os.environ, **(environment or {})},
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            stdin=subprocess.DEVNULL,
+            check=True,
+        )
+    return Measurement(**json.loads(result.read_text()))
+
+
+def _parents() -> dict[int, int]:
+    """The parent of every process."""
+    parents = {}
+    for entry in os.scandir("/proc"):
+        if entry.name.isdigit():
+            try:
+                fields = Path(entry.path, "stat").read_bytes().rpartition(b")")[2].split()
+            except OSError:
+                continue
+            parents[int(entry.name)] = int(fields[1])
+    return parents
+
+
+def _descendants(ancestor: int) -> list[int]:
+    """All living descendants of a process."""
+    children: dict[int, list[int]] = {}
+    for process, parent in _parents().items():
+        children.setdefault(parent, []).append(process)
+    found: list[int] = []
+    waiting = list(children.get(ancestor, []))
+    while waiting:
+        process = waiting.pop()
+        found.append(process)
+        waiting += children.get(process, [])
+    return found
+
+
+def _resident_bytes(process: int) -> int:
+    try:
+        return int(Path(f"/proc/{process}/statm").read_bytes().split()[1]) * _PAGE_BYTES
+    except OSError:
+        return 0
+
+
+def _proportional_bytes(process: int) -> int:
+    try:
+        for line in Path(f"/proc/{process}/smaps_rollup").read_bytes().splitlines():
+            if line.startswith(b"Pss:"):
+                return int(line.split()[1]) * 1024
+    except OSError:
+        pass
+    return 0
+
+
+class _Sampler(threading.Thread):
+    """Keeps the highest sum of PSS over the descendants of this process."""
+
+    def __init__(self) -> None:
+        super().__init__(daemon=True)
+        self.peak_bytes = 0
+        self.is_over = threading.Event()
+
+    def run(self) -> None:
+        pause = SAMPLE_SECONDS
+        while not self.is_over.wait(pause):
+            start = time.thread_time()
+            processes = _descendants(os.getpid())
+            # A sum of PSS is never above the sum of resident sizes, which is far cheaper to read.
+            if sum(map(_resident_bytes, processes)) > self.peak_bytes:
+                self.peak_bytes = max(self.peak_bytes, sum(map(_proportional_bytes, processes)))
+            pause = max(SAMPLE_SECONDS, (time.thread_time() - start) / SAMPLER_SHARE)
+
+
+def _end_descendants() -> None:
+    """End every process this meter started, and wait until none is left."""
+    while processes := _descendants(os.getpid()):
+        for process in processes:
+            try:
+                os.kill(process, signal.SIGKILL)
+            except ProcessLookupError:
+                continue
+        _reap_all()
+
+
+def _reap_all() -> None:
+    """Reap the ended children without waiting for living ones longer than a moment."""
+    time.sleep(0.01)
+    while True:
+        try:
+            process, _ = os.waitpid(-1, os.WNOHANG)
+        except ChildProcessError:
+            return
+        if process == 0:
+            return
+
+
+def _read_by(path: str) -> int:
+    return next(
+        int(line.split()[1]) for line in Path(path).read_text().splitlines() if line.startswith("rchar")
+    )
+
+
+def run(command: list[str], timeout_seconds: float) -> Measurement:
+    """Run and measure a command from this process, which must have no other children."""
+    if ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0:
+        raise OSError(ctypes.get_errno(), "cannot become the reaper of orphaned processes")
+    sampler = _Sampler()
+    timed_out = threading.Event()
+
+    def give_up() -> None:
+        timed_out.set()
+        for process in _descendants(os.getpid()):
+            os.kill(process, signal.SIGKILL)
+
+    alarm = threading.Timer(timeout_seconds, give_up)
+    alarm.daemon = True
+    sampler.start()
+    start = time.perf_counter()
+    child = subprocess.Popen(command)
+    alarm.start()
+    exit_code = child.wait()
+    seconds = time.perf_counter() - start
+    alarm.cancel()
+    _end_descendants()
+    # This process's own reads are those of its living threads: what remains came from reaped children.
+    own = sum(_read_by(f"{thread}/io") for thread in Path("/proc/self/task").iterdir())
+    children_read = max(_read_by("/proc/self/io") - own, 0)
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    sampler.is_over.set()
+    sampler.join()
+    return Measurement(
+        seconds=seconds,
+        exit_code=None if timed_out.is_set() else exit_code,
+        peak_tree_bytes=sampler.peak_bytes,
+        peak_process_bytes=usage.ru_maxrss * 1024,
+        bytes_read=children_read,
+        cpu_seconds=usage.ru_utime + usage.ru_stime,
+    )
+
+
+def main() -> None:
+    """Entry point: RESULT.json TIMEOUT_SECONDS COMMAND..."""
+    result, timeout_seconds, *command = sys.argv[1:]
+    Path(result).write_text(json.dumps(asdict(run(command, float(timeout_seconds)))))
+
+
+if __name__ == "__main__":
+    main()

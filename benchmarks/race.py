@@ -1,0 +1,107 @@
+"""One race: some tools, one catalog, interleaved repetitions of whole processes."""
+
+from __future__ import annotations
+
+import shutil
+import statistics
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from benchmarks.generate import Catalog
+from benchmarks.meter import Measurement, measure
+from benchmarks.tools import TOOLS, Job
+
+
+@dataclass
+class Runs:
+    """All runs of one tool on one catalog."""
+
+    measurements: list[Measurement] = field(default_factory=list)
+    failure: str = ""
+
+    @property
+    def timed_out(self) -> bool:
+        """Whether a run was ended at the time-out; it is then the only one that counts."""
+        return any(run.exit_code is None for run in self.measurements)
+
+    @property
+    def median_seconds(self) -> float:
+        """The median of the runs, or how long the ended one ran."""
+        if self.timed_out:
+            return max(run.seconds for run in self.measurements)
+        return statistics.median(run.seconds for run in self.measurements)
+
+    def median_of(self, quantity: str) -> float:
+        """The median of another quantity of a `Measurement`."""
+        return float(statistics.median(getattr(run, quantity) for run in self.measurements))
+
+    @property
+    def peak_tree_bytes(self) -> int:
+        """The highest peak of the process tree in any run."""
+        return max(run.peak_tree_bytes for run in self.measurements)
+
+    @property
+    def peak_process_bytes(self) -> int:
+        """The highest resident set of one process in any run."""
+        return max(run.peak_process_bytes for run in self.measurements)
+
+
+def warm(catalog: Catalog) -> None:
+    """Read every file once, so that every run finds the same page cache."""
+    for path in sorted(catalog.path.rglob("*")):
+        if path.is_file():
+            with path.open("rb") as file:
+                while file.read(1 << 24):
+                    pass
+
+
+def race(
+    catalog: Catalog,
+    tools: Iterable[str],
+    folder: Path,
+    *,
+    threshold_arcsec: float,
+    workers: int,
+    repetitions: int,
+    budget_seconds: float,
+    timeout_seconds: float,
+) -> tuple[dict[str, Runs], dict[str, Path]]:
+    """Run the tools in turn, round after round.
+
+    A tool takes part in further rounds while its runs together took less than `budget_seconds`, and never
+    after a run that failed or was ended at `timeout_seconds`.
+
+    Returns
+    -------
+    runs
+        The runs of each tool.
+    margins
+        Where the margin of each tool's last complete run lies.
+    """
+    warm(catalog)
+    runs: dict[str, Runs] = {tool: Runs() for tool in tools}
+    margins: dict[str, Path] = {}
+    shutil.rmtree(folder, ignore_errors=True)
+    for repetition in range(repetitions):
+        for tool, done in runs.items():
+            spent = sum(run.seconds for run in done.measurements)
+            if done.failure or done.timed_out or spent >= budget_seconds:
+                continue
+            home = folder / tool
+            shutil.rmtree(home, ignore_errors=True)
+            (home / "scratch").mkdir(parents=True)
+            job = Job(
+                catalog.path, home / "output", "margin", threshold_arcsec, workers, scratch=home / "scratch"
+            )
+            job.output.mkdir()
+            log = folder / f"{tool}_{repetition}.log"
+            measurement = measure(TOOLS[tool](job), timeout_seconds, log)
+            done.measurements.append(measurement)
+            if measurement.exit_code:
+                words = [line for line in log.read_text(errors="replace").splitlines() if line.strip()]
+                done.failure = words[-1].strip() if words else f"exit code {measurement.exit_code}"
+            elif measurement.exit_code == 0:
+                margins[tool] = job.margin
+            print(f"  {tool}, run {repetition + 1}: {measurement.seconds:.2f} s", flush=True)
+    return runs, margins

@@ -1,0 +1,75 @@
+"""The three tools as command lines: the same job, the same number of workers."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.environments import peer_python, version_of
+
+
+@dataclass(frozen=True)
+class Job:
+    """One margin to build: MARGIN/NAME is made, SCRATCH is for intermediate files."""
+
+    catalog: Path
+    output: Path
+    name: str
+    threshold_arcsec: float
+    workers: int
+    scratch: Path
+
+    @property
+    def margin(self) -> Path:
+        """Where the margin catalog will be."""
+        return self.output / self.name
+
+
+def skymargin(job: Job) -> list[str]:
+    """The command of skymargin: one worker with as many threads as the peers have processes."""
+    return [
+        *(str(Path(sys.executable).parent / "skymargin"), "build", str(job.catalog)),
+        *("--threshold", str(job.threshold_arcsec), "--output", str(job.output), "--name", job.name),
+        *("--workers", "1", "--threads", str(job.workers), "--tmp-dir", str(job.scratch), "--no-progress"),
+    ]
+
+
+def hats_import(job: Job) -> list[str]:
+    """The pipeline of hats-import, with one-threaded Dask workers as its documentation advises."""
+    script = Path(__file__).parent / "peers" / "run_hats_import.py"
+    return [
+        *(str(peer_python("hats-import")), str(script), str(job.catalog), str(job.output), job.name),
+        *(str(job.threshold_arcsec), str(job.workers), str(job.scratch)),
+    ]
+
+
+def acid(job: Job) -> list[str]:
+    """The command of ACID."""
+    return [
+        *(str(peer_python("acid").parent / "acid"), "hats", "build-margin", str(job.catalog)),
+        *("--margin-arcsec", str(job.threshold_arcsec), "--workers", str(job.workers)),
+        *("--output", str(job.margin), "--tmpdir", str(job.scratch)),
+    ]
+
+
+TOOLS: dict[str, Callable[[Job], list[str]]] = {
+    "skymargin": skymargin,
+    "hats-import": hats_import,
+    "ACID": acid,
+}
+
+
+def versions() -> dict[str, str]:
+    """The versions of the three tools and of what they stand on."""
+    own, hats_import_python = Path(sys.executable), peer_python("hats-import")
+    return {
+        "skymargin": version_of(own, "skymargin"),
+        "hats-import": version_of(hats_import_python, "hats-import"),
+        "ACID": version_of(peer_python("acid"), "pyacid"),
+        "hats": version_of(hats_import_python, "hats"),
+        "pyarrow": version_of(own, "pyarrow"),
+        "dask": version_of(own, "dask"),
+        "Python": ".".join(map(str, sys.version_info[:3])),
+    }

@@ -1,0 +1,89 @@
+"""Exact margin caches for HATS catalogs.
+
+Public names are loaded when they are first used, so that importing the package is quick.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from skymargin._core import (
+        CoordinateError,
+        Cover,
+        Margins,
+        Tiling,
+        is_within,
+        neighbours,
+        separation_arcsec,
+        spatial_index,
+    )
+    from skymargin.arguments import MarginCacheArguments
+    from skymargin.errors import SkymarginError
+    from skymargin.pipeline import pipeline, pipeline_with_client
+    from skymargin.report import MarginReport
+
+__all__ = [
+    "CoordinateError",
+    "Cover",
+    "MarginCacheArguments",
+    "MarginReport",
+    "Margins",
+    "SkymarginError",
+    "Tiling",
+    "is_within",
+    "neighbours",
+    "pipeline",
+    "pipeline_with_client",
+    "separation_arcsec",
+    "spatial_index",
+]
+
+_CORE = (
+    "CoordinateError",
+    "Cover",
+    "Margins",
+    "Tiling",
+    "is_within",
+    "neighbours",
+    "separation_arcsec",
+    "spatial_index",
+)
+_HOME = dict.fromkeys(_CORE, "_core") | {
+    "MarginCacheArguments": "arguments",
+    "MarginReport": "report",
+    "SkymarginError": "errors",
+    "pipeline": "pipeline",
+    "pipeline_with_client": "pipeline",
+}
+
+
+class _Package(ModuleType):
+    """The package, in which `pipeline` is the function, also once the module of that name is loaded."""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name == "pipeline" and isinstance(value, ModuleType):
+            value = value.pipeline
+        super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Package
+
+
+def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("skymargin")
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"{__name__}.{_HOME[name]}"), name)
+    setattr(sys.modules[__name__], name, value)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__, "__version__"})

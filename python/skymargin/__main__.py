@@ -1,0 +1,6 @@
+"""`python -m skymargin` is the command `skymargin`."""
+
+from skymargin.cli import main
+
+if __name__ == "__main__":
+    raise SystemExit(main())

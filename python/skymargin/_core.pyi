@@ -1,0 +1,74 @@
+"""The Rust core: HEALPix geometry, exact separations, and the selection of margin rows.
+
+Arrays go in by the Arrow PyCapsule interface or as numpy arrays, and come out as pyarrow arrays. The GIL is released
+around every call that takes time.
+"""
+
+from typing import Any, TypeAlias, final
+
+import pyarrow as pa
+
+__all__ = [
+    "CoordinateError",
+    "Cover",
+    "Margins",
+    "Tiling",
+    "is_within",
+    "neighbours",
+    "separation_arcsec",
+    "spatial_index",
+]
+
+_Array: TypeAlias = Any
+"""Any object with `__arrow_c_array__` or `__arrow_c_stream__`, or a numpy array."""
+
+class CoordinateError(ValueError):
+    """Coordinates are NaN, null or out of range, or a row lies outside its partition."""
+
+@final
+class Tiling:
+    """The partitions of a catalog and the empty pixels between them: disjoint, covering the sky."""
+
+    def __new__(cls, orders: _Array, pixels: _Array) -> Tiling: ...
+    def __len__(self) -> int: ...
+    def partitions(self) -> pa.RecordBatch: ...
+    def empty_pixels(self) -> pa.RecordBatch: ...
+    def near(self, order: int, pixel: int, radius_arcsec: float) -> pa.RecordBatch: ...
+
+@final
+class Margins:
+    """The margins of a tiling at one threshold."""
+
+    def __new__(
+        cls,
+        tiling: Tiling,
+        margin_threshold_arcsec: float,
+        margin_order: int = ...,
+        fine_filtering: bool = True,
+    ) -> Margins: ...
+    def cover(
+        self, order: int, pixel: int, *, rows: int, index_order: int = 29, index_slack_arcsec: float = ...
+    ) -> Cover: ...
+
+@final
+class Cover:
+    """Where, in one partition, rows of margins can lie."""
+
+    @property
+    def margin_order(self) -> int: ...
+    @property
+    def needs_coordinates(self) -> bool: ...
+    def destinations(self) -> pa.RecordBatch: ...
+    def ranges(self) -> pa.RecordBatch: ...
+    def may_hold(self, minima: _Array, maxima: _Array) -> pa.BooleanArray: ...
+    def candidates(self, index: _Array) -> pa.UInt64Array: ...
+    def select(
+        self, rows: _Array, index: _Array, ra_deg: _Array | None, dec_deg: _Array | None
+    ) -> pa.RecordBatch: ...
+
+def spatial_index(ra_deg: _Array, dec_deg: _Array, order: int = 29) -> pa.Int64Array: ...
+def separation_arcsec(ra_deg: _Array, dec_deg: _Array, order: int, pixel: int) -> pa.DoubleArray: ...
+def is_within(
+    ra_deg: _Array, dec_deg: _Array, order: int, pixel: int, threshold_arcsec: float
+) -> pa.BooleanArray: ...
+def neighbours(order: int, pixel: int, at_order: int, radius_arcsec: float) -> pa.UInt64Array: ...

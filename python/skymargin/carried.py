@@ -1,0 +1,95 @@
+"""The types in which rows travel between the stages, and the way back to the types of the catalog.
+
+Two kinds of Arrow type cannot travel as they are: views, because pyarrow cannot take rows of them, and dictionaries,
+because their order depends on the rows that happened to be read together, and would end up in the output's bytes.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+def carried_type(kind: pa.DataType) -> pa.DataType:
+    """Type in which values of `kind` travel: dictionaries as their values, views as large strings."""
+    import pyarrow as pa
+    from pyarrow import types
+
+    if types.is_dictionary(kind):
+        return carried_type(kind.value_type)
+    if types.is_string_view(kind):
+        return pa.large_string()
+    if types.is_binary_view(kind):
+        return pa.large_binary()
+    if types.is_struct(kind):
+        return pa.struct([field.with_type(carried_type(field.type)) for field in kind])
+    if types.is_map(kind):
+        return pa.map_(carried_type(kind.key_type), _carried_field(kind.item_field), kind.keys_sorted)
+    if types.is_fixed_size_list(kind):
+        return pa.list_(_carried_field(kind.value_field), kind.list_size)
+    if types.is_large_list(kind):
+        return pa.large_list(_carried_field(kind.value_field))
+    if types.is_list(kind):
+        return pa.list_(_carried_field(kind.value_field))
+    return kind
+
+
+def carried_schema(schema: pa.Schema) -> pa.Schema:
+    """The schema in which rows of `schema` travel; names, nullability and order stay."""
+    import pyarrow as pa
+
+    return pa.schema([_carried_field(field) for field in schema])
+
+
+def carry(table: pa.Table) -> pa.Table:
+    """Rows of a catalog in the types they travel in."""
+    return _retyped(table, carried_schema(table.schema))
+
+
+def restore(table: pa.Table, schema: pa.Schema) -> pa.Table:
+    """Carried rows in the types, and with the metadata, of the catalog's `schema`."""
+    return _retyped(table, schema)
+
+
+def is_lossless(source: pa.DataType, target: pa.DataType) -> bool:
+    """Whether every value of type `source` is a value of type `target`, so that a cast changes nothing."""
+    from pyarrow import types
+
+    source, target = carried_type(source), carried_type(target)
+    if source == target or types.is_null(source):
+        return True
+    for wide, narrow in ((types.is_large_string, types.is_string), (types.is_large_binary, types.is_binary)):
+        if (wide(source) or narrow(source)) and (wide(target) or narrow(target)):
+            return True
+    for family in (types.is_signed_integer, types.is_unsigned_integer, types.is_floating):
+        if family(source) and family(target):
+            return bool(source.bit_width <= target.bit_width)
+    if types.is_struct(source) and types.is_struct(target):
+        return [field.name for field in source] == [field.name for field in target] and all(
+            is_lossless(one.type, other.type) for one, other in zip(source, target, strict=True)
+        )
+    for is_list in (types.is_list, types.is_large_list, types.is_fixed_size_list):
+        if is_list(source) and is_list(target):
+            same_size = not types.is_fixed_size_list(source) or source.list_size == target.list_size
+            return same_size and is_lossless(source.value_type, target.value_type)
+    if types.is_map(source) and types.is_map(target):
+        return is_lossless(source.key_type, target.key_type) and is_lossless(
+            source.item_type, target.item_type
+        )
+    return False
+
+
+def _carried_field(field: pa.Field) -> pa.Field:
+    return field.with_type(carried_type(field.type))
+
+
+def _retyped(table: pa.Table, schema: pa.Schema) -> pa.Table:
+    import pyarrow as pa
+
+    columns = [
+        column if column.type == field.type else column.cast(field.type)
+        for column, field in zip(table.columns, schema, strict=True)
+    ]
+    return pa.Table.from_arrays(columns, schema=schema)

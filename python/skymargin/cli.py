@@ -1,0 +1,195 @@
+"""The command `skymargin`: build a margin, or see one made from real stars.
+
+Heavy imports wait until a command runs, so that help and mistakes are answered at once.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from decimal import Decimal
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+EXIT_ERROR = 1
+EXIT_USAGE = 2
+EXIT_INTERRUPTED = 130
+
+_CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
+
+
+@click.group(context_settings=_CONTEXT)
+@click.version_option(package_name="skymargin", message="skymargin %(version)s")
+def cli() -> None:
+    """Exact margin caches for HATS catalogs.
+
+    The margin of a partition is every row of other partitions that lies within a threshold of its pixel. With
+    it, a crossmatch up to that radius loses nothing at the edges.
+    """
+
+
+@cli.command(context_settings=_CONTEXT)
+@click.argument("catalog")
+@click.option(
+    "-t",
+    "--threshold",
+    type=float,
+    required=True,
+    metavar="ARCSEC",
+    help="Width of the margin in arcseconds: above 0, at most 324000 (90 degrees).",
+)
+@click.option(
+    "-o", "--output", required=True, metavar="DIR", help="Directory in which the margin catalog is made."
+)
+@click.option(
+    "--name", metavar="NAME", help="Name of the margin catalog.  [default: CATALOG_<threshold>arcs]"
+)
+@click.option(
+    "--margin-order",
+    type=int,
+    default=-1,
+    metavar="ORDER",
+    help="HEALPix order of the first, coarse look; -1 lets skymargin choose.  [default: -1]",
+)
+@click.option(
+    "--coarse", is_flag=True, help="Keep every row in a margin-order pixel that touches the partition."
+)
+@click.option("--workers", type=int, default=1, metavar="N", help="Dask workers.  [default: 1]")
+@click.option("--threads", type=int, metavar="N", help="Threads of each worker.  [default: one per CPU]")
+@click.option("--tmp-dir", metavar="DIR", help="Where intermediate files go.  [default: beside the output]")
+@click.option("--overwrite", is_flag=True, help="Replace a margin catalog of the same name.")
+@click.option("--no-progress", is_flag=True, help="Show no progress bars and no summary.")
+def build(
+    catalog: str,
+    threshold: float,
+    output: str,
+    name: str | None,
+    margin_order: int,
+    coarse: bool,
+    workers: int,
+    threads: int | None,
+    tmp_dir: str | None,
+    overwrite: bool,
+    no_progress: bool,
+) -> None:
+    """Build the margin of CATALOG, a HATS catalog or collection.
+
+    \b
+    Example: the rows within 10 arcseconds, as out/gaia_10arcs
+        skymargin build catalogs/gaia --threshold 10 --output out
+    """  # noqa: D301 - \b is click's own mark, a real backspace
+    from skymargin import MarginCacheArguments, pipeline
+
+    pipeline(
+        MarginCacheArguments(
+            input_catalog_path=catalog,
+            output_path=output,
+            output_artifact_name=name if name is not None else default_name(catalog, threshold),
+            margin_threshold=threshold,
+            margin_order=margin_order,
+            fine_filtering=not coarse,
+            dask_n_workers=workers,
+            dask_threads_per_worker=threads if threads is not None else _cpus_per_worker(workers),
+            tmp_dir=tmp_dir,
+            overwrite=overwrite,
+            progress_bar=not no_progress,
+        )
+    )
+
+
+@cli.command(context_settings=_CONTEXT)
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path("skymargin-demo"),
+    show_default=True,
+    metavar="DIR",
+    help="Directory for the catalog, its margin and the picture.",
+)
+@click.option("--overwrite", is_flag=True, help="Replace what an earlier demo left in DIR.")
+@click.option("--no-progress", is_flag=True, help="Show no progress bars.")
+def demo(output: Path, overwrite: bool, no_progress: bool) -> None:
+    """Build, check and draw the margin of 482,176 Gaia stars.
+
+    Needs the extra packages of `pip install "skymargin[demo]"`; the stars come with them.
+    """
+    from skymargin.demo import run_demo
+
+    run_demo(output, overwrite=overwrite, progress_bar=not no_progress)
+
+
+def default_name(catalog: str, threshold_arcsec: float) -> str:
+    """Return the name of a margin: that of its catalog, and the threshold in arcseconds, digit for digit.
+
+    Two thresholds never share a name: 0.5 gives ``0.5arcs``, 10 gives ``10arcs``, 1e-07 gives
+    ``0.0000001arcs``.
+
+    Parameters
+    ----------
+    catalog : str
+        Path or URL of the catalog; its last part is its name.
+    threshold_arcsec : float
+        The threshold in arcseconds.
+    """
+    if "://" in catalog:
+        catalog_name = catalog.rstrip("/").rpartition("/")[2]
+    else:
+        catalog_name = Path(catalog).expanduser().resolve().name
+    # repr() gives the fewest digits that name this float and no other.
+    digits = format(Decimal(repr(threshold_arcsec)), "f")
+    if "." in digits:
+        digits = digits.rstrip("0").rstrip(".")
+    return f"{catalog_name}_{digits}arcs"
+
+
+def _cpus_per_worker(workers: int) -> int:
+    return max(1, (os.cpu_count() or 1) // max(1, workers))
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit code.
+
+    Zero when all went well, 1 for an error (one line on standard error says which), 2 for wrong usage, 130
+    when interrupted. With ``SKYMARGIN_TRACEBACK=1`` an error is raised instead, with its traceback.
+
+    Parameters
+    ----------
+    arguments : sequence of str, optional
+        What follows the command's name; default ``sys.argv[1:]``.
+    """
+    try:
+        result = cli.main(arguments, prog_name="skymargin", standalone_mode=False)
+    except click.UsageError as error:
+        error.show()
+        return EXIT_USAGE
+    except click.ClickException as error:
+        return _complain(error.format_message())
+    except (KeyboardInterrupt, click.Abort):
+        print("skymargin: interrupted", file=sys.stderr)
+        return EXIT_INTERRUPTED
+    except BrokenPipeError:
+        # The reader went away (skymargin ... | head): nobody is left to tell.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_ERROR
+    except Exception as error:
+        if os.environ.get("SKYMARGIN_TRACEBACK") == "1":
+            raise
+        from skymargin.errors import SkymarginError
+
+        # These speak for themselves; what else goes wrong is named by its kind.
+        told = isinstance(error, (SkymarginError, ValueError, OSError, ImportError)) and str(error)
+        return _complain(str(error) if told else f"{type(error).__name__}: {error}")
+    return result if isinstance(result, int) else 0
+
+
+def _complain(message: str) -> int:
+    # Arguments of the pipeline are options here.
+    message = message.replace("overwrite=True", "--overwrite")
+    print("skymargin: error:", " ".join(message.split()), file=sys.stderr)
+    return EXIT_ERROR

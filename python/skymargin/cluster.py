@@ -1,0 +1,134 @@
+"""Dask: a quiet client for one machine, and batches run on any client."""
+
+from __future__ import annotations
+
+import logging
+import signal
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+from skymargin.errors import SkymarginError
+
+if TYPE_CHECKING:
+    from distributed import Client, Worker
+
+Batch = TypeVar("Batch")
+Result = TypeVar("Result")
+
+# How long tasks that still run may take to notice that the run was given up.
+_PATIENCE_SECONDS = 10
+
+
+@contextmanager
+def own_client(workers: int, threads_per_worker: int, folder: Path | None) -> Iterator[Client]:
+    """A client with workers on this machine, without dashboard and without log messages.
+
+    Parameters
+    ----------
+    workers
+        Worker processes; 1 runs the tasks in threads of this process, which starts in 0.05 s instead of 0.9 s.
+    threads_per_worker
+        Threads of each worker.
+    folder
+        Folder for Dask's own files; None: the system's temporary folder.
+    """
+    from distributed import Client, Nanny, Scheduler, SpecCluster, Worker
+
+    in_process = workers == 1
+    # Every Dask node serves HTTP, dashboard or not: on any port that is free, and to this machine only.
+    everywhere: dict[str, Any] = {
+        "protocol": "inproc://" if in_process else "tcp://",
+        "host": None if in_process else "127.0.0.1",
+        "dashboard": False,
+        "dashboard_address": "127.0.0.1:0",
+    }
+    options = everywhere | {
+        "nthreads": threads_per_worker,
+        "local_directory": None if folder is None else str(folder),
+        # Tasks bound their own memory; Dask would pause or kill workers by the memory of the whole process.
+        "memory_limit": 0,
+        "silence_logs": logging.CRITICAL,
+    }
+    if not in_process:
+        options["preload"] = [__name__]
+    cluster = SpecCluster(
+        scheduler={"cls": Scheduler, "options": everywhere},
+        workers={
+            number: {"cls": Worker if in_process else Nanny, "options": options} for number in range(workers)
+        },
+        silence_logs=logging.CRITICAL,
+    )
+    with cluster, Client(cluster) as client:
+        yield client
+
+
+def dask_setup(_worker: Worker) -> None:
+    """Leave Ctrl-C to the process that runs the pipeline; Dask calls this in each worker process of `own_client`.
+
+    The terminal sends it to all of them. The pipeline ends its workers itself, without their tracebacks.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def threads_of(client: Client) -> int:
+    """Threads of all workers of a client, at least 1."""
+    threads: int = sum(client.nthreads().values())
+    return max(1, threads)
+
+
+def run_batches(
+    client: Client,
+    task: Callable[[Path, Batch], Result | SkymarginError],
+    job_file: Path,
+    batches: Sequence[Batch],
+    done: Callable[[Result], object],
+) -> list[Result]:
+    """Run a task for each batch.
+
+    Parameters
+    ----------
+    client
+        Where to run them.
+    task
+        Called with the job's file and a batch. It returns errors that are worth reading, and ends early when the
+        job's file is gone.
+    job_file
+        The job. It is removed when the run is given up.
+    batches
+        One for each call.
+    done
+        Called with each result as it arrives.
+
+    Returns
+    -------
+    list
+        The results, in the order of the batches.
+
+    Raises
+    ------
+    SkymarginError
+        The first that a task returned.
+    """
+    from distributed import as_completed, wait
+
+    if not batches:
+        return []
+    futures = client.map(
+        task, [job_file] * len(batches), batches, pure=False, key=f"skymargin-{task.__name__}"
+    )
+    results = {}
+    try:
+        for future, result in as_completed(futures, with_results=True):
+            if isinstance(result, SkymarginError):
+                raise result
+            done(result)
+            results[future.key] = result
+    except BaseException:
+        # What has not begun ends at once without the job, what runs ends with its partition.
+        job_file.unlink(missing_ok=True)
+        with suppress(Exception):
+            wait(futures, timeout=_PATIENCE_SECONDS)
+        raise
+    return [cast(Result, results[future.key]) for future in futures]

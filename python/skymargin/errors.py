@@ -1,0 +1,43 @@
+"""The errors of the package: one base, and one class for each thing a caller may want to tell apart."""
+
+from __future__ import annotations
+
+
+class SkymarginError(Exception):
+    """Base of every error that skymargin raises on purpose."""
+
+
+class ArgumentError(SkymarginError, ValueError):
+    """An argument has a value that is not allowed. The message names the argument, the value and the rule."""
+
+
+class OutputExistsError(ArgumentError, FileExistsError):
+    """The output exists already and `overwrite` was not given, or it must not be overwritten."""
+
+
+class CatalogError(SkymarginError, ValueError):
+    """The input is not a catalog a margin can be made of. The message names the file at fault."""
+
+
+class CatalogNotFoundError(CatalogError, FileNotFoundError):
+    """There is no catalog, or no catalog of a known format, at the path given."""
+
+
+class MissingPartitionError(CatalogError, FileNotFoundError):
+    """A partition is listed by the catalog but its file is not there."""
+
+
+class PartitionReadError(SkymarginError, OSError):
+    """A file of the catalog cannot be read, or does not hold what the catalog says it holds."""
+
+
+class PositionError(CatalogError):
+    """Rows have no usable position: NaN, null or out-of-range coordinates. Names file, count and first row."""
+
+
+class IncompleteMarginError(SkymarginError, RuntimeError):
+    """The stages do not agree on what was to be written; the margin was not kept."""
+
+
+class StorageError(SkymarginError, OSError):
+    """Something could not be written. The message names the path."""

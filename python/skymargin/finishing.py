@@ -1,0 +1,83 @@
+"""Finishing: what makes the written margins a catalog."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from skymargin.errors import IncompleteMarginError, StorageError
+from skymargin.formats import Catalog, MarginContents, format_named
+from skymargin.job import nested_position
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from skymargin.mapping import Mapped
+    from skymargin.reducing import Reduced
+    from skymargin.storage import AnyPath
+
+
+def contents_of(name: str, margin_threshold_arcsec: float, reduced: Sequence[Reduced]) -> MarginContents:
+    """What was written by all batches together, in nested order.
+
+    Parameters
+    ----------
+    name
+        Name of the margin catalog.
+    margin_threshold_arcsec
+        The threshold to record.
+    reduced
+        What each batch of margins came to, in any order.
+    """
+    import numpy as np
+
+    parts = [
+        (np.array(one.orders, dtype=np.uint8), np.array(one.pixels, dtype=np.uint64), one) for one in reduced
+    ]
+    # A batch is a stretch of the sky, so batches in order are margins in order.
+    parts.sort(key=lambda part: int(nested_position(part[0], part[1])[0]))
+    return MarginContents(
+        name=name,
+        margin_threshold_arcsec=margin_threshold_arcsec,
+        rows=sum(one.rows for _, _, one in parts),
+        orders=np.concatenate([np.empty(0, dtype=np.uint8), *(orders for orders, _, _ in parts)]),
+        pixels=np.concatenate([np.empty(0, dtype=np.uint64), *(pixels for _, pixels, _ in parts)]),
+        footers=[one.footer for _, _, one in parts],
+    )
+
+
+def finish(folder: AnyPath, catalog: Catalog, contents: MarginContents, mapped: Sequence[Mapped]) -> None:
+    """Write the catalog's metadata, and what makes it valid last.
+
+    Raises
+    ------
+    IncompleteMarginError
+        When not every row that was found was written.
+    StorageError
+        When a file cannot be written.
+    """
+    found = sum(one.rows for one in mapped)
+    if found != contents.rows:
+        raise IncompleteMarginError(f"{found} rows were found for margins, but {contents.rows} were written")
+    try:
+        format_named(catalog.format).finish_margin(folder, catalog, contents)
+    except OSError as error:
+        raise StorageError(f"{folder} cannot be written: {error}") from error
+
+
+def empty_reason(
+    contents: MarginContents, mapped: Sequence[Mapped], partitions: int, fine_filtering: bool
+) -> str | None:
+    """Why a margin has no rows, in words; None when it has some."""
+    if contents.rows:
+        return None
+    if not partitions:
+        return "because the catalog has no partitions"
+    rows = sum(one.primary_rows for one in mapped)
+    if not rows:
+        return "because the catalog has no rows"
+    nearby = (
+        f"lies within {contents.margin_threshold_arcsec:g} arcsec of a pixel other than that of its own partition"
+        if fine_filtering
+        else "lies in a margin pixel next to a pixel other than that of its own partition"
+    )
+    return f"because none of the catalog's {rows:,} rows {nearby}"

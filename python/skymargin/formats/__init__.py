@@ -1,0 +1,174 @@
+"""Catalogs on disk: what a catalog is to the pipeline, whatever the format it is kept in.
+
+Each format is a module with the same four functions: `is_catalog`, `open_catalog`, `margin_file`, `write_options` and
+`finish_margin`. This package knows files and properties, never geometry.
+"""
+
+from __future__ import annotations
+
+import importlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol, cast
+
+from skymargin.errors import CatalogError, CatalogNotFoundError
+from skymargin.storage import AnyPath
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+FORMATS = ("hats",)
+
+
+@dataclass(frozen=True)
+class SpatialColumns:
+    """The columns that say where a row is.
+
+    Attributes
+    ----------
+    ra, dec : str
+        Columns of the coordinates in degrees.
+    index : str or None
+        Column of the spatial index; None when the catalog has none and it is to be computed from ra and dec.
+    index_order : int
+        HEALPix order of that column; 29 for a computed one.
+    """
+
+    ra: str
+    dec: str
+    index: str | None
+    index_order: int
+
+
+@dataclass(frozen=True)
+class Catalog:
+    """A catalog whose margin is to be made.
+
+    Attributes
+    ----------
+    path : Path or UPath
+        Its folder; of a collection, the folder of the primary catalog.
+    format : str
+        Name of the module of this package that reads and writes its format.
+    columns : SpatialColumns
+        The columns that say where a row is.
+    schema : pyarrow.Schema
+        Types, order and metadata of its columns.
+    orders, pixels : numpy.ndarray
+        Its partitions, uint8 and uint64, in the order they are listed.
+    files : list of tuple of str
+        The files of each partition, relative to `path`, in the order in which their rows are numbered.
+    size_bytes : numpy.ndarray
+        The size of each partition's files together, int64.
+    listed_in : Path or UPath
+        The file (or folder) the list of partitions came from.
+    """
+
+    path: AnyPath
+    format: str
+    columns: SpatialColumns
+    schema: pa.Schema
+    orders: np.ndarray
+    pixels: np.ndarray
+    files: list[tuple[str, ...]]
+    size_bytes: np.ndarray
+    listed_in: AnyPath
+
+
+@dataclass(frozen=True)
+class MarginContents:
+    """What a finished margin catalog says of itself.
+
+    Attributes
+    ----------
+    name : str
+        Name of the margin catalog.
+    margin_threshold_arcsec : float
+        Its threshold.
+    rows : int
+        Rows in all its partitions.
+    orders, pixels : numpy.ndarray
+        Its partitions in nested order.
+    footers : list of pyarrow.parquet.FileMetaData
+        Their footers in the same order; each may hold the row groups of several partitions, with their file paths set.
+    """
+
+    name: str
+    margin_threshold_arcsec: float
+    rows: int
+    orders: np.ndarray
+    pixels: np.ndarray
+    footers: list[pq.FileMetaData]
+
+
+class Format(Protocol):
+    """What a module of this package offers for its format."""
+
+    def is_catalog(self, path: AnyPath) -> bool:
+        """Whether the folder looks like a catalog of this format, whole or not."""
+
+    def open_catalog(self, path: AnyPath) -> Catalog:
+        """Read what there is to know of a catalog, without its rows."""
+
+    def margin_file(self, order: int, pixel: int) -> str:
+        """Path of a margin partition's file inside the margin catalog."""
+
+    def write_options(self, schema: pa.Schema) -> dict[str, Any]:
+        """Encodings for a file of the format, as keyword arguments of `pyarrow.parquet.write_table`."""
+
+    def finish_margin(self, folder: AnyPath, catalog: Catalog, contents: MarginContents) -> None:
+        """Write everything of a margin catalog but its partitions; what makes it valid comes last."""
+
+
+def format_named(name: str) -> Format:
+    """The module of one format."""
+    return cast(Format, importlib.import_module(f"{__name__}.{name}"))
+
+
+def is_catalog(path: AnyPath) -> bool:
+    """Whether the folder looks like a catalog of any known format, whole or not."""
+    return any(format_named(name).is_catalog(path) for name in FORMATS)
+
+
+def open_catalog(path: AnyPath) -> Catalog:
+    """Open a catalog, or the primary catalog of a collection.
+
+    Raises
+    ------
+    CatalogNotFoundError
+        When there is nothing at `path`, or no catalog of a known format.
+    CatalogError
+        When the catalog is not complete or contradicts itself.
+    """
+    if not path.exists():
+        raise CatalogNotFoundError(f"input_catalog_path: there is nothing at {path}")
+    for name in FORMATS:
+        known = format_named(name)
+        if known.is_catalog(path):
+            return known.open_catalog(path)
+    hint = (
+        " (a HiPSCat catalog, which this version does not read)"
+        if (path / "catalog_info.json").exists()
+        else ""
+    )
+    raise CatalogNotFoundError(
+        f"input_catalog_path: {path} is not a catalog{hint}: "
+        "it has no hats.properties, properties or collection.properties"
+    )
+
+
+def require_column(schema: pa.Schema, column: str, role: str, where: AnyPath) -> pa.Field:
+    """Field of a column that the catalog's properties name.
+
+    Raises
+    ------
+    CatalogError
+        When the schema has no such column.
+    """
+    if column not in schema.names:
+        raise CatalogError(
+            f"{where} names {column!r} as the {role} column, which the catalog does not have; "
+            f"its columns are {', '.join(schema.names)}"
+        )
+    return schema.field(column)

@@ -1,0 +1,152 @@
+"""What a task is told: the job, which is the same for all, and the batch, which is its own."""
+
+from __future__ import annotations
+
+import pickle
+import threading
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from skymargin.errors import StorageError
+from skymargin.formats import SpatialColumns
+from skymargin.storage import AnyPath, written_aside
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pyarrow as pa
+
+    from skymargin._core import Margins
+
+_DEEPEST_ORDER = 29
+_loading = threading.Lock()
+
+
+@dataclass(frozen=True)
+class Job:
+    """What every task of a run needs to know; kept in a file, so that a task carries only its path.
+
+    Attributes
+    ----------
+    catalog_path : Path or UPath
+        The primary catalog.
+    columns : SpatialColumns
+        The columns that say where a row is.
+    schema : pyarrow.Schema
+        Its schema.
+    orders, pixels : numpy.ndarray
+        All its partitions.
+    margin_threshold_arcsec : float
+        The threshold rows are selected by.
+    margin_order : int
+        Order of the pixels of covers, or of the selection itself when `fine_filtering` is off; -1: chosen.
+    fine_filtering : bool
+        Whether rows are selected by their exact separation.
+    """
+
+    catalog_path: AnyPath
+    columns: SpatialColumns
+    schema: pa.Schema
+    orders: np.ndarray
+    pixels: np.ndarray
+    margin_threshold_arcsec: float
+    margin_order: int
+    fine_filtering: bool
+
+    def save(self, file: Path) -> None:
+        """Write the job where tasks find it."""
+        with written_aside(file) as aside:
+            aside.write_bytes(pickle.dumps(self))
+
+
+@dataclass(frozen=True)
+class SourceBatch:
+    """Partitions that one task maps.
+
+    Attributes
+    ----------
+    number : int
+        Number of the batch, and of the shard it writes.
+    orders, pixels : numpy.ndarray
+        The partitions, in nested order.
+    files : list of tuple of str
+        Files of each, relative to the catalog.
+    """
+
+    number: int
+    orders: np.ndarray
+    pixels: np.ndarray
+    files: list[tuple[str, ...]]
+
+
+@dataclass(frozen=True)
+class DestinationBatch:
+    """Margins that one task writes.
+
+    Attributes
+    ----------
+    slices : pyarrow.RecordBatch
+        Where the rows of the margins are, those of one margin together: `order`, `pixel`, `shard`, `record_batch`,
+        `offset`, `rows`.
+    """
+
+    slices: pa.RecordBatch
+
+
+@dataclass(frozen=True)
+class Output:
+    """Where and how margins are written.
+
+    Attributes
+    ----------
+    folder : Path or UPath
+        The margin catalog under construction.
+    format : str
+        Its format.
+    options : dict
+        Keyword arguments of `pyarrow.parquet.write_table`.
+    group_rows : int
+        Rows of a row group. Depends on the catalog alone, so that the files do, too.
+    """
+
+    folder: AnyPath
+    format: str
+    options: dict[str, Any]
+    group_rows: int
+
+
+def shard_file(folder: Path, number: int) -> Path:
+    """The shard that one batch of partitions writes."""
+    return folder / f"shard-{number:06d}.arrow"
+
+
+def nested_position(orders: np.ndarray, pixels: np.ndarray) -> np.ndarray:
+    """Where pixels start along the sky in nested order, as uint64; distinct for disjoint pixels."""
+    import numpy as np
+
+    return pixels.astype(np.uint64) << (2 * (_DEEPEST_ORDER - orders.astype(np.uint64)))
+
+
+def load_job(file: Path) -> tuple[Job, Margins]:
+    """The job of a run and the geometry of its margins, made once in each process.
+
+    Raises
+    ------
+    StorageError
+        When the job's file is gone: the run was given up.
+    """
+    if not file.exists():
+        raise StorageError(f"the run was given up: {file} is gone")
+    # Threads of one worker ask at the same moment; the boundaries of pixels are to be shared between them.
+    with _loading:
+        return _load_job(file)
+
+
+@lru_cache(maxsize=2)
+def _load_job(file: Path) -> tuple[Job, Margins]:
+    from skymargin import _core
+
+    job: Job = pickle.loads(file.read_bytes())
+    tiling = _core.Tiling(job.orders, job.pixels)
+    return job, _core.Margins(tiling, job.margin_threshold_arcsec, job.margin_order, job.fine_filtering)

@@ -1,0 +1,175 @@
+"""The run: planning, mapping, reducing and finishing, one after the other."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from skymargin.arguments import MarginCacheArguments
+from skymargin.cluster import own_client, run_batches, threads_of
+from skymargin.errors import ArgumentError, OutputExistsError
+from skymargin.finishing import contents_of, empty_reason, finish
+from skymargin.formats import Catalog, format_named, open_catalog
+from skymargin.job import Job, Output
+from skymargin.mapping import map_batch
+from skymargin.plan import (
+    average_row_bytes,
+    check_partitions,
+    destination_batches,
+    group_rows,
+    make_job,
+    margin_choice,
+    source_batches,
+)
+from skymargin.progress import Stages
+from skymargin.reducing import reduce_batch
+from skymargin.report import MarginReport
+from skymargin.storage import AnyPath, appears_when_whole, as_path, temporary_folder
+
+if TYPE_CHECKING:
+    from distributed import Client
+
+
+def pipeline(args: MarginCacheArguments) -> MarginReport:
+    """Make a margin catalog, with a Dask client of its own.
+
+    Parameters
+    ----------
+    args
+        What to make.
+
+    Returns
+    -------
+    MarginReport
+        What was made.
+
+    Raises
+    ------
+    SkymarginError
+        When the margin cannot be made completely. Nothing of it is left behind.
+    """
+    stages = _stages_of(args)
+    catalog, job = _plan(args, stages)
+    folder = None if args.dask_tmp is None else Path(args.dask_tmp)
+    with own_client(args.dask_n_workers, args.dask_threads_per_worker, folder) as client:
+        return _make(args, stages, catalog, job, client)
+
+
+def pipeline_with_client(args: MarginCacheArguments, client: Client) -> MarginReport:
+    """Make a margin catalog with a Dask client of yours; its workers must see the files and `tmp_dir`.
+
+    Parameters
+    ----------
+    args
+        What to make; what it says of Dask is ignored.
+    client
+        A connected client.
+
+    Returns
+    -------
+    MarginReport
+        What was made.
+
+    Raises
+    ------
+    SkymarginError
+        When the margin cannot be made completely. Nothing of it is left behind.
+    """
+    stages = _stages_of(args)
+    catalog, job = _plan(args, stages)
+    return _make(args, stages, catalog, job, client)
+
+
+def _stages_of(args: MarginCacheArguments) -> Stages:
+    if not isinstance(args, MarginCacheArguments):
+        raise ArgumentError(f"args must be MarginCacheArguments, not {type(args).__name__}")
+    return Stages(args.progress_bar)
+
+
+def _plan(args: MarginCacheArguments, stages: Stages) -> tuple[Catalog, Job]:
+    """Everything that can be checked before work begins; nothing is written."""
+    with stages.stage("Planning", total=3) as advance:
+        args.check_places()
+        catalog = open_catalog(as_path(args.input_catalog_path))
+        advance(1)
+        _check_apart(catalog.path, args.catalog_path)
+        choice = margin_choice(args.margin_threshold, args.margin_order, args.fine_filtering, catalog)
+        advance(1)
+        check_partitions(catalog)
+        advance(1)
+    return catalog, make_job(catalog, *choice, args.fine_filtering)
+
+
+def _make(
+    args: MarginCacheArguments, stages: Stages, catalog: Catalog, job: Job, client: Client
+) -> MarginReport:
+    threads = threads_of(client)
+    with (
+        appears_when_whole(args.catalog_path) as folder,
+        ThreadPoolExecutor(max_workers=1) as aside,
+        temporary_folder(_temporary_base(args), args.output_artifact_name) as shards,
+    ):
+        # Importing what writes the format takes longer than mapping a small catalog, so it goes on beside it.
+        options = aside.submit(format_named(catalog.format).write_options, catalog.schema)
+        job_file = shards / "job"
+        job.save(job_file)
+        with stages.stage("Mapping", total=len(catalog.orders)) as advance:
+            sources = source_batches(catalog, threads)
+            mapped = run_batches(client, map_batch, job_file, sources, lambda one: advance(one.partitions))
+            row_bytes = average_row_bytes(mapped)
+            margins, total = destination_batches(shards, len(sources), row_bytes, threads)
+        with stages.stage("Reducing", total=total) as advance:
+            output = _output(folder, catalog, options.result(), row_bytes)
+            tasks = [(margin, output) for margin in margins]
+            reduced = run_batches(client, reduce_batch, job_file, tasks, lambda one: advance(len(one.orders)))
+        with stages.stage("Finishing", total=2) as advance:
+            contents = contents_of(args.output_artifact_name, job.margin_threshold_arcsec, reduced)
+            advance(1)
+            finish(folder, catalog, contents, mapped)
+            advance(1)
+    report = MarginReport(
+        catalog_path=str(args.catalog_path),
+        rows=contents.rows,
+        partitions=len(contents.orders),
+        margin_threshold_arcsec=job.margin_threshold_arcsec,
+        primary_path=str(catalog.path),
+        primary_rows=sum(one.primary_rows for one in mapped),
+        primary_partitions=len(catalog.orders),
+        bytes_read=sum(one.bytes_read for one in mapped),
+        seconds=stages.seconds,
+        empty_reason=empty_reason(contents, mapped, len(catalog.orders), args.fine_filtering),
+    )
+    if args.progress_bar:
+        print(report.summary())
+    return report
+
+
+def _output(folder: AnyPath, catalog: Catalog, options: dict[str, Any], row_bytes: int) -> Output:
+    return Output(
+        folder=folder,
+        format=catalog.format,
+        options=options,
+        group_rows=group_rows(options["row_group_size"], row_bytes),
+    )
+
+
+def _check_apart(primary: AnyPath, margin: AnyPath) -> None:
+    """The margin must not replace the catalog it is of, nor anything around or inside it."""
+    if type(primary) is not type(margin):
+        return
+    inner, outer = primary.resolve(), margin.resolve()
+    if inner == outer or outer in inner.parents or inner in outer.parents:
+        raise OutputExistsError(
+            f"the output {margin} and the input catalog {primary} overlap; the margin needs a folder of its own"
+        )
+
+
+def _temporary_base(args: MarginCacheArguments) -> Path:
+    """Folder for intermediate files."""
+    for chosen in (args.tmp_dir, args.dask_tmp, args.output_path):
+        if chosen is not None:
+            base = as_path(chosen)
+            if isinstance(base, Path):
+                return base
+    raise ArgumentError(f"tmp_dir is required when output_path {args.output_path} is not local")

@@ -1,0 +1,217 @@
+"""Planning: from a catalog to batches of partitions, and from shards to batches of margins."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from skymargin.errors import ArgumentError, CatalogError
+from skymargin.formats import Catalog
+from skymargin.job import DestinationBatch, Job, SourceBatch, nested_position, shard_file
+from skymargin.shards import read_index
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    import numpy as np
+
+    from skymargin._core import Tiling
+    from skymargin.mapping import Mapped
+
+# Dask costs 2 ms a task: a few dozen tasks per thread keep all threads busy to the end and cost a few hundredths of
+# a second. A task is not worth sending for less than 4 MB, and not safe to lose above 2 GB.
+_TASKS_PER_THREAD = 32
+_SMALLEST_TASK_BYTES = 4 << 20
+_LARGEST_TASK_BYTES = 2 << 30
+# Opening a file and reading its footer takes about as long as decoding this much.
+_FILE_BYTES = 128 << 10
+# A row group is decoded, sorted and encoded as a whole.
+_ROW_GROUP_BYTES = 128 << 20
+# Rows are gathered from about as many places as there are rows: what a row costs beside its bytes.
+_ROW_BYTES = 64
+
+
+def coarse_margin_order(margin_threshold_arcsec: float) -> int:
+    """Order of the margin pixels of hats-import for a threshold: the deepest whose pixels are not narrower than it.
+
+    As `hats.pixel_math.healpix_shim.margin2order` has it, where a pixel is taken to be 1.6 times as wide on average as
+    it is at its narrowest: log2(sqrt(pi/3) / average width), truncated, and clipped to 0..29.
+    """
+    average_width_rad = math.radians(margin_threshold_arcsec / 3600 * 1.6)
+    return min(max(int(math.log2(math.sqrt(math.pi / 3) / average_width_rad)), 0), 29)
+
+
+def coarse_threshold_arcsec(margin_order: int) -> float:
+    """Threshold that hats-import records for an order of margin pixels.
+
+    As `hats.pixel_math.healpix_shim.order2mindist` has it: the root of a pixel's area over 1.6.
+    """
+    return math.degrees(math.sqrt(4 * math.pi / (12 << (2 * margin_order)))) / 1.6 * 3600
+
+
+def margin_choice(
+    margin_threshold_arcsec: float, margin_order: int, fine_filtering: bool, catalog: Catalog
+) -> tuple[float, int]:
+    """Threshold and order a margin is made with.
+
+    Parameters
+    ----------
+    margin_threshold_arcsec, margin_order, fine_filtering
+        The arguments of the run.
+    catalog
+        The primary catalog.
+
+    Returns
+    -------
+    (float, int)
+        As given for an exact margin; as hats-import sets them for a coarse one.
+
+    Raises
+    ------
+    ArgumentError
+        When the margin pixels of a coarse margin are not smaller than every partition, or narrower than the threshold.
+    """
+    if fine_filtering:
+        return margin_threshold_arcsec, margin_order
+    if margin_order >= 0:
+        margin_threshold_arcsec = coarse_threshold_arcsec(margin_order)
+    else:
+        margin_order = coarse_margin_order(margin_threshold_arcsec)
+    highest_order = int(max(catalog.orders, default=-1))
+    if margin_order <= highest_order:
+        raise ArgumentError(
+            f"margin_order {margin_order} (chosen or given) is not above {highest_order}, the highest order of a "
+            "partition, as it must be with fine_filtering=False; fine_filtering=True has no such limit"
+        )
+    if coarse_threshold_arcsec(margin_order) < margin_threshold_arcsec:
+        raise ArgumentError(
+            f"margin_threshold {margin_threshold_arcsec} arcsec is wider than pixels of margin_order {margin_order}, "
+            "which fine_filtering=False cannot do; fine_filtering=True has no such limit"
+        )
+    return margin_threshold_arcsec, margin_order
+
+
+def check_partitions(catalog: Catalog) -> Tiling:
+    """The catalog's partitions as a tiling of the sky.
+
+    Raises
+    ------
+    CatalogError
+        When a partition is not a HEALPix pixel, or two of them overlap.
+    """
+    from skymargin import _core
+
+    try:
+        return _core.Tiling(catalog.orders, catalog.pixels)
+    except ValueError as error:
+        raise CatalogError(f"{catalog.listed_in} lists partitions that cannot be: {error}") from error
+
+
+def make_job(
+    catalog: Catalog, margin_threshold_arcsec: float, margin_order: int, fine_filtering: bool
+) -> Job:
+    """What the tasks are told of the run."""
+    return Job(
+        catalog_path=catalog.path,
+        columns=catalog.columns,
+        schema=catalog.schema,
+        orders=catalog.orders,
+        pixels=catalog.pixels,
+        margin_threshold_arcsec=margin_threshold_arcsec,
+        margin_order=margin_order,
+        fine_filtering=fine_filtering,
+    )
+
+
+def source_batches(catalog: Catalog, threads: int) -> list[SourceBatch]:
+    """Partitions in batches of about equal size, neighbours together.
+
+    Parameters
+    ----------
+    catalog
+        The primary catalog.
+    threads
+        Threads of all workers.
+    """
+    import numpy as np
+
+    along_sky = np.argsort(nested_position(catalog.orders, catalog.pixels))
+    cost = catalog.size_bytes[along_sky] + _FILE_BYTES
+    return [
+        SourceBatch(
+            number=number,
+            orders=catalog.orders[chosen],
+            pixels=catalog.pixels[chosen],
+            files=[catalog.files[partition] for partition in chosen],
+        )
+        for number, chosen in enumerate(np.split(along_sky, _cuts(cost, threads)))
+        if len(chosen)
+    ]
+
+
+def average_row_bytes(mapped: Sequence[Mapped]) -> int:
+    """Size of a row of the catalog before compression, on average; the same for any way of batching."""
+    rows = sum(one.primary_rows for one in mapped)
+    return sum(one.memory_bytes for one in mapped) // max(rows, 1)
+
+
+def destination_batches(
+    shards: Path, batches: int, row_bytes: int, threads: int
+) -> tuple[list[DestinationBatch], int]:
+    """Margins in batches of about equal size, neighbours together; and how many margins there are.
+
+    Parameters
+    ----------
+    shards
+        Folder of the shards.
+    batches
+        Number of batches that were mapped.
+    row_bytes
+        Average size of a row.
+    threads
+        Threads of all workers.
+    """
+    import numpy as np
+    import pyarrow as pa
+
+    tables = []
+    for number in range(batches):
+        index = pa.table(read_index(shard_file(shards, number)))
+        tables.append(index.append_column("shard", pa.repeat(pa.scalar(number, pa.int64()), len(index))))
+    if not any(len(table) for table in tables):
+        return [], 0
+    slices = pa.concat_tables(tables).combine_chunks()
+    position = nested_position(slices.column("order").to_numpy(), slices.column("pixel").to_numpy())
+    along_sky = np.lexsort(
+        [slices.column(name).to_numpy() for name in ("offset", "record_batch", "shard")] + [position]
+    )
+    (sorted_slices,) = slices.take(pa.array(along_sky)).combine_chunks().to_batches()
+    position = position[along_sky]
+    firsts = np.flatnonzero(np.r_[True, position[1:] != position[:-1]])
+    rows = np.add.reduceat(sorted_slices.column("rows").to_numpy(), firsts)
+    ends = np.r_[firsts[1:], len(position)]
+    cuts = _cuts(rows * (row_bytes + _ROW_BYTES) + _FILE_BYTES, threads)
+    bounds = np.r_[0, ends[cuts - 1], len(position)] if len(cuts) else np.array([0, len(position)])
+    batched = [
+        DestinationBatch(sorted_slices.slice(start, stop - start))
+        for start, stop in zip(bounds[:-1].tolist(), bounds[1:].tolist(), strict=True)
+    ]
+    return batched, len(firsts)
+
+
+def group_rows(most_rows: int, row_bytes: int) -> int:
+    """Rows of a row group: as many as the format's default, or fewer where rows are wide."""
+    return max(1, min(most_rows, _ROW_GROUP_BYTES // max(row_bytes, 1)))
+
+
+def _cuts(cost: np.ndarray, threads: int) -> np.ndarray:
+    """Where to cut a sequence so that its parts cost about the same."""
+    import numpy as np
+
+    total = int(cost.sum())
+    parts = min(threads * _TASKS_PER_THREAD, math.ceil(total / _SMALLEST_TASK_BYTES))
+    parts = max(1, parts, math.ceil(total / _LARGEST_TASK_BYTES))
+    middle = np.cumsum(cost) - cost / 2
+    part = np.minimum((middle / max(total, 1) * parts).astype(np.int64), parts - 1)
+    return np.flatnonzero(part[1:] != part[:-1]) + 1

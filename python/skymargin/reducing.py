@@ -1,0 +1,141 @@
+"""Reducing: from the shards to the files of the margin catalog, a batch of margins at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from skymargin.carried import restore
+from skymargin.errors import SkymarginError, StorageError
+from skymargin.formats import format_named
+from skymargin.job import DestinationBatch, Output, load_job, shard_file
+from skymargin.shards import read_groups, sort_keys
+from skymargin.storage import open_output
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+
+@dataclass
+class Reduced:
+    """What the reducing of a batch came to.
+
+    Attributes
+    ----------
+    orders, pixels : list of int
+        The margins written, in the order of the batch.
+    rows : int
+        Rows in them.
+    footer : pyarrow.parquet.FileMetaData
+        Their row groups, with the path of the file of each.
+    """
+
+    orders: list[int]
+    pixels: list[int]
+    rows: int
+    footer: pq.FileMetaData
+
+
+def reduce_batch(job_file: Path, task: tuple[DestinationBatch, Output]) -> Reduced | SkymarginError:
+    """Write the margins of a batch.
+
+    Parameters
+    ----------
+    job_file
+        The job, beside the shards. When it disappears the run was given up, and the task ends.
+    task
+        The margins and where their rows are; where and how to write.
+
+    Returns
+    -------
+    Reduced or SkymarginError
+        An error is returned, not raised: raised, Dask would log it on every worker.
+    """
+    batch, output = task
+    orders: list[int] = []
+    pixels: list[int] = []
+    rows = 0
+    footers: list[pq.FileMetaData] = []
+    for (order, pixel), slices in _by_margin(batch.slices):
+        try:
+            job, _ = load_job(job_file)
+            name = format_named(output.format).margin_file(order, pixel)
+            runs = _runs(job_file.parent, slices)
+            footer = _write_margin(runs, job.schema, output, name)
+        except OSError as error:
+            return StorageError(f"the margin of order {order}, pixel {pixel} cannot be written: {error}")
+        orders.append(order)
+        pixels.append(pixel)
+        rows += footer.num_rows
+        footers.append(footer)
+    first, *others = footers
+    for footer in others:
+        first.append_row_groups(footer)
+    return Reduced(orders, pixels, rows, first)
+
+
+def _by_margin(slices: pa.RecordBatch) -> Iterator[tuple[tuple[int, int], list[tuple[int, int, int, int]]]]:
+    """Each margin of the batch, with its slices as (shard, record batch, offset, rows)."""
+    names = ("order", "pixel", "shard", "record_batch", "offset", "rows")
+    table = zip(*(slices.column(name).to_pylist() for name in names), strict=True)
+    for margin, group in groupby(table, key=lambda line: (line[0], line[1])):
+        yield margin, [line[2:] for line in group]
+
+
+def _runs(folder: Path, slices: list[tuple[int, int, int, int]]) -> list[tuple[pa.Table, pa.Table]]:
+    """The slices of one margin as tables, each in the order of the margin; one shard is open at a time."""
+    runs = []
+    for number, group in groupby(slices, key=lambda line: line[0]):
+        runs += read_groups(shard_file(folder, number), [line[1:] for line in group])
+    return runs
+
+
+def _write_margin(
+    runs: list[tuple[pa.Table, pa.Table]], schema: pa.Schema, output: Output, name: str
+) -> pq.FileMetaData:
+    """Merge the runs into one file; returns its footer."""
+    import numpy as np
+    import pyarrow.parquet as pq
+
+    keys = [sort_keys(origin) for _, origin in runs]
+    order = np.lexsort([np.concatenate(column) for column in zip(*keys, strict=True)])
+    starts = np.cumsum([0, *(rows.num_rows for rows, _ in runs)])
+    options = {key: value for key, value in output.options.items() if key != "row_group_size"}
+    footers: list[pq.FileMetaData] = []
+    with (
+        open_output(output.folder / name) as sink,
+        pq.ParquetWriter(sink, schema, metadata_collector=footers, **options) as writer,
+    ):
+        for start in range(0, len(order), output.group_rows):
+            group = _gathered(runs, starts, order[start : start + output.group_rows])
+            # One chunk a column: where pages end must not depend on how the rows were found.
+            table = restore(group, schema).combine_chunks()
+            writer.write_table(table, row_group_size=len(table))
+    (footer,) = footers
+    # As `_metadata` has it: relative to the dataset folder.
+    footer.set_file_path(name.partition("/")[2])
+    return footer
+
+
+def _gathered(runs: list[tuple[pa.Table, pa.Table]], starts: np.ndarray, wanted: np.ndarray) -> pa.Table:
+    """Rows of the merged margin, given by their numbers in the runs put end to end.
+
+    Each run is in order, so what a row group needs of it is one stretch: only that is copied.
+    """
+    import numpy as np
+    import pyarrow as pa
+
+    run = np.searchsorted(starts, wanted, side="right") - 1
+    stretches, shift, gathered = [], np.zeros(len(runs), dtype=np.int64), 0
+    for number in np.unique(run):
+        mine = wanted[run == number]
+        first, last = int(mine.min()), int(mine.max())
+        stretches.append(runs[number][0].slice(first - int(starts[number]), last - first + 1))
+        shift[number] = gathered - first
+        gathered += last - first + 1
+    return pa.concat_tables(stretches).combine_chunks().take(pa.array(wanted + shift[run]))

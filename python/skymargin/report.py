@@ -1,0 +1,73 @@
+"""What a run did."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class MarginReport:
+    """What was written, what was read for it and how long it took.
+
+    Attributes
+    ----------
+    catalog_path : str
+        The margin catalog.
+    rows : int
+        Rows written, over all partitions.
+    partitions : int
+        Partitions written: pixels whose margin has a row.
+    margin_threshold_arcsec : float
+        The threshold recorded in the catalog, in arcseconds.
+    primary_path : str
+        The catalog the margin belongs to.
+    primary_rows : int
+        Rows of that catalog.
+    primary_partitions : int
+        Partitions of that catalog.
+    bytes_read : int
+        Bytes of the primary catalog's files that were needed: footers and column chunks, compressed.
+    seconds : dict
+        Stage (planning, mapping, reducing, finishing) to seconds.
+    empty_reason : str or None
+        Why the margin has no row; None when it has rows.
+    """
+
+    catalog_path: str
+    rows: int
+    partitions: int
+    margin_threshold_arcsec: float
+    primary_path: str
+    primary_rows: int
+    primary_partitions: int
+    bytes_read: int
+    seconds: dict[str, float] = field(default_factory=dict)
+    empty_reason: str | None = None
+
+    def summary(self) -> str:
+        """One line for people."""
+        what = (
+            f"{self.rows:,} rows in {self.partitions:,} partitions"
+            if self.empty_reason is None
+            else f"empty margin, {self.empty_reason}"
+        )
+        return (
+            f"{self.catalog_path}: {what}; threshold {self.margin_threshold_arcsec:g} arcsec; "
+            f"{_readable(self.bytes_read)} of {self.primary_rows:,} rows in {self.primary_partitions:,} partitions "
+            f"read in {sum(self.seconds.values()):.1f} s"
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """The report as plain values, for JSON."""
+        return dataclasses.asdict(self)
+
+
+def _readable(count_bytes: int) -> str:
+    size = float(count_bytes)
+    for unit in ("B", "kB", "MB", "GB"):
+        if size < 1000:
+            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
+        size /= 1000
+    return f"{size:.1f} TB"

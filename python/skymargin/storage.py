@@ -1,0 +1,194 @@
+"""Where files live: local paths and fsspec paths behind one face, and output that appears only when it is whole."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
+
+from skymargin.errors import StorageError
+
+if TYPE_CHECKING:
+    from upath import UPath
+
+AnyPath: TypeAlias = "Path | UPath"
+
+_OURS = ".skymargin-"
+
+
+def as_path(path: str | os.PathLike[str] | UPath) -> AnyPath:
+    """Path object for a local path or a URL.
+
+    Parameters
+    ----------
+    path
+        A local path, a URL that fsspec knows (`s3://...`), or a path object of either kind.
+
+    Returns
+    -------
+    Path or UPath
+        A plain `Path` for everything local.
+    """
+    if isinstance(path, Path):
+        return path
+    if isinstance(path, str) and "://" not in path:
+        return Path(path)
+    from upath import UPath
+
+    remote = UPath(path)
+    return Path(remote.path) if remote.protocol in ("", "file", "local") else remote
+
+
+def is_local(path: AnyPath) -> bool:
+    """Whether the path is on a file system of this machine."""
+    return isinstance(path, Path)
+
+
+def list_files(folder: AnyPath) -> dict[str, int]:
+    """Every file below a folder.
+
+    Returns
+    -------
+    dict
+        Path relative to `folder`, with forward slashes, to the size in bytes. Empty when there is no such folder.
+    """
+    if isinstance(folder, Path):
+        return {
+            Path(base, name).relative_to(folder).as_posix(): Path(base, name).stat().st_size
+            for base, _, names in os.walk(folder, followlinks=True)
+            for name in names
+        }
+    root = folder.path.rstrip("/")
+    found = folder.fs.find(root, detail=True)
+    return {name[len(root) + 1 :]: int(about["size"] or 0) for name, about in found.items() if name != root}
+
+
+def open_input(path: AnyPath) -> Any:
+    """Open a file for random reading, as something pyarrow reads from.
+
+    Raises
+    ------
+    OSError
+        When the file does not exist or cannot be opened.
+    """
+    import pyarrow as pa
+
+    return pa.OSFile(str(path)) if isinstance(path, Path) else pa.PythonFile(path.open("rb"), mode="r")
+
+
+def open_output(path: AnyPath) -> Any:
+    """Open a new file for writing, as something pyarrow writes to; makes its folder."""
+    import pyarrow as pa
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if isinstance(path, Path):
+        return pa.OSFile(str(path), mode="wb")
+    return pa.PythonFile(path.open("wb"), mode="w")
+
+
+@contextmanager
+def written_aside(path: Path) -> Iterator[Path]:
+    """Write a local file under another name; it gets its own name when the block ends without an error.
+
+    A file that exists under its own name is therefore complete.
+    """
+    aside = path.with_name(f"{path.name}.part")
+    try:
+        yield aside
+        aside.replace(path)
+    finally:
+        aside.unlink(missing_ok=True)
+
+
+def is_empty_folder(path: AnyPath) -> bool:
+    """Whether there is a folder at `path` with nothing in it."""
+    return bool(path.is_dir()) and next(iter(path.iterdir()), None) is None
+
+
+@contextmanager
+def appears_when_whole(final: AnyPath) -> Iterator[AnyPath]:
+    """Build a folder beside its place, and move it there when the block ends without an error.
+
+    What was at `final` before stays until the new folder is whole. After an error nothing of the new folder is left.
+
+    Parameters
+    ----------
+    final
+        Where the folder is to be.
+
+    Yields
+    ------
+    Path or UPath
+        The folder to build in.
+    """
+    partial = final.parent / _new_name(final, "partial")
+    _make_folder(partial)
+    try:
+        yield partial
+        _move_into_place(partial, final)
+    finally:
+        remove_folder(partial)
+
+
+@contextmanager
+def temporary_folder(base: Path, name: str) -> Iterator[Path]:
+    """A local folder for intermediate files, removed at the end whatever happens."""
+    folder = base / _new_name(base / name, "shards")
+    _make_folder(folder)
+    try:
+        yield folder
+    finally:
+        remove_folder(folder)
+
+
+def remove_folder(folder: AnyPath) -> None:
+    """Remove a folder and everything in it; no error when it is not there.
+
+    It is first moved away, so that a task that still runs cannot put a new file into it by its path.
+    """
+    if not isinstance(folder, Path):
+        if folder.exists():
+            folder.fs.rm(folder.path, recursive=True)
+        return
+    doomed = folder.parent / _new_name(folder, "removed")
+    with suppress(FileNotFoundError):
+        folder.rename(doomed)
+        shutil.rmtree(doomed, ignore_errors=True)
+
+
+def _make_folder(folder: AnyPath) -> None:
+    try:
+        folder.mkdir(parents=True)
+    except OSError as error:
+        raise StorageError(f"{folder.parent} cannot be written to: {error}") from error
+
+
+def _new_name(path: AnyPath, purpose: str) -> str:
+    """Name that nothing has yet, for something of ours beside `path`."""
+    return f"{path.name.split(_OURS)[0]}{_OURS}{purpose}-{uuid.uuid4().hex[:8]}"
+
+
+def _move_into_place(partial: AnyPath, final: AnyPath) -> None:
+    old = final.parent / _new_name(final, "old")
+    replaces = final.exists()
+    if replaces:
+        _move(final, old)
+    try:
+        _move(partial, final)
+    except BaseException:
+        if replaces:
+            _move(old, final)
+        raise
+    if replaces:
+        remove_folder(old)
+
+
+def _move(source: AnyPath, target: AnyPath) -> None:
+    if isinstance(source, Path):
+        source.rename(str(target))
+    else:
+        source.fs.mv(source.path, cast("UPath", target).path, recursive=True)

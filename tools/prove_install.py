@@ -1,0 +1,60 @@
+"""Prove that what is installed works alone: build a margin and check it by brute force.
+
+Run by `make wheel` in an environment that holds the wheel and nothing of this repository, without Rust.
+"""
+
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+import skymargin
+from skymargin.brute_force import check_margin
+from skymargin.cli import main
+from skymargin.formats.hats_writer import write_catalog
+
+THRESHOLD_ARCSEC = 1800.0
+
+
+def prove() -> None:
+    if shutil.which("cargo") or shutil.which("rustc"):
+        sys.exit("there is a Rust toolchain on PATH: this proves nothing")
+    home = Path(skymargin.__file__).parent
+    if not home.is_relative_to(sys.prefix):
+        sys.exit(f"skymargin comes from {home}, not from this environment")
+    random = np.random.default_rng(29)
+    rows = 20_000
+    stars = pa.table(
+        {
+            "id": np.arange(rows),
+            "ra": random.uniform(0, 360, rows),
+            "dec": np.degrees(np.arcsin(random.uniform(-1, 1, rows))),
+        }
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        catalog = Path(folder) / "stars"
+        write_catalog(stars, catalog, rows_per_partition=500)
+        code = main(
+            [
+                "build",
+                str(catalog),
+                "--threshold",
+                f"{THRESHOLD_ARCSEC:g}",
+                "--output",
+                folder,
+                "--no-progress",
+            ]
+        )
+        if code:
+            sys.exit(code)
+        check = check_margin(catalog, f"{catalog}_{THRESHOLD_ARCSEC:g}arcs", THRESHOLD_ARCSEC, id_column="id")
+    if check.missing or check.too_many or not check.expected:
+        sys.exit(f"the margin is wrong: {check}")
+    print(f"skymargin {skymargin.__version__} works from {home}: {check}")
+
+
+if __name__ == "__main__":
+    prove()
