@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -10,11 +11,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from skymargin import SkymarginError
+from skymargin import SkymarginError, reducing
 from skymargin.errors import (
     ArgumentError,
     CatalogError,
     CatalogNotFoundError,
+    IncompleteMarginError,
     MissingPartitionError,
     OutputExistsError,
     PartitionReadError,
@@ -325,6 +327,23 @@ def test_an_output_folder_that_cannot_be_written(catalog: Path) -> None:
     with pytest.raises(StorageError, match="blocked"):
         make_margin(catalog, catalog.parent / "out", THRESHOLD_ARCSEC, tmp_dir=blocked / "inside")
     assert nothing_left(catalog.parent / "out")
+
+
+@pytest.mark.parametrize("door", ["skymargin.reducing.open_output", "skymargin.shards.written_aside"])
+def test_a_full_disk(door: str, catalog: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(door, full)
+    fails(catalog, StorageError, "No space left on device")
+
+
+def test_a_margin_that_lacks_rows_is_not_kept(catalog: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    read_groups = reducing.read_groups
+    monkeypatch.setattr(
+        reducing, "read_groups", lambda file, groups: [(a[1:], b[1:]) for a, b in read_groups(file, groups)]
+    )
+    fails(catalog, IncompleteMarginError, "rows were found", "were written")
 
 
 def test_a_collection_without_primary(tmp_path: Path) -> None:

@@ -98,7 +98,7 @@ def test_a_coarse_margin_has_the_threshold_of_its_order() -> None:
 
 def test_row_groups_hold_fewer_rows_where_rows_are_wide() -> None:
     assert plan.group_rows(100_000, row_bytes=100) == 100_000
-    assert plan.group_rows(100_000, row_bytes=40_000) == 3_355
+    assert plan.group_rows(100_000, row_bytes=40_000) == 1_677
     assert plan.group_rows(100_000, row_bytes=1 << 40) == 1
     assert plan.group_rows(100_000, row_bytes=0) == 100_000
 

@@ -27,7 +27,7 @@ _LARGEST_TASK_BYTES = 2 << 30
 # Opening a file and reading its footer takes about as long as decoding this much.
 _FILE_BYTES = 128 << 10
 # A row group is decoded, sorted and encoded as a whole.
-_ROW_GROUP_BYTES = 128 << 20
+_ROW_GROUP_BYTES = 64 << 20
 # Rows are gathered from about as many places as there are rows: what a row costs beside its bytes.
 _ROW_BYTES = 64
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 # Rows whose index or coordinates are in memory together, and decoded bytes of whole rows likewise.
 _SEARCH_ROWS = 1 << 20
-_DECODED_BYTES = 32 << 20
+_DECODED_BYTES = 16 << 20
 _MOST_ROWS = 1 << 16
 # A column chunk is read through a buffer, so that it is never in memory as a whole.
 _LOCAL_BUFFER_BYTES = 1 << 20

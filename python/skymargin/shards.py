@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from skymargin.scan import Selection
 
 # Bytes of rows that are gathered before they are written.
-_GATHERED_BYTES = 64 << 20
+_GATHERED_BYTES = 32 << 20
 _INDEX_KEY = b"skymargin.index"
 
 

@@ -98,6 +98,20 @@ impl Vec3 {
         self.dot(self)
     }
 
+    /// Where the perpendicular on the line through `start` and `end` meets it: 0 at the start, 1 at the end.
+    #[inline]
+    pub fn foot_on_line(self, start: Self, end: Self) -> f64 {
+        let along = end - start;
+        let squared = along.squared();
+        if squared > 0.0 { (self - start).dot(along) / squared } else { 0.0 }
+    }
+
+    /// The squared distance to the point of the segment from `start` to `end` that is nearest to `foot` on its line.
+    #[inline]
+    pub fn squared_distance_at(self, start: Self, end: Self, foot: f64) -> f64 {
+        (self - start).plus_scaled(-foot.clamp(0.0, 1.0), end - start).squared()
+    }
+
     /// The squared distance to the straight segment from `start` to `end`.
     ///
     /// # Accuracy
@@ -105,10 +119,7 @@ impl Vec3 {
     /// the distance is flat where the foot of the perpendicular is off.
     #[inline]
     pub fn squared_distance_to_segment(self, start: Self, end: Self) -> f64 {
-        let (along, off) = (end - start, self - start);
-        let squared = along.squared();
-        let t = if squared > 0.0 { (off.dot(along) / squared).clamp(0.0, 1.0) } else { 0.0 };
-        off.plus_scaled(-t, along).squared()
+        self.squared_distance_at(start, end, self.foot_on_line(start, end))
     }
 }
 

@@ -233,7 +233,7 @@ impl Edge {
     /// greatest at atan2(A, B); and σ = √6 sin(θ/2).
     pub fn nearest_on_meridian(&self, point: Vec3) -> Option<f64> {
         match self.course {
-            Course::Cap { quarters, offset, start_sigma, away, hemisphere, .. } if offset == 0.0 => {
+            Course::Cap { quarters, offset: 0.0, start_sigma, away, hemisphere, .. } => {
                 let (sin, cos) = quarter_turns(quarters, 0.0, 1.0);
                 let colatitude_rad = (point.x * cos + point.y * sin).atan2(hemisphere * point.z);
                 let sigma = 6.0_f64.sqrt() * (0.5 * colatitude_rad).sin();

@@ -1,7 +1,7 @@
 //! Exact HEALPix margins, without Python: which rows of a catalog lie within a threshold of a pixel.
 //!
 //! Read in this order: [`pixel`] and [`angle`] are the words, [`boundary`] the true edges of a pixel,
-//! [`separation`] the decision, [`tiling`] the partitions of a catalog, [`cover`] where in a partition
+//! [`separation`] the decision (its two steps are `polyline` and `nearest`), [`tiling`] the partitions of a catalog, [`cover`] where in a partition
 //! a margin can lie, [`select`] the rows; [`neighbours`] answers the plain question which pixels are near one.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
@@ -9,8 +9,10 @@ pub mod angle;
 pub mod boundary;
 pub mod cover;
 pub mod healpix;
+mod nearest;
 pub mod neighbours;
 pub mod pixel;
+mod polyline;
 pub mod select;
 pub mod separation;
 pub mod tiling;
