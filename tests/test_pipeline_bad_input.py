@@ -23,6 +23,7 @@ from skymargin.errors import (
     PositionError,
     StorageError,
 )
+from skymargin.formats import hats
 from tests.catalogs import (
     MIXED_PARTITIONS,
     Layout,
@@ -193,6 +194,21 @@ def test_a_partition_that_is_missing(catalog: Path) -> None:
     gone = files_of(catalog)[3, 61]
     gone.unlink()
     fails(catalog, MissingPartitionError, str(gone), "partition_info.csv", "no such file")
+
+
+def test_a_partition_that_is_a_link_to_nowhere(catalog: Path) -> None:
+    file = files_of(catalog)[3, 61]
+    file.unlink()
+    file.symlink_to(catalog / "nowhere")
+    fails(catalog, MissingPartitionError, str(file), "no such file")
+
+
+def test_a_catalog_that_cannot_be_listed(catalog: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(hats, "list_files", refuse)
+    fails(catalog, CatalogError, str(catalog), "Permission denied")
 
 
 def test_several_partitions_that_are_missing(catalog: Path) -> None:

@@ -1,4 +1,7 @@
-"""The errors of the package: one base, and one class for each thing a caller may want to tell apart."""
+"""The errors of the package: one base, and one class for each thing a caller may want to tell apart.
+
+Where a class has an `OSError` among its bases it comes first: Dask's way of pickling needs it there.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,7 @@ class ArgumentError(SkymarginError, ValueError):
     """An argument has a value that is not allowed. The message names the argument, the value and the rule."""
 
 
-class OutputExistsError(ArgumentError, FileExistsError):
+class OutputExistsError(FileExistsError, ArgumentError):
     """The output exists already and `overwrite` was not given, or it must not be overwritten."""
 
 
@@ -19,15 +22,15 @@ class CatalogError(SkymarginError, ValueError):
     """The input is not a catalog a margin can be made of. The message names the file at fault."""
 
 
-class CatalogNotFoundError(CatalogError, FileNotFoundError):
+class CatalogNotFoundError(FileNotFoundError, CatalogError):
     """There is no catalog, or no catalog of a known format, at the path given."""
 
 
-class MissingPartitionError(CatalogError, FileNotFoundError):
+class MissingPartitionError(FileNotFoundError, CatalogError):
     """A partition is listed by the catalog but its file is not there."""
 
 
-class PartitionReadError(SkymarginError, OSError):
+class PartitionReadError(OSError, SkymarginError):
     """A file of the catalog cannot be read, or does not hold what the catalog says it holds."""
 
 
@@ -39,5 +42,5 @@ class IncompleteMarginError(SkymarginError, RuntimeError):
     """The stages do not agree on what was to be written; the margin was not kept."""
 
 
-class StorageError(SkymarginError, OSError):
+class StorageError(OSError, SkymarginError):
     """Something could not be written. The message names the path."""

@@ -57,11 +57,7 @@ def list_files(folder: AnyPath) -> dict[str, int]:
         Path relative to `folder`, with forward slashes, to the size in bytes. Empty when there is no such folder.
     """
     if isinstance(folder, Path):
-        return {
-            Path(base, name).relative_to(folder).as_posix(): Path(base, name).stat().st_size
-            for base, _, names in os.walk(folder, followlinks=True)
-            for name in names
-        }
+        return dict(_walk(str(folder), "")) if folder.is_dir() else {}
     root = folder.path.rstrip("/")
     found = folder.fs.find(root, detail=True)
     return {name[len(root) + 1 :]: int(about["size"] or 0) for name, about in found.items() if name != root}
@@ -158,6 +154,18 @@ def remove_folder(folder: AnyPath) -> None:
     with suppress(FileNotFoundError):
         folder.rename(doomed)
         shutil.rmtree(doomed, ignore_errors=True)
+
+
+def _walk(folder: str, inside: str) -> Iterator[tuple[str, int]]:
+    """Files below a local folder; a catalog may have 100,000 of them, so paths are plain text."""
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.is_dir():
+                yield from _walk(entry.path, f"{inside}{entry.name}/")
+            else:
+                # A link to nowhere is no file.
+                with suppress(FileNotFoundError):
+                    yield f"{inside}{entry.name}", entry.stat().st_size
 
 
 def _make_folder(folder: AnyPath) -> None:

@@ -1,6 +1,6 @@
 """Catalogs on disk: what a catalog is to the pipeline, whatever the format it is kept in.
 
-Each format is a module with the same four functions: `is_catalog`, `open_catalog`, `margin_file`, `write_options` and
+Each format is a module with the same five functions: `is_catalog`, `open_catalog`, `margin_file`, `write_options` and
 `finish_margin`. This package knows files and properties, never geometry.
 """
 
@@ -10,7 +10,7 @@ import importlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
-from skymargin.errors import CatalogError, CatalogNotFoundError
+from skymargin.errors import CatalogError, CatalogNotFoundError, SkymarginError
 from skymargin.storage import AnyPath
 
 if TYPE_CHECKING:
@@ -146,7 +146,12 @@ def open_catalog(path: AnyPath) -> Catalog:
     for name in FORMATS:
         known = format_named(name)
         if known.is_catalog(path):
-            return known.open_catalog(path)
+            try:
+                return known.open_catalog(path)
+            except SkymarginError:
+                raise
+            except OSError as error:
+                raise CatalogError(f"{path} cannot be read: {error}") from error
     hint = (
         " (a HiPSCat catalog, which this version does not read)"
         if (path / "catalog_info.json").exists()

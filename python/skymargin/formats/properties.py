@@ -54,7 +54,7 @@ def _logical_lines(text: str) -> list[str]:
         continued = backslashes % 2 == 1
         if continued:
             lines[-1] = lines[-1][:-1]
-    return [line.rstrip(_BLANKS) for line in lines]
+    return lines
 
 
 def _unescaped(text: str) -> str:

@@ -58,8 +58,8 @@ impl PixelSeparation {
         self.edges.iter().any(|edge| edge.is_within(point))
     }
 
-    /// Whether a point may lie within a chord of the pixel's edges; never misses, and errs by a 64th of the
-    /// threshold, or by the deviation of 128 chords from the edge where that is more.
+    /// Whether a point may lie within a chord of the pixel's edges; never misses, and errs by at most a 32nd of the
+    /// threshold, or by twice the deviation of 128 chords from the edge where that is more.
     pub fn edges_may_be_within(&self, point: Vec3, chord: f64) -> bool {
         self.edges.iter().any(|edge| edge.may_be_within(point, chord))
     }
