@@ -89,7 +89,6 @@ def _map_partition(
             pixel,
             rows=scan.rows,
             index_order=job.columns.index_order,
-            index_slack_arcsec=scan.index_slack_arcsec,
         )
         for selection in scan.select(cover):
             shard.add(selection, order, pixel)

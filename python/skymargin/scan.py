@@ -31,10 +31,6 @@ _MOST_ROWS = 1 << 16
 # A column chunk is read through a buffer, so that it is never in memory as a whole.
 _LOCAL_BUFFER_BYTES = 1 << 20
 _REMOTE_BUFFER_BYTES = 8 << 20
-# A coordinate kept as a float32 is up to 0.055 arcsec off in ra and 0.014 in dec, so a row may lie 0.057 arcsec from
-# where its index says; three times that leaves room for an index that was computed in float32.
-_FLOAT32_SLACK_ARCSEC = 0.2
-_FLOAT64_SLACK_ARCSEC = 1e-3
 
 
 @dataclass(frozen=True)
@@ -77,8 +73,6 @@ class PartitionScan:
     ----------
     rows : int
         Rows of the partition.
-    index_slack_arcsec : float
-        How far a row's coordinates may lie from where its index says.
     bytes_read : int
         Bytes of the files needed so far: footers and column chunks, compressed.
     memory_bytes : int
@@ -96,7 +90,6 @@ class PartitionScan:
         self._columns = columns
         self._open = ExitStack()
         self._files: list[pq.ParquetFile] = []
-        self.index_slack_arcsec = _FLOAT64_SLACK_ARCSEC
         self.rows = 0
         self.bytes_read = 0
         self.memory_bytes = 0
@@ -111,9 +104,6 @@ class PartitionScan:
                     source = opening.enter_context(open_input(path))
                     file = pq.ParquetFile(source, buffer_size=buffer_bytes, pre_buffer=False)
                     self._check_columns(file.schema_arrow, path)
-                self.index_slack_arcsec = max(
-                    self.index_slack_arcsec, _slack_arcsec(file.schema_arrow, self._columns)
-                )
                 self._files.append(file)
                 footer = file.metadata
                 self.rows += footer.num_rows
@@ -325,14 +315,6 @@ def _reading(path: AnyPath) -> Iterator[None]:
     except (OSError, pa.ArrowException) as error:
         reason = " ".join(str(error).split())
         raise PartitionReadError(f"{path} cannot be read as Parquet: {reason}") from error
-
-
-def _slack_arcsec(schema: pa.Schema, columns: SpatialColumns) -> float:
-    from pyarrow import types
-
-    kinds = (schema.field(name).type for name in (columns.ra, columns.dec))
-    narrow = any(types.is_floating(kind) and kind.bit_width < 64 for kind in kinds)
-    return _FLOAT32_SLACK_ARCSEC if narrow else _FLOAT64_SLACK_ARCSEC
 
 
 def _leaves(footer: pq.FileMetaData, names: Sequence[str]) -> list[int]:

@@ -12,11 +12,15 @@ use crate::tiling::{Tiling, TilingError};
 
 /// How far a row's coordinates may lie from its index value's pixel, in arcseconds, unless told otherwise.
 ///
-/// Coordinates stored as 32-bit floats are off by up to 0.06 arcsec; importers round by far less.
-pub const INDEX_SLACK_ARCSEC: f64 = 0.1;
+/// A coordinate kept as a 32-bit float is up to 0.055 arcsec off in ra and 0.014 in dec, hence a row up to 0.057; three
+/// times that leaves room for an index that was computed in such numbers too.
+pub const INDEX_SLACK_ARCSEC: f64 = 0.2;
 
 /// So many prepared pixels are kept between sources; each takes up to 13 kB.
 const KEPT_SEPARATIONS: usize = 4096;
+
+/// A cover's cells are at most this many orders finer than pays off.
+const FINER_AT_MOST: u8 = 3;
 
 /// Which rows make up a margin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -158,15 +162,14 @@ impl Margins {
     /// The order of the cells of a source's cover.
     ///
     /// Cells smaller than the threshold prune little more, and cells that hold less than a row or two cost more than
-    /// the rows they spare; `docs/explanation/margin_order.md` has the measurements.
+    /// the rows they spare; `docs/explanation/margin_order.md` has the measurements. A finer order that was asked for is
+    /// kept up to [`FINER_AT_MOST`]: beyond, a cover costs four times the whole selection and doubles with each order.
     fn cell_order_for(&self, source: Source) -> u8 {
         let coarsest = source.pixel.order();
-        let chosen = self.cell_order.unwrap_or_else(|| {
-            let by_threshold = (1.0 / self.threshold.rad()).log2().ceil().clamp(0.0, f64::from(MAX_ORDER)) as u8;
-            let by_rows = coarsest + (source.rows.max(1).ilog2() / 2) as u8;
-            by_threshold.min(by_rows)
-        });
-        chosen.min(source.index_order).max(coarsest)
+        let by_threshold = (1.0 / self.threshold.rad()).log2().ceil().clamp(0.0, f64::from(MAX_ORDER)) as u8;
+        let by_rows = coarsest + (source.rows.max(1).ilog2() / 2) as u8;
+        let best = by_threshold.min(by_rows);
+        self.cell_order.map_or(best, |asked| asked.min(best + FINER_AT_MOST)).min(source.index_order).max(coarsest)
     }
 
     fn separation(&self, pixel: Pixel) -> Arc<PixelSeparation> {
