@@ -9,7 +9,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from skymargin import Margins, Tiling, scan
+from skymargin import scan
+from skymargin._core import Margins, Tiling
 from skymargin.formats import SpatialColumns, open_catalog
 from skymargin.scan import PartitionScan, Selection
 from tests.catalogs import MIXED_PARTITIONS, Layout, plain, rows_of, sky_near_edges, write_catalog

@@ -11,30 +11,20 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from skymargin._core import (
-        CoordinateError,
-        Cover,
-        Margins,
-        Tiling,
-        is_within,
-        neighbours,
-        separation_arcsec,
-        spatial_index,
-    )
+    from skymargin._core import CoordinateError
     from skymargin.arguments import MarginCacheArguments
     from skymargin.errors import SkymarginError
+    from skymargin.geometry import is_within, margin_rows, neighbours, separation_arcsec, spatial_index
     from skymargin.pipeline import pipeline, pipeline_with_client
     from skymargin.report import MarginReport
 
 __all__ = [
     "CoordinateError",
-    "Cover",
     "MarginCacheArguments",
     "MarginReport",
-    "Margins",
     "SkymarginError",
-    "Tiling",
     "is_within",
+    "margin_rows",
     "neighbours",
     "pipeline",
     "pipeline_with_client",
@@ -42,17 +32,9 @@ __all__ = [
     "spatial_index",
 ]
 
-_CORE = (
-    "CoordinateError",
-    "Cover",
-    "Margins",
-    "Tiling",
-    "is_within",
-    "neighbours",
-    "separation_arcsec",
-    "spatial_index",
-)
-_HOME = dict.fromkeys(_CORE, "_core") | {
+_GEOMETRY = ("is_within", "margin_rows", "neighbours", "separation_arcsec", "spatial_index")
+_HOME = dict.fromkeys(_GEOMETRY, "geometry") | {
+    "CoordinateError": "_core",
     "MarginCacheArguments": "arguments",
     "MarginReport": "report",
     "SkymarginError": "errors",
