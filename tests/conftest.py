@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,6 +10,12 @@ import pyarrow as pa
 import pytest
 
 from tests.samples import scattered_stars
+
+
+def pytest_configure() -> None:
+    """Let Ctrl-C through: what a shell starts in the background inherits that it is ignored, and so would children."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @dataclass(frozen=True)
