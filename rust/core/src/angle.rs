@@ -185,10 +185,10 @@ pub fn arcsec_between(a: Vec3, b: Vec3) -> f64 {
 fn sin_cos_deg(angle_deg: f64) -> (f64, f64) {
     debug_assert!(angle_deg.is_finite());
     // Multiples of 90 below 2^53 and the difference are exact, because both lie on the grid of the finer operand.
-    let quarters = (angle_deg / 90.0).round();
-    let rest_deg = angle_deg - 90.0 * quarters;
+    let quarters = (angle_deg / 90.0 + 0.5_f64.copysign(angle_deg)) as i64;
+    let rest_deg = angle_deg - 90.0 * quarters as f64;
     let (sin, cos) = (rest_deg * (PI / 180.0)).sin_cos();
-    quarter_turns(quarters as i64, sin, cos)
+    quarter_turns(quarters, sin, cos)
 }
 
 /// Sine and cosine of `quarters * 90 degrees + a` from those of `a`.

@@ -145,10 +145,11 @@ impl Polyline {
         let count = (1_usize << (level - stretch.level)) as f64;
         // The 1e-9 is room for the rounding of the foot.
         let reach = (chord + deviation) * inverse_length + 1e-9;
-        let first = ((foot - reach) * count).floor().clamp(0.0, count);
-        let end = ((foot + reach) * count).ceil().clamp(first, count);
+        // The casts round down, and cut what is below 0 or NaN.
+        let first = ((foot - reach) * count) as usize;
+        let end = (((foot + reach) * count) as usize + 1).min(count as usize);
         let before = stretch.place * count as usize;
-        (level, before + first as usize..before + end as usize)
+        (level, before + first..before + end)
     }
 
     #[inline]
