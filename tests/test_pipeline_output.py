@@ -239,11 +239,3 @@ def test_a_collection_stands_for_its_primary_catalog(primary: Path, tmp_path: Pa
     assert {pixel: file.read_bytes() for pixel, file in ours.items()} == {
         pixel: file.read_bytes() for pixel, file in theirs.items()
     }
-
-
-@pytest.mark.slow
-def test_lsdb_uses_the_margin(made: tuple[Path, MarginReport], primary: Path) -> None:
-    lsdb = pytest.importorskip("lsdb", reason="LSDB is not in this environment: make peers installs it")
-    path, report = made
-    catalog = lsdb.open_catalog(primary, margin_cache=path)
-    assert len(catalog.margin.compute()) == report.rows
