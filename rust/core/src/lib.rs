@@ -13,6 +13,7 @@ mod nearest;
 pub mod neighbours;
 pub mod pixel;
 mod polyline;
+pub mod scan;
 pub mod select;
 pub mod separation;
 pub mod tiling;

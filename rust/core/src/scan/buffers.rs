@@ -1,0 +1,98 @@
+//! Buffers for pages, used again: fresh memory costs a page fault every 4 KiB, as much as decompression itself.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bytes::Bytes;
+
+/// Buffers kept for later, and their size together.
+const KEPT_BUFFERS: usize = 6;
+const KEPT_BYTES: usize = 8 * 1024 * 1024;
+
+/// A place that buffers come back to when the last reader of their bytes is gone.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Buffers {
+    idle: Arc<Mutex<Vec<Vec<u8>>>>,
+}
+
+/// A buffer on loan: zeros, or what an earlier user left.
+pub(super) struct Buffer {
+    bytes: Vec<u8>,
+    used: usize,
+    home: Buffers,
+}
+
+impl Buffers {
+    /// A buffer of so many bytes, all to be written.
+    pub(super) fn take(&self, length: usize) -> Buffer {
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        // The one that fits best; else the largest, to grow.
+        let best = (0..idle.len()).min_by_key(|at| {
+            let size = idle[*at].len();
+            if size >= length { (false, size - length) } else { (true, length - size) }
+        });
+        let mut bytes = best.map(|at| idle.swap_remove(at)).unwrap_or_default();
+        drop(idle);
+        if bytes.len() < length {
+            // Zeroed by the system where it is fresh, without the copy that growing would do.
+            bytes = vec![0; length];
+        }
+        Buffer { bytes, used: length, home: self.clone() }
+    }
+}
+
+impl Buffer {
+    pub(super) fn as_mut_slice(&mut self) -> &mut [u8] {
+        &mut self.bytes[..self.used]
+    }
+
+    /// The bytes, to be shared; the buffer goes back when all of them are dropped.
+    pub(super) fn into_bytes(self) -> Bytes {
+        Bytes::from_owner(self)
+    }
+}
+
+impl AsRef<[u8]> for Buffer {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes[..self.used]
+    }
+}
+
+impl Drop for Buffer {
+    fn drop(&mut self) {
+        let mut idle = self.home.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        let kept: usize = idle.iter().map(Vec::len).sum();
+        if idle.len() < KEPT_BUFFERS && kept + self.bytes.len() <= KEPT_BYTES {
+            idle.push(std::mem::take(&mut self.bytes));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_buffer_comes_back_when_its_last_reader_is_gone() {
+        let buffers = Buffers::default();
+        let mut buffer = buffers.take(100);
+        buffer.as_mut_slice().fill(7);
+        let bytes = buffer.into_bytes();
+        let part = bytes.slice(10..20);
+        drop(bytes);
+        assert_eq!(buffers.idle.lock().unwrap().len(), 0);
+        assert_eq!(part[..], [7; 10]);
+        drop(part);
+        assert_eq!(buffers.idle.lock().unwrap().len(), 1);
+        assert_eq!(buffers.take(40).as_ref().len(), 40);
+    }
+
+    #[test]
+    fn not_more_is_kept_than_stated() {
+        let buffers = Buffers::default();
+        let many: Vec<Buffer> = (0..20).map(|_| buffers.take(KEPT_BYTES / 4)).collect();
+        drop(many);
+        drop(buffers.take(2 * KEPT_BYTES));
+        let idle = buffers.idle.lock().unwrap();
+        assert!(idle.iter().map(Vec::len).sum::<usize>() <= KEPT_BYTES && !idle.is_empty());
+    }
+}

@@ -1,0 +1,361 @@
+//! One Parquet file being scanned: its footer, its page maps, and readers of its columns at some rows.
+
+use std::collections::HashMap;
+use std::ops::Range;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use arrow_array::{Array, ArrayRef};
+use arrow_schema::ArrowError;
+use bytes::Bytes;
+use parquet::arrow::arrow_reader::ParquetRecordBatchReader;
+use parquet::column::page::Page;
+use parquet::errors::ParquetError;
+use parquet::file::metadata::ParquetMetaData;
+
+use super::buffers::Buffers;
+use super::codec::{self, Codecs};
+use super::error::{ColumnError, FooterError, PageError, ScanError};
+use super::fetched::{Fetched, Forward};
+use super::filter::FilterError;
+use super::footer::{Footer, offset_index_range};
+use super::guard::guarded;
+use super::page_body::check_body;
+use super::page_header::{PageHeader, PageKind};
+use super::page_map::{Chunk, PageMap};
+use super::pages::{ChunkPlan, ColumnChunks};
+use super::row_ranges::RowRanges;
+use super::schema::FileColumn;
+use super::source::Source;
+
+/// Page maps kept; beyond this the rows have moved on and the old ones are of no more use.
+const KEPT_MAPS: usize = 4096;
+
+/// A file, shared by the readers of its columns.
+pub(super) struct ParquetFile {
+    source: Source,
+    footer: Footer,
+    maps: Mutex<HashMap<(usize, usize), Arc<PageMap>>>,
+    codecs: Mutex<Codecs>,
+    buffers: Buffers,
+    failure: Mutex<Option<ScanError>>,
+    pages_decoded: AtomicU64,
+}
+
+/// A lock whose holder panicked on damaged bytes: the scan ends, what it guards is dropped.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl ParquetFile {
+    pub(super) fn open(source: Source, index_column: Option<&str>) -> Result<Self, ScanError> {
+        let footer = guarded(source.name(), || Footer::read(&source, index_column))?;
+        Ok(Self {
+            source,
+            footer,
+            maps: Mutex::default(),
+            codecs: Mutex::default(),
+            buffers: Buffers::default(),
+            failure: Mutex::default(),
+            pages_decoded: AtomicU64::new(0),
+        })
+    }
+
+    pub(super) fn name(&self) -> &str {
+        self.source.name()
+    }
+
+    pub(super) fn source(&self) -> &Source {
+        &self.source
+    }
+
+    pub(super) fn metadata(&self) -> &ParquetMetaData {
+        self.footer.metadata()
+    }
+
+    pub(super) fn footer(&self) -> &Footer {
+        &self.footer
+    }
+
+    /// The first row of each row group, and the number of rows of the file at the end.
+    pub(super) fn first_rows(&self) -> &[u64] {
+        self.footer.first_rows()
+    }
+
+    /// Pages decompressed so far, dictionaries among them.
+    pub(super) fn pages_decoded(&self) -> u64 {
+        self.pages_decoded.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn keep_failure(&self, error: ScanError) {
+        lock(&self.failure).get_or_insert(error);
+    }
+
+    pub(super) fn page_error(&self, chunk: &Chunk, source: PageError) -> ScanError {
+        let column = self.metadata().row_group(chunk.row_group).column(chunk.leaf).column_path().string();
+        ScanError::Page { file: self.name().to_string(), column, row_group: chunk.row_group, source }
+    }
+
+    pub(super) fn chunk(&self, row_group: usize, leaf: usize) -> Result<Chunk, ScanError> {
+        let group = self.metadata().row_group(row_group);
+        Chunk::new(group, row_group, leaf).map_err(|problem| ScanError::Footer {
+            file: self.name().to_string(),
+            source: FooterError::Chunk { row_group, column: group.column(leaf).column_path().string(), problem },
+        })
+    }
+
+    /// The pages of a chunk that has an offset index; none otherwise.
+    pub(super) fn indexed_pages(&self, chunk: &Chunk) -> Result<Option<Arc<PageMap>>, ScanError> {
+        let key = (chunk.row_group, chunk.leaf);
+        if let Some(map) = lock(&self.maps).get(&key) {
+            return Ok(Some(Arc::clone(map)));
+        }
+        let column = self.metadata().row_group(chunk.row_group).column(chunk.leaf);
+        let Some(range) = offset_index_range(column) else { return Ok(None) };
+        let bytes = self.footer.index_bytes(&self.source, range)?;
+        let map = PageMap::from_offset_index(&bytes, chunk).map_err(|error| self.page_error(chunk, error))?;
+        Ok(Some(self.keep_map(key, map)))
+    }
+
+    /// The pages of a chunk, from its headers where there is no offset index.
+    fn pages(&self, chunk: &Chunk, fetched: &Fetched) -> Result<Arc<PageMap>, ScanError> {
+        if let Some(map) = self.indexed_pages(chunk)? {
+            return Ok(map);
+        }
+        let mut forward = Forward::new(&self.source, fetched);
+        let failed = |error| self.page_error(chunk, error);
+        let map = PageMap::from_headers(chunk, &mut forward, &mut lock(&self.codecs), &failed)?;
+        Ok(self.keep_map((chunk.row_group, chunk.leaf), map))
+    }
+
+    fn keep_map(&self, key: (usize, usize), map: PageMap) -> Arc<PageMap> {
+        let map = Arc::new(map);
+        let mut maps = lock(&self.maps);
+        if maps.len() >= KEPT_MAPS {
+            maps.clear();
+        }
+        maps.insert(key, Arc::clone(&map));
+        map
+    }
+
+    /// Decompresses a page whose header is known. `rows` is the number of rows that begin in a data page.
+    pub(super) fn decompress(
+        &self,
+        chunk: &Chunk,
+        offset: u64,
+        header: &PageHeader,
+        body: Bytes,
+        rows: Option<u64>,
+    ) -> Result<Page, ScanError> {
+        self.pages_decoded.fetch_add(1, Ordering::Relaxed);
+        let failed = |error| self.page_error(chunk, error);
+        if !codec::is_supported(chunk.codec) {
+            return Err(failed(PageError::Codec(codec::name(chunk.codec).to_string())));
+        }
+        // The levels of a page of version 2 come first and are never compressed.
+        let (levels, compressed) = match header.kind {
+            PageKind::DataV2(page) => ((page.definition_bytes + page.repetition_bytes) as usize, page.compressed),
+            _ => (0, true),
+        };
+        let wanted_bytes = header.uncompressed_bytes;
+        let wrong =
+            |reason| failed(PageError::Decompress { offset, codec: codec::name(chunk.codec), wanted_bytes, reason });
+        if levels > body.len() {
+            return Err(wrong(String::new()));
+        }
+        let plain = !compressed || chunk.codec == parquet::basic::Compression::UNCOMPRESSED;
+        let buffer = if plain {
+            if body.len() != wanted_bytes {
+                return Err(wrong(String::new()));
+            }
+            body
+        } else {
+            let input = &body[levels..];
+            let claimed = wanted_bytes.checked_sub(levels).ok_or_else(|| wrong(String::new()))?;
+            let mut output = if claimed == 0 {
+                // A page without values has nothing to decompress, whatever its codec would write for it.
+                self.buffers.take(levels)
+            } else {
+                codec::check_claim(chunk.codec, input, claimed).map_err(wrong)?;
+                self.buffers.take(wanted_bytes)
+            };
+            let (before, after) = output.as_mut_slice().split_at_mut(levels);
+            before.copy_from_slice(&body[..levels]);
+            if claimed > 0 {
+                lock(&self.codecs).decompress(chunk.codec, input, after).map_err(wrong)?;
+            }
+            output.into_bytes()
+        };
+        check_body(chunk, offset, header.kind, &buffer, rows).map_err(failed)?;
+        Ok(match header.kind {
+            PageKind::Data { values, encoding, definition, repetition } => Page::DataPage {
+                buf: buffer,
+                num_values: values,
+                encoding,
+                def_level_encoding: definition,
+                rep_level_encoding: repetition,
+                statistics: None,
+            },
+            PageKind::DataV2(page) => Page::DataPageV2 {
+                buf: buffer,
+                num_values: page.values,
+                encoding: page.encoding,
+                num_nulls: page.nulls,
+                num_rows: page.rows,
+                def_levels_byte_len: page.definition_bytes,
+                rep_levels_byte_len: page.repetition_bytes,
+                is_compressed: page.compressed,
+                statistics: None,
+            },
+            PageKind::Dictionary { values, encoding, sorted } => {
+                Page::DictionaryPage { buf: buffer, num_values: values, encoding, is_sorted: sorted }
+            }
+            PageKind::Other => return Err(failed(PageError::Codec("of an unknown kind of page".to_string()))),
+        })
+    }
+
+    /// Fetches ahead, in one call, what the first of these columns need for some rows, within a budget of bytes.
+    ///
+    /// Gives how many columns that covers, one at least. Where one column alone is beyond the budget, or reads are
+    /// cheap, nothing is fetched: its pages come as they are needed.
+    pub(super) fn fetch(
+        &self,
+        columns: &[&FileColumn],
+        rows: &RowRanges,
+        budget_bytes: u64,
+    ) -> Result<(usize, Arc<Fetched>), ScanError> {
+        if self.source.seeks_are_cheap() || columns.is_empty() {
+            return Ok((columns.len(), Arc::default()));
+        }
+        let groups = rows.by_group(self.first_rows());
+        let mut ranges = Vec::new();
+        let mut total_bytes = 0;
+        for (covered, column) in columns.iter().enumerate() {
+            let before = ranges.len();
+            for (row_group, rows) in &groups {
+                for leaf in column.leaves() {
+                    self.add_ranges(*row_group, leaf, rows, &mut ranges)?;
+                }
+            }
+            total_bytes += ranges[before..].iter().map(|range: &Range<u64>| range.end - range.start).sum::<u64>();
+            if total_bytes > budget_bytes {
+                ranges.truncate(before);
+                return Ok((covered.max(1), Arc::new(Fetched::read(&self.source, ranges)?)));
+            }
+        }
+        Ok((columns.len(), Arc::new(Fetched::read(&self.source, ranges)?)))
+    }
+
+    /// The ranges of a chunk that rows need: pages where the offset index tells them, else the whole chunk.
+    fn add_ranges(
+        &self,
+        row_group: usize,
+        leaf: usize,
+        rows: &RowRanges,
+        ranges: &mut Vec<Range<u64>>,
+    ) -> Result<(), ScanError> {
+        let chunk = self.chunk(row_group, leaf)?;
+        match self.indexed_pages(&chunk)? {
+            Some(map) => {
+                let needed = map.pages_of(rows.as_slice());
+                ranges.extend(map.dictionary.iter().filter(|_| !needed.is_empty()).cloned());
+                ranges.extend(needed.iter().map(|page| map.pages[*page].range.clone()));
+            }
+            None => ranges.push(chunk.range),
+        }
+        Ok(())
+    }
+
+    /// A reader of one column at some rows, `batch_rows` at a time.
+    pub(super) fn read(
+        self: &Arc<Self>,
+        column: &FileColumn,
+        rows: &RowRanges,
+        batch_rows: usize,
+        fetched: &Arc<Fetched>,
+    ) -> Result<ColumnReader, ScanError> {
+        let groups = rows.by_group(self.first_rows());
+        let leaves = column
+            .leaves()
+            .map(|leaf| groups.iter().map(|(row_group, rows)| self.plan(*row_group, leaf, rows, fetched)).collect())
+            .collect::<Result<_, ScanError>>()?;
+        let chunks = ColumnChunks {
+            file: Arc::clone(self),
+            leaves,
+            row_groups: groups.iter().map(|(row_group, _)| *row_group).collect(),
+            fetched: Arc::clone(fetched),
+        };
+        let group_rows = |group: &usize| self.metadata().row_group(*group).num_rows() as u64;
+        let selection = RowRanges::selection(groups.iter().map(|(group, rows)| (group_rows(group), rows)));
+        let reader = guarded(self.name(), || {
+            let (levels, batch_rows) = (column.levels(), batch_rows.max(1));
+            ParquetRecordBatchReader::try_new_with_row_groups(levels, &chunks, batch_rows, Some(selection))
+                .map_err(|error| self.decode_error(column.name(), error))
+        })?;
+        Ok(ColumnReader { file: Arc::clone(self), column: column.name().to_string(), reader })
+    }
+
+    fn plan(&self, row_group: usize, leaf: usize, rows: &RowRanges, fetched: &Fetched) -> Result<ChunkPlan, ScanError> {
+        let chunk = self.chunk(row_group, leaf)?;
+        let map = self.pages(&chunk, fetched)?;
+        let needed = map.pages_of(rows.as_slice()).into();
+        Ok(ChunkPlan { chunk, map, needed })
+    }
+
+    /// An error of an Arrow kernel, which only damaged or enormous values bring about.
+    pub(super) fn kernel_error(&self, column: &str, source: ArrowError) -> ScanError {
+        self.decode_error(column, source.into())
+    }
+
+    /// Refuses a column that gave another number of rows than asked for.
+    pub(super) fn check_rows(&self, column: &str, found: u64, wanted: u64) -> Result<(), ScanError> {
+        if found == wanted { Ok(()) } else { Err(self.rows_error(column, found, wanted)) }
+    }
+
+    pub(super) fn rows_error(&self, column: &str, found: u64, wanted: u64) -> ScanError {
+        let source = ColumnError::Rows { found, wanted };
+        ScanError::Column { file: self.name().to_string(), column: column.to_string(), source }
+    }
+
+    pub(super) fn filter_error(&self, source: FilterError) -> ScanError {
+        ScanError::Filter { file: self.name().to_string(), source }
+    }
+
+    fn decode_error(&self, column: &str, source: ParquetError) -> ScanError {
+        lock(&self.failure).take().unwrap_or_else(|| ScanError::Decode {
+            file: self.name().to_string(),
+            column: column.to_string(),
+            source,
+        })
+    }
+}
+
+/// The arrays of one column, batch by batch.
+pub(super) struct ColumnReader {
+    file: Arc<ParquetFile>,
+    column: String,
+    reader: ParquetRecordBatchReader,
+}
+
+impl Iterator for ColumnReader {
+    type Item = Result<ArrayRef, ScanError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let next = guarded(self.file.name(), || match self.reader.next() {
+            None => Ok(None),
+            Some(Ok(batch)) if batch.num_columns() == 1 => Ok(Some(Arc::clone(batch.column(0)))),
+            Some(Ok(batch)) => {
+                let message = format!("{} columns instead of one", batch.num_columns());
+                Err(self.file.decode_error(&self.column, ParquetError::General(message)))
+            }
+            Some(Err(error)) => Err(self.file.decode_error(&self.column, error.into())),
+        });
+        next.transpose()
+    }
+}
+
+/// The bytes that the values of an array take.
+pub(super) fn array_bytes(array: &dyn Array) -> u64 {
+    // A slice of a larger buffer is counted as what it shows; where that is unknown, as the buffer.
+    array.to_data().get_slice_memory_size().unwrap_or_else(|_| array.get_buffer_memory_size()) as u64
+}

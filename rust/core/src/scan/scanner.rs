@@ -1,0 +1,304 @@
+//! The face of the scan: what files have in common, and the way through one of them.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use arrow_schema::SchemaRef;
+use thiserror::Error;
+
+use super::budget::Budget;
+use super::candidates::{CandidateReader, CandidateRows, Places};
+use super::error::ScanError;
+use super::file::ParquetFile;
+use super::filter::{Candidates, FilterAnswerError, RowFilter};
+use super::guard::guarded;
+use super::index_column;
+use super::report::ScanReport;
+use super::schema::Projection;
+use super::selected::{BatchReader, Pending, ScanBatch};
+use super::source::Source;
+use crate::pixel::MAX_ORDER;
+
+/// What a scan may hold unless told otherwise.
+pub const DEFAULT_MEMORY_BYTES: u64 = 64 * 1024 * 1024;
+
+/// Candidates given to the filter the first time, and the most later on.
+const FIRST_SELECT_ROWS: usize = 256;
+const MOST_SELECT_ROWS: usize = 64 * 1024;
+
+/// What the files of a catalog have in common.
+#[derive(Clone, Debug)]
+pub struct ScanOptions {
+    /// The schema that rows leave with: that of the primary catalog.
+    pub schema: SchemaRef,
+    /// The column of the spatial index; none when it is to be computed.
+    pub index_column: Option<String>,
+    /// The order at which the index is computed where it is missing.
+    pub index_order: u8,
+    /// The column of right ascension in degrees.
+    pub ra_column: String,
+    /// The column of declination in degrees.
+    pub dec_column: String,
+    /// The bytes one scan may hold; on top come the footer and one page per column that is read at a time.
+    pub memory_bytes: u64,
+}
+
+/// Why options are not usable.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+pub enum OptionsError {
+    /// A column that the schema does not have.
+    #[error("{role} '{column}' is not among the columns of the catalog: {known}")]
+    NoColumn {
+        /// What it is for.
+        role: &'static str,
+        /// The name given.
+        column: String,
+        /// The names there are.
+        known: String,
+    },
+    /// An order beyond 29.
+    #[error("index_order {order} is not allowed: it must be 0 to {MAX_ORDER}")]
+    Order {
+        /// The order given.
+        order: u8,
+    },
+}
+
+/// Scans files of one catalog. Cheap to share between threads.
+#[derive(Debug)]
+pub struct Scanner {
+    options: ScanOptions,
+    places: Places,
+    /// The last file's columns, mostly those of the next one too.
+    projection: Mutex<Option<Arc<Projection>>>,
+}
+
+impl Scanner {
+    /// A scanner for the files of a catalog.
+    ///
+    /// # Errors
+    /// [`OptionsError`] when a column does not exist or the order is beyond 29.
+    pub fn new(options: ScanOptions) -> Result<Self, OptionsError> {
+        if options.index_order > MAX_ORDER {
+            return Err(OptionsError::Order { order: options.index_order });
+        }
+        let place = |role, column: &String| {
+            options.schema.index_of(column).map_err(|_| OptionsError::NoColumn {
+                role,
+                column: column.clone(),
+                known: options.schema.fields().iter().map(|field| field.name().as_str()).collect::<Vec<_>>().join(", "),
+            })
+        };
+        let places = Places {
+            index: options.index_column.as_ref().map(|column| place("index_column", column)).transpose()?,
+            ra: place("ra_column", &options.ra_column)?,
+            dec: place("dec_column", &options.dec_column)?,
+            index_order: options.index_order,
+        };
+        Ok(Self { options, places, projection: Mutex::default() })
+    }
+
+    /// What it was made from.
+    pub fn options(&self) -> &ScanOptions {
+        &self.options
+    }
+
+    /// Opens a file: reads its footer and matches its columns to the schema.
+    ///
+    /// # Errors
+    /// [`ScanError`] when the file cannot be read, is damaged, or has columns that do not fit the schema.
+    pub fn open(&self, source: Source) -> Result<ScanFile, ScanError> {
+        let file = Arc::new(ParquetFile::open(source, self.options.index_column.as_deref())?);
+        let projection = self.projection(&file)?;
+        self.places.coordinates(&projection).check_types(file.name())?;
+        if let Some(place) = self.places.index {
+            index_column::check_type(file.name(), &projection.columns()[place])?;
+        }
+        let budget = Budget::new(self.options.memory_bytes);
+        Ok(ScanFile { file, projection, schema: Arc::clone(&self.options.schema), places: self.places, budget })
+    }
+
+    fn projection(&self, file: &ParquetFile) -> Result<Arc<Projection>, ScanError> {
+        let kept = || self.projection.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(projection) = kept().as_ref()
+            && projection.is_for(file.metadata())
+        {
+            return Ok(Arc::clone(projection));
+        }
+        let made = guarded(file.name(), || Projection::new(file.name(), file.metadata(), &self.options.schema))?;
+        let made = Arc::new(made);
+        *kept() = Some(Arc::clone(&made));
+        Ok(made)
+    }
+}
+
+/// An open file, its footer read.
+pub struct ScanFile {
+    file: Arc<ParquetFile>,
+    projection: Arc<Projection>,
+    schema: SchemaRef,
+    places: Places,
+    budget: Budget,
+}
+
+impl ScanFile {
+    /// The rows of the file.
+    pub fn rows_total(&self) -> u64 {
+        self.file.first_rows().last().copied().unwrap_or(0)
+    }
+
+    /// The size of its columns before compression, as the footer states it.
+    pub fn uncompressed_bytes(&self) -> u64 {
+        let sizes = self.file.metadata().row_groups().iter().map(|group| group.total_byte_size());
+        sizes.map(|bytes| u64::try_from(bytes).unwrap_or(0)).fold(0, u64::saturating_add)
+    }
+
+    /// Bytes read from the source so far.
+    pub fn bytes_fetched(&self) -> u64 {
+        self.file.source().bytes_fetched()
+    }
+
+    /// The way through the file for the rows that a filter selects.
+    ///
+    /// `first_row` is the row of the partition that the file starts with, where a partition has several files.
+    ///
+    /// # Errors
+    /// [`ScanError`] when the statistics of the index column are damaged.
+    pub fn scan<F: RowFilter>(&self, first_row: u64, filter: F) -> Result<Scan<F>, ScanError> {
+        let reader = CandidateReader::new(&self.file, &self.projection, self.places, self.budget, &filter)?;
+        Ok(Scan {
+            file: Arc::clone(&self.file),
+            projection: Arc::clone(&self.projection),
+            schema: Arc::clone(&self.schema),
+            budget: self.budget,
+            filter,
+            first_row,
+            reader,
+            candidates: CandidateRows::default(),
+            next_candidate: 0,
+            select_rows: FIRST_SELECT_ROWS,
+            pending: Pending::default(),
+            report: ScanReport::default(),
+            done: false,
+        })
+    }
+}
+
+/// The way through one file: an iterator of batches of selected rows, in file order.
+///
+/// After an error there are no more batches.
+pub struct Scan<F> {
+    file: Arc<ParquetFile>,
+    projection: Arc<Projection>,
+    schema: SchemaRef,
+    budget: Budget,
+    filter: F,
+    first_row: u64,
+    reader: CandidateReader,
+    candidates: CandidateRows,
+    next_candidate: usize,
+    select_rows: usize,
+    pending: Pending,
+    report: ScanReport,
+    done: bool,
+}
+
+impl<F> Scan<F> {
+    /// The rows of the file.
+    pub fn rows_total(&self) -> u64 {
+        self.file.first_rows().last().copied().unwrap_or(0)
+    }
+
+    /// What was done so far; complete when there are no more batches.
+    pub fn report(&self) -> ScanReport {
+        let source = self.file.source();
+        ScanReport {
+            bytes_fetched: source.bytes_fetched(),
+            requests: source.requests(),
+            round_trips: source.round_trips(),
+            row_groups_read: self.reader.row_groups,
+            row_groups_total: self.file.metadata().num_row_groups() as u64,
+            pages_decoded: self.file.pages_decoded(),
+            rows_total: self.rows_total(),
+            ..self.report
+        }
+    }
+}
+
+impl<F: RowFilter> Scan<F> {
+    fn next_batch(&mut self) -> Result<Option<ScanBatch>, ScanError> {
+        loop {
+            if !self.pending.is_empty() {
+                return self.read_batch().map(Some);
+            }
+            if self.next_candidate < self.candidates.rows.len() {
+                self.select()?;
+                continue;
+            }
+            // What was looked at before goes before more comes.
+            self.candidates = CandidateRows::default();
+            self.next_candidate = 0;
+            let Some(candidates) = self.reader.next(&self.filter)? else { return Ok(None) };
+            self.report.candidates += candidates.rows.len() as u64;
+            self.candidates = candidates;
+        }
+    }
+
+    /// Step 4, its beginning: lets the filter decide on candidates until enough is selected for a while.
+    fn select(&mut self) -> Result<(), ScanError> {
+        let candidates = &self.candidates;
+        let mut selected = Vec::new();
+        while self.next_candidate < candidates.rows.len() && selected.len() < self.budget.selected_pairs() {
+            let from = self.next_candidate;
+            let to = candidates.rows.len().min(from + self.select_rows);
+            let rows: Vec<u64> = candidates.rows[from..to].iter().map(|row| self.first_row + row).collect();
+            let coordinates = |all: &'_ [f64]| if all.is_empty() { 0..0 } else { from..to };
+            let asked = Candidates {
+                rows: &rows,
+                index: &candidates.index[from..to],
+                ra_deg: &candidates.ra_deg[coordinates(&candidates.ra_deg)],
+                dec_deg: &candidates.dec_deg[coordinates(&candidates.dec_deg)],
+            };
+            let before = selected.len();
+            self.filter.select(asked, &mut selected).map_err(|source| self.file.filter_error(source))?;
+            for selected in &mut selected[before..] {
+                if selected.candidate >= to - from {
+                    let answer = FilterAnswerError::Candidate { candidate: selected.candidate, asked: to - from };
+                    return Err(self.file.filter_error(answer.into()));
+                }
+                selected.candidate += from;
+            }
+            self.next_candidate = to;
+            // Rows may have thousands of destinations each: ask for fewer rows then.
+            let per_row = (selected.len() - before).div_ceil(to - from).max(1);
+            self.select_rows =
+                (self.budget.selected_pairs() / 4 / per_row).clamp(1, MOST_SELECT_ROWS).min(8 * self.select_rows);
+        }
+        self.report.selected += selected.len() as u64;
+        self.pending = Pending::new(selected);
+        Ok(())
+    }
+
+    fn read_batch(&mut self) -> Result<ScanBatch, ScanError> {
+        let reader =
+            BatchReader { file: &self.file, projection: &self.projection, schema: &self.schema, budget: self.budget };
+        let mut batch = reader.read(&self.candidates, &mut self.pending)?;
+        for row in &mut batch.rows {
+            *row += self.first_row;
+        }
+        self.report.rows_selected += batch.rows.len() as u64;
+        Ok(batch)
+    }
+}
+
+impl<F: RowFilter> Iterator for Scan<F> {
+    type Item = Result<ScanBatch, ScanError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.done {
+            return None;
+        }
+        let next = self.next_batch();
+        self.done = !matches!(next, Ok(Some(_)));
+        next.transpose()
+    }
+}
