@@ -25,15 +25,16 @@ def selection(rows: int, seed: int) -> Selection:
     )
     position = np.repeat(np.arange(rows), random.integers(1, 4, rows))
     margin = np.array([random.permutation(len(MARGINS))[:1][0] for _ in position])
+    (whole,) = table.combine_chunks().to_batches()
     return Selection(
-        table,
+        whole,
         pa.record_batch(
             {
                 "row": pa.array(position * 10, pa.uint64()),
                 "margin_order": pa.array([MARGINS[m][0] for m in margin], pa.uint8()),
                 "margin_pixel": pa.array([MARGINS[m][1] for m in margin], pa.uint64()),
                 "separation_arcsec": pa.array(random.random(len(position))),
-                "index": pa.array(random.integers(0, 50, rows)[position], pa.int64()),
+                "index": pa.array(random.integers(0, 50, rows)[position], pa.uint64()),
                 "position": pa.array(position, pa.int64()),
             }
         ),
@@ -75,7 +76,7 @@ def test_every_row_is_found_in_its_margin_and_in_order(
         for row, about in zip(rows.to_pylist(), origin.to_pylist(), strict=True):
             assert row["band"] == f"b{row['id'] % 3}"
             source = about["source_pixel"] << 2 * (29 - about["source_order"])
-            keys.append((about["index"], source, about["source_row"]))
+            keys.append((about["index"], source, about["row"]))
             found.add((group["order"], group["pixel"], row["id"], *about.values()))
         assert keys == sorted(keys)
     assert found == expected

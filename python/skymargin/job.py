@@ -7,7 +7,7 @@ import threading
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from skymargin.errors import StorageError
 from skymargin.formats import SpatialColumns
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import numpy as np
     import pyarrow as pa
 
-    from skymargin._core import Margins
+    from skymargin._core import Margins, Scanner
 
 _DEEPEST_ORDER = 29
 _loading = threading.Lock()
@@ -43,6 +43,8 @@ class Job:
         Order of the pixels of covers, or of the selection itself when `fine_filtering` is off; -1: chosen.
     fine_filtering : bool
         Whether rows are selected by their exact separation.
+    scan_bytes : int
+        What the reading of one partition may hold in memory.
     """
 
     catalog_path: AnyPath
@@ -53,11 +55,20 @@ class Job:
     margin_threshold_arcsec: float
     margin_order: int
     fine_filtering: bool
+    scan_bytes: int
 
     def save(self, file: Path) -> None:
         """Write the job where tasks find it."""
         with written_aside(file) as aside:
             aside.write_bytes(pickle.dumps(self))
+
+
+class LoadedJob(NamedTuple):
+    """A job and what the tasks of a process share for it: the geometry of its margins, the reader of its catalog."""
+
+    job: Job
+    margins: Margins
+    scanner: Scanner
 
 
 @dataclass(frozen=True)
@@ -128,8 +139,8 @@ def nested_position(orders: np.ndarray, pixels: np.ndarray) -> np.ndarray:
     return pixels.astype(np.uint64) << (2 * (_DEEPEST_ORDER - orders.astype(np.uint64)))
 
 
-def load_job(file: Path) -> tuple[Job, Margins]:
-    """The job of a run and the geometry of its margins, made once in each process.
+def load_job(file: Path) -> LoadedJob:
+    """The job of a run, loaded once in each process.
 
     Raises
     ------
@@ -144,9 +155,11 @@ def load_job(file: Path) -> tuple[Job, Margins]:
 
 
 @lru_cache(maxsize=2)
-def _load_job(file: Path) -> tuple[Job, Margins]:
+def _load_job(file: Path) -> LoadedJob:
     from skymargin import _core
+    from skymargin.scan import make_scanner
 
     job: Job = pickle.loads(file.read_bytes())
     tiling = _core.Tiling(job.orders, job.pixels)
-    return job, _core.Margins(tiling, job.margin_threshold_arcsec, job.margin_order, job.fine_filtering)
+    margins = _core.Margins(tiling, job.margin_threshold_arcsec, job.margin_order, job.fine_filtering)
+    return LoadedJob(job, margins, make_scanner(job.schema, job.columns, job.scan_bytes))

@@ -28,6 +28,8 @@ _LARGEST_TASK_BYTES = 2 << 30
 _FILE_BYTES = 128 << 10
 # A row group is decoded, sorted and encoded as a whole.
 _ROW_GROUP_BYTES = 64 << 20
+# What the reading of a partition may hold: candidates, pages fetched ahead, and the selected rows of one batch.
+_SCAN_BYTES = 32 << 20
 # Rows are gathered from about as many places as there are rows: what a row costs beside its bytes.
 _ROW_BYTES = 64
 
@@ -121,6 +123,7 @@ def make_job(
         margin_threshold_arcsec=margin_threshold_arcsec,
         margin_order=margin_order,
         fine_filtering=fine_filtering,
+        scan_bytes=_SCAN_BYTES,
     )
 
 

@@ -63,7 +63,7 @@ def reduce_batch(job_file: Path, task: tuple[DestinationBatch, Output]) -> Reduc
     footers: list[pq.FileMetaData] = []
     for (order, pixel), slices in _by_margin(batch.slices):
         try:
-            job, _ = load_job(job_file)
+            job = load_job(job_file).job
             name = format_named(output.format).margin_file(order, pixel)
             runs = _runs(job_file.parent, slices)
             footer = _write_margin(runs, job.schema, output, name)

@@ -62,7 +62,7 @@ class ShardWriter:
     def __init__(self, ipc: pa.RecordBatchFileWriter, schema: pa.Schema) -> None:
         self._ipc = ipc
         self._schema = schema
-        self._gathered: list[tuple[pa.Table, pa.Table]] = []
+        self._gathered: list[tuple[Selection, int, int]] = []
         self._gathered_bytes = 0
         self._index: list[pa.RecordBatch] = []
         self.rows = 0
@@ -77,23 +77,8 @@ class ShardWriter:
         source_order, source_pixel
             The partition.
         """
-        import pyarrow as pa
-
-        found = selection.memberships
-        count = found.num_rows
-        members = pa.table(
-            {
-                "index": found.column("index"),
-                "source_order": pa.repeat(pa.scalar(source_order, pa.uint8()), count),
-                "source_pixel": pa.repeat(pa.scalar(source_pixel, pa.uint64()), count),
-                "source_row": found.column("row"),
-                "separation_arcsec": found.column("separation_arcsec"),
-                "order": found.column("margin_order"),
-                "pixel": found.column("margin_pixel"),
-                "position": found.column("position"),
-            }
-        )
-        self._gathered.append((carry(selection.rows), members))
+        self._gathered.append((selection, source_order, source_pixel))
+        count = selection.memberships.num_rows
         self.rows += count
         # A row is written once for each of its margins.
         self._gathered_bytes += int(selection.rows.nbytes) * count // max(selection.rows.num_rows, 1)
@@ -120,14 +105,14 @@ class ShardWriter:
 
         if not self._gathered:
             return
-        counts = [(rows.num_rows, members.num_rows) for rows, members in self._gathered]
-        rows = pa.concat_tables([rows for rows, _ in self._gathered]).combine_chunks()
-        members = pa.concat_tables([members for _, members in self._gathered]).combine_chunks()
-        rows_before = np.cumsum([0, *(count for count, _ in counts[:-1])])
+        selections = [selection for selection, _, _ in self._gathered]
+        rows = carry(pa.Table.from_batches([one.rows for one in selections])).combine_chunks()
+        members = self._members()
+        rows_before = np.cumsum([0, *(one.rows.num_rows for one in selections[:-1])])
         position = members.column("position").to_numpy() + np.repeat(
-            rows_before, [count for _, count in counts]
+            rows_before, [one.memberships.num_rows for one in selections]
         )
-        margin = [members.column(name).to_numpy() for name in ("pixel", "order")]
+        margin = [members.column(f"margin_{name}").to_numpy() for name in ("pixel", "order")]
         by_margin = np.lexsort((*sort_keys(members), *margin))
         at_once = max(1, _GATHERED_BYTES * len(by_margin) // max(self._gathered_bytes, 1))
         for start in range(0, len(by_margin), at_once):
@@ -135,6 +120,18 @@ class ShardWriter:
             self._write_batch(rows.take(pa.array(position[here])), members.take(pa.array(here)))
         self._gathered.clear()
         self._gathered_bytes = 0
+
+    def _members(self) -> pa.Table:
+        """The memberships gathered, with the partition each comes from."""
+        import numpy as np
+        import pyarrow as pa
+
+        counts = [selection.memberships.num_rows for selection, _, _ in self._gathered]
+        orders = np.array([order for _, order, _ in self._gathered], dtype=np.uint8)
+        pixels = np.array([pixel for _, _, pixel in self._gathered], dtype=np.uint64)
+        members = pa.Table.from_batches([selection.memberships for selection, _, _ in self._gathered])
+        members = members.append_column("source_order", pa.array(np.repeat(orders, counts)))
+        return members.append_column("source_pixel", pa.array(np.repeat(pixels, counts))).combine_chunks()
 
     def _write_batch(self, rows: pa.Table, members: pa.Table) -> None:
         import numpy as np
@@ -144,7 +141,7 @@ class ShardWriter:
         table = pa.Table.from_arrays([*rows.columns, *origin], schema=self._schema)
         (batch,) = table.combine_chunks().to_batches()
         self._ipc.write_batch(batch)
-        order, pixel = members.column("order").to_numpy(), members.column("pixel").to_numpy()
+        order, pixel = (members.column(f"margin_{name}").to_numpy() for name in ("order", "pixel"))
         starts = np.flatnonzero(np.r_[True, (order[1:] != order[:-1]) | (pixel[1:] != pixel[:-1])])
         rows_in = np.diff(np.r_[starts, len(order)])
         self._index.append(_groups(order[starts], pixel[starts], starts, rows_in, len(self._index)))
@@ -180,7 +177,7 @@ def read_groups(file: Path, groups: Sequence[tuple[int, int, int]]) -> list[tupl
     -------
     list of (pyarrow.Table, pyarrow.Table)
         The rows of each group in the types they travel in, and where they come from: index, source_order,
-        source_pixel, source_row, separation_arcsec. The file is closed; it stays mapped while a table is in use.
+        source_pixel, row, separation_arcsec. The file is closed; it stays mapped while a table is in use.
     """
     import pyarrow as pa
 
@@ -202,7 +199,7 @@ def sort_keys(origin: pa.Table) -> tuple[np.ndarray, ...]:
     source = nested_position(
         origin.column("source_order").to_numpy(), origin.column("source_pixel").to_numpy()
     )
-    return origin.column("source_row").to_numpy(), source, origin.column("index").to_numpy()
+    return origin.column("row").to_numpy(), source, origin.column("index").to_numpy()
 
 
 def _origin_fields() -> list[pa.Field]:
@@ -210,10 +207,10 @@ def _origin_fields() -> list[pa.Field]:
     import pyarrow as pa
 
     return [
-        pa.field("index", pa.int64()),
+        pa.field("index", pa.uint64()),
         pa.field("source_order", pa.uint8()),
         pa.field("source_pixel", pa.uint64()),
-        pa.field("source_row", pa.uint64()),
+        pa.field("row", pa.uint64()),
         pa.field("separation_arcsec", pa.float64()),
     ]
 

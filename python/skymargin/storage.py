@@ -76,6 +76,39 @@ def open_input(path: AnyPath) -> Any:
     return pa.OSFile(str(path)) if isinstance(path, Path) else pa.PythonFile(path.open("rb"), mode="r")
 
 
+class RangeReader:
+    """Reads many ranges of a remote file in one call, so that an object store answers them side by side.
+
+    Parameters
+    ----------
+    path
+        The file.
+
+    Attributes
+    ----------
+    size_bytes : int
+        Its size.
+
+    Raises
+    ------
+    OSError
+        When the file does not exist or its size is not known.
+    """
+
+    def __init__(self, path: UPath) -> None:
+        self._fs = path.fs
+        self._path = path.path
+        size = self._fs.size(self._path)
+        if size is None:
+            raise OSError(f"{path}: the server does not tell the size of the file, which ranged reads need")
+        self.size_bytes = int(size)
+
+    def read_ranges(self, starts: list[int], stops: list[int]) -> list[bytes]:
+        """The bytes from each start to before its stop."""
+        parts: list[bytes] = self._fs.cat_ranges([self._path] * len(starts), starts, stops)
+        return parts
+
+
 def open_output(path: AnyPath) -> Any:
     """Open a new file for writing, as something pyarrow writes to; makes its folder."""
     import pyarrow as pa
