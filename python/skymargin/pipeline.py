@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from skymargin.arguments import MarginCacheArguments
@@ -25,7 +24,7 @@ from skymargin.plan import (
 from skymargin.progress import Stages
 from skymargin.reducing import reduce_batch
 from skymargin.report import MarginReport
-from skymargin.storage import AnyPath, appears_when_whole, as_path, temporary_folder
+from skymargin.storage import AnyPath, appears_when_whole, temporary_folder
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -51,8 +50,7 @@ def pipeline(args: MarginCacheArguments) -> MarginReport:
     """
     stages = _stages_of(args)
     catalog, job = _plan(args, stages)
-    folder = None if args.dask_tmp is None else Path(args.dask_tmp)
-    with own_client(args.dask_n_workers, args.dask_threads_per_worker, folder) as client:
+    with own_client(args.dask_n_workers, args.dask_threads_per_worker, args.dask_path) as client:
         return _make(args, stages, catalog, job, client)
 
 
@@ -91,7 +89,7 @@ def _plan(args: MarginCacheArguments, stages: Stages) -> tuple[Catalog, Job]:
     """Everything that can be checked before work begins; nothing is written."""
     with stages.stage("Planning", total=3) as advance:
         args.check_places()
-        catalog = open_catalog(as_path(args.input_catalog_path))
+        catalog = open_catalog(args.primary_path)
         advance(1)
         _check_apart(catalog.path, args.catalog_path)
         choice = margin_choice(args.margin_threshold, args.margin_order, args.fine_filtering, catalog)
@@ -108,7 +106,7 @@ def _make(
     with (
         appears_when_whole(args.catalog_path) as folder,
         ThreadPoolExecutor(max_workers=1) as aside,
-        temporary_folder(_temporary_base(args), args.output_artifact_name) as shards,
+        temporary_folder(args.tmp_path.absolute(), args.output_artifact_name) as shards,
     ):
         # Importing what writes the format takes longer than mapping a small catalog, so it goes on beside it.
         options = aside.submit(format_named(catalog.format).write_options, catalog.schema)
@@ -163,13 +161,3 @@ def _check_apart(primary: AnyPath, margin: AnyPath) -> None:
         raise OutputExistsError(
             f"the output {margin} and the input catalog {primary} overlap; the margin needs a folder of its own"
         )
-
-
-def _temporary_base(args: MarginCacheArguments) -> Path:
-    """Folder for intermediate files."""
-    for chosen in (args.tmp_dir, args.dask_tmp, args.output_path):
-        if chosen is not None:
-            base = as_path(chosen)
-            if isinstance(base, Path):
-                return base
-    raise ArgumentError(f"tmp_dir is required when output_path {args.output_path} is not local")
