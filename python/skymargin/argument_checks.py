@@ -128,10 +128,6 @@ def local_folder(name: str, value: Any) -> Path | None:
     path = with_options(value, None)
     if not isinstance(path, Path):
         raise ArgumentError(f"{name} {value} must be a local folder")
-    here = path.absolute()
-    existing = next(parent for parent in (here, *here.parents) if parent.exists())
-    if not existing.is_dir():
-        raise ArgumentError(f"{name} {value} cannot be a folder: {existing} is a file")
     return path
 
 
