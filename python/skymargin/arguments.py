@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import KW_ONLY, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -52,7 +52,7 @@ class MarginCacheArguments:
     debug_filter_pixel_list
         Pixels, each a pair (order, pixel) or a `HealpixPixel`; default none. The run is that of a catalog which has
         only the partitions that overlap one of them: rows come from these alone, and all the rest of the sky counts
-        as empty. Set it to try a run on a part of a catalog; the margin is not one of the whole.
+        as empty. Set it to try a run on a part of a catalog; the margin is not one of the whole, and says so.
     npix_suffix
         How the names of partitions end in the margin catalog: a file suffix, default `.parquet`; `/` makes a folder
         of each. Set it when what reads the margin wants it as in the primary catalog.
@@ -72,7 +72,7 @@ class MarginCacheArguments:
         Whether to write `dataset/_metadata`, the footers of all partitions in one file; default True. Leave it out
         where it would be large and nobody reads it.
     create_thumbnail
-        Whether to write `dataset/data_thumbnail.parquet`, one row of each partition; default False.
+        Whether to write `data_thumbnail.parquet`, one row of each partition; default False.
     create_per_partition_stats
         Whether to write `per_partition_statistics.parquet`, least and greatest value of each column of each partition;
         default False.
@@ -170,9 +170,9 @@ class MarginCacheArguments:
         self.margin_order = check.whole_number("margin_order", self.margin_order, -1, check.LARGEST_ORDER)
         for name in ("dask_n_workers", "dask_threads_per_worker"):
             setattr(self, name, check.whole_number(name, getattr(self, name), 1))
-        for name, kind in type(self).__annotations__.items():
-            if kind == "bool":
-                check.yes_or_no(name, getattr(self, name))
+        for field in fields(self):
+            if field.type == "bool":
+                check.yes_or_no(field.name, getattr(self, field.name))
         for name in ("tmp_dir", "dask_tmp", "resume_tmp"):
             setattr(self, name, check.local_folder(name, getattr(self, name)))
         self.debug_filter_pixel_list = check.pixels("debug_filter_pixel_list", self.debug_filter_pixel_list)

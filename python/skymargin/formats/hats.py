@@ -138,6 +138,11 @@ def _write_properties(folder: AnyPath, catalog: Catalog, contents: MarginContent
         info["healpix_column"] = catalog.columns.index
         info["healpix_order"] = catalog.columns.index_order
     info |= TableProperties.new_provenance_dict(folder, builder=f"skymargin v{version('skymargin')}")
+    if contents.wanted.debug_filter_pixel_list:
+        # A margin of a part of the catalog must not pass for one of the whole.
+        info["skymargin_debug_filter_pixel_list"] = " ".join(
+            f"{order}/{pixel}" for order, pixel in contents.wanted.debug_filter_pixel_list
+        )
     TableProperties(**info, **contents.wanted.addl_hats_properties).to_properties_file(folder)
 
 

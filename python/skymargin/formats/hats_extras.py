@@ -1,10 +1,14 @@
 """What a HATS catalog may have beside its data: a thumbnail, statistics, a picture, a description for people.
 
-All are the work of the `hats` library, so that they are what its readers expect.
+All are the work of the `hats` library, so that they are what its readers expect. What it cannot make of a catalog, of
+odd types say, is a warning: the margin is as good without, and may have taken hours.
 """
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from skymargin.errors import ArgumentError
@@ -20,7 +24,7 @@ def write_samples(folder: AnyPath, wanted: OutputOptions) -> None:
     """Write the thumbnail and the statistics of each partition.
 
     The library writes `_common_metadata` with them, so this comes before ours is written. A catalog without
-    partitions gets neither file: there is nothing to show.
+    partitions has nothing to show, and gets neither.
 
     Parameters
     ----------
@@ -29,18 +33,19 @@ def write_samples(folder: AnyPath, wanted: OutputOptions) -> None:
     wanted
         Which of the files to write.
     """
-    if not (wanted.create_thumbnail or wanted.create_per_partition_stats):
+    names = [name for name in ("create_thumbnail", "create_per_partition_stats") if getattr(wanted, name)]
+    if not names:
         return
-    from hats.io.parquet_metadata import write_parquet_metadata
+    with _attempt(" and ".join(names)):
+        from hats.io.parquet_metadata import write_parquet_metadata
 
-    write_parquet_metadata(
-        folder,
-        # Ordering goes with _metadata, which is not the library's to write here.
-        order_by_healpix=False,
-        create_metadata=False,
-        create_thumbnail=wanted.create_thumbnail,
-        create_per_partition_stats=wanted.create_per_partition_stats,
-    )
+        write_parquet_metadata(
+            folder,
+            # Ordering goes with _metadata, which is not the library's to write here.
+            order_by_healpix=False,
+            create_metadata=False,
+            **dict.fromkeys(names, True),
+        )
 
 
 def write_descriptions(folder: AnyPath, name: str, partitions: int, wanted: OutputOptions) -> None:
@@ -58,16 +63,18 @@ def write_descriptions(folder: AnyPath, name: str, partitions: int, wanted: Outp
         Which of the files to write.
     """
     if wanted.create_partition_info_png and partitions:
-        from hats.io.summary_file import write_partition_info_png
+        with _attempt("create_partition_info_png"):
+            from hats.io.summary_file import write_partition_info_png
 
-        write_partition_info_png(folder)
-    for chosen, form in ((wanted.create_summary_html, "html"), (wanted.create_summary_md, "markdown")):
-        if chosen:
-            from hats.io.summary_file import write_catalog_summary_file
+            write_partition_info_png(folder)
+    for option, form in (("create_summary_html", "html"), ("create_summary_md", "markdown")):
+        if getattr(wanted, option):
+            with _attempt(option):
+                from hats.io.summary_file import write_catalog_summary_file
 
-            file = folder / write_catalog_summary_file(folder, fmt=form).name
-            text = file.read_text(encoding="utf-8")
-            file.write_text(text.replace(folder.name, name), encoding="utf-8")
+                file = folder / write_catalog_summary_file(folder, fmt=form).name
+                text = file.read_text(encoding="utf-8")
+                file.write_text(text.replace(folder.name, name), encoding="utf-8")
 
 
 def check_properties(properties: Mapping[str, Any]) -> None:
@@ -87,3 +94,18 @@ def check_properties(properties: Mapping[str, Any]) -> None:
         )  # fmt: skip
     except (ValueError, TypeError) as error:
         raise ArgumentError(f"addl_hats_properties {dict(properties)} cannot be used: {error}") from error
+
+
+@contextmanager
+def _attempt(option: str) -> Iterator[None]:
+    """Do something for an option, without the deprecations between the libraries of others; a failure is a warning."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)
+            warnings.simplefilter("ignore", FutureWarning)
+            yield
+    except Exception as error:
+        warnings.warn(
+            f"the margin is complete, but {option} did not work: {type(error).__name__}: {error}",
+            stacklevel=3,
+        )

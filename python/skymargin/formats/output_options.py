@@ -9,7 +9,7 @@ from skymargin.errors import ArgumentError
 
 _MARGIN_SUFFIX = ".parquet"
 # Every format has row groups and keyword arguments of the Parquet writer; the rest are things of HATS.
-_OF_EVERY_FORMAT = ("write_table_kwargs", "row_group_kwargs")
+_OF_EVERY_FORMAT = ("write_table_kwargs", "row_group_kwargs", "debug_filter_pixel_list")
 
 
 @dataclass(frozen=True)
@@ -21,6 +21,7 @@ class OutputOptions:
     write_table_kwargs: dict[str, Any] = field(default_factory=dict)
     row_group_kwargs: dict[str, int] = field(default_factory=dict)
     addl_hats_properties: dict[str, Any] = field(default_factory=dict)
+    debug_filter_pixel_list: list[tuple[int, int]] = field(default_factory=list)
     create_metadata: bool = True
     create_thumbnail: bool = False
     create_per_partition_stats: bool = False
