@@ -98,12 +98,14 @@ class DestinationBatch:
 
     Attributes
     ----------
-    slices : pyarrow.RecordBatch
-        Where the rows of the margins are, those of one margin together: `order`, `pixel`, `shard`, `record_batch`,
-        `offset`, `rows`.
+    shard : numpy.ndarray of int64
+        The shard that each slice is in.
+    slices : numpy.ndarray
+        Where the rows of the margins are, those of one margin together, as `skymargin.shards.group_type` has it.
     """
 
-    slices: pa.RecordBatch
+    shard: np.ndarray
+    slices: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -120,6 +122,8 @@ class Output:
         Keyword arguments of `pyarrow.parquet.write_table`.
     group_rows : int
         Most rows of a row group. Depends on catalog and arguments alone, so that the files do, too.
+    compressed_rows : int
+        Margins of fewer rows are not compressed.
     wanted : OutputOptions
         What is wanted of the files: their names, and which rows share a row group.
     """
@@ -128,6 +132,7 @@ class Output:
     format: str
     options: dict[str, Any]
     group_rows: int
+    compressed_rows: int = 0
     wanted: OutputOptions = field(default_factory=OutputOptions)
 
 

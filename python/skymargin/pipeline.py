@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from skymargin.arguments import MarginCacheArguments
-from skymargin.cluster import own_client, run_batches, threads_of
 from skymargin.errors import ArgumentError, OutputExistsError
 from skymargin.finishing import contents_of, empty_reason, finish
 from skymargin.formats import Catalog, format_named, open_catalog
@@ -18,6 +16,7 @@ from skymargin.plan import (
     average_row_bytes,
     check_output,
     check_partitions,
+    compressed_rows,
     destination_batches,
     group_rows,
     make_job,
@@ -30,6 +29,7 @@ from skymargin.reducing import reduce_batch
 from skymargin.report import MarginReport
 from skymargin.storage import AnyPath, absolute, appears_when_whole, is_local, temporary_folder
 from skymargin.visibility import check_visible
+from skymargin.workers import DaskWorkers, Workers, own_workers
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -58,8 +58,8 @@ def pipeline(args: MarginCacheArguments) -> MarginReport:
     stages = _stages_of(args)
     with mailed(args.completion_email_address or "", args.output_artifact_name) as outcome:
         catalog, job = _plan(args, stages)
-        with own_client(args.dask_n_workers, args.dask_threads_per_worker, args.dask_path) as client:
-            report = _make(args, stages, catalog, job, client)
+        with own_workers(args.dask_n_workers, args.dask_threads_per_worker, args.dask_path) as workers:
+            report = _make(args, stages, catalog, job, workers)
         outcome.summary = report.summary()
     return report
 
@@ -101,7 +101,7 @@ def make_with_client(
     """As `pipeline_with_client`, without a mail."""
     stages = stages or _stages_of(args)
     catalog, job = _plan(args, stages)
-    return _make(args, stages, catalog, job, client, foreign=True)
+    return _make(args, stages, catalog, job, DaskWorkers(client), seen_by=client)
 
 
 def _stages_of(args: MarginCacheArguments) -> Stages:
@@ -130,32 +130,28 @@ def _make(
     stages: Stages,
     catalog: Catalog,
     job: Job,
-    client: Client,
-    foreign: bool = False,
+    workers: Workers,
+    seen_by: Client | None = None,
 ) -> MarginReport:
     wanted = OutputOptions.of(args)
     with (
         appears_when_whole(args.catalog_path) as folder,
-        ThreadPoolExecutor(max_workers=1) as aside,
         temporary_folder(args.tmp_path.absolute(), args.output_artifact_name) as shards,
     ):
-        # Importing what writes the format takes longer than mapping a small catalog, so it goes on beside it.
-        form = format_named(catalog.format)
-        options = aside.submit(form.write_options, catalog.schema, wanted.write_table_kwargs)
         job_file = shards / "job"
         job.save(job_file)
-        if foreign:
-            check_visible(client, _places(job, folder, job_file))
-        threads = threads_of(client)
+        if seen_by is not None:
+            check_visible(seen_by, _places(job, folder, job_file))
+        threads = workers.threads
         with stages.stage("Mapping", total=len(catalog.orders)) as advance:
             sources = source_batches(catalog, threads)
-            mapped = run_batches(client, map_batch, job_file, sources, lambda one: advance(one.partitions))
+            mapped = workers.run(map_batch, job_file, sources, lambda one: advance(one.partitions))
             row_bytes = average_row_bytes(mapped)
             margins, total = destination_batches(shards, len(sources), row_bytes, threads)
         with stages.stage("Reducing", total=total) as advance:
-            output = _output(folder, catalog, options.result(), row_bytes, wanted)
+            output = _output(folder, catalog, row_bytes, wanted)
             tasks = [(margin, output) for margin in margins]
-            reduced = run_batches(client, reduce_batch, job_file, tasks, lambda one: advance(len(one.orders)))
+            reduced = workers.run(reduce_batch, job_file, tasks, lambda one: advance(len(one.orders)))
         with stages.stage("Finishing", total=2) as advance:
             contents = contents_of(args.output_artifact_name, job.margin_threshold_arcsec, reduced, wanted)
             advance(1)
@@ -178,14 +174,14 @@ def _make(
     return report
 
 
-def _output(
-    folder: AnyPath, catalog: Catalog, options: dict[str, Any], row_bytes: int, wanted: OutputOptions
-) -> Output:
+def _output(folder: AnyPath, catalog: Catalog, row_bytes: int, wanted: OutputOptions) -> Output:
+    options = format_named(catalog.format).write_options(catalog.schema, wanted.write_table_kwargs)
     return Output(
         folder=absolute(folder),
         format=catalog.format,
         options=options,
         group_rows=wanted.group_rows or group_rows(options["row_group_size"], row_bytes),
+        compressed_rows=0 if wanted.names_compression else compressed_rows(row_bytes),
         wanted=wanted,
     )
 
