@@ -127,7 +127,7 @@ def test_options_of_the_parquet_writer(primary: Path, plain: Path, tmp_path: Pat
 def test_options_that_the_parquet_writer_refuses(
     options: dict[str, object], primary: Path, tmp_path: Path
 ) -> None:
-    with pytest.raises(ArgumentError, match=r"write_table_kwargs .* cannot be used"):
+    with pytest.raises(ArgumentError, match=r"write_table_kwargs.* cannot be used"):
         make_margin(primary, tmp_path, THRESHOLD_ARCSEC, write_table_kwargs=options)
     assert nothing_left(tmp_path)
 

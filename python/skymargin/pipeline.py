@@ -141,7 +141,7 @@ def _make(
         job_file = shards / "job"
         job.save(job_file)
         if seen_by is not None:
-            check_visible(seen_by, _places(job, folder, job_file))
+            check_visible(seen_by, _places(catalog, folder, job_file))
         threads = workers.threads
         with stages.stage("Mapping", total=len(catalog.orders)) as advance:
             sources = source_batches(catalog, threads)
@@ -186,10 +186,11 @@ def _output(folder: AnyPath, catalog: Catalog, row_bytes: int, wanted: OutputOpt
     )
 
 
-def _places(job: Job, folder: AnyPath, job_file: Path) -> dict[str, AnyPath]:
+def _places(catalog: Catalog, folder: AnyPath, job_file: Path) -> dict[str, AnyPath]:
     """What workers must see; a folder on an object store is not there before a file is in it."""
+    source = catalog.path / catalog.files[0][0] if catalog.files else catalog.listed_in
     output = {"output_path": absolute(folder)} if is_local(folder) else {}
-    return {"input_catalog_path": job.catalog_path, **output, "tmp_dir": job_file}
+    return {"input_catalog_path": absolute(source), **output, "tmp_dir": job_file}
 
 
 def _check_apart(primary: AnyPath, margin: AnyPath) -> None:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 _INDEX_COLUMN = "_healpix_29"
 _ROW_GROUP_ROWS = 100_000
 _PAGE_BYTES = 128 << 10
-# The library's own level is 15, which writes 100,000 rows of 34 columns 16 times slower (848 ms for 53 ms) and saves 4 %.
+# The library's level is 15: it writes 100,000 rows of 34 columns in 848 ms instead of 53, and saves 4 % of the file.
 _COMPRESSION_LEVEL = 3
 _STANDARD = {"hats_release_date": "2025-08-22", "hats_version": "v1.0"}
 
