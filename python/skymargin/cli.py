@@ -101,6 +101,12 @@ def _option(group: str, *names: str, **settings: Any) -> Callable[[F], F]:
     metavar="ADDRESS",
     help="Use the workers of this Dask scheduler, host:port, instead.",
 )
+@_option(
+    _WORK,
+    "--memory-limit",
+    metavar="SIZE",
+    help="Most memory of a worker, such as 2GB.  [default: none; 110 MB and 90 MB a thread are used]",
+)
 @_option(_WORK, "--tmp-dir", metavar="DIR", help="Where intermediate files go.  [default: beside the output]")
 @_option(_WORK, "--dask-tmp", metavar="DIR", help="Where Dask's own files go.  [default: as --tmp-dir]")
 @_option(_TOLD, "--no-progress", is_flag=True, help="Show no progress bars and no summary.")

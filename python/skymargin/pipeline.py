@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from skymargin.arguments import MarginCacheArguments
@@ -11,6 +12,7 @@ from skymargin.formats import Catalog, format_named, open_catalog
 from skymargin.formats.output_options import OutputOptions
 from skymargin.job import Job, Output
 from skymargin.mapping import map_batch
+from skymargin.memory import memory_shares
 from skymargin.notify import mailed
 from skymargin.plan import (
     average_row_bytes,
@@ -138,6 +140,7 @@ def _make(
         appears_when_whole(args.catalog_path) as folder,
         temporary_folder(args.tmp_path.absolute(), args.output_artifact_name) as shards,
     ):
+        job = replace(job, memory=memory_shares(args.memory_bytes, workers.threads_per_worker))
         job_file = shards / "job"
         job.save(job_file)
         if seen_by is not None:
@@ -166,6 +169,7 @@ def _make(
         primary_rows=sum(one.primary_rows for one in mapped),
         primary_partitions=len(catalog.orders),
         bytes_read=sum(one.bytes_read for one in mapped),
+        pages_decoded=sum(one.pages_decoded for one in mapped),
         seconds=stages.seconds,
         empty_reason=empty_reason(contents, mapped, len(catalog.orders), args.fine_filtering),
     )
