@@ -362,3 +362,23 @@ def test_the_help_has_its_options_in_groups(capsys: pytest.CaptureFixture[str]) 
     for option in options:
         assert option.help
         assert said.count(f"{option.opts[-1]} ") >= 1, option.opts
+
+
+def test_a_warning_is_one_line(small_catalog: Path, tmp_path: Path) -> None:
+    done = run(
+        """
+        import os
+        from skymargin.cli import main
+        command = ["build", os.environ["CATALOG"], "-t", "3600", "-o", os.environ["OUT"], "--no-progress"]
+        raise SystemExit(main([*command, "--email", "me@here.org"]))
+        """,
+        CATALOG=str(small_catalog),
+        OUT=str(tmp_path),
+        SKYMARGIN_SMTP_HOST="127.0.0.1",
+        # Nobody listens on port 1.
+        SKYMARGIN_SMTP_PORT="1",
+    )
+    assert done.returncode == 0
+    assert done.stdout == ""
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("skymargin: warning: no mail was sent to me@here.org by 127.0.0.1:1: ")
