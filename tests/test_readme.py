@@ -48,7 +48,8 @@ def runnable(language: str) -> list[object]:
     return [
         pytest.param(example, id=f"{example.page}:{example.line}", marks=marks(example))
         for example in examples()
-        if example.language == language
+        # A queue to run this one on is made by the test of its page.
+        if example.language == language and "dask_jobqueue" not in example.code
     ]
 
 

@@ -9,6 +9,7 @@ import contextlib
 import json
 import os
 import sys
+import warnings
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -197,12 +198,18 @@ def build(
 def _build(args: MarginCacheArguments, scheduler: str | None) -> MarginReport:
     from skymargin import pipeline, pipeline_with_client
 
-    if scheduler is None:
-        return pipeline(args)
-    from distributed import Client
+    with warnings.catch_warnings():
+        warnings.showwarning = _warn  # type: ignore[assignment]
+        if scheduler is None:
+            return pipeline(args)
+        from distributed import Client
 
-    with Client(scheduler, timeout=_CONNECT_SECONDS) as client:
-        return pipeline_with_client(args, client)
+        with Client(scheduler, timeout=_CONNECT_SECONDS) as client:
+            return pipeline_with_client(args, client)
+
+
+def _warn(message: Warning | str, *_where: object) -> None:
+    print("skymargin: warning:", " ".join(str(message).split()), file=sys.stderr)
 
 
 @cli.command(context_settings=_CONTEXT)
