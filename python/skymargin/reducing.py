@@ -13,7 +13,7 @@ from skymargin.errors import SkymarginError, StorageError
 from skymargin.formats import format_named
 from skymargin.job import DestinationBatch, Job, Output, load_job, shard_file
 from skymargin.shards import read_groups, sort_keys
-from skymargin.storage import open_output
+from skymargin.storage import explained, is_local, open_output, remove_file
 
 if TYPE_CHECKING:
     import numpy as np
@@ -69,6 +69,10 @@ def reduce_batch(job_file: Path, task: tuple[DestinationBatch, Output]) -> Reduc
             delta = output.wanted.row_group_kwargs.get("subtile_order_delta")
             subtile_order = None if delta is None else order + delta
             footer = _write_margin(runs, job, output, name, subtile_order)
+            if not is_local(output.folder) and not job_file.exists():
+                # Whoever gave the run up removes the output once; elsewhere it is moved away first.
+                remove_file(output.folder / name)
+                return StorageError(f"the run was given up: there is no {job_file}")
         except OSError as error:
             return StorageError(f"the margin of order {order}, pixel {pixel} cannot be written: {error}")
         orders.append(order)
@@ -111,6 +115,7 @@ def _write_margin(
     options = {key: value for key, value in output.options.items() if key != "row_group_size"}
     footers: list[pq.FileMetaData] = []
     with (
+        explained(output.folder / name),
         open_output(output.folder / name) as sink,
         pq.ParquetWriter(sink, schema, metadata_collector=footers, **options) as writer,
     ):
