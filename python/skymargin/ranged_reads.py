@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 # Length of the footer and the magic number.
 _TRAILER_BYTES = 8
 _TAIL_BYTES = 64 * 1024
+# A tail up to this size is kept for what is asked of it later.
+_KEPT_BYTES = 64 * 1024
 
 
 class RangeReader:
@@ -37,6 +39,8 @@ class RangeReader:
     def __init__(self, path: UPath) -> None:
         self._path = path
         self.size_bytes = file_size(path)
+        # What is read first is the end of the file, which holds the footer, and all of a small file.
+        self._tail = b""
 
     def read_ranges(self, starts: list[int], stops: list[int]) -> list[bytes]:
         """The bytes from each start to before its stop.
@@ -47,7 +51,12 @@ class RangeReader:
             When a range cannot be had, or not in full, also after some tries.
         """
         ranges = list(zip(starts, stops, strict=True))
-        parts: dict[int, bytes] = {}
+        tail, tail_start = self._tail, self.size_bytes - len(self._tail)
+        parts = {
+            number: tail[start - tail_start : stop - tail_start]
+            for number, (start, stop) in enumerate(ranges)
+            if start >= tail_start
+        }
 
         def fetch_missing() -> None:
             missing = [number for number in range(len(ranges)) if number not in parts]
@@ -69,7 +78,10 @@ class RangeReader:
             if failures:
                 raise failures[0]
 
-        attempt(self._path, fetch_missing)
+        if len(parts) < len(ranges):
+            attempt(self._path, fetch_missing)
+        if ranges and stops[-1] == self.size_bytes and len(tail) < len(parts[len(ranges) - 1]) <= _KEPT_BYTES:
+            self._tail = parts[len(ranges) - 1]
         return [parts[number] for number in range(len(ranges))]
 
     def _lacks(self, answer: Any, start: int, stop: int) -> Exception | None:
