@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -15,9 +18,10 @@ import fsspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from distributed import Client
 from upath import UPath
 
-from skymargin import MarginCacheArguments, remote, remote_output
+from skymargin import MarginCacheArguments, pipeline_with_client, remote, remote_output
 from skymargin.errors import (
     ArgumentError,
     CatalogError,
@@ -31,7 +35,7 @@ from skymargin.errors import (
 from skymargin.formats import open_catalog
 from skymargin.job import Job
 from skymargin.ranged_reads import RangeReader, read_tail
-from skymargin.storage import as_path, exists, linked, list_files, with_options
+from skymargin.storage import as_path, exists, is_empty_folder, linked, list_files, with_options
 from tests.catalogs import (
     Layout,
     files_of,
@@ -42,6 +46,7 @@ from tests.catalogs import (
     write_catalog,
 )
 from tests.servers import Server, fail_first, http_server, s3_server
+from tests.test_readme import REMOTE, Example, examples
 
 THRESHOLD_ARCSEC = 60.0
 PARTITIONS = ((0, 5), (1, 14), (1, 15), (2, 52), (2, 53), (2, 54))
@@ -70,7 +75,11 @@ class Bucket:
 
     def contents(self, prefix: str) -> dict[str, bytes]:
         self.fs.invalidate_cache()
-        return {name[len(prefix) + 1 :]: self.fs.cat_file(name) for name in self.fs.find(prefix)}
+        return {
+            name[len(prefix) + 1 :]: self.fs.cat_file(name)
+            for name in self.fs.find(prefix)
+            if name[-1] != "/"
+        }
 
     def make(self, source: str, output: str, **arguments: Any) -> Any:
         """Make a margin from and to S3."""
@@ -169,6 +178,31 @@ def test_paths_that_carry_their_options(bucket: Bucket, local: Local) -> None:
     assert same(bucket.contents("bucket/upath/margin"), local.margin)
 
 
+def test_with_a_client_of_ones_own(web: Server, bucket: Bucket, local: Local, tmp_path: Path) -> None:
+    args = MarginCacheArguments(
+        input_catalog_path=f"{web.url}/collection",
+        output_path="s3://bucket/own",
+        output_storage_options=bucket.options,
+        output_artifact_name="margin",
+        margin_threshold=THRESHOLD_ARCSEC,
+        tmp_dir=tmp_path / "tmp",
+        progress_bar=False,
+    )
+    with Client(processes=False, dashboard_address="127.0.0.1:0") as client:
+        pipeline_with_client(args, client)
+    assert same(bucket.contents("bucket/own/margin"), local.margin)
+
+
+def test_an_empty_object_in_the_place_of_a_folder_is_no_file(bucket: Bucket) -> None:
+    bucket.fs.pipe_file("bucket/marked/margin/", b"")
+    marked = UPath("s3://bucket/marked/margin", **bucket.options)
+    assert list_files(marked) == {}
+    assert exists(marked)
+    assert not is_empty_folder(marked)
+    with pytest.raises(OutputExistsError, match="s3://bucket/marked/margin exists already"):
+        bucket.make("collection", "marked")
+
+
 def test_memory_in_and_out(local: Local) -> None:
     fs = fsspec.filesystem("memory")
     fs.put(str(local.folder / "collection" / "stars"), "/remote-stars", recursive=True)
@@ -189,6 +223,37 @@ def test_http_in(web: Server, local: Local, tmp_path: Path) -> None:
     ] or {
         path.rsplit("/", 1)[1] for _, path, _ in web.record.requests if "." not in path.rsplit("/", 1)[1]
     } <= {"properties", "_metadata", "_common_metadata"}
+
+
+@pytest.mark.parametrize(
+    "example", [pytest.param(one, id=f"line {one.line}") for one in examples() if one.page == REMOTE]
+)
+def test_the_examples_of_the_page(example: Example, bucket: Bucket, local: Local, tmp_path: Path) -> None:
+    if not bucket.fs.exists("my-bucket"):
+        bucket.fs.mkdir("my-bucket")
+        bucket.fs.put(str(local.folder / "collection" / "stars"), "my-bucket/my_catalog", recursive=True)
+    shutil.copytree(local.folder / "collection" / "stars", tmp_path / "my_catalog")
+    credentials = {"AWS_ACCESS_KEY_ID": KEY, "AWS_SECRET_ACCESS_KEY": SECRET}
+    with http_server(tmp_path) as server:
+        printed = subprocess.run(
+            [
+                sys.executable,
+                "-W",
+                "error",
+                "-c",
+                example.code.replace("https://data.example.org", server.url),
+            ],
+            env=os.environ | credentials | {"AWS_ENDPOINT_URL": bucket.server.url},
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+    assert "rows in" in printed
+    if "s3://" in example.code:
+        assert bucket.fs.exists("my-bucket/margins/my_catalog_10arcs/hats.properties")
+    else:
+        assert (tmp_path / "from_the_web" / "my_catalog_20arcs" / "hats.properties").exists()
 
 
 # --- requests ---
@@ -306,6 +371,7 @@ def test_trouble_that_stays_names_the_file(
     ) as caught:
         make_margin(f"{web.url}/collection/stars", tmp_path / "out", THRESHOLD_ARCSEC)  # type: ignore[arg-type]
     assert "\n" not in str(caught.value)
+    assert str(caught.value).count(f"{ending}: ") == 1, "named once"
     assert web.record.asked("GET", ending) <= remote.TRIES * 2
     assert nothing_left(tmp_path / "out")
 
@@ -354,9 +420,7 @@ def test_a_server_without_ranges(local: Local, tmp_path: Path) -> None:
         make_margin(f"{server.url}/collection/stars", tmp_path / "out", THRESHOLD_ARCSEC)  # type: ignore[arg-type]
         assert same(on_disk(tmp_path / "out" / "margin"), local.margin)
         (local.folder / "large-file").write_bytes(bytes(100_000))
-        with pytest.raises(
-            StorageError, match="large-file: the server answers with the whole file"
-        ) as caught:
+        with pytest.raises(StorageError, match="the server answers with the whole file") as caught:
             read_tail(UPath(f"{server.url}/large-file"))
         assert server.record.asked("GET", "large-file") == 1, "trying again does not help"
         assert "disk" in str(caught.value)
@@ -406,7 +470,7 @@ def test_a_bucket_is_not_made_by_mistake(bucket: Bucket) -> None:
             input_storage_options=bucket.options,
             output_storage_options=bucket.options,
         )
-    assert bucket.fs.ls("", refresh=True) == ["bucket"]
+    assert "no-such-bucket" not in bucket.fs.ls("", refresh=True)
 
 
 # --- in the place of another ---

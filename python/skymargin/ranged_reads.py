@@ -47,8 +47,8 @@ class RangeReader:
 
         Raises
         ------
-        StorageError
-            When a range cannot be had, or not in full, also after some tries.
+        OSError
+            When a range cannot be had, or not in full, also after some tries. What reads names the file.
         """
         ranges = list(zip(starts, stops, strict=True))
         tail, tail_start = self._tail, self.size_bytes - len(self._tail)
@@ -79,7 +79,7 @@ class RangeReader:
                 raise failures[0]
 
         if len(parts) < len(ranges):
-            attempt(self._path, fetch_missing)
+            attempt(self._path, fetch_missing, named=False)
         if ranges and stops[-1] == self.size_bytes and len(tail) < len(parts[len(ranges) - 1]) <= _KEPT_BYTES:
             self._tail = parts[len(ranges) - 1]
         return [parts[number] for number in range(len(ranges))]
@@ -90,7 +90,7 @@ class RangeReader:
             return None
         if len(answer) == self.size_bytes:
             return StorageError(
-                f"{self._path}: the server answers with the whole file when asked for a part of it; "
+                "the server answers with the whole file when asked for a part of it; "
                 "copy the catalog to a disk, or use a server that knows range requests"
             )
         # A connection may be closed in the middle of an answer; the next one can be whole.

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from skymargin.errors import StorageError
+from skymargin.errors import SkymarginError, StorageError
 
 if TYPE_CHECKING:
     from upath import UPath
@@ -39,7 +39,7 @@ def is_http(path: UPath) -> bool:
     return path.protocol in ("http", "https")
 
 
-def attempt(path: UPath, call: Callable[[], T]) -> T:
+def attempt(path: UPath, call: Callable[[], T], *, named: bool = True) -> T:
     """What the call returns, tried again a few times after errors that may pass.
 
     Parameters
@@ -48,6 +48,8 @@ def attempt(path: UPath, call: Callable[[], T]) -> T:
         What the call is about, to be named in errors.
     call
         Asks the file system of `path` for something; safe to be made twice.
+    named
+        Whether errors name the path; False where the caller does.
 
     Raises
     ------
@@ -61,7 +63,7 @@ def attempt(path: UPath, call: Callable[[], T]) -> T:
         if number:
             # Many workers meet the same bad moment; they are not to come back together.
             time.sleep(_FIRST_WAIT_SECONDS * 2 ** (number - 1) * random.uniform(0.5, 1.5))
-        with explained(path):
+        with explained(path, named=named):
             try:
                 return call()
             except Exception as error:
@@ -71,11 +73,11 @@ def attempt(path: UPath, call: Callable[[], T]) -> T:
 
 
 @contextmanager
-def explained(path: UPath) -> Iterator[None]:
+def explained(path: UPath, *, named: bool = True) -> Iterator[None]:
     """Errors of the file system as errors that name the path, without what the storage options keep secret."""
     try:
         yield
-    except StorageError:
+    except SkymarginError:
         raise
     except Exception as error:
         cause = _unmasked(error)
@@ -85,7 +87,9 @@ def explained(path: UPath) -> Iterator[None]:
         reason = f"{type(cause).__name__}: {said}" if said else type(cause).__name__
         if kind is FileNotFoundError and not getattr(cause, "status", None):
             reason = "there is no such file"
-        text = without_secrets(f"{path}: {reason}", path.storage_options)
+        if type(cause).__name__ == "NoCredentialsError":
+            reason += "; give them in the storage options, which for a public bucket are {'anon': True}"
+        text = without_secrets(f"{path}: {reason}" if named else reason, path.storage_options)
         # The chain of a traceback would print the original.
         raise kind(text) from (error if said in text else None)
 
@@ -154,7 +158,12 @@ def list_files(folder: UPath) -> dict[str, int]:
             return {}
 
     found = attempt(folder, find)
-    return {name[len(root) + 1 :]: int(about["size"] or 0) for name, about in found.items() if name != root}
+    # Some tools leave an empty object where they think a folder is.
+    return {
+        name[len(root) + 1 :]: int(about["size"] or 0)
+        for name, about in found.items()
+        if name.rstrip("/") != root and about["type"] == "file"
+    }
 
 
 def _size_if_there(folder: UPath, name: str) -> int | None:

@@ -186,7 +186,8 @@ def is_empty_folder(path: AnyPath) -> bool:
     """Whether there is a folder at `path` with nothing in it."""
     if isinstance(path, Path):
         return path.is_dir() and next(iter(path.iterdir()), None) is None
-    return exists(path) and not list_files(path) and bool(path.is_dir())
+    # A file is found in itself, and so is the empty object that some tools leave for a folder: not ours to remove.
+    return exists(path) and not remote.attempt(path, lambda: path.fs.find(path.path))
 
 
 @contextmanager
