@@ -49,8 +49,8 @@ def runnable(language: str) -> list[object]:
     return [
         pytest.param(example, id=f"{example.page}:{example.line}", marks=marks(example))
         for example in examples()
-        # Those that need a server are run where there is one, in test_remote_storage.py.
-        if example.language == language and example.page != REMOTE
+        # Those that need a server or a queue are run by the tests of their pages.
+        if example.language == language and example.page != REMOTE and "dask_jobqueue" not in example.code
     ]
 
 

@@ -576,7 +576,10 @@ def test_the_file_of_a_job_is_for_nobody_else(tmp_path: Path) -> None:
     [
         ({"input_catalog_path": "https://me:pw12345@host/stars"}, "password in its URL"),
         ({"output_path": "https://host/out"}, "nothing can be written over https"),
-        ({"input_storage_options": "pw12345"}, "input_storage_options must be a dict, not of type str"),
+        (
+            {"input_storage_options": "pw12345"},
+            "input_storage_options must be a dict with text keys, not of type str",
+        ),
         ({"input_storage_options": {"secret": "pw12345"}}, "input_catalog_path .* is local"),
         ({"input_catalog_path": "nosuch://host/stars"}, "input_catalog_path nosuch://host/stars"),
     ],

@@ -117,7 +117,9 @@ def given_path(name: str, value: Any, storage_options: object) -> AnyPath:
     options_name = name.partition("_")[0] + "_storage_options"
     if not isinstance(storage_options, Mapping | None):
         # Not shown: it may be a password.
-        raise ArgumentError(f"{options_name} must be a dict, not of type {type(storage_options).__name__}")
+        raise ArgumentError(
+            f"{options_name} must be a dict with text keys, not of type {type(storage_options).__name__}"
+        )
     options = dict(storage_options or {})
     try:
         path = with_options(value, options)

@@ -47,6 +47,7 @@ def own_client(workers: int, threads_per_worker: int, folder: Path | None) -> It
 
 @contextmanager
 def _client(workers: int, threads_per_worker: int, folder: Path) -> Iterator[Client]:
+    import dask
     from distributed import Client, Nanny, Scheduler, SpecCluster, Worker
 
     in_process = workers == 1
@@ -66,15 +67,18 @@ def _client(workers: int, threads_per_worker: int, folder: Path) -> Iterator[Cli
     }
     if not in_process:
         options["preload"] = [__name__]
-    cluster = SpecCluster(
-        scheduler={"cls": Scheduler, "options": everywhere},
-        workers={
-            number: {"cls": Worker if in_process else Nanny, "options": options} for number in range(workers)
-        },
-        silence_logs=logging.CRITICAL,
-    )
-    with cluster, Client(cluster) as client:
-        yield client
+    # The scheduler, too, keeps files, and cannot be told where in another way.
+    with dask.config.set({"temporary-directory": str(folder)}):
+        cluster = SpecCluster(
+            scheduler={"cls": Scheduler, "options": everywhere},
+            workers={
+                number: {"cls": Worker if in_process else Nanny, "options": options}
+                for number in range(workers)
+            },
+            silence_logs=logging.CRITICAL,
+        )
+        with cluster, Client(cluster) as client:
+            yield client
 
 
 def dask_setup(_worker: Worker) -> None:

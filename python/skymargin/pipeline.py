@@ -28,7 +28,7 @@ from skymargin.plan import (
 from skymargin.progress import Stages
 from skymargin.reducing import reduce_batch
 from skymargin.report import MarginReport
-from skymargin.storage import AnyPath, absolute, appears_when_whole, can_list, is_local, temporary_folder
+from skymargin.storage import AnyPath, absolute, appears_when_whole, is_local, temporary_folder
 from skymargin.visibility import check_visible
 
 if TYPE_CHECKING:
@@ -191,13 +191,10 @@ def _output(
 
 
 def _places(catalog: Catalog, folder: AnyPath, job_file: Path) -> dict[str, AnyPath]:
-    """What workers must see; a folder on an object store is not there before a file is in it, nor one of the web."""
+    """What workers must see; a folder on an object store is not there before a file is in it."""
+    source = catalog.path / catalog.files[0][0] if catalog.files else catalog.listed_in
     output = {"output_path": absolute(folder)} if is_local(folder) else {}
-    return {
-        "input_catalog_path": absolute(catalog.path if can_list(catalog.path) else catalog.listed_in),
-        **output,
-        "tmp_dir": job_file,
-    }
+    return {"input_catalog_path": absolute(source), **output, "tmp_dir": job_file}
 
 
 def _check_apart(primary: AnyPath, margin: AnyPath) -> None:

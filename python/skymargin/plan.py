@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from skymargin.errors import ArgumentError, CatalogError
-from skymargin.formats import Catalog
+from skymargin.formats import Catalog, format_named
 from skymargin.formats.hats_extras import check_properties
 from skymargin.job import DestinationBatch, Job, SourceBatch, nested_position, shard_file
 from skymargin.shards import read_index
@@ -152,17 +152,29 @@ def check_output(catalog: Catalog, wanted: OutputOptions) -> None:
         _check_writer(catalog, wanted.write_table_kwargs)
 
 
-def _check_writer(catalog: Catalog, options: Mapping[str, Any]) -> None:
-    """Begin a Parquet file with the options, which says what is wrong with them."""
+def _check_writer(catalog: Catalog, wanted: Mapping[str, Any]) -> None:
+    """Begin a Parquet file with the options, and those of the format with them: it says what is wrong with them."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    options = {key: value for key, value in options.items() if key != "row_group_size"}
     try:
-        with pq.ParquetWriter(pa.BufferOutputStream(), catalog.schema, **options):
+        options = format_named(catalog.format).write_options(catalog.schema, wanted)
+        options.pop("row_group_size", None)
+        sink = pa.BufferOutputStream()
+        with pq.ParquetWriter(sink, catalog.schema, **options):
             pass
-    except (ValueError, TypeError, OSError, KeyError, NotImplementedError, pa.ArrowException) as error:
-        raise ArgumentError(f"write_table_kwargs {options} cannot be used: {error}") from error
+    except Exception as error:
+        raise ArgumentError(f"write_table_kwargs {dict(wanted)} cannot be used: {error}") from error
+    schema = pq.read_metadata(pa.BufferReader(sink.getvalue())).schema
+    columns = {schema.column(number).path for number in range(len(schema))}
+    for key, value in wanted.items():
+        # Of columns by name, unknown ones would pass unnoticed.
+        unknown = sorted(set(value) - columns) if isinstance(value, dict | list | tuple) else []
+        if unknown:
+            raise ArgumentError(
+                f"write_table_kwargs[{key!r}] cannot be used: there is no column {unknown[0]!r} in the Parquet file; "
+                f"it has {', '.join(sorted(columns))}"
+            )
 
 
 def check_partitions(catalog: Catalog) -> Tiling:

@@ -116,7 +116,9 @@ def finish_margin(folder: AnyPath, catalog: Catalog, contents: MarginContents) -
         write_samples(folder, contents.wanted)
     with (dataset / "_common_metadata").open("wb") as sink:
         pq.write_metadata(catalog.schema, sink)
-    if contents.wanted.create_metadata:
+    wanted = contents.wanted
+    described = wanted.create_summary_html or wanted.create_summary_md
+    if wanted.create_metadata or described:
         with (dataset / "_metadata").open("wb") as sink:
             if contents.footers:
                 _merged(contents.footers).write_metadata_file(sink)
@@ -125,7 +127,10 @@ def finish_margin(folder: AnyPath, catalog: Catalog, contents: MarginContents) -
     rows = (f"{order},{pixel}\n" for order, pixel in zip(contents.orders, contents.pixels, strict=True))
     (folder / "partition_info.csv").write_text("Norder,Npix\n" + "".join(rows), encoding="utf-8")
     _write_properties(folder, catalog, contents)
-    write_descriptions(folder, contents.name, len(contents.orders), contents.wanted)
+    write_descriptions(folder, contents.name, len(contents.orders), wanted)
+    if described and not wanted.create_metadata:
+        # The library describes columns by what it finds there.
+        (dataset / "_metadata").unlink()
 
 
 def _write_properties(folder: AnyPath, catalog: Catalog, contents: MarginContents) -> None:
