@@ -17,8 +17,9 @@ from upath import UPath
 from skymargin._core import Margins, Tiling
 from skymargin.errors import PartitionReadError
 from skymargin.formats import SpatialColumns, open_catalog
+from skymargin.ranged_reads import RangeReader
 from skymargin.scan import PartitionScan, Selection, make_scanner
-from skymargin.storage import AnyPath, RangeReader
+from skymargin.storage import AnyPath
 from tests.catalogs import MIXED_PARTITIONS, Layout, plain, rows_of, sky_near_edges, write_catalog
 
 THRESHOLD_ARCSEC = 60.0

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Iterable
-from dataclasses import KW_ONLY, dataclass, fields
+from dataclasses import KW_ONLY, dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from skymargin import argument_checks as check
 from skymargin.errors import ArgumentError, CatalogNotFoundError, OutputExistsError
 from skymargin.memory import read_size
-from skymargin.storage import AnyPath, is_empty_folder, with_options
+from skymargin.storage import AnyPath, can_list, exists, is_empty_folder, with_options
 
 if TYPE_CHECKING:
     from upath import UPath
@@ -83,8 +84,9 @@ class MarginCacheArguments:
         Whether to describe the margin catalog for people in `index.html` and `README.md`; default False.
     tmp_dir
         Local folder for intermediate files, which all workers must see; made if it is missing. Default: `dask_tmp`,
-        else `output_path`. Set it when the output is remote, or another disk is faster; nothing else is needed to
-        keep all intermediate files, Dask's too, in one place.
+        else `output_path`; when that is remote, the system's temporary folder. Set it when workers are on several
+        machines and the output is remote, or another disk is faster; nothing else is needed to keep all intermediate
+        files, Dask's too, in one place.
     dask_tmp
         Local folder for Dask's own files, best on a disk of the machine that runs the workers; made if it is missing.
         Default: `tmp_dir`, else the system's temporary folder. Without effect with a client of your own.
@@ -135,8 +137,9 @@ class MarginCacheArguments:
     output_artifact_name: str = ""
     _: KW_ONLY
     input_catalog_path: Location = ""
-    input_storage_options: dict[str, Any] | None = None
-    output_storage_options: dict[str, Any] | None = None
+    # Credentials are not to be printed with the rest.
+    input_storage_options: dict[str, Any] | None = field(default=None, repr=False)
+    output_storage_options: dict[str, Any] | None = field(default=None, repr=False)
     margin_threshold: float = 5.0
     margin_order: int = -1
     fine_filtering: bool = True
@@ -178,9 +181,9 @@ class MarginCacheArguments:
             setattr(self, name, check.whole_number(name, getattr(self, name), 1))
         if self.memory_limit is not None:
             read_size("memory_limit", self.memory_limit)
-        for field in fields(self):
-            if field.type == "bool":
-                check.yes_or_no(field.name, getattr(self, field.name))
+        for each in fields(self):
+            if each.type == "bool":
+                check.yes_or_no(each.name, getattr(self, each.name))
         for name in ("tmp_dir", "dask_tmp", "resume_tmp"):
             setattr(self, name, check.local_folder(name, getattr(self, name)))
         self.debug_filter_pixel_list = check.pixels("debug_filter_pixel_list", self.debug_filter_pixel_list)
@@ -211,19 +214,13 @@ class MarginCacheArguments:
 
     @property
     def tmp_path(self) -> Path:
-        """Folder in which the run makes a folder of its own for intermediate files.
-
-        Raises
-        ------
-        ArgumentError
-            When the output is remote, and no local folder was given.
-        """
+        """Folder in which the run makes a folder of its own for intermediate files."""
         for chosen in (self.tmp_dir, self.dask_tmp, self.output_path):
             if chosen is not None:
                 base = with_options(chosen, None)
                 if isinstance(base, Path):
                     return base
-        raise ArgumentError(f"tmp_dir is required when output_path {self.output_path} is not local")
+        return Path(tempfile.gettempdir())
 
     @property
     def dask_path(self) -> Path | None:
@@ -243,14 +240,16 @@ class MarginCacheArguments:
         ------
         CatalogNotFoundError, OutputExistsError, ArgumentError
             As the class has them.
+        StorageError
+            When a server cannot be asked.
         """
         source = self.primary_path
-        if not source.exists():
+        if can_list(source) and not exists(source):
             raise CatalogNotFoundError(f"input_catalog_path: there is nothing at {source}")
         base, target = with_options(self.output_path, self.output_storage_options), self.catalog_path
-        if base.exists() and not base.is_dir():
+        if exists(base) and not base.is_dir():
             raise ArgumentError(f"output_path {base} is a file, not a folder")
-        if target.exists() and not is_empty_folder(target):
+        if exists(target) and not is_empty_folder(target):
             self._check_overwrite(target)
 
     def _check_overwrite(self, target: AnyPath) -> None:

@@ -62,6 +62,8 @@ class Job:
     def save(self, file: Path) -> None:
         """Write the job where tasks find it."""
         with written_aside(file) as aside:
+            # The options of a remote file system may hold credentials.
+            aside.touch(mode=0o600)
             aside.write_bytes(pickle.dumps(self))
 
 

@@ -14,7 +14,7 @@ from skymargin.errors import SkymarginError, StorageError
 from skymargin.formats import format_named
 from skymargin.job import DestinationBatch, LoadedJob, Output, load_job, shard_file
 from skymargin.shards import ShardReader, sort_keys
-from skymargin.storage import open_output
+from skymargin.storage import explained, is_local, open_output, remove_file
 
 if TYPE_CHECKING:
     import numpy as np
@@ -71,6 +71,10 @@ def reduce_batch(job_file: Path, task: tuple[DestinationBatch, Output]) -> Reduc
             delta = output.wanted.row_group_kwargs.get("subtile_order_delta")
             subtile_order = None if delta is None else order + delta
             footer = _write_margin(runs, loaded, output, name, subtile_order)
+            if not is_local(output.folder) and not job_file.exists():
+                # Whoever gave the run up removes the output once; elsewhere it is moved away first.
+                remove_file(output.folder / name)
+                return StorageError(f"the run was given up: there is no {job_file}")
         except OSError as error:
             return StorageError(f"the margin of order {order}, pixel {pixel} cannot be written: {error}")
         orders.append(order)
@@ -120,6 +124,7 @@ def _write_margin(
         options |= {"compression": "none", "compression_level": None}
     footers: list[pq.FileMetaData] = []
     with (
+        explained(output.folder / name),
         open_output(output.folder / name) as sink,
         pq.ParquetWriter(sink, schema, metadata_collector=footers, **options) as writer,
     ):
