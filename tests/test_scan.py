@@ -55,7 +55,7 @@ def test_selected_rows_and_their_memberships_belong_together(path: Path, margins
             "margin_order": pa.uint8(),
             "margin_pixel": pa.uint64(),
             "separation_arcsec": pa.float64(),
-            "index": pa.int64(),
+            "index": pa.uint64(),
             "position": pa.int64(),
         }
         # Every row that came is used, and is the row of the file that it says it is.
@@ -63,7 +63,7 @@ def test_selected_rows_and_their_memberships_belong_together(path: Path, margins
         assert set(positions) == set(range(selection.rows.num_rows))
         expected = primary.take(pa.array(rows))
         assert plain(selection.rows.take(pa.array(positions))).equals(expected)
-        assert members.column("index").equals(expected.column("_healpix_29").combine_chunks())
+        assert members.column("index").to_pylist() == expected.column("_healpix_29").to_pylist()
         assert (members.column("separation_arcsec").to_numpy() <= THRESHOLD_ARCSEC).all()
         found += members.num_rows
     assert found > 20

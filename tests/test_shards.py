@@ -33,7 +33,7 @@ def selection(rows: int, seed: int) -> Selection:
                 "margin_order": pa.array([MARGINS[m][0] for m in margin], pa.uint8()),
                 "margin_pixel": pa.array([MARGINS[m][1] for m in margin], pa.uint64()),
                 "separation_arcsec": pa.array(random.random(len(position))),
-                "index": pa.array(random.integers(0, 50, rows)[position], pa.int64()),
+                "index": pa.array(random.integers(0, 50, rows)[position], pa.uint64()),
                 "position": pa.array(position, pa.int64()),
             }
         ),

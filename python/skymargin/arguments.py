@@ -27,7 +27,7 @@ class MarginCacheArguments:
     Parameters
     ----------
     input_catalog_path
-        The primary catalog: a HATS catalog, or a HATS collection, whose primary catalog is used.
+        The primary catalog: a HATS or HiPSCat catalog, or a HATS collection, whose primary catalog is used.
     output_path
         Folder in which the margin catalog is made.
     output_artifact_name

@@ -64,9 +64,13 @@ def reduce_batch(job_file: Path, task: tuple[DestinationBatch, Output]) -> Reduc
     for (order, pixel), slices in _by_margin(batch.slices):
         try:
             job, _ = load_job(job_file)
-            name = format_named(output.format).margin_file(order, pixel)
-            runs = _runs(job_file.parent, slices)
-            footer = _write_margin(runs, job.schema, output, name)
+            known = format_named(output.format)
+            runs = [
+                (known.margin_columns(rows, origin, order, pixel), origin)
+                for rows, origin in _runs(job_file.parent, slices)
+            ]
+            schema = known.margin_schema(job.schema)
+            footer = _write_margin(runs, schema, output, known.margin_file(order, pixel))
         except OSError as error:
             return StorageError(f"the margin of order {order}, pixel {pixel} cannot be written: {error}")
         orders.append(order)
@@ -117,8 +121,8 @@ def _write_margin(
             table = restore(group, schema).combine_chunks()
             writer.write_table(table, row_group_size=len(table))
     (footer,) = footers
-    # As `_metadata` has it: relative to the dataset folder.
-    footer.set_file_path(name.partition("/")[2])
+    # As `_metadata` has it: relative to the folder it is in, which in HATS is this one.
+    footer.set_file_path(name.removeprefix("dataset/"))
     return footer
 
 

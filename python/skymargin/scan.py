@@ -160,8 +160,8 @@ class PartitionScan:
         for number in range(footer.num_row_groups):
             statistics = footer.row_group(number).column(leaf).statistics
             known = statistics is not None and statistics.has_min_max
-            minima.append(statistics.min if known else None)
-            maxima.append(statistics.max if known else None)
+            minima.append(statistics.min >> self._columns.index_shift if known else None)
+            maxima.append(statistics.max >> self._columns.index_shift if known else None)
         held: list[bool] = cover.may_hold(
             pa.array(minima, pa.int64()), pa.array(maxima, pa.int64())
         ).to_pylist()
@@ -173,7 +173,7 @@ class PartitionScan:
 
         candidates = []
         for first_row, index in self._index_batches(group):
-            at = np.asarray(cover.candidates(index))
+            at = np.asarray(cover.candidates(self._pixels(index)))
             candidates.append((first_row, at, index[at]))
         if not any(len(at) for _, at, _ in candidates):
             return None
@@ -183,16 +183,16 @@ class PartitionScan:
             rows = at.astype(np.uint64) + np.uint64(first_row)
             ra_deg, dec_deg = (None, None) if position is None else (values[at] for values in position)
             with _explained(group.path):
-                members = cover.select(rows, index, ra_deg, dec_deg)
+                members = cover.select(rows, self._pixels(index), ra_deg, dec_deg)
             if members.num_rows:
                 chosen.append(_with_index(members, rows, index))
         return _concatenated(chosen) if chosen else None
 
     def _index_batches(self, group: _RowGroup) -> Iterator[tuple[int, np.ndarray]]:
-        """Index values of a row group as int64, with the number of their first row; computed where there are none."""
+        """Index values of a row group with the number of their first row; computed where there are none."""
         if self._columns.index is not None:
             for first_row, batch in self._batches(group, [self._columns.index]):
-                yield first_row, _as_int64(batch.column(0), self._columns.index, group.path, first_row)
+                yield first_row, _as_integers(batch.column(0), self._columns.index, group.path, first_row)
             return
         import numpy as np
 
@@ -202,6 +202,13 @@ class PartitionScan:
         for ra_deg, dec_deg in self._coordinates(group):
             yield first_row, np.asarray(_core.spatial_index(ra_deg, dec_deg, self._columns.index_order))
             first_row += len(ra_deg)
+
+    def _pixels(self, index: np.ndarray) -> np.ndarray:
+        """The pixels of the index's order that index values lie in, as int64."""
+        import numpy as np
+
+        pixels: np.ndarray = index >> index.dtype.type(self._columns.index_shift)
+        return pixels.astype(np.int64, copy=False)
 
     def _coordinates(self, group: _RowGroup) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Right ascension and declination in degrees of each batch of a row group, all of them positions."""
@@ -339,14 +346,17 @@ def _as_float64(column: pa.Array) -> np.ndarray:
     return values
 
 
-def _as_int64(column: pa.Array, name: str, path: AnyPath, first_row: int) -> np.ndarray:
+def _as_integers(column: pa.Array, name: str, path: AnyPath, first_row: int) -> np.ndarray:
+    """Index values as int64, or as uint64 where the file has them so."""
     import numpy as np
     import pyarrow as pa
 
     if column.null_count:
         row = first_row + int(np.flatnonzero(column.is_null().to_numpy(zero_copy_only=False))[0])
         raise PositionError(f"{path}: {column.null_count} rows have no {name}, the first is row {row}")
-    values: np.ndarray = column.cast(pa.int64()).to_numpy()
+    if column.type != pa.uint64():
+        column = column.cast(pa.int64())
+    values: np.ndarray = column.to_numpy()
     return values
 
 
@@ -355,7 +365,7 @@ def _with_index(members: pa.RecordBatch, rows: np.ndarray, index: np.ndarray) ->
     import pyarrow as pa
 
     at = np.searchsorted(rows, members.column("row").to_numpy())
-    return members.append_column("index", pa.array(index[at], pa.int64()))
+    return members.append_column("index", pa.array(index[at].astype(np.uint64)))
 
 
 def _concatenated(batches: list[pa.RecordBatch]) -> Any:

@@ -210,7 +210,7 @@ def _origin_fields() -> list[pa.Field]:
     import pyarrow as pa
 
     return [
-        pa.field("index", pa.int64()),
+        pa.field("index", pa.uint64()),
         pa.field("source_order", pa.uint8()),
         pa.field("source_pixel", pa.uint64()),
         pa.field("source_row", pa.uint64()),
