@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 _CATALOG_INFO = "catalog_info.json"
-_MARKS = (_CATALOG_INFO, "provenance_info.json", "_metadata", "_common_metadata")
+_MARKS = (_CATALOG_INFO, "provenance_info.json")
 _MARKS_OF_HATS = ("hats.properties", "properties", "collection.properties", "dataset")
 # The index is a pixel of order 19 with a counter of the rows in it below: 22 bits that are no position.
 _INDEX_COLUMN = "_hipscat_index"
@@ -40,11 +40,9 @@ _SOURCE_COLUMNS = {"margin_Norder": "uint8", "margin_Dir": "uint64", "margin_Npi
 
 def is_catalog(path: AnyPath) -> bool:
     """Whether the folder holds a HiPSCat catalog, whole or not."""
-    if any((path / mark).exists() for mark in _MARKS_OF_HATS):
+    if any((path / mark).exists() for mark in _MARKS_OF_HATS) or not path.is_dir():
         return False
-    return any((path / mark).exists() for mark in _MARKS) or any(
-        (path / f"Norder={order}").is_dir() for order in range(_COMPUTED_INDEX_ORDER + 1)
-    )
+    return any(entry.name in _MARKS or entry.name.startswith("Norder=") for entry in path.iterdir())
 
 
 def open_catalog(path: AnyPath) -> Catalog:
