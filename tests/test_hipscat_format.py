@@ -29,6 +29,7 @@ from skymargin.errors import (
     MissingExtraError,
     MissingPartitionError,
     OutputExistsError,
+    PositionError,
 )
 from skymargin.formats import Catalog, open_catalog
 from tests import brute_force
@@ -485,6 +486,40 @@ def test_columns_that_are_not_as_they_must_be(name: str, sky: Sky, tmp_path: Pat
     table = pa.Table.from_pandas(frame_of(sky)).replace_schema_metadata(None)
     write_hipscat_catalog(tmp_path / "stars", sky, change(table))
     fails(tmp_path / "stars", CatalogError, str(tmp_path / "stars"), *parts)
+
+
+@pytest.mark.parametrize(
+    ("value", "parts"),
+    [(0, ("pixel of their index value", "index 0")), (None, ("1 rows have no _hipscat_index",))],
+)
+def test_a_row_whose_index_is_not_its_own(
+    value: int | None, parts: tuple[str, ...], sky: Sky, tmp_path: Path
+) -> None:
+    table = pa.Table.from_pandas(frame_of(sky)).replace_schema_metadata(None)
+    index = table.column(INDEX).to_pylist()
+    row = int(np.flatnonzero(np.isin(table.column("id").to_numpy(), sky.margins(THRESHOLD_ARCSEC)[3, 61]))[0])
+    index[row] = value
+    write_hipscat_catalog(tmp_path / "stars", sky, table.set_column(8, INDEX, pa.array(index, pa.uint64())))
+    fails(tmp_path / "stars", PositionError, str(tmp_path / "stars"), ".parquet", *parts)
+
+
+@pytest.mark.parametrize("metadata", [None, {b"pandas": b"{"}, {b"pandas": b"[]"}, {b"made": b"elsewhere"}])
+def test_metadata_that_pandas_did_not_write_is_kept(
+    metadata: dict[bytes, bytes] | None, sky: Sky, tmp_path: Path
+) -> None:
+    table = pa.Table.from_pandas(frame_of(sky)).replace_schema_metadata(metadata)
+    write_hipscat_catalog(tmp_path / "stars", sky, table)
+    make_margin(tmp_path / "stars", tmp_path / "out", 20.0)
+    assert hipscat_ids(tmp_path / "out" / "margin") == sky.margins(20.0)
+    assert pq.read_schema(tmp_path / "out" / "margin" / "_common_metadata").metadata == metadata
+
+
+def test_overwrite_removes_no_folder_of_parquet_files(primary: Path, tmp_path: Path) -> None:
+    (tmp_path / "margin").mkdir()
+    shutil.copy(primary / "_metadata", tmp_path / "margin")
+    with pytest.raises(OutputExistsError, match="is not a catalog"):
+        make_margin(primary, tmp_path, 20.0, overwrite=True)
+    assert [entry.name for entry in (tmp_path / "margin").iterdir()] == ["_metadata"]
 
 
 def test_pixel_columns_keep_the_types_of_the_catalog(sky: Sky, tmp_path: Path) -> None:

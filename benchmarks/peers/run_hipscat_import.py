@@ -1,6 +1,6 @@
 """Build a margin with hipscat-import; runs in the environment of hipscat-import.
 
-Arguments: CATALOG OUTPUT NAME THRESHOLD_ARCSEC WORKERS TMP [MARGIN_ORDER]
+Arguments: CATALOG OUTPUT NAME THRESHOLD_ARCSEC WORKERS TMP [coarse]
 """
 
 import sys
@@ -10,14 +10,14 @@ from hipscat_import.pipeline import pipeline
 
 
 def main() -> None:
-    catalog, output, name, threshold, workers, tmp, *margin_order = sys.argv[1:]
+    catalog, output, name, threshold, workers, tmp, *coarse = sys.argv[1:]
     pipeline(
         MarginCacheArguments(
             input_catalog_path=catalog,
             output_path=output,
             output_artifact_name=name,
             margin_threshold=float(threshold),
-            margin_order=int(margin_order[0]) if margin_order else -1,
+            fine_filtering=not coarse,
             tmp_dir=tmp,
             dask_tmp=tmp,
             dask_n_workers=int(workers),

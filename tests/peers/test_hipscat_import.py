@@ -71,15 +71,19 @@ def case(
     return Case(folder / "stars", threshold_arcsec)
 
 
-@pytest.fixture(scope="module")
-def theirs(case: Case, hipscat_import_python: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("theirs")
+def run_hipscat_import(python: Path, case: Case, folder: Path, *coarse: str) -> Path:
+    """The margin that hipscat-import makes, in its own environment."""
     (folder / "tmp").mkdir()
     run(
-        *(hipscat_import_python, "run_hipscat_import.py", case.path, folder),
-        *("margin", case.threshold_arcsec, 1, folder / "tmp"),
+        *(python, "run_hipscat_import.py", case.path, folder),
+        *("margin", case.threshold_arcsec, 1, folder / "tmp", *coarse),
     )
     return folder / "margin"
+
+
+@pytest.fixture(scope="module")
+def theirs(case: Case, hipscat_import_python: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return run_hipscat_import(hipscat_import_python, case, tmp_path_factory.mktemp("theirs"))
 
 
 @pytest.fixture(scope="module")
@@ -147,6 +151,17 @@ def test_rows_that_hipscat_import_loses_or_has_too_many_are_so_by_brute_force(
         assert sum(map(len, mine.values())) == 401
         assert sum(map(len, other.values())) == 395
         assert (sum(map(len, lost.values())), sum(map(len, too_many.values()))) == (7, 1)
+
+
+def test_coarse_margin_has_the_rows_of_hipscat_import(
+    case: Case, hipscat_import_python: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "theirs").mkdir()
+    theirs = run_hipscat_import(hipscat_import_python, case, tmp_path / "theirs", "coarse")
+    make_margin(case.path, tmp_path / "ours", case.threshold_arcsec, fine_filtering=False)
+    mine, other = keys_of(tmp_path / "ours" / "margin", case.key), keys_of(theirs, case.key)
+    assert (difference(mine, other), difference(other, mine)) == ({}, {})
+    assert sum(map(len, mine.values())) > 600
 
 
 def test_rows_in_both_have_the_same_values(case: Case, ours: Path, theirs: Path) -> None:

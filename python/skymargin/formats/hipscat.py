@@ -234,14 +234,16 @@ def _check_pixel_columns(schema: pa.Schema, path: AnyPath, highest_order: int) -
 
 def _margin_metadata(metadata: dict[bytes, bytes] | None) -> dict[bytes, bytes] | None:
     """Metadata of the primary's schema, with the columns of a margin added to what pandas reads there."""
-    if not metadata or b"pandas" not in metadata:
+    try:
+        pandas = json.loads((metadata or {}).get(b"pandas", b""))
+        pandas["columns"] += [
+            {"name": name, "field_name": name, "pandas_type": kind, "numpy_type": kind, "metadata": None}
+            for name, kind in _SOURCE_COLUMNS.items()
+        ]
+    except (ValueError, TypeError, KeyError):
+        # There is none, or it is not what pandas writes; then pandas does without.
         return metadata
-    pandas = json.loads(metadata[b"pandas"])
-    pandas["columns"] += [
-        {"name": name, "field_name": name, "pandas_type": kind, "numpy_type": kind, "metadata": None}
-        for name, kind in _SOURCE_COLUMNS.items()
-    ]
-    return {**metadata, b"pandas": json.dumps(pandas).encode()}
+    return {**(metadata or {}), b"pandas": json.dumps(pandas).encode()}
 
 
 def _directory(pixel: Any) -> Any:
