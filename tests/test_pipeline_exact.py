@@ -16,6 +16,7 @@ from tests.catalogs import (
     Sky,
     ids_of,
     make_margin,
+    rows_of,
     sky_near_edges,
     write_catalog,
 )
@@ -111,3 +112,16 @@ def test_margin_order_changes_no_row(margin_order: int, tmp_path: Path) -> None:
     write_catalog(tmp_path / "catalog", sky)
     make_margin(tmp_path / "catalog", tmp_path / "out", 30.0, margin_order=margin_order)
     assert ids_of(tmp_path / "out" / "margin") == sky.margins(30.0)
+
+
+def test_rows_without_an_index_value_are_found_by_their_coordinates(tmp_path: Path) -> None:
+    sky = sky_near_edges(MIXED_PARTITIONS, rows=500, reach_arcsec=60.0, seed=19)
+    table = rows_of(sky, Layout())
+    lost = np.arange(len(table)) % 3 == 0
+    index = pa.array(table.column("_healpix_29").to_numpy(), mask=lost)
+    at = table.schema.get_field_index("_healpix_29")
+    write_catalog(tmp_path / "catalog", sky, table=table.set_column(at, "_healpix_29", index))
+    make_margin(tmp_path / "catalog", tmp_path / "out", 60.0)
+    expected = sky.margins(60.0)
+    assert sum(bool(lost[rows].any()) for rows in expected.values()) > 20
+    assert ids_of(tmp_path / "out" / "margin") == expected

@@ -76,11 +76,7 @@ def test_output_is_the_same_for_any_workers(
 def test_output_is_the_same_when_rows_are_written_in_many_pieces(
     primary: Path, one_thread: dict[str, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for limit in (
-        "skymargin.shards._GATHERED_BYTES",
-        "skymargin.scan._DECODED_BYTES",
-        "skymargin.scan._SEARCH_ROWS",
-    ):
+    for limit in ("skymargin.shards._GATHERED_BYTES", "skymargin.plan._SCAN_BYTES"):
         monkeypatch.setattr(limit, 700)
     make_margin(primary, tmp_path, THRESHOLD_ARCSEC)
     assert contents(tmp_path / "margin") == one_thread

@@ -4,7 +4,8 @@ Arrays go in by the Arrow PyCapsule interface or as numpy arrays, and come out a
 around every call that takes time.
 """
 
-from typing import Any, TypeAlias, final
+from collections.abc import Iterator
+from typing import Any, Protocol, TypeAlias, final
 
 import pyarrow as pa
 
@@ -12,6 +13,9 @@ __all__ = [
     "CoordinateError",
     "Cover",
     "Margins",
+    "Scan",
+    "ScanFile",
+    "Scanner",
     "Tiling",
     "is_within",
     "neighbours",
@@ -65,6 +69,52 @@ class Cover:
     def select(
         self, rows: _Array, index: _Array, ra_deg: _Array | None, dec_deg: _Array | None
     ) -> pa.RecordBatch: ...
+
+class _RangeReader(Protocol):
+    @property
+    def size_bytes(self) -> int: ...
+    def read_ranges(self, starts: list[int], stops: list[int]) -> list[bytes]: ...
+
+@final
+class Scanner:
+    """What the files of a catalog have in common: schema, columns, and the memory a scan may take."""
+
+    def __new__(
+        cls,
+        schema: pa.Schema,
+        *,
+        ra_column: str,
+        dec_column: str,
+        index_column: str | None,
+        index_order: int = 29,
+        index_shift: int = 0,
+        memory_bytes: int = ...,
+    ) -> Scanner: ...
+    def open_local(self, path: str) -> ScanFile: ...
+    def open_reader(self, name: str, reader: _RangeReader) -> ScanFile: ...
+
+@final
+class ScanFile:
+    """An open file of a partition, its footer read."""
+
+    @property
+    def rows(self) -> int: ...
+    @property
+    def uncompressed_bytes(self) -> int: ...
+    def scan(self, cover: Cover, first_row: int = 0) -> Scan: ...
+
+@final
+class Scan:
+    """Batches of the rows of a file that a cover selects, each with its memberships."""
+
+    def __iter__(self) -> Iterator[tuple[pa.RecordBatch, pa.RecordBatch]]: ...
+    def __next__(self) -> tuple[pa.RecordBatch, pa.RecordBatch]: ...
+    @property
+    def bytes_fetched(self) -> int: ...
+    @property
+    def pages_decoded(self) -> int: ...
+    @property
+    def requests(self) -> int: ...
 
 def spatial_index(ra_deg: _Array, dec_deg: _Array, order: int = 29) -> pa.Int64Array: ...
 def separation_arcsec(ra_deg: _Array, dec_deg: _Array, order: int, pixel: int) -> pa.DoubleArray: ...

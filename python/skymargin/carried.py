@@ -53,34 +53,6 @@ def restore(table: pa.Table, schema: pa.Schema) -> pa.Table:
     return _retyped(table, schema)
 
 
-def is_lossless(source: pa.DataType, target: pa.DataType) -> bool:
-    """Whether every value of type `source` is a value of type `target`, so that a cast changes nothing."""
-    from pyarrow import types
-
-    source, target = carried_type(source), carried_type(target)
-    if source == target or types.is_null(source):
-        return True
-    for wide, narrow in ((types.is_large_string, types.is_string), (types.is_large_binary, types.is_binary)):
-        if (wide(source) or narrow(source)) and (wide(target) or narrow(target)):
-            return True
-    for family in (types.is_signed_integer, types.is_unsigned_integer, types.is_floating):
-        if family(source) and family(target):
-            return bool(source.bit_width <= target.bit_width)
-    if types.is_struct(source) and types.is_struct(target):
-        return [field.name for field in source] == [field.name for field in target] and all(
-            is_lossless(one.type, other.type) for one, other in zip(source, target, strict=True)
-        )
-    for is_list in (types.is_list, types.is_large_list, types.is_fixed_size_list):
-        if is_list(source) and is_list(target):
-            same_size = not types.is_fixed_size_list(source) or source.list_size == target.list_size
-            return same_size and is_lossless(source.value_type, target.value_type)
-    if types.is_map(source) and types.is_map(target):
-        return is_lossless(source.key_type, target.key_type) and is_lossless(
-            source.item_type, target.item_type
-        )
-    return False
-
-
 def _carried_field(field: pa.Field) -> pa.Field:
     return field.with_type(carried_type(field.type))
 

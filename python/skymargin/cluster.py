@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import logging
 import signal
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from skymargin.errors import SkymarginError
+from skymargin.storage import temporary_folder
 
 if TYPE_CHECKING:
     from distributed import Client, Worker
@@ -28,40 +30,50 @@ def own_client(workers: int, threads_per_worker: int, folder: Path | None) -> It
     Parameters
     ----------
     workers
-        Worker processes; 1 runs the tasks in threads of this process, which starts in 0.05 s instead of 0.9 s.
+        Worker processes.
     threads_per_worker
         Threads of each worker.
     folder
-        Folder for Dask's own files; None: the system's temporary folder.
+        Folder for Dask's own files; None: the system's temporary folder. It is left as it was: what Dask keeps there
+        beyond its workers, such as locks, goes with them.
     """
-    from distributed import Client, Nanny, Scheduler, SpecCluster, Worker
+    base = Path(tempfile.gettempdir() if folder is None else folder).absolute()
+    with (
+        temporary_folder(base, "dask", "workers") as inside,
+        _client(workers, threads_per_worker, inside) as client,
+    ):
+        yield client
 
-    in_process = workers == 1
+
+@contextmanager
+def _client(workers: int, threads_per_worker: int, folder: Path) -> Iterator[Client]:
+    import dask
+    from distributed import Client, Nanny, Scheduler, SpecCluster
+
     # Every Dask node serves HTTP, dashboard or not: on any port that is free, and to this machine only.
     everywhere: dict[str, Any] = {
-        "protocol": "inproc://" if in_process else "tcp://",
-        "host": None if in_process else "127.0.0.1",
+        "protocol": "tcp://",
+        "host": "127.0.0.1",
         "dashboard": False,
         "dashboard_address": "127.0.0.1:0",
     }
     options = everywhere | {
         "nthreads": threads_per_worker,
-        "local_directory": None if folder is None else str(folder),
+        "local_directory": str(folder),
         # Tasks bound their own memory; Dask would pause or kill workers by the memory of the whole process.
         "memory_limit": 0,
         "silence_logs": logging.CRITICAL,
+        "preload": [__name__],
     }
-    if not in_process:
-        options["preload"] = [__name__]
-    cluster = SpecCluster(
-        scheduler={"cls": Scheduler, "options": everywhere},
-        workers={
-            number: {"cls": Worker if in_process else Nanny, "options": options} for number in range(workers)
-        },
-        silence_logs=logging.CRITICAL,
-    )
-    with cluster, Client(cluster) as client:
-        yield client
+    # The scheduler, too, keeps files, and cannot be told where in another way.
+    with dask.config.set({"temporary-directory": str(folder)}):
+        cluster = SpecCluster(
+            scheduler={"cls": Scheduler, "options": everywhere},
+            workers={number: {"cls": Nanny, "options": options} for number in range(workers)},
+            silence_logs=logging.CRITICAL,
+        )
+        with cluster, Client(cluster) as client:
+            yield client
 
 
 def dask_setup(_worker: Worker) -> None:
@@ -85,32 +97,7 @@ def run_batches(
     batches: Sequence[Batch],
     done: Callable[[Result], object],
 ) -> list[Result]:
-    """Run a task for each batch.
-
-    Parameters
-    ----------
-    client
-        Where to run them.
-    task
-        Called with the job's file and a batch. It returns errors that are worth reading, and ends early when the
-        job's file is gone.
-    job_file
-        The job. It is removed when the run is given up.
-    batches
-        One for each call.
-    done
-        Called with each result as it arrives.
-
-    Returns
-    -------
-    list
-        The results, in the order of the batches.
-
-    Raises
-    ------
-    SkymarginError
-        The first that a task returned.
-    """
+    """Run a task for each batch on a client, as `skymargin.workers.Workers` has it."""
     from distributed import as_completed, wait
 
     if not batches:

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import pickle
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from skymargin.errors import StorageError
 from skymargin.formats import SpatialColumns
+from skymargin.formats.output_options import OutputOptions
 from skymargin.storage import AnyPath, written_aside
 
 if TYPE_CHECKING:
     import numpy as np
     import pyarrow as pa
 
-    from skymargin._core import Margins
+    from skymargin._core import Margins, Scanner
 
 _DEEPEST_ORDER = 29
 _loading = threading.Lock()
@@ -43,6 +44,8 @@ class Job:
         Order of the pixels of covers, or of the selection itself when `fine_filtering` is off; -1: chosen.
     fine_filtering : bool
         Whether rows are selected by their exact separation.
+    scan_bytes : int
+        What the reading of one partition may hold in memory.
     """
 
     catalog_path: AnyPath
@@ -53,11 +56,20 @@ class Job:
     margin_threshold_arcsec: float
     margin_order: int
     fine_filtering: bool
+    scan_bytes: int
 
     def save(self, file: Path) -> None:
         """Write the job where tasks find it."""
         with written_aside(file) as aside:
             aside.write_bytes(pickle.dumps(self))
+
+
+class LoadedJob(NamedTuple):
+    """A job and what the tasks of a process share for it: the geometry of its margins, the reader of its catalog."""
+
+    job: Job
+    margins: Margins
+    scanner: Scanner
 
 
 @dataclass(frozen=True)
@@ -86,12 +98,14 @@ class DestinationBatch:
 
     Attributes
     ----------
-    slices : pyarrow.RecordBatch
-        Where the rows of the margins are, those of one margin together: `order`, `pixel`, `shard`, `record_batch`,
-        `offset`, `rows`.
+    shard : numpy.ndarray of int64
+        The shard that each slice is in.
+    slices : numpy.ndarray
+        Where the rows of the margins are, those of one margin together, as `skymargin.shards.group_type` has it.
     """
 
-    slices: pa.RecordBatch
+    shard: np.ndarray
+    slices: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -107,13 +121,19 @@ class Output:
     options : dict
         Keyword arguments of `pyarrow.parquet.write_table`.
     group_rows : int
-        Rows of a row group. Depends on the catalog alone, so that the files do, too.
+        Most rows of a row group. Depends on catalog and arguments alone, so that the files do, too.
+    compressed_rows : int
+        Margins of fewer rows are not compressed.
+    wanted : OutputOptions
+        What is wanted of the files: their names, and which rows share a row group.
     """
 
     folder: AnyPath
     format: str
     options: dict[str, Any]
     group_rows: int
+    compressed_rows: int = 0
+    wanted: OutputOptions = field(default_factory=OutputOptions)
 
 
 def shard_file(folder: Path, number: int) -> Path:
@@ -128,8 +148,8 @@ def nested_position(orders: np.ndarray, pixels: np.ndarray) -> np.ndarray:
     return pixels.astype(np.uint64) << (2 * (_DEEPEST_ORDER - orders.astype(np.uint64)))
 
 
-def load_job(file: Path) -> tuple[Job, Margins]:
-    """The job of a run and the geometry of its margins, made once in each process.
+def load_job(file: Path) -> LoadedJob:
+    """The job of a run, loaded once in each process.
 
     Raises
     ------
@@ -137,16 +157,18 @@ def load_job(file: Path) -> tuple[Job, Margins]:
         When the job's file is gone: the run was given up.
     """
     if not file.exists():
-        raise StorageError(f"the run was given up: {file} is gone")
+        raise StorageError(f"the run was given up, or this worker does not see tmp_dir: there is no {file}")
     # Threads of one worker ask at the same moment; the boundaries of pixels are to be shared between them.
     with _loading:
         return _load_job(file)
 
 
 @lru_cache(maxsize=2)
-def _load_job(file: Path) -> tuple[Job, Margins]:
+def _load_job(file: Path) -> LoadedJob:
     from skymargin import _core
+    from skymargin.scan import make_scanner
 
     job: Job = pickle.loads(file.read_bytes())
     tiling = _core.Tiling(job.orders, job.pixels)
-    return job, _core.Margins(tiling, job.margin_threshold_arcsec, job.margin_order, job.fine_filtering)
+    margins = _core.Margins(tiling, job.margin_threshold_arcsec, job.margin_order, job.fine_filtering)
+    return LoadedJob(job, margins, make_scanner(job.schema, job.columns, job.scan_bytes))

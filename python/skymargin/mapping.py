@@ -4,15 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from skymargin.errors import SkymarginError, StorageError
-from skymargin.job import Job, SourceBatch, load_job, shard_file
+from skymargin.job import LoadedJob, SourceBatch, load_job, shard_file
 from skymargin.scan import PartitionScan
 from skymargin.shards import ShardWriter, shard_writer
-
-if TYPE_CHECKING:
-    from skymargin._core import Margins
 
 
 @dataclass
@@ -30,7 +26,9 @@ class Mapped:
     rows : int
         Memberships found: rows, each counted once per margin it belongs to.
     bytes_read : int
-        Bytes of the catalog's files that were needed.
+        Bytes fetched from the catalog's files.
+    pages_decoded : int
+        Pages of them that were decompressed.
     memory_bytes : int
         Size of those partitions before compression.
     """
@@ -40,6 +38,7 @@ class Mapped:
     primary_rows: int = 0
     rows: int = 0
     bytes_read: int = 0
+    pages_decoded: int = 0
     memory_bytes: int = 0
 
 
@@ -59,12 +58,11 @@ def map_batch(job_file: Path, batch: SourceBatch) -> Mapped | SkymarginError:
         An error that is the catalog's fault is returned, not raised: raised, Dask would log it on every worker.
     """
     try:
-        job, margins = load_job(job_file)
+        schema = load_job(job_file).job.schema
         mapped = Mapped(batch.number)
-        with shard_writer(shard_file(job_file.parent, batch.number), job.schema) as shard:
+        with shard_writer(shard_file(job_file.parent, batch.number), schema) as shard:
             for order, pixel, names in zip(batch.orders, batch.pixels, batch.files, strict=True):
-                _, margins = load_job(job_file)
-                _map_partition(job, margins, int(order), int(pixel), names, shard, mapped)
+                _map_partition(load_job(job_file), int(order), int(pixel), names, shard, mapped)
         mapped.rows = shard.rows
         return mapped
     except SkymarginError as error:
@@ -74,25 +72,15 @@ def map_batch(job_file: Path, batch: SourceBatch) -> Mapped | SkymarginError:
 
 
 def _map_partition(
-    job: Job,
-    margins: Margins,
-    order: int,
-    pixel: int,
-    names: tuple[str, ...],
-    shard: ShardWriter,
-    mapped: Mapped,
+    loaded: LoadedJob, order: int, pixel: int, names: tuple[str, ...], shard: ShardWriter, mapped: Mapped
 ) -> None:
-    files = [job.catalog_path / name for name in names]
-    with PartitionScan(files, job.schema, job.columns) as scan:
-        cover = margins.cover(
-            order,
-            pixel,
-            rows=scan.rows,
-            index_order=job.columns.index_order,
-        )
-        for selection in scan.select(cover):
-            shard.add(selection, order, pixel)
+    job, margins, scanner = loaded
+    scan = PartitionScan(scanner, [job.catalog_path / name for name in names])
+    cover = margins.cover(order, pixel, rows=scan.rows, index_order=job.columns.index_order)
+    for selection in scan.select(cover):
+        shard.add(selection, order, pixel)
     mapped.partitions += 1
     mapped.primary_rows += scan.rows
     mapped.bytes_read += scan.bytes_read
+    mapped.pages_decoded += scan.pages_decoded
     mapped.memory_bytes += scan.memory_bytes

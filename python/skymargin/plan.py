@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 from skymargin.errors import ArgumentError, CatalogError
-from skymargin.formats import Catalog
+from skymargin.formats import Catalog, format_named
+from skymargin.formats.hats_extras import as_written
 from skymargin.job import DestinationBatch, Job, SourceBatch, nested_position, shard_file
-from skymargin.shards import read_index
+from skymargin.shards import group_type, read_index
+from skymargin.storage import absolute
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     import numpy as np
 
     from skymargin._core import Tiling
+    from skymargin.formats.output_options import OutputOptions
     from skymargin.mapping import Mapped
 
 # Dask costs 2 ms a task: a few dozen tasks per thread keep all threads busy to the end and cost a few hundredths of
@@ -28,6 +32,11 @@ _LARGEST_TASK_BYTES = 2 << 30
 _FILE_BYTES = 128 << 10
 # A row group is decoded, sorted and encoded as a whole.
 _ROW_GROUP_BYTES = 64 << 20
+# What the reading of a partition may hold: candidates, pages fetched ahead, and the selected rows of one batch.
+_SCAN_BYTES = 32 << 20
+# Below this, making the compressors of all columns takes longer than all else of writing a file (1.2 ms of 1.9 ms for
+# 34 columns), and saves less than its footer has.
+_COMPRESSED_BYTES = 64 << 10
 # Rows are gathered from about as many places as there are rows: what a row costs beside its bytes.
 _ROW_BYTES = 64
 
@@ -92,6 +101,85 @@ def margin_choice(
     return margin_threshold_arcsec, margin_order
 
 
+def restricted(catalog: Catalog, pixels: Sequence[tuple[int, int]]) -> Catalog:
+    """The catalog as if it had only the partitions that overlap one of the pixels, given as (order, pixel).
+
+    Raises
+    ------
+    ArgumentError
+        When it has none of these.
+    """
+    import numpy as np
+
+    if not pixels:
+        return catalog
+    first = nested_position(catalog.orders, catalog.pixels)
+    end = nested_position(catalog.orders, catalog.pixels + np.uint64(1))
+    kept = np.zeros(len(first), dtype=bool)
+    for order, pixel in pixels:
+        ends = np.array([pixel, pixel + 1], dtype=np.uint64)
+        start, stop = nested_position(np.array([order, order], dtype=np.uint8), ends)
+        kept |= (first < stop) & (start < end)
+    chosen = np.flatnonzero(kept)
+    if not len(chosen):
+        raise ArgumentError(
+            f"debug_filter_pixel_list {list(pixels)} overlaps no partition of the catalog {catalog.path}"
+        )
+    return replace(
+        catalog,
+        orders=catalog.orders[chosen],
+        pixels=catalog.pixels[chosen],
+        files=[catalog.files[partition] for partition in chosen],
+        size_bytes=catalog.size_bytes[chosen],
+    )
+
+
+def check_output(catalog: Catalog, wanted: OutputOptions) -> None:
+    """Check that the margin of the catalog can be written as wanted.
+
+    Raises
+    ------
+    ArgumentError
+        When its format or its columns do not allow it.
+    """
+    wanted.check_format(catalog.format)
+    delta = wanted.row_group_kwargs.get("subtile_order_delta")
+    if delta is not None and int(max(catalog.orders, default=0)) + delta > catalog.columns.index_order:
+        raise ArgumentError(
+            f"row_group_kwargs['subtile_order_delta'] {delta} is not allowed: the catalog has partitions of order "
+            f"{max(catalog.orders)} and an index of order {catalog.columns.index_order}, which is not so fine"
+        )
+    if wanted.addl_hats_properties:
+        as_written(wanted.addl_hats_properties)
+    if wanted.write_table_kwargs:
+        _check_writer(catalog, wanted.write_table_kwargs)
+
+
+def _check_writer(catalog: Catalog, wanted: Mapping[str, Any]) -> None:
+    """Begin a Parquet file with the options, and those of the format with them: it says what is wrong with them."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        options = format_named(catalog.format).write_options(catalog.schema, wanted)
+        options.pop("row_group_size", None)
+        sink = pa.BufferOutputStream()
+        with pq.ParquetWriter(sink, catalog.schema, **options):
+            pass
+    except Exception as error:
+        raise ArgumentError(f"write_table_kwargs {dict(wanted)} cannot be used: {error}") from error
+    schema = pq.read_metadata(pa.BufferReader(sink.getvalue())).schema
+    columns = {schema.column(number).path for number in range(len(schema))}
+    for key, value in wanted.items():
+        # Of columns by name, unknown ones would pass unnoticed.
+        unknown = sorted(set(value) - columns) if isinstance(value, dict | list | tuple) else []
+        if unknown:
+            raise ArgumentError(
+                f"write_table_kwargs[{key!r}] cannot be used: there is no column {unknown[0]!r} in the Parquet file; "
+                f"it has {', '.join(sorted(columns))}"
+            )
+
+
 def check_partitions(catalog: Catalog) -> Tiling:
     """The catalog's partitions as a tiling of the sky.
 
@@ -113,7 +201,7 @@ def make_job(
 ) -> Job:
     """What the tasks are told of the run."""
     return Job(
-        catalog_path=catalog.path,
+        catalog_path=absolute(catalog.path),
         columns=catalog.columns,
         schema=catalog.schema,
         orders=catalog.orders,
@@ -121,6 +209,7 @@ def make_job(
         margin_threshold_arcsec=margin_threshold_arcsec,
         margin_order=margin_order,
         fine_filtering=fine_filtering,
+        scan_bytes=_SCAN_BYTES,
     )
 
 
@@ -173,28 +262,22 @@ def destination_batches(
         Threads of all workers.
     """
     import numpy as np
-    import pyarrow as pa
 
-    tables = []
-    for number in range(batches):
-        index = pa.table(read_index(shard_file(shards, number)))
-        tables.append(index.append_column("shard", pa.repeat(pa.scalar(number, pa.int64()), len(index))))
-    if not any(len(table) for table in tables):
+    indexes = [read_index(shard_file(shards, number)) for number in range(batches)]
+    slices = np.concatenate([np.empty(0, dtype=group_type()), *indexes])
+    if not len(slices):
         return [], 0
-    slices = pa.concat_tables(tables).combine_chunks()
-    position = nested_position(slices.column("order").to_numpy(), slices.column("pixel").to_numpy())
-    along_sky = np.lexsort(
-        [slices.column(name).to_numpy() for name in ("offset", "record_batch", "shard")] + [position]
-    )
-    (sorted_slices,) = slices.take(pa.array(along_sky)).combine_chunks().to_batches()
-    position = position[along_sky]
+    shard = np.repeat(np.arange(batches), [len(index) for index in indexes])
+    position = nested_position(slices["order"], slices["pixel"])
+    along_sky = np.lexsort((slices["offset"], slices["record_batch"], shard, position))
+    slices, shard, position = slices[along_sky], shard[along_sky], position[along_sky]
     firsts = np.flatnonzero(np.r_[True, position[1:] != position[:-1]])
-    rows = np.add.reduceat(sorted_slices.column("rows").to_numpy(), firsts)
+    rows = np.add.reduceat(slices["rows"], firsts)
     ends = np.r_[firsts[1:], len(position)]
     cuts = _cuts(rows * (row_bytes + _ROW_BYTES) + _FILE_BYTES, threads)
     bounds = np.r_[0, ends[cuts - 1], len(position)] if len(cuts) else np.array([0, len(position)])
     batched = [
-        DestinationBatch(sorted_slices.slice(start, stop - start))
+        DestinationBatch(shard=shard[start:stop], slices=slices[start:stop])
         for start, stop in zip(bounds[:-1].tolist(), bounds[1:].tolist(), strict=True)
     ]
     return batched, len(firsts)
@@ -203,6 +286,11 @@ def destination_batches(
 def group_rows(most_rows: int, row_bytes: int) -> int:
     """Rows of a row group: as many as the format's default, or fewer where rows are wide."""
     return max(1, min(most_rows, _ROW_GROUP_BYTES // max(row_bytes, 1)))
+
+
+def compressed_rows(row_bytes: int) -> int:
+    """Rows from which on a margin is compressed."""
+    return math.ceil(_COMPRESSED_BYTES / max(row_bytes, 1))
 
 
 def _cuts(cost: np.ndarray, threads: int) -> np.ndarray:

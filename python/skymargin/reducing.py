@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import groupby, pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from skymargin.carried import restore
+from skymargin.columns import to_arrow
 from skymargin.errors import SkymarginError, StorageError
 from skymargin.formats import format_named
-from skymargin.job import DestinationBatch, Output, load_job, shard_file
-from skymargin.shards import read_groups, sort_keys
+from skymargin.job import DestinationBatch, Job, Output, load_job, shard_file
+from skymargin.shards import ShardReader, sort_keys
 from skymargin.storage import open_output
 
 if TYPE_CHECKING:
@@ -61,16 +62,19 @@ def reduce_batch(job_file: Path, task: tuple[DestinationBatch, Output]) -> Reduc
     pixels: list[int] = []
     rows = 0
     footers: list[pq.FileMetaData] = []
-    for (order, pixel), slices in _by_margin(batch.slices):
+    reader = ShardReader()
+    for (order, pixel), slices in _by_margin(batch):
         try:
-            job, _ = load_job(job_file)
+            job = load_job(job_file).job
             known = format_named(output.format)
+            name = output.wanted.file_name(known.margin_file(order, pixel))
             runs = [
                 (known.margin_columns(rows, origin, order, pixel), origin)
-                for rows, origin in _runs(job_file.parent, slices)
+                for rows, origin in _runs(reader, job_file.parent, slices)
             ]
-            schema = known.margin_schema(job.schema)
-            footer = _write_margin(runs, schema, output, known.margin_file(order, pixel))
+            delta = output.wanted.row_group_kwargs.get("subtile_order_delta")
+            subtile_order = None if delta is None else order + delta
+            footer = _write_margin(runs, job, output, name, subtile_order)
         except OSError as error:
             return StorageError(f"the margin of order {order}, pixel {pixel} cannot be written: {error}")
         orders.append(order)
@@ -83,40 +87,48 @@ def reduce_batch(job_file: Path, task: tuple[DestinationBatch, Output]) -> Reduc
     return Reduced(orders, pixels, rows, first)
 
 
-def _by_margin(slices: pa.RecordBatch) -> Iterator[tuple[tuple[int, int], list[tuple[int, int, int, int]]]]:
+def _by_margin(batch: DestinationBatch) -> Iterator[tuple[tuple[int, int], list[tuple[int, int, int, int]]]]:
     """Each margin of the batch, with its slices as (shard, record batch, offset, rows)."""
-    names = ("order", "pixel", "shard", "record_batch", "offset", "rows")
-    table = zip(*(slices.column(name).to_pylist() for name in names), strict=True)
-    for margin, group in groupby(table, key=lambda line: (line[0], line[1])):
-        yield margin, [line[2:] for line in group]
+    table = zip(batch.slices.tolist(), batch.shard.tolist(), strict=True)
+    for margin, group in groupby(table, key=lambda line: line[0][:2]):
+        yield margin, [(shard, *line[2:]) for line, shard in group]
 
 
-def _runs(folder: Path, slices: list[tuple[int, int, int, int]]) -> list[tuple[pa.Table, pa.Table]]:
-    """The slices of one margin as tables, each in the order of the margin; one shard is open at a time."""
+def _runs(
+    reader: ShardReader, folder: Path, slices: list[tuple[int, int, int, int]]
+) -> list[tuple[pa.Table, pa.Table]]:
+    """The slices of one margin as tables, each in the order of the margin."""
     runs = []
     for number, group in groupby(slices, key=lambda line: line[0]):
-        runs += read_groups(shard_file(folder, number), [line[1:] for line in group])
+        runs += reader.read_groups(shard_file(folder, number), [line[1:] for line in group])
     return runs
 
 
 def _write_margin(
-    runs: list[tuple[pa.Table, pa.Table]], schema: pa.Schema, output: Output, name: str
+    runs: list[tuple[pa.Table, pa.Table]], job: Job, output: Output, name: str, subtile_order: int | None
 ) -> pq.FileMetaData:
     """Merge the runs into one file; returns its footer."""
     import numpy as np
     import pyarrow.parquet as pq
 
+    schema = format_named(output.format).margin_schema(job.schema)
     keys = [sort_keys(origin) for _, origin in runs]
     order = np.lexsort([np.concatenate(column) for column in zip(*keys, strict=True)])
     starts = np.cumsum([0, *(rows.num_rows for rows, _ in runs)])
     options = {key: value for key, value in output.options.items() if key != "row_group_size"}
+    if len(order) < output.compressed_rows:
+        options |= {"compression": "none", "compression_level": None}
     footers: list[pq.FileMetaData] = []
     with (
         open_output(output.folder / name) as sink,
         pq.ParquetWriter(sink, schema, metadata_collector=footers, **options) as writer,
     ):
-        for start in range(0, len(order), output.group_rows):
-            group = _gathered(runs, starts, order[start : start + output.group_rows])
+        index = None if subtile_order is None else np.concatenate([key[-1] for key in keys])[order]
+        shift = job.columns.index_shift + 2 * (job.columns.index_order - (subtile_order or 0))
+        for start, stop in _row_groups(
+            len(order), output.group_rows, None if index is None else index >> shift
+        ):
+            group = _gathered(runs, starts, order[start:stop])
             # One chunk a column: where pages end must not depend on how the rows were found.
             table = restore(group, schema).combine_chunks()
             writer.write_table(table, row_group_size=len(table))
@@ -124,6 +136,16 @@ def _write_margin(
     # As `_metadata` has it: relative to the folder it is in, which in HATS is this one.
     footer.set_file_path(name.removeprefix("dataset/"))
     return footer
+
+
+def _row_groups(rows: int, most: int, subtile: np.ndarray | None) -> Iterator[tuple[int, int]]:
+    """First row of each row group and the row after its last: no more than `most`, and all of one subtile."""
+    import numpy as np
+
+    changes = [] if subtile is None else (np.flatnonzero(subtile[1:] != subtile[:-1]) + 1).tolist()
+    for first, end in pairwise([0, *changes, rows]):
+        for start in range(first, end, most):
+            yield start, min(start + most, end)
 
 
 def _gathered(runs: list[tuple[pa.Table, pa.Table]], starts: np.ndarray, wanted: np.ndarray) -> pa.Table:
@@ -142,4 +164,4 @@ def _gathered(runs: list[tuple[pa.Table, pa.Table]], starts: np.ndarray, wanted:
         stretches.append(runs[number][0].slice(first - int(starts[number]), last - first + 1))
         shift[number] = gathered - first
         gathered += last - first + 1
-    return pa.concat_tables(stretches).combine_chunks().take(pa.array(wanted + shift[run]))
+    return pa.concat_tables(stretches).combine_chunks().take(to_arrow(wanted + shift[run]))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
@@ -43,6 +43,29 @@ def as_path(path: str | os.PathLike[str] | UPath) -> AnyPath:
     return Path(remote.path) if remote.protocol in ("", "file", "local") else remote
 
 
+def with_options(path: str | os.PathLike[str] | UPath, storage_options: Mapping[str, Any] | None) -> AnyPath:
+    """Path object like that of `as_path`, with options of its file system, which a local path has none of.
+
+    Parameters
+    ----------
+    path
+        As `as_path` takes it.
+    storage_options
+        Options of its file system, as fsspec takes them; they go before those of a `UPath`.
+    """
+    plain = as_path(path)
+    if not storage_options or isinstance(plain, Path):
+        return plain
+    from upath import UPath
+
+    return UPath(str(plain), protocol=plain.protocol, **{**plain.storage_options, **storage_options})
+
+
+def absolute(path: AnyPath) -> AnyPath:
+    """The path as every process sees it, whatever folder it was started in."""
+    return path.absolute() if isinstance(path, Path) else path
+
+
 def is_local(path: AnyPath) -> bool:
     """Whether the path is on a file system of this machine."""
     return isinstance(path, Path)
@@ -74,6 +97,39 @@ def open_input(path: AnyPath) -> Any:
     import pyarrow as pa
 
     return pa.OSFile(str(path)) if isinstance(path, Path) else pa.PythonFile(path.open("rb"), mode="r")
+
+
+class RangeReader:
+    """Reads many ranges of a remote file in one call, so that an object store answers them side by side.
+
+    Parameters
+    ----------
+    path
+        The file.
+
+    Attributes
+    ----------
+    size_bytes : int
+        Its size.
+
+    Raises
+    ------
+    OSError
+        When the file does not exist or its size is not known.
+    """
+
+    def __init__(self, path: UPath) -> None:
+        self._fs = path.fs
+        self._path = path.path
+        size = self._fs.size(self._path)
+        if size is None:
+            raise OSError(f"{path}: the server does not tell the size of the file, which ranged reads need")
+        self.size_bytes = int(size)
+
+    def read_ranges(self, starts: list[int], stops: list[int]) -> list[bytes]:
+        """The bytes from each start to before its stop."""
+        parts: list[bytes] = self._fs.cat_ranges([self._path] * len(starts), starts, stops)
+        return parts
 
 
 def open_output(path: AnyPath) -> Any:
@@ -131,9 +187,9 @@ def appears_when_whole(final: AnyPath) -> Iterator[AnyPath]:
 
 
 @contextmanager
-def temporary_folder(base: Path, name: str) -> Iterator[Path]:
+def temporary_folder(base: Path, name: str, purpose: str = "shards") -> Iterator[Path]:
     """A local folder for intermediate files, removed at the end whatever happens."""
-    folder = base / _new_name(base / name, "shards")
+    folder = base / _new_name(base / name, purpose)
     _make_folder(folder)
     try:
         yield folder

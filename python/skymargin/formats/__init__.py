@@ -7,10 +7,12 @@ geometry.
 from __future__ import annotations
 
 import importlib
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from skymargin.errors import CatalogError, CatalogNotFoundError, SkymarginError
+from skymargin.formats.output_options import OutputOptions
 from skymargin.storage import AnyPath
 
 if TYPE_CHECKING:
@@ -96,6 +98,8 @@ class MarginContents:
         Its partitions in nested order.
     footers : list of pyarrow.parquet.FileMetaData
         Their footers in the same order; each may hold the row groups of several partitions, with their file paths set.
+    wanted : OutputOptions
+        What is wanted of its files beside the rows.
     """
 
     name: str
@@ -104,6 +108,7 @@ class MarginContents:
     orders: np.ndarray
     pixels: np.ndarray
     footers: list[pq.FileMetaData]
+    wanted: OutputOptions = field(default_factory=OutputOptions)
 
 
 class Format(Protocol):
@@ -128,8 +133,8 @@ class Format(Protocol):
         margin's schema, and travel in the types that `rows` do.
         """
 
-    def write_options(self, schema: pa.Schema) -> dict[str, Any]:
-        """Encodings for a file of the format, as keyword arguments of `pyarrow.parquet.write_table`."""
+    def write_options(self, schema: pa.Schema, wanted: Mapping[str, Any]) -> dict[str, Any]:
+        """Keyword arguments of `pyarrow.parquet.write_table` for a file of the format, those wanted among them."""
 
     def finish_margin(self, folder: AnyPath, catalog: Catalog, contents: MarginContents) -> None:
         """Write everything of a margin catalog but its partitions; what makes it valid comes last."""

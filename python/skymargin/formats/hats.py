@@ -1,14 +1,17 @@
 """Reading HATS catalogs and writing HATS margin catalogs.
 
-The `hats` library takes 1.8 s to import. Reading needs nothing of it; writing does, and imports it in the functions.
+The `hats` library takes 1.8 s to import; nothing here needs it.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from skymargin.errors import CatalogError
 from skymargin.formats import Catalog, MarginContents, SpatialColumns, require_column, require_number_column
+from skymargin.formats.hats_extras import write_descriptions, write_samples
+from skymargin.formats.hats_output import encodings, write_margin_properties
 from skymargin.formats.listing import (
     files_of_partitions,
     list_partitions,
@@ -71,7 +74,7 @@ def open_catalog(path: AnyPath) -> Catalog:
 
 
 def margin_file(order: int, pixel: int) -> str:
-    """Path of a margin partition inside its catalog: always one `.parquet` file, whatever the primary has."""
+    """Path of a margin partition inside its catalog: one `.parquet` file, unless another suffix is wanted."""
     return f"dataset/Norder={order}/Dir={pixel // 10_000 * 10_000}/Npix={pixel}.parquet"
 
 
@@ -85,11 +88,9 @@ def margin_columns(rows: pa.Table, origin: pa.Table, order: int, pixel: int) -> 
     return rows
 
 
-def write_options(schema: pa.Schema) -> dict[str, Any]:
-    """The encodings with which the `hats` library writes catalogs."""
-    from hats.io.file_io import get_parquet_write_table_kwargs
-
-    return dict(get_parquet_write_table_kwargs(schema))
+def write_options(schema: pa.Schema, wanted: Mapping[str, Any]) -> dict[str, Any]:
+    """The encodings with which the `hats` library writes catalogs, unless others are wanted."""
+    return encodings(schema, wanted)
 
 
 def finish_margin(folder: AnyPath, catalog: Catalog, contents: MarginContents) -> None:
@@ -104,36 +105,15 @@ def finish_margin(folder: AnyPath, catalog: Catalog, contents: MarginContents) -
     contents
         What was written.
     """
-    write_parquet_metadata(folder / "dataset", catalog.schema, contents.footers)
+    if contents.footers:
+        write_samples(folder, contents.wanted)
+    write_parquet_metadata(
+        folder / "dataset", catalog.schema, contents.footers, whole=contents.wanted.create_metadata
+    )
     rows = (f"{order},{pixel}\n" for order, pixel in zip(contents.orders, contents.pixels, strict=True))
     (folder / "partition_info.csv").write_text("Norder,Npix\n" + "".join(rows), encoding="utf-8")
-    _write_properties(folder, catalog, contents)
-
-
-def _write_properties(folder: AnyPath, catalog: Catalog, contents: MarginContents) -> None:
-    from importlib.metadata import version
-
-    from hats.catalog import TableProperties
-
-    highest_order = max(contents.orders if len(contents.orders) else catalog.orders, default=0)
-    covered = sum(4.0 ** -int(order) for order in contents.orders) / 12
-    info: dict[str, Any] = {
-        "catalog_name": contents.name,
-        "catalog_type": "margin",
-        "total_rows": contents.rows,
-        "ra_column": catalog.columns.ra,
-        "dec_column": catalog.columns.dec,
-        "primary_catalog": str(catalog.path),
-        "margin_threshold": contents.margin_threshold_arcsec,
-        "hats_order": int(highest_order),
-        "moc_sky_fraction": f"{covered:0.5f}",
-        "npix_suffix": ".parquet",
-    }
-    if catalog.columns.index is not None:
-        info["healpix_column"] = catalog.columns.index
-        info["healpix_order"] = catalog.columns.index_order
-    info |= TableProperties.new_provenance_dict(folder, builder=f"skymargin v{version('skymargin')}")
-    TableProperties(**info).to_properties_file(folder)
+    write_margin_properties(folder, catalog, contents)
+    write_descriptions(folder, contents.name, len(contents.orders), contents.wanted)
 
 
 def _open_primary(path: AnyPath) -> Catalog:

@@ -7,6 +7,7 @@ through it; partitions are listed as for HATS, since the library would read the 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from skymargin.errors import CatalogError, MissingExtraError
@@ -106,9 +107,9 @@ def margin_columns(rows: pa.Table, origin: pa.Table, order: int, pixel: int) -> 
     return rows
 
 
-def write_options(schema: pa.Schema) -> dict[str, Any]:  # noqa: ARG001
-    """The encodings of pandas, with which hipscat-import writes catalogs."""
-    return {"compression": "snappy", "row_group_size": 1 << 20}
+def write_options(schema: pa.Schema, wanted: Mapping[str, Any]) -> dict[str, Any]:  # noqa: ARG001
+    """The encodings of pandas, with which hipscat-import writes catalogs, unless others are wanted."""
+    return {"compression": "snappy", "row_group_size": 1 << 20, **wanted}
 
 
 def finish_margin(folder: AnyPath, catalog: Catalog, contents: MarginContents) -> None:

@@ -133,18 +133,21 @@ def total_bytes(files: list[tuple[str, ...]], sizes: dict[str, int]) -> Any:
     return np.array([sum(sizes[name] for name in names) for names in files], dtype=np.int64)
 
 
-def write_parquet_metadata(dataset: AnyPath, schema: pa.Schema, footers: list[pq.FileMetaData]) -> None:
-    """Write `_common_metadata` and `_metadata` from the footers of the partitions."""
+def write_parquet_metadata(
+    dataset: AnyPath, schema: pa.Schema, footers: list[pq.FileMetaData], *, whole: bool = True
+) -> None:
+    """Write `_common_metadata`, and if it is to be `whole`, `_metadata` from the footers of the partitions."""
     import pyarrow.parquet as pq
 
     dataset.mkdir(parents=True, exist_ok=True)
     with (dataset / "_common_metadata").open("wb") as sink:
         pq.write_metadata(schema, sink)
-    with (dataset / "_metadata").open("wb") as sink:
-        if footers:
-            _merged(footers).write_metadata_file(sink)
-        else:
-            pq.write_metadata(schema, sink)
+    if whole:
+        with (dataset / "_metadata").open("wb") as sink:
+            if footers:
+                _merged(footers).write_metadata_file(sink)
+            else:
+                pq.write_metadata(schema, sink)
 
 
 def _partitions_in(names: list[str]) -> list[tuple[int, int]]:

@@ -2,7 +2,8 @@
 //!
 //! Read in this order: [`pixel`] and [`angle`] are the words, [`boundary`] the true edges of a pixel,
 //! [`separation`] the decision (its two steps are `polyline` and `nearest`), [`tiling`] the partitions of a catalog, [`cover`] where in a partition
-//! a margin can lie, [`select`] the rows; [`neighbours`] answers the plain question which pixels are near one.
+//! a margin can lie, [`select`] the rows; [`scan`] reads Parquet, [`row_filter`] joins the two; [`neighbours`] answers
+//! the plain question which pixels are near one.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 pub mod angle;
@@ -13,6 +14,7 @@ mod nearest;
 pub mod neighbours;
 pub mod pixel;
 mod polyline;
+pub mod row_filter;
 pub mod scan;
 pub mod select;
 pub mod separation;

@@ -151,12 +151,16 @@ impl Cover {
     ///
     /// Sorted values take one pass; unsorted ones a binary search each time they step back.
     pub fn candidates(&self, index: &[i64], first: u64, found: &mut Vec<u64>) {
+        // A negative value wraps to one beyond every pixel.
+        self.each_candidate(index.iter().map(|&value| value as u64), |row| found.push(first + row as u64));
+    }
+
+    /// Calls `found` with the position of each row to check.
+    pub(crate) fn each_candidate(&self, index: impl Iterator<Item = u64>, mut found: impl FnMut(usize)) {
         let own = self.source.pixel.range_at(self.source.index_order);
         let ranges = self.ranges();
         let (mut place, mut last) = (0, 0);
-        for (row, &value) in index.iter().enumerate() {
-            // A negative value wraps to one beyond every pixel.
-            let value = value as u64;
+        for (row, value) in index.enumerate() {
             if value < last {
                 place = ranges.partition_point(|range| range.end <= value);
             }
@@ -166,7 +170,7 @@ impl Cover {
             }
             let is_covered = place < ranges.len() && ranges[place].start <= value;
             if is_covered || !own.contains(&value) {
-                found.push(first + row as u64);
+                found(row);
             }
         }
     }

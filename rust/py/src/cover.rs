@@ -47,13 +47,13 @@ impl Margins {
         let index_order = columns::order("index_order", index_order)?;
         let index_slack = columns::threshold(index_slack_arcsec)?;
         let source = Source { pixel: columns::pixel(order, pixel)?, rows, index_order, index_slack };
-        py.detach(|| self.0.cover(source)).map(Cover).map_err(errors::tiling)
+        py.detach(|| self.0.cover(source)).map(|cover| Cover(Arc::new(cover))).map_err(errors::tiling)
     }
 }
 
 /// Where in one source partition the rows of margins can lie.
 #[pyclass(module = "skymargin._core", frozen)]
-pub(crate) struct Cover(core::Cover);
+pub(crate) struct Cover(pub(crate) Arc<core::Cover>);
 
 #[pymethods]
 impl Cover {

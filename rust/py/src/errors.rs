@@ -2,9 +2,10 @@
 
 use pyo3::PyErr;
 use pyo3::create_exception;
-use pyo3::exceptions::PyValueError;
+use pyo3::exceptions::{PyOSError, PyValueError};
 use skymargin_core::angle::AngleError;
 use skymargin_core::pixel::PixelError;
+use skymargin_core::scan::ScanError;
 use skymargin_core::select::SelectError;
 use skymargin_core::tiling::TilingError;
 
@@ -34,5 +35,20 @@ pub(crate) fn select(error: SelectError) -> PyErr {
     match error {
         SelectError::Rows { .. } => CoordinateError::new_err(error.to_string()),
         SelectError::Lengths { .. } | SelectError::NoCoordinates => PyValueError::new_err(error.to_string()),
+    }
+}
+
+pub(crate) fn scan(error: ScanError) -> PyErr {
+    match &error {
+        ScanError::Filter { source, .. } if matches!(source.downcast_ref(), Some(SelectError::Rows { .. })) => {
+            CoordinateError::new_err(error.to_string())
+        }
+        ScanError::Filter { .. }
+        | ScanError::Read { .. }
+        | ScanError::Footer { .. }
+        | ScanError::Column { .. }
+        | ScanError::Page { .. }
+        | ScanError::Decode { .. }
+        | ScanError::Panic { .. } => PyOSError::new_err(error.to_string()),
     }
 }

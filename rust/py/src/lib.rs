@@ -7,6 +7,7 @@ mod cover;
 mod errors;
 mod healpix;
 mod neighbours;
+mod scan;
 mod separation;
 mod tiling;
 
@@ -22,6 +23,8 @@ mod _core {
     use crate::healpix::spatial_index;
     #[pymodule_export]
     use crate::neighbours::neighbours;
+    #[pymodule_export]
+    use crate::scan::{Scan, ScanFile, Scanner};
     #[pymodule_export]
     use crate::separation::{is_within, separation_arcsec};
     #[pymodule_export]

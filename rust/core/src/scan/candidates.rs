@@ -32,12 +32,22 @@ pub(super) struct Places {
     pub(super) ra: usize,
     pub(super) dec: usize,
     pub(super) index_order: u8,
+    pub(super) index_shift: u8,
 }
 
 impl Places {
     pub(super) fn coordinates(self, projection: &Projection) -> CoordinateColumns<'_> {
         let columns = projection.columns();
         CoordinateColumns { ra: &columns[self.ra], dec: &columns[self.dec] }
+    }
+
+    /// Index values of positions, as the index column would have them; `u64::MAX` for what is no position.
+    fn index_of(self, ra_deg: &[f64], dec_deg: &[f64]) -> Vec<u64> {
+        let mut index = spatial_index(self.index_order, ra_deg, dec_deg);
+        if self.index_shift > 0 {
+            index.iter_mut().filter(|index| **index != u64::MAX).for_each(|index| *index <<= self.index_shift);
+        }
+        index
     }
 }
 
@@ -102,7 +112,7 @@ impl CandidateReader {
                 let mut candidates = CandidateRows::default();
                 while candidates.rows.len() < most {
                     let Some(piece) = reader.next()? else { break };
-                    let index = spatial_index(self.places.index_order, &piece.ra_deg, &piece.dec_deg);
+                    let index = self.places.index_of(&piece.ra_deg, &piece.dec_deg);
                     let mut positions = Vec::new();
                     filter.candidates(&index, &mut positions);
                     index_column::check_positions(&self.file, &positions, index.len())?;
@@ -146,7 +156,7 @@ impl CandidateReader {
         }
         for position in unknown {
             let (ra_deg, dec_deg) = (&candidates.ra_deg[position..=position], &candidates.dec_deg[position..=position]);
-            candidates.index[position] = spatial_index(self.places.index_order, ra_deg, dec_deg)[0];
+            candidates.index[position] = self.places.index_of(ra_deg, dec_deg)[0];
         }
         Ok(candidates)
     }

@@ -58,7 +58,10 @@ impl Footer {
         let first_rows = check(&metadata, footer_start).map_err(failed)?;
 
         let mut footer = Self { metadata: Arc::new(metadata), first_rows, kept: vec![(kept_start, kept)] };
-        if let Some(range) = footer.index_before(kept_start, footer_start) {
+        // Where seeks are cheap, the index of a column is read when the column is: most of it never is.
+        if !source.seeks_are_cheap()
+            && let Some(range) = footer.index_before(kept_start, footer_start)
+        {
             let bytes = source.read_one(range.clone())?;
             footer.kept.push((range.start, bytes));
         }

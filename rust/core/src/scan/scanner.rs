@@ -34,6 +34,8 @@ pub struct ScanOptions {
     pub index_column: Option<String>,
     /// The order at which the index is computed where it is missing.
     pub index_order: u8,
+    /// The bits that an index value has below its pixel at `index_order`: HiPSCat counts rows in them.
+    pub index_shift: u8,
     /// The column of right ascension in degrees.
     pub ra_column: String,
     /// The column of declination in degrees.
@@ -61,6 +63,14 @@ pub enum OptionsError {
         /// The order given.
         order: u8,
     },
+    /// A shift that leaves a pixel no room in 64 bits.
+    #[error("index_shift {shift} is not allowed: above it, pixels of order {order} do not fit 64 bits")]
+    Shift {
+        /// The shift given.
+        shift: u8,
+        /// The order given.
+        order: u8,
+    },
 }
 
 /// Scans files of one catalog. Cheap to share between threads.
@@ -81,6 +91,10 @@ impl Scanner {
         if options.index_order > MAX_ORDER {
             return Err(OptionsError::Order { order: options.index_order });
         }
+        // A pixel of order k takes 4 + 2 k bits.
+        if u32::from(options.index_shift) + 4 + 2 * u32::from(options.index_order) > u64::BITS {
+            return Err(OptionsError::Shift { shift: options.index_shift, order: options.index_order });
+        }
         let place = |role, column: &String| {
             options.schema.index_of(column).map_err(|_| OptionsError::NoColumn {
                 role,
@@ -93,6 +107,7 @@ impl Scanner {
             ra: place("ra_column", &options.ra_column)?,
             dec: place("dec_column", &options.dec_column)?,
             index_order: options.index_order,
+            index_shift: options.index_shift,
         };
         Ok(Self { options, places, projection: Mutex::default() })
     }
@@ -150,6 +165,11 @@ impl ScanFile {
     pub fn uncompressed_bytes(&self) -> u64 {
         let sizes = self.file.metadata().row_groups().iter().map(|group| group.total_byte_size());
         sizes.map(|bytes| u64::try_from(bytes).unwrap_or(0)).fold(0, u64::saturating_add)
+    }
+
+    /// The bits that an index value has below its pixel.
+    pub fn index_shift(&self) -> u8 {
+        self.places.index_shift
     }
 
     /// Bytes read from the source so far.

@@ -126,6 +126,7 @@ pub fn options(schema: &SchemaRef, memory_bytes: u64) -> ScanOptions {
         schema: Arc::clone(schema),
         index_column: Some("index".into()),
         index_order: 10,
+        index_shift: 0,
         ra_column: "ra".into(),
         dec_column: "dec".into(),
         memory_bytes,

@@ -1,0 +1,179 @@
+//! Reading from the files of a partition the rows that a cover selects.
+
+// An error ends a scan: its size costs nothing.
+#![allow(clippy::result_large_err)]
+
+use std::io;
+use std::ops::Range;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use arrow_array::{Float64Array, Int64Array, UInt8Array, UInt64Array};
+use bytes::Bytes;
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+use pyo3::pybacked::PyBackedBytes;
+use pyo3_arrow::{PyRecordBatch, PySchema};
+use skymargin_core::pixel::Pixel;
+use skymargin_core::row_filter::CoverFilter;
+use skymargin_core::scan::{self as core, RangedReader, ScanBatch, ScanOptions, Source};
+
+use crate::cover::Cover;
+use crate::{columns, errors};
+
+/// What the files of a catalog have in common.
+#[pyclass(module = "skymargin._core", frozen)]
+pub(crate) struct Scanner(core::Scanner);
+
+#[pymethods]
+impl Scanner {
+    #[new]
+    #[pyo3(signature = (schema, *, ra_column, dec_column, index_column, index_order = 29, index_shift = 0, memory_bytes = core::DEFAULT_MEMORY_BYTES))]
+    fn new(
+        schema: PySchema,
+        ra_column: String,
+        dec_column: String,
+        index_column: Option<String>,
+        index_order: i64,
+        index_shift: u8,
+        memory_bytes: u64,
+    ) -> PyResult<Self> {
+        let index_order = columns::order("index_order", index_order)?;
+        let schema = schema.into_inner();
+        let options =
+            ScanOptions { schema, index_column, index_order, index_shift, ra_column, dec_column, memory_bytes };
+        core::Scanner::new(options).map(Self).map_err(|error| PyValueError::new_err(error.to_string()))
+    }
+
+    /// Opens a local file.
+    fn open_local(&self, py: Python<'_>, path: String) -> PyResult<ScanFile> {
+        py.detach(|| self.0.open(Source::local(&path)?)).map(ScanFile).map_err(errors::scan)
+    }
+
+    /// Opens a file by its reader: an object with `size_bytes` and `read_ranges(starts, stops) -> list of bytes`.
+    fn open_reader(&self, py: Python<'_>, name: String, reader: Bound<'_, PyAny>) -> PyResult<ScanFile> {
+        let size_bytes = reader.getattr("size_bytes")?.extract()?;
+        let reader = PythonReader { size_bytes, reader: reader.unbind() };
+        py.detach(|| self.0.open(Source::new(name, Box::new(reader))?)).map(ScanFile).map_err(errors::scan)
+    }
+}
+
+/// An open file of a partition.
+#[pyclass(module = "skymargin._core", frozen)]
+pub(crate) struct ScanFile(core::ScanFile);
+
+#[pymethods]
+impl ScanFile {
+    /// Rows of the file.
+    #[getter]
+    fn rows(&self) -> u64 {
+        self.0.rows_total()
+    }
+
+    /// Size of its columns before compression, as its footer states it.
+    #[getter]
+    fn uncompressed_bytes(&self) -> u64 {
+        self.0.uncompressed_bytes()
+    }
+
+    /// The rows that a cover selects. `first_row` is the row of the partition that the file starts with.
+    #[pyo3(signature = (cover, first_row = 0))]
+    fn scan(&self, py: Python<'_>, cover: &Cover, first_row: u64) -> PyResult<Scan> {
+        let destinations = cover.0.destinations().collect();
+        let filter = CoverFilter::new(Arc::clone(&cover.0), self.0.index_shift());
+        let scan = py.detach(|| self.0.scan(first_row, filter)).map_err(errors::scan)?;
+        Ok(Scan { scan: Mutex::new(scan), destinations })
+    }
+}
+
+/// The way through one file: batches of selected rows, in the order of the file.
+#[pyclass(module = "skymargin._core", frozen)]
+pub(crate) struct Scan {
+    scan: Mutex<core::Scan<CoverFilter>>,
+    destinations: Vec<Pixel>,
+}
+
+#[pymethods]
+impl Scan {
+    fn __iter__(slf: Py<Self>) -> Py<Self> {
+        slf
+    }
+
+    /// The next rows (a record batch in the catalog's schema) and their memberships: position in these rows (int64),
+    /// row of the partition, index (both uint64), margin_order (uint8), margin_pixel (uint64), separation_arcsec
+    /// (float64, null where none was computed).
+    fn __next__<'py>(&self, py: Python<'py>) -> PyResult<Option<(Bound<'py, PyAny>, Bound<'py, PyAny>)>> {
+        let next = py.detach(|| self.lock().next()).transpose().map_err(errors::scan)?;
+        let Some(batch) = next else { return Ok(None) };
+        let memberships = self.memberships(py, &batch)?;
+        Ok(Some((PyRecordBatch::new(batch.columns).into_pyarrow(py)?, memberships)))
+    }
+
+    /// Bytes fetched from the file so far, its footer among them.
+    #[getter]
+    fn bytes_fetched(&self, py: Python<'_>) -> u64 {
+        py.detach(|| self.lock().report().bytes_fetched)
+    }
+
+    /// Pages decompressed and decoded so far.
+    #[getter]
+    fn pages_decoded(&self, py: Python<'_>) -> u64 {
+        py.detach(|| self.lock().report().pages_decoded)
+    }
+
+    /// Ranges of bytes asked for so far; nearby ones that were joined count as one.
+    #[getter]
+    fn requests(&self, py: Python<'_>) -> u64 {
+        py.detach(|| self.lock().report().requests)
+    }
+}
+
+impl Scan {
+    fn lock(&self) -> std::sync::MutexGuard<'_, core::Scan<CoverFilter>> {
+        // A poisoned lock means that a thread died in the scan, which ends with an error of its own.
+        self.scan.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn memberships<'py>(&self, py: Python<'py>, batch: &ScanBatch) -> PyResult<Bound<'py, PyAny>> {
+        let selected = &batch.selected;
+        let pixel = |destination: u32| self.destinations[destination as usize];
+        let positions: Int64Array = selected.iter().map(|one| one.batch_row as i64).collect();
+        let rows: UInt64Array = selected.iter().map(|one| batch.rows[one.batch_row]).collect();
+        let index: UInt64Array = selected.iter().map(|one| batch.index[one.batch_row]).collect();
+        let orders: UInt8Array = selected.iter().map(|one| pixel(one.destination).order()).collect();
+        let pixels: UInt64Array = selected.iter().map(|one| pixel(one.destination).index()).collect();
+        let known = |separation_arcsec: f64| (!separation_arcsec.is_nan()).then_some(separation_arcsec);
+        let separations: Float64Array = selected.iter().map(|one| known(one.separation_arcsec)).collect();
+        columns::batch_to_pyarrow(
+            py,
+            vec![
+                ("position", Arc::new(positions)),
+                ("row", Arc::new(rows)),
+                ("index", Arc::new(index)),
+                ("margin_order", Arc::new(orders)),
+                ("margin_pixel", Arc::new(pixels)),
+                ("separation_arcsec", Arc::new(separations)),
+            ],
+        )
+    }
+}
+
+/// A reader written in Python.
+struct PythonReader {
+    size_bytes: u64,
+    reader: Py<PyAny>,
+}
+
+impl RangedReader for PythonReader {
+    fn size_bytes(&self) -> io::Result<u64> {
+        Ok(self.size_bytes)
+    }
+
+    fn read_ranges(&self, ranges: &[Range<u64>]) -> io::Result<Vec<Bytes>> {
+        let (starts, stops): (Vec<u64>, Vec<u64>) = ranges.iter().map(|range| (range.start, range.end)).unzip();
+        Python::attach(|py| {
+            let parts = self.reader.bind(py).call_method1("read_ranges", (starts, stops))?;
+            Ok(parts.extract::<Vec<PyBackedBytes>>()?.into_iter().map(Bytes::from_owner).collect())
+        })
+        .map_err(|error: PyErr| io::Error::other(error))
+    }
+}
