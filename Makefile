@@ -55,7 +55,7 @@ wheel: $(LOCKED)  ## a wheel in dist/, then proven in an empty environment witho
 	cd $(CLEAN_ROOM) && PATH=$(CURDIR)/$(CLEAN_ROOM)/bin python -I $(CURDIR)/tools/prove_install.py
 	@ls -lh dist
 
-peers: $(BUILT)  ## the slow tests: against hats-import and LSDB, which get environments of their own
+peers: $(BUILT)  ## the slow tests: against hats-import, hipscat-import and LSDB, which get environments of their own
 	$(BIN)/python -m benchmarks setup
 	$(BIN)/python -m pytest -q -m slow
 
@@ -86,8 +86,9 @@ $(MADE):
 	@python=$$(tools/preflight.sh "$(PYTHON)") && echo "$$python -m venv $(VENV)" && "$$python" -m venv --clear $(VENV)
 	@touch $@
 
-$(LOCKED): $(MADE) requirements/dev.lock
+$(LOCKED): $(MADE) requirements/dev.lock requirements/hipscat.txt
 	$(BIN)/$(PIP) --requirement requirements/dev.lock
+	$(BIN)/$(PIP) --no-deps --requirement requirements/hipscat.txt
 	@touch $@
 
 $(BUILT): $(LOCKED) $(RUST)

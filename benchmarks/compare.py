@@ -12,7 +12,7 @@ from typing import Any
 
 from benchmarks import machine
 from benchmarks.content import compare_contents
-from benchmarks.environments import PEERS, ROOT, make_peer
+from benchmarks.environments import RACED, ROOT, make_peer
 from benchmarks.floor import Floor
 from benchmarks.generate import CACHE, CatalogSpec, OnePartitionSpec, generate
 from benchmarks.race import Runs, race
@@ -59,7 +59,7 @@ def compare(
     tools: list[str],
 ) -> None:
     """Run the cases and keep each one's results in the cache, where `write_page` finds them."""
-    for peer in PEERS:
+    for peer in RACED:
         make_peer(peer)
     RESULTS.mkdir(parents=True, exist_ok=True)
     for name in cases:

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from importlib.util import find_spec
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
-PEERS = ("hats-import", "acid")
-_MODULES = {"hats-import": "hats_import", "acid": "acid"}
+# Those that the benchmarks race against; hipscat-import is there for the tests alone.
+RACED = ("hats-import", "acid")
+PEERS = (*RACED, "hipscat-import")
+_MODULES = {"hats-import": "hats_import", "acid": "acid", "hipscat-import": "hipscat_import"}
+# The newest Python that the pinned versions of a peer are built for.
+_NEWEST_PYTHON = {"hipscat-import": (3, 12)}
 
 
 def peer_python(peer: str) -> Path:
     """The Python of a peer's environment, whether or not it exists yet.
 
-    The variable ``SKYMARGIN_HATS_IMPORT_PYTHON`` or ``SKYMARGIN_ACID_PYTHON`` names another one; where
+    A variable ``SKYMARGIN_HATS_IMPORT_PYTHON``, named after the peer in this way, names another one; where
     the peer is installed beside the running Python, it is that one.
     """
     if peer not in PEERS:
@@ -47,13 +52,28 @@ def make_peer(peer: str) -> Path:
         raise FileNotFoundError(f"{python}: the Python named for {peer} does not exist")
     folder = python.parent.parent
     print(f"making the environment of {peer} in {folder.relative_to(ROOT)}", flush=True)
-    subprocess.run([sys.executable, "-m", "venv", "--clear", str(folder)], check=True)
+    subprocess.run([_interpreter(peer), "-m", "venv", "--clear", str(folder)], check=True)
     subprocess.run(
         [str(python), "-m", "pip", "install", "--quiet", "--requirement", str(_requirements(peer))],
         check=True,
     )
     (folder / ".requirements").write_text(_requirements(peer).read_text())
     return python
+
+
+def _interpreter(peer: str) -> str:
+    """The Python to make a peer's environment with: the running one, unless it is too new."""
+    newest = _NEWEST_PYTHON.get(peer, sys.version_info[:2])
+    if sys.version_info[:2] <= newest:
+        return sys.executable
+    major, minor = newest
+    for name in (f"python{major}.{minor}", f"python{major}.{minor - 1}"):
+        found = shutil.which(name)
+        if found:
+            return found
+    raise FileNotFoundError(
+        f"{peer} needs a python{major}.{minor} or older on PATH; this is {sys.version.split()[0]}"
+    )
 
 
 def _requirements(peer: str) -> Path:

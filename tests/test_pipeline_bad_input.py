@@ -113,12 +113,6 @@ def test_a_file_instead_of_a_catalog(tmp_path: Path) -> None:
     fails(tmp_path / "file", CatalogNotFoundError, str(tmp_path / "file"), "not a catalog")
 
 
-def test_a_hipscat_catalog_is_named_as_such(tmp_path: Path) -> None:
-    (tmp_path / "old").mkdir()
-    (tmp_path / "old" / "catalog_info.json").touch()
-    fails(tmp_path / "old", CatalogNotFoundError, "HiPSCat")
-
-
 def test_no_properties(catalog: Path) -> None:
     (catalog / "properties").unlink()
     (catalog / "hats.properties").unlink()

@@ -49,7 +49,7 @@ _CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 @click.group(context_settings=_CONTEXT)
 @click.version_option(package_name="skymargin", message="skymargin %(version)s")
 def cli() -> None:
-    """Exact margin caches for HATS catalogs.
+    """Exact margin caches for HATS and HiPSCat catalogs.
 
     The margin of a partition is every row of other partitions that lies within a threshold of its pixel. With
     it, a crossmatch up to that radius loses nothing at the edges.
@@ -161,7 +161,7 @@ def build(
     extras: tuple[str, ...],
     **others: Any,
 ) -> None:
-    """Build the margin of CATALOG, a HATS catalog or collection.
+    """Build the margin of CATALOG, a HATS catalog or collection, or a HiPSCat catalog.
 
     \b
     Example: the rows within 10 arcseconds, as out/gaia_10arcs

@@ -26,6 +26,10 @@ class CatalogNotFoundError(FileNotFoundError, CatalogError):
     """There is no catalog, or no catalog of a known format, at the path given."""
 
 
+class MissingExtraError(SkymarginError, ImportError):
+    """A library is needed that is not installed with skymargin itself. The message names the extra that has it."""
+
+
 class MissingPartitionError(FileNotFoundError, CatalogError):
     """A partition is listed by the catalog but its file is not there."""
 

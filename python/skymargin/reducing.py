@@ -66,8 +66,12 @@ def reduce_batch(job_file: Path, task: tuple[DestinationBatch, Output]) -> Reduc
     for (order, pixel), slices in _by_margin(batch):
         try:
             loaded = load_job(job_file)
-            name = output.wanted.file_name(format_named(output.format).margin_file(order, pixel))
-            runs = _runs(reader, job_file.parent, slices)
+            known = format_named(output.format)
+            name = output.wanted.file_name(known.margin_file(order, pixel))
+            runs = [
+                (known.margin_columns(rows, origin, order, pixel), origin)
+                for rows, origin in _runs(reader, job_file.parent, slices)
+            ]
             delta = output.wanted.row_group_kwargs.get("subtile_order_delta")
             subtile_order = None if delta is None else order + delta
             footer = _write_margin(runs, loaded, output, name, subtile_order)
@@ -115,7 +119,8 @@ def _write_margin(
     import numpy as np
     import pyarrow.parquet as pq
 
-    schema, columns = loaded.job.schema, loaded.job.columns
+    columns = loaded.job.columns
+    schema = format_named(output.format).margin_schema(loaded.job.schema)
     keys = [sort_keys(origin) for _, origin in runs]
     order = np.lexsort([np.concatenate(column) for column in zip(*keys, strict=True)])
     starts = np.cumsum([0, *(rows.num_rows for rows, _ in runs)])
@@ -129,7 +134,7 @@ def _write_margin(
         pq.ParquetWriter(sink, schema, metadata_collector=footers, **options) as writer,
     ):
         index = None if subtile_order is None else np.concatenate([key[-1] for key in keys])[order]
-        shift = 2 * (columns.index_order - (subtile_order or 0))
+        shift = columns.index_shift + 2 * (columns.index_order - (subtile_order or 0))
         for start, stop in _row_groups(
             len(order), output.group_rows, None if index is None else index >> shift
         ):
@@ -139,8 +144,8 @@ def _write_margin(
                 table = restore(group, schema).combine_chunks()
                 writer.write_table(table, row_group_size=len(table))
     (footer,) = footers
-    # As `_metadata` has it: relative to the dataset folder.
-    footer.set_file_path(name.partition("/")[2])
+    # As `_metadata` has it: relative to the folder it is in, which in HATS is this one.
+    footer.set_file_path(name.removeprefix("dataset/"))
     return footer
 
 

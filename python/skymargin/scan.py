@@ -60,6 +60,7 @@ def make_scanner(schema: pa.Schema, columns: SpatialColumns, memory_bytes: int) 
         dec_column=columns.dec,
         index_column=columns.index,
         index_order=columns.index_order,
+        index_shift=columns.index_shift,
         memory_bytes=memory_bytes,
     )
 

@@ -26,8 +26,22 @@ def hats_import_python() -> Path:
 
 
 @pytest.fixture(scope="session")
-def shared_catalogs() -> Path:
-    catalogs = SHARED / "data" / "hats"
-    if not catalogs.is_dir():
-        pytest.skip("no shared catalogs: set SKYMARGIN_SHARED to the folder that holds data/hats")
-    return catalogs
+def hipscat_import_python() -> Path:
+    from benchmarks.environments import has_peer, peer_python
+
+    if not has_peer("hipscat-import"):
+        pytest.fail("hipscat-import is not there: run `make peers`, or python -m benchmarks setup")
+    return peer_python("hipscat-import")
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    data = SHARED / "data"
+    if not data.is_dir():
+        pytest.skip("no shared catalogs: set SKYMARGIN_SHARED to the folder that holds data/")
+    return data
+
+
+@pytest.fixture(scope="session")
+def shared_catalogs(shared_data: Path) -> Path:
+    return shared_data / "hats"

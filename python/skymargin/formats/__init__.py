@@ -1,7 +1,7 @@
 """Catalogs on disk: what a catalog is to the pipeline, whatever the format it is kept in.
 
-Each format is a module with the same five functions: `is_catalog`, `open_catalog`, `margin_file`, `write_options` and
-`finish_margin`. This package knows files and properties, never geometry.
+Each format is a module with the same functions, those of `Format`. This package knows files and properties, never
+geometry.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-FORMATS = ("hats",)
+# The first that recognises a folder has it: HATS also takes for its own what has but a list of partitions.
+FORMATS = ("hipscat", "hats")
 
 
 @dataclass(frozen=True)
@@ -35,12 +36,15 @@ class SpatialColumns:
         Column of the spatial index; None when the catalog has none and it is to be computed from ra and dec.
     index_order : int
         HEALPix order of that column; 29 for a computed one.
+    index_shift : int
+        How many bits of that column are below the pixel of that order, and no position.
     """
 
     ra: str
     dec: str
     index: str | None
     index_order: int
+    index_shift: int = 0
 
 
 @dataclass(frozen=True)
@@ -119,6 +123,16 @@ class Format(Protocol):
     def margin_file(self, order: int, pixel: int) -> str:
         """Path of a margin partition's file inside the margin catalog."""
 
+    def margin_schema(self, schema: pa.Schema) -> pa.Schema:
+        """Schema of the margin of a catalog with such a schema."""
+
+    def margin_columns(self, rows: pa.Table, origin: pa.Table, order: int, pixel: int) -> pa.Table:
+        """The columns of a margin for rows that lie in the margin of a pixel.
+
+        `origin` has the partition of each row as `source_order` and `source_pixel`. The columns are in the order of the
+        margin's schema, and travel in the types that `rows` do.
+        """
+
     def write_options(self, schema: pa.Schema, wanted: Mapping[str, Any]) -> dict[str, Any]:
         """Keyword arguments of `pyarrow.parquet.write_table` for a file of the format, those wanted among them."""
 
@@ -157,12 +171,9 @@ def open_catalog(path: AnyPath) -> Catalog:
                 raise
             except OSError as error:
                 raise CatalogError(f"{path} cannot be read: {error}") from error
-    hint = (
-        " (a HiPSCat catalog, which this version does not read)" if exists(path / "catalog_info.json") else ""
-    )
     raise CatalogNotFoundError(
-        f"input_catalog_path: {path} is not a catalog{hint}: "
-        "it has no hats.properties, properties or collection.properties"
+        f"input_catalog_path: {path} is not a catalog: it has no hats.properties, properties, collection.properties "
+        "or catalog_info.json"
     )
 
 
@@ -180,3 +191,20 @@ def require_column(schema: pa.Schema, column: str, role: str, where: AnyPath) ->
             f"its columns are {', '.join(schema.names)}"
         )
     return schema.field(column)
+
+
+def require_number_column(schema: pa.Schema, column: str, role: str, where: AnyPath) -> None:
+    """Check that a column which the catalog's properties name is there and holds numbers.
+
+    Raises
+    ------
+    CatalogError
+        When it is not so.
+    """
+    from pyarrow import types
+
+    kind = require_column(schema, column, role, where).type
+    if not (types.is_floating(kind) or types.is_integer(kind)):
+        raise CatalogError(
+            f"{where} names {column!r} as the {role} column, which is of type {kind}, not a number"
+        )
