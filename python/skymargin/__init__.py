@@ -15,14 +15,20 @@ if TYPE_CHECKING:
     from skymargin.arguments import MarginCacheArguments
     from skymargin.errors import SkymarginError
     from skymargin.geometry import is_within, margin_rows, neighbours, separation_arcsec, spatial_index
+    from skymargin.info import CatalogInfo, info
     from skymargin.pipeline import pipeline, pipeline_with_client
     from skymargin.report import MarginReport
+    from skymargin.verify import verify
+    from skymargin.verify_report import VerifyReport
 
 __all__ = [
+    "CatalogInfo",
     "CoordinateError",
     "MarginCacheArguments",
     "MarginReport",
     "SkymarginError",
+    "VerifyReport",
+    "info",
     "is_within",
     "margin_rows",
     "neighbours",
@@ -30,25 +36,32 @@ __all__ = [
     "pipeline_with_client",
     "separation_arcsec",
     "spatial_index",
+    "verify",
 ]
 
 _GEOMETRY = ("is_within", "margin_rows", "neighbours", "separation_arcsec", "spatial_index")
 _HOME = dict.fromkeys(_GEOMETRY, "geometry") | {
+    "CatalogInfo": "info",
     "CoordinateError": "_core",
     "MarginCacheArguments": "arguments",
     "MarginReport": "report",
     "SkymarginError": "errors",
+    "VerifyReport": "verify_report",
+    "info": "info",
     "pipeline": "pipeline",
     "pipeline_with_client": "pipeline",
+    "verify": "verify",
 }
+# Functions named as the modules they are in: the package has the functions.
+_NAMESAKES = ("info", "pipeline", "verify")
 
 
 class _Package(ModuleType):
-    """The package, in which `pipeline` is the function, also once the module of that name is loaded."""
+    """The package, in which `pipeline` and others are functions, also once the modules of those names are loaded."""
 
     def __setattr__(self, name: str, value: Any) -> None:
-        if name == "pipeline" and isinstance(value, ModuleType):
-            value = value.pipeline
+        if name in _NAMESAKES and isinstance(value, ModuleType):
+            value = getattr(value, name)
         super().__setattr__(name, value)
 
 
