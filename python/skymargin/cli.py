@@ -106,7 +106,11 @@ def build(
 @cli.command(context_settings=_CONTEXT)
 @click.argument("margin")
 @click.option("--primary", metavar="CATALOG", help="The catalog it is of.  [default: what MARGIN names]")
-@click.option("--coarse", is_flag=True, help="Allow rows beyond the threshold; they are counted only.")
+@click.option(
+    "--coarse",
+    is_flag=True,
+    help="Allow rows beyond the threshold, in any order, as margins of hats-import and ACID have them.",
+)
 @click.option("--sample", type=int, metavar="N", help="Check N margins, chosen at random.  [default: all]")
 @click.option("--seed", type=int, metavar="SEED", help="Choose the same sample again.")
 @click.option("--json", "as_json", is_flag=True, help="Print the whole report as JSON.")

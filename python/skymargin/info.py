@@ -136,8 +136,9 @@ class CatalogInfo:
         if self.kind == "collection":
             return ""
         orders = ", ".join(f"{count:,} of order {order}" for order, count in self.partitions.items())
-        total = sum(self.partitions.values())
-        return orders if len(self.partitions) < 2 else f"{total:,}: {orders}" if orders else "none"
+        if len(self.partitions) < 2:
+            return orders or "none"
+        return f"{sum(self.partitions.values()):,}: {orders}"
 
     def _on_disk(self) -> str:
         if self.kind == "collection":

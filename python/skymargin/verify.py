@@ -58,8 +58,8 @@ def verify(
     primary
         The catalog, or collection, that the margin is of; default: the one its properties name.
     coarse
-        Allow rows beyond the threshold, as margins made of whole pixels have them (hats-import, ACID,
-        ``fine_filtering=False``). They are counted all the same.
+        Allow what margins made of whole pixels (hats-import, ACID, ``fine_filtering=False``) have by their nature, and
+        by which a crossmatch loses nothing: rows beyond the threshold, in any order. They are counted all the same.
     sample
         Check the margins of this many pixels, chosen at random; default: of all.
     seed
@@ -260,8 +260,9 @@ def _wrong_properties(
     if margin.kind != "margin":
         notes.append(f"dataproduct_type is {margin.kind or 'not stated'}: it should be margin")
     nrows = said("hats_nrows")
-    if rows is not None and nrows != str(rows):
-        notes.append(f"hats_nrows is {nrows or 'not stated'}: the files that can be read hold {rows}")
+    # Not every tool states it.
+    if rows is not None and nrows is not None and nrows != str(rows):
+        notes.append(f"hats_nrows is {nrows}: the files that can be read hold {rows}")
     for role, name in (("ra", columns.ra), ("dec", columns.dec)):
         if said(f"hats_col_{role}") != name:
             notes.append(

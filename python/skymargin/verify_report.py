@@ -24,6 +24,8 @@ KINDS = {
     "changed": ("row changed", "rows changed"),
     "unknown": ("row that the primary does not have", "rows that the primary does not have"),
 }
+# What margins made of whole pixels have by their nature; a crossmatch loses nothing by it.
+ALLOWED_IF_COARSE = ("unsorted_file", "too_many")
 # Faults of each kind that are named one by one; counts are of all.
 MOST_NAMED = 20
 _MOST_PRINTED = 5
@@ -119,7 +121,7 @@ class VerifyReport:
     margin_threshold_arcsec : float
         The threshold that its properties state.
     coarse : bool
-        Whether rows beyond the threshold were allowed.
+        Whether rows beyond the threshold, and rows in any order, were allowed.
     pixels, pixels_checked : int
         Pixels that the catalog has margins of, partitions and empty pixels; and how many were checked.
     seed : int or None
@@ -163,23 +165,24 @@ class VerifyReport:
 
     @property
     def right(self) -> bool:
-        """Whether nothing is wrong; rows beyond the threshold are not, when `coarse` allows them."""
+        """Whether nothing is wrong, but what `coarse` allows."""
         return not self.wrong
 
     @property
     def wrong(self) -> dict[str, int]:
-        """The kinds of fault that occur."""
-        return {
-            kind: count
-            for kind, count in self.counts.items()
-            if count and not (kind == "too_many" and self.coarse)
-        }
+        """The kinds of fault that occur, and how often."""
+        return {kind: count for kind, count in self.counts.items() if count and kind not in self.allowed}
+
+    @property
+    def allowed(self) -> dict[str, int]:
+        """The kinds of fault that occur and are allowed, and how often."""
+        return {kind: self.counts[kind] for kind in ALLOWED_IF_COARSE if self.coarse and self.counts[kind]}
 
     def verdict(self) -> str:
         """What is wrong, counted, or that nothing is; in words."""
         if self.wrong:
             return _counted(self.wrong)
-        return "right, rows too many are allowed (coarse)" if self.counts["too_many"] else "right"
+        return f"right; allowed, as in coarse margins: {_counted(self.allowed)}" if self.allowed else "right"
 
     def checked(self) -> str:
         """What was compared with what, and the rows missing and too many, in one line."""
