@@ -166,7 +166,7 @@ def primary_of(margin: Survey) -> AnyPath:
     """
     name = margin.properties.get("hats_primary_table_url", "").strip().rstrip("/")
     if not name:
-        raise CatalogNotFoundError(f"{margin.properties_file} names no primary catalog: name it yourself")
+        raise CatalogNotFoundError(f"{margin.properties_file} names no primary catalog: name it by primary (--primary)")
     beside = margin.path.parent if margin.path.name else margin.path / ".."
     last = name.rpartition("/")[2]
     places: list[AnyPath] = [as_path(name)]
@@ -179,7 +179,7 @@ def primary_of(margin: Survey) -> AnyPath:
     tried = ", ".join(dict.fromkeys(str(place) for place in places))
     raise CatalogNotFoundError(
         f"{margin.properties_file} names the primary catalog {name}, which is not there (tried {tried}): "
-        "name it yourself"
+        "name it by primary (--primary)"
     )
 
 
