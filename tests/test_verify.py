@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
+from upath import UPath
 
 from skymargin import VerifyReport, verify
 from skymargin.carried import carried_type
@@ -671,6 +672,55 @@ def test_a_primary_that_cannot_be_read_is_an_error(whole: Path, tmp_path: Path) 
     file.unlink()
     with pytest.raises(CatalogError, match=f"{file} is not there, but listed in partition_info.csv"):
         verify(whole / "margin", tmp_path / "catalog")
+
+
+def test_a_file_without_coordinates_lacks_all_its_rows(
+    margin: Path, audit: Callable[..., VerifyReport]
+) -> None:
+    _, file = some_file(margin)
+    rows = read(file)
+    rewrite(file, rows.drop_columns(["ra"]))
+    report = audit(readable=False)
+    assert report.wrong == {"schema": 1, "missing": len(rows)}
+
+
+def test_a_file_without_rows_is_left_over(margin: Path, audit: Callable[..., VerifyReport]) -> None:
+    _, file = some_file(margin)
+    stray = margin / "dataset" / "Norder=9" / "Dir=3140000" / "Npix=3145727.parquet"
+    stray.parent.mkdir(parents=True)
+    rewrite(stray, read(file).slice(0, 0))
+    listing = margin / "partition_info.csv"
+    listing.write_text(listing.read_text() + "9,3145727\n")
+    assert audit(readable=False).wrong == {"left_over_file": 1}
+
+
+def test_a_row_from_the_other_side_of_the_sky_is_found_in_a_sample_too(whole: Path, margin: Path) -> None:
+    (order, pixel), file = some_file(margin)
+    separation = separations_arcsec(HALF.ra_deg, HALF.dec_deg, order, pixel)
+    number = int(np.argmax(separation))
+    rows = pa.concat_tables([read(path) for path in files_of(whole / "catalog").values()])
+    rewrite(
+        file, pa.concat_tables([read(file), rows.filter(pc.equal(rows["id"], number))]).sort_by("_healpix_29")
+    )
+    for seed in range(100):
+        report = verify(margin, whole / "catalog", sample=4, seed=seed)
+        if (order, pixel) in {(one.order, one.pixel) for one in report.per_pixel}:
+            break
+    assert report.wrong == {"too_many": 1}
+    assert report.primary_rows < len(HALF)
+    assert report.faults[0].separation_arcsec == pytest.approx(separation[number], abs=1e-6)
+
+
+def test_margins_elsewhere_than_on_this_machine_are_checked_too(whole: Path) -> None:
+    memory = UPath("memory://verify")
+    for file in whole.rglob("*"):
+        if file.is_file():
+            target = memory / file.relative_to(whole).as_posix()
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(file.read_bytes())
+    report = verify("memory://verify/margin", "memory://verify/catalog")
+    assert report.right, report.summary()
+    assert told(report) == expected(HALF, THRESHOLD_ARCSEC)
 
 
 def test_groups_of_margins_change_nothing(margin: Path, whole: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 # Nearer to the threshold than this, exact arithmetic on the coordinates is not promised: a row may be in or out.
 _UNDECIDED_ARCSEC = 1e-9
 _GROUP_BYTES = 256 << 20
+# Numbers of a partition and of a row in one: up to 8 million partitions of a trillion rows.
+_ROW_BITS = np.int64(40)
 # HiPSCat writes the pixel of a margin, and the one of the row's own partition, into each row.
 _OF_MARGIN = ("Norder", "Dir", "Npix")
 _OF_SOURCE = ("margin_Norder", "margin_Dir", "margin_Npix")
@@ -170,9 +172,11 @@ class RowAudit:
         margins = Margins(self._tiles, self._threshold_arcsec)
         odd = OddRows(self._rows, self._threshold_arcsec)
         with_odd = odd.partitions(self._parts)
+        # Of a sample, most partitions are out of reach.
+        everything = set(self._parts) <= set(self._tiles)
         found: list[KnownRows] = []
         for part, pixel in enumerate(self._parts):
-            if pixel in with_odd or margins.near(pixel):
+            if everything or pixel in with_odd or margins.near(pixel):
                 paths, own = self._primary.file_paths(pixel), self._numbers.get(pixel, -1)
                 rows, known = known_in(paths, part, own, self._tiles, margins, odd, self._ra, self._dec)
                 self.rows_read += rows
@@ -217,16 +221,18 @@ class RowAudit:
 
     def _primary_digests(self, known: KnownRows) -> tuple[Digests, Numbers]:
         """Digests of rows of the primary, each once, and where each known row is among them."""
-        places, where = np.unique(np.stack([known.part, known.row]), axis=1, return_inverse=True)
-        found = np.zeros((places.shape[1], len(self._schema)), np.uint64)
-        for part in np.unique(places[0]):
-            start, stop = np.searchsorted(places[0], (part, part + 1))
+        keys, where = np.unique(_keys(known), return_inverse=True)
+        found = np.zeros((len(keys), len(self._schema)), np.uint64)
+        parts = keys >> _ROW_BITS
+        for part in np.unique(parts).tolist():
+            start, stop = np.searchsorted(parts, (part, part + 1))
+            wanted = keys[start:stop] - (part << int(_ROW_BITS))
             with PartitionRows(self._primary.file_paths(self._parts[part])) as rows:
                 names = [name for name in self._schema.names if name in rows.schemas[0].names]
                 columns = [self._schema.names.index(name) for name in names]
-                for at, table in rows.take(places[1, start:stop], names):
+                for at, table in rows.take(wanted, names):
                     found[(start + at)[:, None], columns] = _digests_of(table)
-        return found, where.reshape(-1)
+        return found, where
 
     def _margin_digests(self, number: int) -> tuple[Digests | None, list[int]]:
         """Digests of the rows of a margin, and which columns can be compared; None when it cannot be read."""
@@ -346,5 +352,5 @@ def _digests_of(table: pa.Table) -> Digests:
 
 
 def _keys(rows: KnownRows) -> Numbers:
-    """One number for each row of the primary: below 8 million partitions of a trillion rows."""
-    return (rows.part << np.int64(40)) | rows.row
+    """One number for each row of the primary."""
+    return (rows.part << _ROW_BITS) | rows.row

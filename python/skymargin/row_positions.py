@@ -83,7 +83,9 @@ class OddRows:
         )
         key = _position_keys(self.ra_deg, self.dec_deg)
         # A position may stand in one margin twice; once is enough to find it in the primary.
-        _, once = np.unique(np.stack([key, tile.astype(np.uint64)]), axis=1, return_index=True)
+        order = np.lexsort([tile, key])
+        key, tile, away = key[order], tile[order], away[order]
+        once = np.r_[True, (key[1:] != key[:-1]) | (tile[1:] != tile[:-1])][: len(key)]
         self._key, self._tile, self._away = key[once], tile[once], away[once]
 
     def partitions(self, parts: Sequence[Pixel]) -> set[Pixel]:

@@ -15,7 +15,7 @@ from skymargin.errors import ArgumentError, CatalogError
 from skymargin.formats.survey import Pixel, Survey, primary_of, survey, survey_primary
 from skymargin.progress import Stages
 from skymargin.schemas import expected_schema, schema_difference
-from skymargin.storage import as_path, open_input
+from skymargin.storage import AnyPath, as_path, open_input
 from skymargin.verify_report import KINDS, MOST_NAMED, Fault, PixelCounts, VerifyReport
 
 if TYPE_CHECKING:
@@ -115,7 +115,7 @@ def verify(
     ]:
         counts[fault.kind] += 1
         faults.setdefault(fault.kind, []).append(fault)
-    id_column = _id_column(schema)
+    named = [fault for kind in KINDS for fault in faults.get(kind, [])[:MOST_NAMED]]
     return VerifyReport(
         margin_path=str(one.path),
         primary_path=str(other.path),
@@ -139,11 +139,7 @@ def verify(
             )
             if expected or found or wrong
         ],
-        faults=[
-            _with_id(fault, id_column, one, other)
-            for kind in KINDS
-            for fault in faults.get(kind, [])[:MOST_NAMED]
-        ],
+        faults=_with_ids(named, _id_column(schema), one, other),
         seconds=time.perf_counter() - started,
     )
 
@@ -320,28 +316,29 @@ def _id_column(schema: pa.Schema) -> str | None:
     return None
 
 
-def _with_id(fault: Fault, id_column: str | None, margin: Survey, primary: Survey) -> Fault:
-    """A fault of a row, with what names the row."""
+def _with_ids(faults: list[Fault], id_column: str | None, margin: Survey, primary: Survey) -> list[Fault]:
+    """Faults, those of rows with what names the row."""
+    if id_column is None or all(fault.row is None for fault in faults):
+        return faults
+    homes = {
+        str(catalog.data / names[0]): catalog.file_paths(pixel)
+        for catalog in (margin, primary)
+        for pixel, names in catalog.files.items()
+    }
+    return [fault if fault.row is None else _with_id(fault, id_column, homes[fault.file]) for fault in faults]
+
+
+def _with_id(fault: Fault, id_column: str, files: list[AnyPath]) -> Fault:
     import numpy as np
 
     from skymargin.errors import PartitionReadError
     from skymargin.partition_rows import PartitionRows
 
-    if fault.row is None or id_column is None or fault.pixel is None:
-        return fault
-    home = next(
-        (
-            catalog.file_paths(pixel)
-            for catalog in (margin, primary)
-            for pixel in catalog.files
-            if fault.file.startswith(str(catalog.path)) and str(catalog.file_paths(pixel)[0]) == fault.file
-        ),
-        [],
-    )
     try:
-        with PartitionRows(home) as rows:
+        with PartitionRows(files) as rows:
             for _, table in rows.take(np.array([fault.row]), [id_column]):
                 return replace(fault, row_id=f"{id_column}={table.column(0)[0].as_py()}")
     except PartitionReadError:
+        # Its place tells which row it is.
         pass
     return fault

@@ -166,7 +166,9 @@ def primary_of(margin: Survey) -> AnyPath:
     """
     name = margin.properties.get("hats_primary_table_url", "").strip().rstrip("/")
     if not name:
-        raise CatalogNotFoundError(f"{margin.properties_file} names no primary catalog: name it by primary (--primary)")
+        raise CatalogNotFoundError(
+            f"{margin.properties_file} names no primary catalog: name it by primary (--primary)"
+        )
     beside = margin.path.parent if margin.path.name else margin.path / ".."
     last = name.rpartition("/")[2]
     places: list[AnyPath] = [as_path(name)]
