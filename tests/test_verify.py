@@ -674,12 +674,15 @@ def test_a_primary_that_cannot_be_read_is_an_error(whole: Path, tmp_path: Path) 
         verify(whole / "margin", tmp_path / "catalog")
 
 
+@pytest.mark.parametrize("instead", ["nothing", "texts"])
 def test_a_file_without_coordinates_lacks_all_its_rows(
-    margin: Path, audit: Callable[..., VerifyReport]
+    instead: str, margin: Path, audit: Callable[..., VerifyReport]
 ) -> None:
     _, file = some_file(margin)
     rows = read(file)
-    rewrite(file, rows.drop_columns(["ra"]))
+    at = rows.schema.get_field_index("ra")
+    texts = rows.set_column(at, "ra", pa.array(["east"] * len(rows)))
+    rewrite(file, texts if instead == "texts" else rows.drop_columns(["ra"]))
     report = audit(readable=False)
     assert report.wrong == {"schema": 1, "missing": len(rows)}
 

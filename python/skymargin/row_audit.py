@@ -147,7 +147,11 @@ class RowAudit:
                     if difference:
                         self.add(number, Fault("schema", str(path), pixel, note=difference))
                 self.found[number] = rows.rows
-                has = set.intersection(*(set(schema.names) for schema in rows.schemas))
+                has = {
+                    kept.name
+                    for kept in self._schema
+                    if all(can_compare(schema, kept) for schema in rows.schemas)
+                }
                 if not {self._ra, self._dec} <= has:
                     return
                 index = self._index if self._index in has else None
