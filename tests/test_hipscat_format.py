@@ -282,8 +282,8 @@ def test_the_index_is_that_of_the_library() -> None:
 
 def test_the_index_saves_reading(tmp_path: Path) -> None:
     # Few rows near edges among many that are not: the row groups that hold them are the only ones looked into.
-    all_rows = sky_near_edges(tuple((0, pixel) for pixel in range(12)), 8_000, 1.0, seed=3)
-    kept = np.r_[:40, len(all_rows) - 2_000 : len(all_rows)]
+    all_rows = sky_near_edges(tuple((0, pixel) for pixel in range(12)), 30_000, 1.0, seed=3)
+    kept = np.r_[:40, len(all_rows) - 7_000 : len(all_rows)]
     sky = Sky(
         all_rows.partitions,
         *(getattr(all_rows, name)[kept] for name in ("ra_deg", "dec_deg", "own_order", "own_pixel")),

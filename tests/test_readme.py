@@ -28,6 +28,7 @@ class Example(NamedTuple):
     line: int
     language: str
     code: str
+    printed: str | None
 
 
 def examples() -> list[Example]:
@@ -35,9 +36,12 @@ def examples() -> list[Example]:
     found = []
     for page in [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]:
         text = page.read_text(encoding="utf-8")
-        for block in re.finditer(r"^```(\w*)\n(.*?)^```", text, re.MULTILINE | re.DOTALL):
+        # A block of text after an example is what its last command prints.
+        for block in re.finditer(
+            r"^```(\w*)\n(.*?)^```(?:\n\n```text\n(.*?)^```)?", text, re.MULTILINE | re.DOTALL
+        ):
             line = text.count("\n", 0, block.start()) + 1
-            found.append(Example(str(page.relative_to(ROOT)), line, block[1], block[2]))
+            found.append(Example(str(page.relative_to(ROOT)), line, block[1], block[2], block[3]))
     return found
 
 
@@ -94,9 +98,14 @@ def test_python_examples_run(example: Example, clone: Path) -> None:
 
 @pytest.mark.parametrize("example", runnable("sh"))
 def test_shell_examples_run(example: Example, clone: Path) -> None:
+    printed = ""
     for command in example.code.splitlines():
         if command.startswith("make "):
             only_said(command)
+            continue
+        if command.startswith((".venv/bin/skymargin verify demo/", ".venv/bin/skymargin info demo/")):
+            printed = run(command.split(), clone)
+            assert printed
             continue
         assert command.startswith(".venv/bin/skymargin build demo/"), f"not known how to test: {command}"
         before = set((clone / "demo").iterdir())
@@ -104,6 +113,14 @@ def test_shell_examples_run(example: Example, clone: Path) -> None:
         made = set((clone / "demo").iterdir()) - before
         assert len(made) == 1
         assert partition_files(made.pop())
+    if example.printed is not None:
+        assert steady(printed, clone) == steady(example.printed, clone)
+
+
+def steady(printed: str, clone: Path) -> list[str]:
+    """Return words that are printed, without times, versions and the folder they were printed in."""
+    text = printed.replace(f"{clone}/", "")
+    return re.sub(r"\bv[\d.]+|[\d.]+ s\b", "...", text).split()
 
 
 def only_said(command: str) -> None:

@@ -12,7 +12,6 @@ import numpy as np
 import pyarrow as pa
 
 import skymargin
-from skymargin.brute_force import check_margin
 from skymargin.cli import main
 from skymargin.formats.hats_writer import write_catalog
 
@@ -50,10 +49,10 @@ def prove() -> None:
         )
         if code:
             sys.exit(code)
-        check = check_margin(catalog, f"{catalog}_{THRESHOLD_ARCSEC:g}arcs", THRESHOLD_ARCSEC, id_column="id")
-    if check.missing or check.too_many or not check.expected:
-        sys.exit(f"the margin is wrong: {check}")
-    print(f"skymargin {skymargin.__version__} works from {home}: {check}")
+        check = skymargin.verify(f"{catalog}_{THRESHOLD_ARCSEC:g}arcs", catalog)
+    if not check.right or not check.rows_expected:
+        sys.exit(f"the margin is wrong: {check.verdict()}: {check.checked()}")
+    print(f"skymargin {skymargin.__version__} works from {home}: {check.checked()}")
 
 
 if __name__ == "__main__":

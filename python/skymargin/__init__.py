@@ -16,14 +16,20 @@ if TYPE_CHECKING:
     from skymargin.compat import install_as_hats_import, install_as_hipscat_import
     from skymargin.errors import SkymarginError
     from skymargin.geometry import is_within, margin_rows, neighbours, separation_arcsec, spatial_index
+    from skymargin.info import CatalogInfo, info
     from skymargin.pipeline import pipeline, pipeline_with_client
     from skymargin.report import MarginReport
+    from skymargin.verify import verify
+    from skymargin.verify_report import VerifyReport
 
 __all__ = [
+    "CatalogInfo",
     "CoordinateError",
     "MarginCacheArguments",
     "MarginReport",
     "SkymarginError",
+    "VerifyReport",
+    "info",
     "install_as_hats_import",
     "install_as_hipscat_import",
     "is_within",
@@ -33,27 +39,34 @@ __all__ = [
     "pipeline_with_client",
     "separation_arcsec",
     "spatial_index",
+    "verify",
 ]
 
 _GEOMETRY = ("is_within", "margin_rows", "neighbours", "separation_arcsec", "spatial_index")
 _HOME = dict.fromkeys(_GEOMETRY, "geometry") | {
+    "CatalogInfo": "info",
     "CoordinateError": "_core",
     "MarginCacheArguments": "arguments",
     "MarginReport": "report",
     "SkymarginError": "errors",
+    "VerifyReport": "verify_report",
+    "info": "info",
     "install_as_hats_import": "compat",
     "install_as_hipscat_import": "compat",
     "pipeline": "pipeline",
     "pipeline_with_client": "pipeline",
+    "verify": "verify",
 }
+# Functions named as the modules they are in: the package has the functions.
+_NAMESAKES = ("info", "pipeline", "verify")
 
 
 class _Package(ModuleType):
-    """The package, in which `pipeline` is the function, also once the module of that name is loaded."""
+    """The package, in which `pipeline` and others are functions, also once the modules of those names are loaded."""
 
     def __setattr__(self, name: str, value: Any) -> None:
-        if name == "pipeline" and isinstance(value, ModuleType):
-            value = value.pipeline
+        if name in _NAMESAKES and isinstance(value, ModuleType):
+            value = getattr(value, name)
         super().__setattr__(name, value)
 
 

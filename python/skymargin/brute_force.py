@@ -1,23 +1,20 @@
-"""A margin checked the slow way: every row against every pixel.
+"""The definition of a margin, applied the slow way: every row against every pixel.
 
-Nothing that chooses candidates in the pipeline is used here. A row is left out only when it lies outside a
-circle that holds the pixel and its margin; every other separation is computed.
+Nothing that chooses candidates in the pipeline is used here. A row is left out only when it lies outside a circle that
+holds the pixel and its margin; each other one is measured.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from skymargin import _core
-from skymargin.formats.partition_files import partition_files
 from skymargin.outline import bounding_circle, unit_vectors
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
-    from pathlib import Path
+    from collections.abc import Iterable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -29,102 +26,70 @@ _ROUNDING = 1e-14
 Pixel = tuple[int, int]
 
 
-@dataclass(frozen=True)
-class BruteForceCheck:
-    """What a check found.
-
-    Attributes
-    ----------
-    rows : int
-        Rows of the catalog.
-    pixels : int
-        Pixels whose margin was checked: partitions and empty pixels.
-    expected : int
-        Rows that belong to the margins, a row counted once per margin.
-    missing : int
-        Of those, rows that the margin catalog lacks.
-    too_many : int
-        Rows of the margin catalog that do not belong there.
-    """
-
-    rows: int
-    pixels: int
-    expected: int
-    missing: int
-    too_many: int
-
-    def __str__(self) -> str:
-        """Return one line for people."""
-        return (
-            f"{self.rows:,} rows against {self.pixels:,} pixels: {self.expected:,} rows belong to margins, "
-            f"{self.missing:,} missing, {self.too_many:,} too many"
-        )
-
-
-def check_margin(
-    catalog_path: str | Path,
-    margin_path: str | Path,
-    threshold_arcsec: float,
-    *,
-    id_column: str,
-    ra_column: str = "ra",
-    dec_column: str = "dec",
-    watch: Callable[[list[Pixel]], Iterable[Pixel]] = iter,
-) -> BruteForceCheck:
-    """Compare a margin catalog with the definition of a margin.
+class Margins:
+    """The margins of some pixels at one threshold.
 
     Parameters
     ----------
-    catalog_path, margin_path : str or Path
-        Local HATS catalogs with one ``.parquet`` file per partition.
+    pixels : sequence of (int, int)
+        Order and nested index of each.
     threshold_arcsec : float
         The margin threshold, arcseconds.
-    id_column : str
-        A column whose values name the rows, each once in the catalog.
-    ra_column, dec_column : str
-        The coordinates, degrees.
-    watch : callable
-        Wraps the list of pixels that is worked through, for a progress bar.
-
-    Raises
-    ------
-    ValueError
-        If `id_column` has a value twice, or the catalog holds no partition.
     """
-    import pyarrow.parquet as pq
 
-    partitions = partition_files(catalog_path)
-    if not partitions:
-        raise ValueError(f"{catalog_path} holds no partition to check against")
-    margins = partition_files(margin_path)
-    columns = [id_column, ra_column, dec_column]
-    tables = [pq.ParquetFile(path).read(columns=columns) for path in partitions.values()]
-    own = np.repeat(np.arange(len(tables)), [table.num_rows for table in tables])
-    ids, ra_deg, dec_deg = (
-        np.concatenate([table.column(name).to_numpy() for table in tables]) for name in columns
-    )
-    if len(np.unique(ids)) != len(ids):
-        raise ValueError(f"{catalog_path}: column {id_column!r} does not name rows, it has a value twice")
-    vectors = unit_vectors(ra_deg, dec_deg)
+    def __init__(self, pixels: Sequence[Pixel], threshold_arcsec: float) -> None:
+        self._pixels = pixels
+        self._threshold_arcsec = threshold_arcsec
+        circles = [bounding_circle(*pixel) for pixel in pixels]
+        self._centres = np.array([circle.centre for circle in circles]).reshape(-1, 3)
+        radii_rad = np.array([circle.radius_rad for circle in circles])
+        self._reach_rad = np.minimum(radii_rad + threshold_arcsec * _ARCSEC_RAD + _SLACK_RAD, np.pi)
+        self._cos_reach, self._sin_reach = np.cos(self._reach_rad), np.sin(self._reach_rad)
 
-    number_of = {pixel: number for number, pixel in enumerate(partitions)}
-    pixels = [*partitions, *empty_pixels(partitions)]
-    expected = missing = too_many = 0
-    for pixel in watch(pixels):
+    def near(self, pixel: Pixel) -> bool:
+        """Whether rows inside a pixel could belong to any of the margins."""
         circle = bounding_circle(*pixel)
-        reach_rad = min(circle.radius_rad + threshold_arcsec * _ARCSEC_RAD + _SLACK_RAD, np.pi)
-        inside = vectors @ circle.centre >= np.cos(reach_rad) - _ROUNDING
-        maybe = np.flatnonzero(inside & (own != number_of.get(pixel, -1)))
-        separation_arcsec = _core.separation_arcsec(ra_deg[maybe], dec_deg[maybe], *pixel).to_numpy()
-        right = ids[maybe[separation_arcsec <= threshold_arcsec]]
-        path = margins.pop(pixel, None)
-        found = pq.ParquetFile(path).read(columns=[id_column]).column(0).to_numpy() if path else ids[:0]
-        expected += len(right)
-        missing += _surplus(right, found)
-        too_many += _surplus(found, right)
-    # What is left belongs to pixels that are neither partitions nor empty.
-    too_many += sum(pq.ParquetFile(path).metadata.num_rows for path in margins.values())
-    return BruteForceCheck(len(ids), len(pixels), expected, missing, too_many)
+        return bool(len(self._met_by(circle.centre, circle.radius_rad)))
+
+    def rows(
+        self, ra_deg: NDArray[np.float64], dec_deg: NDArray[np.float64], own: int
+    ) -> Iterator[tuple[int, NDArray[np.int64]]]:
+        """Yield the numbers of the margins that have any of some rows, and which rows.
+
+        Parameters
+        ----------
+        ra_deg, dec_deg : numpy.ndarray, shape (n,)
+            Positions of rows of one partition, degrees.
+        own : int
+            Number of that partition among the pixels; -1 when it is none of them.
+        """
+        if len(ra_deg) == 0:
+            return
+        vectors = unit_vectors(ra_deg, dec_deg)
+        middle = vectors.mean(axis=0)
+        length = np.linalg.norm(middle)
+        middle = middle / length if length > _SLACK_RAD else vectors[0]
+        spread_rad = float(np.arccos(np.clip((vectors @ middle).min(), -1, 1))) + _SLACK_RAD
+        for number in self._met_by(middle, spread_rad):
+            if number == own:
+                continue
+            inside = vectors @ self._centres[number] >= self._cos_reach[number] - _ROUNDING
+            maybe = np.flatnonzero(inside)
+            if len(maybe) == 0:
+                continue
+            order, pixel = self._pixels[number]
+            within = _core.is_within(ra_deg[maybe], dec_deg[maybe], order, pixel, self._threshold_arcsec)
+            rows = maybe[np.asarray(within.to_numpy(zero_copy_only=False), dtype=bool)]
+            if len(rows):
+                yield int(number), rows
+
+    def _met_by(self, middle: NDArray[np.float64], radius_rad: float) -> NDArray[np.int64]:
+        """Numbers of the pixels whose margins may reach into a circle."""
+        radius_rad = min(radius_rad + _SLACK_RAD, np.pi)
+        # The cosine of the two radii together; a catalog may have 100,000 pixels, so without one call for each.
+        together = np.cos(radius_rad) * self._cos_reach - np.sin(radius_rad) * self._sin_reach
+        meets = self._centres @ middle >= together - _ROUNDING
+        return np.flatnonzero(meets | (self._reach_rad + radius_rad >= np.pi))
 
 
 def empty_pixels(partitions: Iterable[Pixel]) -> list[Pixel]:
@@ -142,10 +107,36 @@ def empty_pixels(partitions: Iterable[Pixel]) -> list[Pixel]:
     return empty
 
 
-def _surplus(these: NDArray[np.int64], those: NDArray[np.int64]) -> int:
-    """Return how many of these, counted as often as they occur, are not matched by one of those."""
-    values, where = np.unique(np.concatenate([these, those]), return_inverse=True)
-    balance = np.zeros(len(values), dtype=np.int64)
-    np.add.at(balance, where[: len(these)], 1)
-    np.subtract.at(balance, where[len(these) :], 1)
-    return int(balance[balance > 0].sum())
+def margin_pixels(partitions: Iterable[Pixel], margins: Iterable[Pixel]) -> tuple[list[Pixel], list[Pixel]]:
+    """Return the pixels that a margin catalog should have margins of, and those of its own that are none.
+
+    Those are the partitions and the empty pixels. Where the catalog is empty, a margin catalog may cut the sky finer
+    (ACID does): its pixels there are taken, and the fewest others that cover the rest. Its pixels that share sky with
+    a partition or with another of its pixels are none.
+
+    Parameters
+    ----------
+    partitions
+        Partitions of the catalog.
+    margins
+        Pixels that the margin catalog has files for.
+
+    Returns
+    -------
+    list of (int, int), list of (int, int)
+        Orders and nested indices.
+    """
+    partitions = list(dict.fromkeys(partitions))
+    empty = set(empty_pixels(partitions))
+    margins = list(dict.fromkeys(margins))
+    taken = set(partitions) | (empty & set(margins))
+    finer: list[Pixel] = []
+    holding: set[Pixel] = set()
+    # Finer pixels first: of two that share sky, the finer one can stand beside others.
+    for order, pixel in sorted(set(margins) - taken, reverse=True):
+        above = {(order - up, pixel >> (2 * up)) for up in range(1, order + 1)}
+        if above & empty and not above & taken and (order, pixel) not in holding:
+            finer.append((order, pixel))
+            holding |= above
+    strays = sorted(set(margins) - taken - set(finer))
+    return [*partitions, *finer, *empty_pixels([*partitions, *finer])], strays

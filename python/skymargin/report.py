@@ -58,8 +58,8 @@ class MarginReport:
         )
         return (
             f"{self.catalog_path}: {what}; threshold {self.margin_threshold_arcsec:g} arcsec; "
-            f"{_readable(self.bytes_read)} of {self.primary_rows:,} rows in {self.primary_partitions:,} partitions "
-            f"read in {sum(self.seconds.values()):.1f} s"
+            f"{readable_bytes(self.bytes_read)} of {self.primary_rows:,} rows in {self.primary_partitions:,} "
+            f"partitions read in {sum(self.seconds.values()):.1f} s"
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -67,7 +67,8 @@ class MarginReport:
         return dataclasses.asdict(self)
 
 
-def _readable(count_bytes: int) -> str:
+def readable_bytes(count_bytes: int) -> str:
+    """A size for people, in units of 1000."""
     size = float(count_bytes)
     for unit in ("B", "kB", "MB", "GB"):
         if size < 1000:

@@ -145,3 +145,17 @@ def test_exact_margin_is_a_part_of_the_coarse_one_and_equals_brute_force(
         pixel: keys.tolist() for pixel, keys in expected.items()
     }
     assert 0 < sum(map(len, expected.values())) < sum(map(len, coarse.values()))
+
+
+def test_the_audit_finds_none_missing_and_how_many_are_too_many(case: Case, theirs: Path) -> None:
+    from benchmarks.content import exact_keys, read_source, row_keys
+    from skymargin import verify
+
+    expected = exact_keys(read_source(case.path, case.key, case.ra, case.dec), case.threshold_arcsec)
+    found = row_keys(theirs, case.key)
+    rows, written = sum(map(len, expected.values())), sum(map(len, found.values()))
+    report = verify(theirs, case.path, coarse=True)
+    assert report.right, report.summary()
+    assert (report.rows_expected, report.rows_found) == (rows, written)
+    assert (report.counts["missing"], report.counts["too_many"]) == (0, written - rows)
+    assert report.largest_excess_arcsec > 0

@@ -1,0 +1,83 @@
+"""What the columns of a margin should be, and how those of a file differ."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from skymargin.carried import carried_type
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+def expected_schema(primary: pa.Schema, format_name: str) -> pa.Schema:
+    """Columns of a margin of a catalog.
+
+    Parameters
+    ----------
+    primary
+        Columns of the catalog.
+    format_name
+        ``HATS`` or ``HiPSCat``, whose margins have three more.
+    """
+    import pyarrow as pa
+
+    if format_name != "HiPSCat":
+        return primary
+    for name, kind in (("Norder", pa.uint8()), ("Dir", pa.uint64()), ("Npix", pa.uint64())):
+        if f"margin_{name}" not in primary.names:
+            primary = primary.append(pa.field(f"margin_{name}", kind))
+    return primary
+
+
+def schema_difference(schema: pa.Schema, expected: pa.Schema) -> str:
+    """How columns differ in name, order or type, in words; empty when they do not. Their metadata may differ."""
+    missing = [name for name in expected.names if name not in schema.names]
+    if missing:
+        return f"it lacks the column {', '.join(missing)}"
+    more = [name for name in schema.names if name not in expected.names]
+    if more:
+        return f"it has the column {', '.join(more)}, which the primary lacks"
+    if schema.names != expected.names:
+        moved = next(one for one, other in zip(schema.names, expected.names, strict=True) if one != other)
+        return f"its columns are in another order, from {moved} on"
+    for one, other in zip(schema, expected, strict=True):
+        if one.type != other.type:
+            return f"column {one.name} is of type {one.type}, in the primary {other.type}"
+    return ""
+
+
+def can_compare(schema: pa.Schema, kept: pa.Field) -> bool:
+    """Whether values of a column can be compared with those of the primary's: where one type holds the other."""
+    if schema.names.count(kept.name) != 1:
+        return False
+    kind = schema.field(kept.name).type
+    return is_lossless(kind, kept.type) or is_lossless(kept.type, kind)
+
+
+def is_lossless(source: pa.DataType, target: pa.DataType) -> bool:
+    """Whether every value of type `source` is a value of type `target`, so that a cast changes nothing."""
+    from pyarrow import types
+
+    source, target = carried_type(source), carried_type(target)
+    if source == target or types.is_null(source):
+        return True
+    for wide, narrow in ((types.is_large_string, types.is_string), (types.is_large_binary, types.is_binary)):
+        if (wide(source) or narrow(source)) and (wide(target) or narrow(target)):
+            return True
+    for family in (types.is_signed_integer, types.is_unsigned_integer, types.is_floating):
+        if family(source) and family(target):
+            return bool(source.bit_width <= target.bit_width)
+    if types.is_struct(source) and types.is_struct(target):
+        return [field.name for field in source] == [field.name for field in target] and all(
+            is_lossless(one.type, other.type) for one, other in zip(source, target, strict=True)
+        )
+    for is_list in (types.is_list, types.is_large_list, types.is_fixed_size_list):
+        if is_list(source) and is_list(target):
+            same_size = not types.is_fixed_size_list(source) or source.list_size == target.list_size
+            return same_size and is_lossless(source.value_type, target.value_type)
+    if types.is_map(source) and types.is_map(target):
+        return is_lossless(source.key_type, target.key_type) and is_lossless(
+            source.item_type, target.item_type
+        )
+    return False

@@ -1,0 +1,269 @@
+"""What an audit of a margin found."""
+
+from __future__ import annotations
+
+import dataclasses
+import textwrap
+from dataclasses import dataclass, field
+from typing import Any
+
+# How each kind of fault is called, for one and for many.
+KINDS = {
+    "properties": ("wrong property", "wrong properties"),
+    "missing_file": ("file missing", "files missing"),
+    "left_over_file": ("file left over", "files left over"),
+    "unlisted_file": ("file not listed", "files not listed"),
+    "unreadable_file": ("file unreadable", "files unreadable"),
+    "schema": ("file with another schema", "files with another schema"),
+    "unsorted_file": ("file not sorted", "files not sorted"),
+    "missing": ("row missing", "rows missing"),
+    "too_many": ("row too many", "rows too many"),
+    "own_partition": ("row of the own partition", "rows of the own partition"),
+    "wrong_pixel": ("row in a wrong pixel", "rows in a wrong pixel"),
+    "duplicate": ("row twice", "rows twice"),
+    "changed": ("row changed", "rows changed"),
+    "unknown": ("row that the primary does not have", "rows that the primary does not have"),
+}
+# What margins made of whole pixels have by their nature; a crossmatch loses nothing by it.
+ALLOWED_IF_COARSE = ("unsorted_file", "too_many")
+# Faults of each kind that are named one by one; counts are of all.
+MOST_NAMED = 20
+_MOST_PRINTED = 5
+_MOST_PIXELS_PRINTED = 10
+_WIDTH = 100
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One thing that is wrong.
+
+    Attributes
+    ----------
+    kind : str
+        One of ``KINDS``.
+    file : str
+        The file at fault; of a row that is missing, the file of the primary catalog that holds it.
+    pixel : tuple of int or None
+        Order and nested index of the pixel whose margin is at fault.
+    row : int or None
+        Number of the row in `file`, counted from 0 through all files of the partition.
+    row_id : str or None
+        What names the row, as ``column=value``, where the catalog has such a column.
+    ra_deg, dec_deg : float or None
+        Where the row is, degrees.
+    separation_arcsec : float or None
+        Its separation from the pixel.
+    note : str
+        What is to be said beside.
+    """
+
+    kind: str
+    file: str
+    pixel: tuple[int, int] | None = None
+    row: int | None = None
+    row_id: str | None = None
+    ra_deg: float | None = None
+    dec_deg: float | None = None
+    separation_arcsec: float | None = None
+    note: str = ""
+
+    def line(self, *catalogs: str) -> str:
+        """One line for people, with paths relative to the first of some catalogs that holds them."""
+        where = self.file
+        for catalog in catalogs:
+            where = where.removeprefix(catalog.rstrip("/") + "/").removeprefix("dataset/")
+        if self.row is None:
+            return f"{where}: {self.note}" if self.note else where
+        row = f"row {self.row}" + (f", {self.row_id}," if self.row_id else "")
+        words = [f"{where} {row} at ra {self.ra_deg!r} dec {self.dec_deg!r}"]
+        if self.separation_arcsec is not None:
+            words.append(f"{self.separation_arcsec:.9g} arcsec away")
+        if self.kind == "missing" and self.pixel is not None:
+            words[-1] += f" from order {self.pixel[0]}, pixel {self.pixel[1]}"
+        if self.note:
+            words.append(self.note)
+        return ", ".join(words)
+
+
+@dataclass(frozen=True)
+class PixelCounts:
+    """The margin of one pixel.
+
+    Attributes
+    ----------
+    order, pixel : int
+        HEALPix order and nested index.
+    expected : int
+        Rows that belong to it.
+    found : int
+        Rows that its file holds.
+    faults : dict
+        Kind to the number of faults, where there are any.
+    """
+
+    order: int
+    pixel: int
+    expected: int
+    found: int
+    faults: dict[str, int]
+
+
+@dataclass(frozen=True)
+class VerifyReport:
+    """What was checked and what was wrong.
+
+    Attributes
+    ----------
+    margin_path, primary_path : str
+        The margin, and the catalog it was compared with.
+    format, builder : str
+        ``HATS`` or ``HiPSCat``; what made the margin, as far as it says.
+    margin_threshold_arcsec : float
+        The threshold that its properties state.
+    coarse : bool
+        Whether rows beyond the threshold, and rows in any order, were allowed.
+    pixels, pixels_checked : int
+        Pixels that the catalog has margins of, partitions and empty pixels; and how many were checked.
+    seed : int or None
+        Seed of the sample; None when all were checked.
+    primary_rows : int
+        Rows of the primary that were compared with the pixels.
+    rows_expected, rows_found : int
+        Rows that belong to the margins checked, and rows in their files; a row counts once per margin.
+    counts : dict
+        Kind of fault to how often it occurs, for all kinds.
+    largest_excess_arcsec : float
+        By how much the farthest of the rows too many lies beyond the threshold.
+    hint : str
+        What the faults together look like, when they look like something.
+    per_pixel : list of PixelCounts
+        The pixels whose margin has rows or should have.
+    faults : list of Fault
+        The worst of each kind, at most 20.
+    seconds : float
+        What it took.
+    """
+
+    margin_path: str
+    primary_path: str
+    format: str
+    builder: str
+    margin_threshold_arcsec: float
+    coarse: bool
+    pixels: int
+    pixels_checked: int
+    seed: int | None
+    primary_rows: int
+    rows_expected: int
+    rows_found: int
+    counts: dict[str, int]
+    largest_excess_arcsec: float
+    hint: str
+    per_pixel: list[PixelCounts] = field(repr=False)
+    faults: list[Fault] = field(repr=False)
+    seconds: float = 0.0
+
+    @property
+    def right(self) -> bool:
+        """Whether nothing is wrong, but what `coarse` allows."""
+        return not self.wrong
+
+    @property
+    def wrong(self) -> dict[str, int]:
+        """The kinds of fault that occur, and how often."""
+        return {kind: count for kind, count in self.counts.items() if count and kind not in self.allowed}
+
+    @property
+    def allowed(self) -> dict[str, int]:
+        """The kinds of fault that occur and are allowed, and how often."""
+        return {kind: self.counts[kind] for kind in ALLOWED_IF_COARSE if self.coarse and self.counts[kind]}
+
+    def verdict(self) -> str:
+        """What is wrong, counted, or that nothing is; in words."""
+        if self.wrong:
+            return _counted(self.wrong)
+        return f"right; allowed, as in coarse margins: {_counted(self.allowed)}" if self.allowed else "right"
+
+    def checked(self) -> str:
+        """What was compared with what, and the rows missing and too many, in one line."""
+        excess = f", by up to {self.largest_excess_arcsec:.6g} arcsec" if self.counts["too_many"] else ""
+        part = f" of {self.pixels:,}" if self.pixels_checked < self.pixels else ""
+        return (
+            f"{self.primary_rows:,} rows against {self.pixels_checked:,}{part} pixels: "
+            f"{self.rows_expected:,} rows belong to margins, {self.counts['missing']:,} missing, "
+            f"{self.counts['too_many']:,} too many{excess}"
+        )
+
+    def summary(self) -> str:
+        """The report for people, in lines of about 100 columns."""
+        lines = [
+            *_line(
+                "Margin",
+                f"{self.margin_path}: {self.format}, {self.margin_threshold_arcsec:.12g} arcsec, by {self.builder}",
+            ),
+            *_line("Primary", self.primary_path),
+            *_line("Checked", self.checked()),
+        ]
+        if self.seed is not None:
+            lines += _line("Sample", f"{self.pixels_checked:,} pixels of seed {self.seed}")
+        lines += _line("Result", f"{'' if self.right else 'WRONG: '}{self.verdict()}; {self.seconds:.1f} s")
+        if self.hint and not self.right:
+            lines += _line("Hint", self.hint)
+        return "\n".join([*lines, *self._pixel_lines(), *self._fault_lines()])
+
+    def to_dict(self) -> dict[str, Any]:
+        """The report as plain values, for JSON."""
+        return {"right": self.right, **dataclasses.asdict(self)}
+
+    def _pixel_lines(self) -> list[str]:
+        bad = [one for one in self.per_pixel if set(one.faults) & set(self.wrong)]
+        if not bad:
+            return []
+        bad.sort(key=lambda one: -sum(one.faults.values()))
+        lines = ["", f"{'order':>5}  {'pixel':>12}  {'belong':>9}  {'found':>9}  wrong"]
+        for one in bad[:_MOST_PIXELS_PRINTED]:
+            faults = {kind: count for kind, count in one.faults.items() if kind in self.wrong}
+            lines += textwrap.wrap(  # the first word is indented by its width
+                f"{one.order:>5}  {one.pixel:>12}  {one.expected:>9,}  {one.found:>9,}  {_counted(faults)}",
+                _WIDTH,
+                subsequent_indent=" " * 43,
+            )
+        if len(bad) > _MOST_PIXELS_PRINTED:
+            lines.append(f"and {len(bad) - _MOST_PIXELS_PRINTED:,} pixels more (all are in --json)")
+        return lines
+
+    def _fault_lines(self) -> list[str]:
+        lines = []
+        for kind, count in self.wrong.items():
+            named = [fault for fault in self.faults if fault.kind == kind][:_MOST_PRINTED]
+            of_primary = " (by their place in the primary)" if kind == "missing" else ""
+            lines += ["", f"{_counted({kind: count})}{of_primary}:"]
+            for fault in named:
+                lines += textwrap.wrap(
+                    fault.line(self.margin_path, self.primary_path),
+                    _WIDTH,
+                    initial_indent="  ",
+                    subsequent_indent="      ",
+                    break_long_words=False,
+                    break_on_hyphens=False,
+                )
+            if count > len(named):
+                lines.append(f"  and {count - len(named):,} more")
+        return lines
+
+
+def _line(head: str, text: str) -> list[str]:
+    return textwrap.wrap(
+        text,
+        _WIDTH,
+        initial_indent=f"{head:<8}: ",
+        subsequent_indent=" " * 10,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+
+
+def _counted(counts: dict[str, int]) -> str:
+    return ", ".join(
+        f"{counts[kind]:,} {KINDS[kind][counts[kind] != 1]}" for kind in KINDS if counts.get(kind)
+    )
