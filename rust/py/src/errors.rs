@@ -2,8 +2,9 @@
 
 use pyo3::PyErr;
 use pyo3::create_exception;
-use pyo3::exceptions::PyValueError;
+use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use skymargin_core::angle::AngleError;
+use skymargin_core::in_memory::InMemoryError;
 use skymargin_core::pixel::PixelError;
 use skymargin_core::select::SelectError;
 use skymargin_core::tiling::TilingError;
@@ -34,5 +35,17 @@ pub(crate) fn select(error: SelectError) -> PyErr {
     match error {
         SelectError::Rows { .. } => CoordinateError::new_err(error.to_string()),
         SelectError::Lengths { .. } | SelectError::NoCoordinates => PyValueError::new_err(error.to_string()),
+    }
+}
+
+pub(crate) fn in_memory(error: InMemoryError) -> PyErr {
+    match error {
+        InMemoryError::NoPosition { .. } => CoordinateError::new_err(error.to_string()),
+        InMemoryError::NoPartition { .. } | InMemoryError::Lengths { .. } | InMemoryError::TooManyRows { .. } => {
+            PyValueError::new_err(error.to_string())
+        }
+        InMemoryError::Threads { .. } => PyRuntimeError::new_err(error.to_string()),
+        InMemoryError::Tiling(error) => tiling(error),
+        InMemoryError::Select(error) => select(error),
     }
 }
