@@ -26,7 +26,7 @@ def tile(frame: FrameT, *, max_rows: int, ra_column: str = "ra", dec_column: str
     Parameters
     ----------
     frame : polars.DataFrame, polars.LazyFrame, pandas.DataFrame, pyarrow.Table or other Arrow table
-        The rows. Of a LazyFrame the coordinates are read, in a stream; 8 bytes for each row are kept.
+        The rows. Of a LazyFrame only the coordinates are read, in a stream; 16 bytes for each row are kept.
     max_rows : int
         The most rows a partition may hold.
     ra_column, dec_column : str
