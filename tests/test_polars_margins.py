@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -375,6 +376,26 @@ def test_coordinates_are_read_where_they_lie() -> None:
         (chunk,) = pa.chunked_array(column).chunks
         # polars and pyarrow share the memory as well.
         assert chunk.buffers()[1].address == stars["ra"].to_numpy(allow_copy=False).ctypes.data
+
+
+def test_other_threads_run_while_the_core_works() -> None:
+    random = np.random.default_rng(9)
+    stars = pl.DataFrame({"ra": random.uniform(0, 360, 2_000_000), "dec": random.uniform(-90, 90, 2_000_000)})
+    working, turns = threading.Event(), []
+
+    def work() -> None:
+        working.set()
+        smp.margins(stars, [(2, pixel) for pixel in range(192)], 10.0, threads=1)
+        working.clear()
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    while thread.is_alive():
+        if working.is_set():
+            turns.append(1)
+    thread.join()
+    # A GIL that is held lets this loop run only before and after: a few turns of the switch interval.
+    assert len(turns) > 1000
 
 
 # The last of each is what is said in a batch as well, which may be a single row.
