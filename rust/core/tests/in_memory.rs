@@ -51,7 +51,7 @@ impl Table {
 
     /// The pixels that hold rows: of order 3 in every other base cell, else of order 1.
     fn tiling(&self) -> Arc<Tiling> {
-        let order = |row| if self.index(0, row) % 2 == 0 { 3 } else { 1 };
+        let order = |row| if self.index(0, row).is_multiple_of(2) { 3 } else { 1 };
         let mut pixels: Vec<Pixel> =
             (0..self.ra_deg.len()).map(|row| Pixel::new(order(row), self.index(order(row), row)).unwrap()).collect();
         pixels.sort_unstable();
