@@ -1,17 +1,17 @@
-"""The command line: ``python -m benchmarks [setup | generate | compare | scaling | startup | page]``."""
+"""The command line: ``python -m benchmarks [setup | generate | compare | scaling | startup | in_memory | page]``."""
 
 from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
 
-from benchmarks import compare, scaling, startup
+from benchmarks import compare, in_memory, scaling, startup
 from benchmarks.environments import PEERS, make_peer
 from benchmarks.generate import generate
 from benchmarks.tables import PAGE, write_between
 from benchmarks.tools import TOOLS
 
-STEPS = ("compare", "scaling", "startup")
+STEPS = ("compare", "scaling", "startup", "in_memory")
 
 
 def write_page() -> None:
@@ -20,6 +20,7 @@ def write_page() -> None:
         "comparison": compare.markdown,
         "scaling": scaling.markdown,
         "startup": startup.markdown,
+        "in_memory": in_memory.markdown,
     }
     for name, markdown in parts.items():
         try:
@@ -68,6 +69,8 @@ def main() -> None:
         )
     if given.step in ("all", "startup"):
         startup.measure_startup(repetitions=given.repetitions, workers=given.workers)
+    if given.step in ("all", "in_memory"):
+        in_memory.measure_in_memory(repetitions=given.repetitions, workers=given.workers)
     if given.step not in ("setup", "generate"):
         write_page()
 

@@ -136,6 +136,22 @@ def test_libraries_of_formats_are_imported_there_alone_and_lazily(library: str, 
     assert lazy >= least
 
 
+def test_polars_is_imported_in_its_folder_alone() -> None:
+    users = {
+        module
+        for module, path in python_modules().items()
+        for name, _ in imports(path)
+        if name.split(".")[0] == "polars"
+    }
+    assert users
+    assert {module.split(".")[0] for module in users} == {"polars"}
+
+
+def test_only_tables_in_memory_use_threads_of_their_own() -> None:
+    users = [path.name for path in (ROOT / "rust").glob("*/src/**/*.rs") if "rayon::" in path.read_text()]
+    assert users == ["in_memory.rs"]
+
+
 def test_formats_knows_no_geometry() -> None:
     allowed = {"skymargin._core"}
     geometry = set(layers("layers")) & {"outline", "projection", "plan", "scan", "_core"}

@@ -16,7 +16,9 @@ __all__ = [
     "Scan",
     "ScanFile",
     "Scanner",
+    "TableMargins",
     "Tiling",
+    "group_rows",
     "is_within",
     "neighbours",
     "separation_arcsec",
@@ -116,6 +118,18 @@ class Scan:
     @property
     def requests(self) -> int: ...
 
+@final
+class TableMargins:
+    """The margins of a tiling, for tables in memory: many partitions at once, on several threads."""
+
+    def __new__(cls, tiling: Tiling, margin_threshold_arcsec: float) -> TableMargins: ...
+    def rows(
+        self, ra_deg: _Array, dec_deg: _Array, *, threads: int = 0, one_of_many: bool = False
+    ) -> pa.RecordBatch: ...
+
+def group_rows(
+    tiling: Tiling, ra_deg: _Array, dec_deg: _Array, *, threads: int = 0
+) -> tuple[pa.UInt32Array, pa.UInt64Array]: ...
 def spatial_index(ra_deg: _Array, dec_deg: _Array, order: int = 29) -> pa.Int64Array: ...
 def separation_arcsec(ra_deg: _Array, dec_deg: _Array, order: int, pixel: int) -> pa.DoubleArray: ...
 def is_within(

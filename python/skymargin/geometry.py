@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from skymargin import _core
 
 if TYPE_CHECKING:
-    import numpy as np
     import pyarrow as pa
 
 __all__ = ["is_within", "margin_rows", "neighbours", "separation_arcsec", "spatial_index"]
@@ -170,9 +169,14 @@ def margin_rows(
     Raises
     ------
     CoordinateError
-        When a row has no position on the sky.
+        When a row has no position on the sky; names the first one.
     ValueError, TypeError
         When partitions overlap, rows lie in none of them, or an argument is not allowed.
+
+    Notes
+    -----
+    One thread for each core; the variable ``RAYON_NUM_THREADS`` sets another number. `skymargin.polars.margins` gives
+    the rows themselves.
 
     Examples
     --------
@@ -180,48 +184,8 @@ def margin_rows(
     >>> margin_rows([44.999, 0.0], [0.0, 0.0], [0], [4], 60.0).slice(1, 1).to_pylist()
     [{'row': 0, 'margin_order': 0, 'margin_pixel': 5, 'separation_arcsec': 3.6...}]
     """
-    import numpy as np
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    tiling = _core.Tiling(orders, pixels)
-    margins = _core.Margins(tiling, margin_threshold_arcsec)
-    ra, dec = _positions("ra_deg", ra_deg), _positions("dec_deg", dec_deg)
-    index = np.asarray(_core.spatial_index(ra, dec))
-    by_index = np.argsort(index, kind="stable")
-    partitions = tiling.partitions()
-    order, pixel = (partitions.column(name).to_numpy() for name in ("order", "pixel"))
-    shift = 2 * (29 - order.astype(np.int64))
-    starts = np.searchsorted(index[by_index], pixel.astype(np.int64) << shift)
-    stops = np.searchsorted(index[by_index], (pixel.astype(np.int64) + 1) << shift)
-    inside = int((stops - starts).sum())
-    if inside != len(index):
-        raise ValueError(f"{len(index) - inside} of {len(index)} rows lie in none of the partitions")
-    found = []
-    for k in np.flatnonzero(stops > starts):
-        rows = by_index[starts[k] : stops[k]]
-        cover = margins.cover(int(order[k]), int(pixel[k]), rows=len(rows))
-        rows = rows[np.asarray(cover.candidates(index[rows]))]
-        found.append(cover.select(rows.astype(np.uint64), index[rows], ra[rows], dec[rows]))
-    nothing = pa.record_batch(
-        {
-            "row": pa.array([], pa.uint64()),
-            "margin_order": pa.array([], pa.uint8()),
-            "margin_pixel": pa.array([], pa.uint64()),
-            "separation_arcsec": pa.array([], pa.float64()),
-        }
-    )
-    together = pa.concat_batches([batch.cast(nothing.schema) for batch in found]) if found else nothing
-    keys = [(name, "ascending") for name in ("row", "margin_order", "margin_pixel")]
-    return together.take(pc.sort_indices(together, sort_keys=keys))
-
-
-def _positions(name: str, column: Column) -> np.ndarray:
-    """Coordinates as a numpy array of float64, without a copy where they are that."""
-    import numpy as np
     import pyarrow as pa
 
-    array = pa.chunked_array(column) if hasattr(column, "__arrow_c_stream__") else pa.array(column)
-    if array.null_count:
-        raise _core.CoordinateError(f"{name} has {array.null_count} nulls: every row needs a position")
-    return np.asarray(array, dtype=np.float64)
+    margins = _core.TableMargins(_core.Tiling(orders, pixels), margin_threshold_arcsec)
+    found = margins.rows(ra_deg, dec_deg)
+    return found.set_column(0, "row", found.column("row").cast(pa.uint64()))

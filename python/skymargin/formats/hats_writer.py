@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from skymargin.adaptive import INDEX_ORDER, largest_pixels
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
     from pyarrow import Table
 
 INDEX_COLUMN = "_healpix_29"
-INDEX_ORDER = 29
 
 
 def write_catalog(
@@ -64,7 +65,8 @@ def write_catalog(
     # A stable sort keeps the rows of one index value in the order they came in.
     by_sky = np.argsort(index, kind="stable")
     index = index[by_sky]
-    partitions = _partitions(index, rows_per_partition)
+    orders, pixels, _ = largest_pixels(index, rows_per_partition, argument="rows_per_partition")
+    partitions = list(zip(orders.tolist(), pixels.tolist(), strict=True))
     indexed = table.take(pa.array(by_sky)).add_column(0, INDEX_COLUMN, pa.array(index))
     for order, pixel in partitions:
         start, stop = np.searchsorted(index, _index_range(order, pixel))
@@ -97,23 +99,6 @@ def _index_range(order: int, pixel: int) -> tuple[int, int]:
     """Return the indices at `INDEX_ORDER` that lie in a pixel: first, and one past the last."""
     shift = 2 * (INDEX_ORDER - order)
     return pixel << shift, (pixel + 1) << shift
-
-
-def _partitions(index: NDArray[np.int64], rows_per_partition: int) -> list[tuple[int, int]]:
-    """Return the largest pixels with at most `rows_per_partition` rows, in the order of the sky."""
-    found: list[tuple[int, int]] = []
-    rest = index
-    for order in range(INDEX_ORDER + 1):
-        pixel_of_row = rest >> np.int64(2 * (INDEX_ORDER - order))
-        pixels, counts = np.unique(pixel_of_row, return_counts=True)
-        found += [(order, int(pixel)) for pixel in pixels[counts <= rows_per_partition]]
-        rest = rest[np.repeat(counts > rows_per_partition, counts)]
-        if len(rest) == 0:
-            return sorted(found, key=lambda partition: _index_range(*partition))
-    raise ValueError(
-        f"{len(rest)} rows share pixels of order {INDEX_ORDER} with more than rows_per_partition="
-        f"{rows_per_partition} rows (the first at index {rest[0]}), and no order is finer"
-    )
 
 
 def _write_partition(rows: Table, catalog_path: Path, order: int, pixel: int) -> None:

@@ -31,6 +31,16 @@ pub enum AngleError {
     },
 }
 
+/// Whether a right ascension and a declination in degrees are a position.
+///
+/// # Errors
+/// [`AngleError::Position`] unless ra is in [-360, 360] and dec in [-90, 90].
+#[inline]
+pub fn check_position(ra_deg: f64, dec_deg: f64) -> Result<(), AngleError> {
+    // Written so that a NaN fails.
+    if ra_deg.abs() <= 360.0 && dec_deg.abs() <= 90.0 { Ok(()) } else { Err(AngleError::Position { ra_deg, dec_deg }) }
+}
+
 /// A point of the unit sphere.
 ///
 /// # Accuracy
@@ -53,10 +63,7 @@ impl UnitVector {
     /// # Errors
     /// [`AngleError::Position`] unless ra is in [-360, 360] and dec in [-90, 90].
     pub fn from_ra_dec_deg(ra_deg: f64, dec_deg: f64) -> Result<Self, AngleError> {
-        // Written so that a NaN fails.
-        if !(ra_deg.abs() <= 360.0 && dec_deg.abs() <= 90.0) {
-            return Err(AngleError::Position { ra_deg, dec_deg });
-        }
+        check_position(ra_deg, dec_deg)?;
         let (sin_ra, cos_ra) = sin_cos_deg(ra_deg);
         let (sin_dec, cos_dec) = sin_cos_deg(dec_deg);
         Ok(Self { x: cos_dec * cos_ra, y: cos_dec * sin_ra, z: sin_dec })

@@ -6,6 +6,7 @@ mod columns;
 mod cover;
 mod errors;
 mod healpix;
+mod in_memory;
 mod neighbours;
 mod scan;
 mod separation;
@@ -21,6 +22,8 @@ mod _core {
     use crate::errors::CoordinateError;
     #[pymodule_export]
     use crate::healpix::spatial_index;
+    #[pymodule_export]
+    use crate::in_memory::{TableMargins, group_rows};
     #[pymodule_export]
     use crate::neighbours::neighbours;
     #[pymodule_export]

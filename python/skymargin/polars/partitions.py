@@ -1,0 +1,128 @@
+"""Partitions of frames: chosen by the number of rows, or given."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from operator import index
+from typing import Any, TypeAlias, TypeVar
+
+import numpy as np
+import polars as pl
+
+from skymargin import _core
+from skymargin.adaptive import INDEX_ORDER, largest_pixels
+from skymargin.polars.expressions import spatial_index
+from skymargin.polars.frames import require_columns, rows_of
+
+Partitions: TypeAlias = Any
+"""A table with columns `Norder` and `Npix`, or pairs of order and pixel, or objects with `order` and `pixel`."""
+
+FrameT = TypeVar("FrameT")
+
+
+def tile(frame: FrameT, *, max_rows: int, ra_column: str = "ra", dec_column: str = "dec") -> FrameT:
+    """Choose partitions for a frame as imports of HATS catalogs do: the largest pixels with at most `max_rows` rows.
+
+    Parameters
+    ----------
+    frame : polars.DataFrame, polars.LazyFrame, pandas.DataFrame, pyarrow.Table or other Arrow table
+        The rows. Of a LazyFrame only the coordinates are read, in a stream; 16 bytes for each row are kept.
+    max_rows : int
+        The most rows a partition may hold.
+    ra_column, dec_column : str
+        The names of the coordinate columns, degrees.
+
+    Returns
+    -------
+    table of the kind of `frame`
+        One row for each partition that has rows, in the order of the sky: `Norder` (uint8), `Npix` (uint64), `rows`
+        (uint64). A LazyFrame gives a LazyFrame; other Arrow tables give pyarrow tables.
+
+    Raises
+    ------
+    CoordinateError
+        When a coordinate is null or not on the sky.
+    ValueError
+        When the frame lacks a coordinate column, or more than `max_rows` rows share one pixel of order 29.
+    TypeError
+        When `frame` is no table.
+
+    Examples
+    --------
+    >>> import polars as pl
+    >>> import skymargin.polars as smp
+    >>> stars = pl.DataFrame({"ra": [10.0, 11.0, 200.0], "dec": [1.0, 2.0, 3.0]})
+    >>> smp.tile(stars, max_rows=2).rows()
+    [(0, 4, 2), (0, 6, 1)]
+    """
+    if isinstance(frame, pl.LazyFrame):
+        names = frame.collect_schema().names()
+        require_columns(names, (ra_column, dec_column))
+        column = frame.select(spatial_index(ra_column, dec_column)).collect(engine="streaming").to_series()
+    else:
+        rows = rows_of(frame)
+        require_columns(rows.names(), (ra_column, dec_column))
+        column = pl.Series(_core.spatial_index(rows.column(ra_column), rows.column(dec_column), INDEX_ORDER))
+    if column.null_count():
+        raise _core.CoordinateError(
+            f"{column.null_count()} of {len(column)} rows have a null for {ra_column} or {dec_column}, "
+            f"the first is row {column.is_null().arg_max()}: every row needs a position"
+        )
+    orders, pixels, counts = largest_pixels(column.sort().to_numpy(), max_rows, argument="max_rows")
+    return _like(frame, {"Norder": orders, "Npix": pixels, "rows": counts})  # type: ignore[no-any-return]
+
+
+def as_tiling(partitions: Partitions) -> _core.Tiling:
+    """Return partitions in any of the forms they are taken in as a tiling of the sky.
+
+    Raises
+    ------
+    ValueError
+        When a pixel does not exist, is listed twice, or overlaps another.
+    TypeError
+        When they have none of the forms.
+    """
+    if isinstance(partitions, pl.LazyFrame):
+        partitions = partitions.collect()
+    if hasattr(partitions, "__arrow_c_stream__") or hasattr(partitions, "__arrow_c_array__"):
+        rows = rows_of(partitions)
+        require_columns(rows.names(), ("Norder", "Npix"))
+        return _core.Tiling(rows.column("Norder"), rows.column("Npix"))
+    pairs = pixel_pairs(partitions, "partitions")
+    return _core.Tiling(
+        np.array([order for order, _ in pairs], np.int64), np.array([pixel for _, pixel in pairs], np.int64)
+    )
+
+
+def pixel_pairs(pixels: Iterable[Any], argument: str) -> list[tuple[int, int]]:
+    """Return pixels as pairs of order and index.
+
+    Raises
+    ------
+    TypeError
+        When one of them is no pixel.
+    """
+    try:
+        return [
+            (index(one.order), index(one.pixel)) if hasattr(one, "order") else (index(one[0]), index(one[1]))
+            for one in pixels
+        ]
+    except (TypeError, IndexError) as error:
+        raise TypeError(
+            f"{argument} must be pairs of order and pixel, or a table of them: {error}"
+        ) from error
+
+
+def _like(frame: Any, columns: dict[str, np.ndarray]) -> Any:
+    """Return columns as a table of the kind of a frame."""
+    if isinstance(frame, pl.LazyFrame):
+        return pl.LazyFrame(columns)
+    if isinstance(frame, pl.DataFrame):
+        return pl.DataFrame(columns)
+    if hasattr(frame, "iloc"):
+        import pandas as pd
+
+        return pd.DataFrame(columns)
+    import pyarrow as pa
+
+    return pa.table(columns)
