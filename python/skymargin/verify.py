@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-import math
 import os
 import random
 import time
 from collections import Counter
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from numbers import Integral
 from typing import TYPE_CHECKING
 
-from skymargin.errors import ArgumentError, CatalogError
+from skymargin.errors import ArgumentError
+from skymargin.formats.margin_and_primary import (
+    Columns,
+    check_primary,
+    coordinate_columns,
+    stated_threshold_arcsec,
+)
 from skymargin.formats.survey import Pixel, Survey, primary_of, survey, survey_primary
 from skymargin.progress import Stages
 from skymargin.schemas import expected_schema, schema_difference
@@ -25,16 +30,6 @@ if TYPE_CHECKING:
     from skymargin.row_audit import RowAudit
 
     PathLike = str | os.PathLike[str] | UPath
-
-_LARGEST_THRESHOLD_ARCSEC = 90 * 3600.0
-_CUSTOMARY_INDEX = "_healpix_29"
-
-
-@dataclass(frozen=True)
-class _Columns:
-    ra: str
-    dec: str
-    index: str | None
 
 
 def verify(
@@ -89,11 +84,11 @@ def verify(
     started = time.perf_counter()
     _check_numbers(sample, seed)
     one = survey(as_path(margin))
-    threshold_arcsec = _threshold_arcsec(one)
+    threshold_arcsec = stated_threshold_arcsec(one)
     other = survey_primary(primary_of(one) if primary is None else as_path(primary))
-    _check_primary(other)
+    check_primary(other)
     schema = other.schema()
-    columns = _columns(other, schema)
+    columns = coordinate_columns(other, schema)
     tiles, strays = margin_pixels(other.files, one.files)
     whole = len(tiles)
     if sample is not None and sample < whole:
@@ -152,57 +147,6 @@ def _check_numbers(sample: int | None, seed: int | None) -> None:
             raise ArgumentError(f"{name} {value!r} is not allowed: it is a whole number, {least} or more")
 
 
-def _threshold_arcsec(margin: Survey) -> float:
-    text = margin.properties.get("hats_margin_threshold")
-    if text is None:
-        raise CatalogError(
-            f"{margin.path} is not a margin: {margin.properties_file} has dataproduct_type={margin.kind or 'nothing'} "
-            "and no hats_margin_threshold"
-        )
-    try:
-        threshold_arcsec = float(text)
-    except ValueError:
-        threshold_arcsec = math.nan
-    # Written so that a NaN fails.
-    if not 0 < threshold_arcsec <= _LARGEST_THRESHOLD_ARCSEC:
-        raise CatalogError(
-            f"{margin.properties_file} has the margin threshold {text!r}: allowed are numbers of arcseconds above 0 "
-            f"and at most {_LARGEST_THRESHOLD_ARCSEC:.0f} (90 degrees)"
-        )
-    return threshold_arcsec
-
-
-def _check_primary(primary: Survey) -> None:
-    if primary.kind not in ("object", "source"):
-        raise CatalogError(
-            f"{primary.path} cannot be the primary catalog: {primary.properties_file} has "
-            f"dataproduct_type={primary.kind or 'nothing'}; allowed are object and source"
-        )
-    listed = set(primary.listed or ())
-    lost = sorted(listed - set(primary.files))
-    if lost:
-        raise CatalogError(
-            f"{primary.data / primary.partition_path(lost[0])} is not there, but listed in partition_info.csv: "
-            "the primary catalog is not complete"
-        )
-    if not primary.files:
-        raise CatalogError(f"{primary.path} has no partitions: there is nothing to check a margin against")
-
-
-def _columns(primary: Survey, schema: pa.Schema) -> _Columns:
-    names = []
-    for role in ("ra", "dec"):
-        name = primary.properties.get(f"hats_col_{role}", "")
-        if name not in schema.names:
-            raise CatalogError(
-                f"{primary.properties_file} names {name!r} as the {role} column; "
-                f"the columns are {', '.join(schema.names)}"
-            )
-        names.append(name)
-    index = primary.index[0] or _CUSTOMARY_INDEX
-    return _Columns(names[0], names[1], index if index in schema.names else None)
-
-
 def _wrong_files(margin: Survey, strays: list[Pixel], audit: RowAudit, tiles: list[Pixel]) -> list[Fault]:
     """Files left over, and what the list of partitions has of others."""
     faults = [
@@ -249,7 +193,7 @@ def _wrong_schema(margin: Survey, expected: pa.Schema) -> list[Fault]:
 
 
 def _wrong_properties(
-    margin: Survey, primary: Survey, columns: _Columns, schema: pa.Schema, rows: int | None
+    margin: Survey, primary: Survey, columns: Columns, schema: pa.Schema, rows: int | None
 ) -> list[Fault]:
     said = margin.properties.get
     notes = []
