@@ -69,7 +69,7 @@ trust: export SKYMARGIN_CATALOGS ?= 1000
 trust: $(LOCKED)  ## the randomised tests of the core at full length: a million positions, a thousand catalogs (long)
 	cargo test --locked -p skymargin-core -- --nocapture
 
-docs: $(LOCKED)  ## the documentation, warnings as errors, in build/docs
+docs: $(BUILT)  ## the documentation, warnings as errors, in build/docs
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict --site-dir build/docs
 
 lock: $(LOCKED)  ## write requirements/dev.lock anew from pyproject.toml

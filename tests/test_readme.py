@@ -21,6 +21,7 @@ from tests.conftest import Demo
 
 ROOT = Path(__file__).parent.parent
 REMOTE = "docs/how-to/run-on-s3.md"
+TUTORIALS = "docs/tutorials/"
 
 
 class Example(NamedTuple):
@@ -53,8 +54,11 @@ def runnable(language: str) -> list[object]:
     return [
         pytest.param(example, id=f"{example.page}:{example.line}", marks=marks(example))
         for example in examples()
-        # Those that need a server or a queue are run by the tests of their pages.
-        if example.language == language and example.page != REMOTE and "dask_jobqueue" not in example.code
+        # Those that need a server, a queue or the steps before them are run by the tests of their pages.
+        if example.language == language
+        and example.page != REMOTE
+        and not example.page.startswith(TUTORIALS)
+        and "dask_jobqueue" not in example.code
     ]
 
 
@@ -106,6 +110,11 @@ def test_shell_examples_run(example: Example, clone: Path) -> None:
         if command.startswith((".venv/bin/skymargin verify demo/", ".venv/bin/skymargin info demo/")):
             printed = run(command.split(), clone)
             assert printed
+            continue
+        if command.startswith(".venv/bin/skymargin plot demo/"):
+            picture = clone / run(command.split(), clone).strip()
+            with Image.open(picture) as drawn:
+                assert min(drawn.size) > 500
             continue
         assert command.startswith(".venv/bin/skymargin build demo/"), f"not known how to test: {command}"
         before = set((clone / "demo").iterdir())

@@ -1,0 +1,28 @@
+"""What mkdocs does to the pages: the help of every command goes into the page of the command line."""
+
+from typing import Any
+
+import click
+
+MARK = "<!-- help of all commands -->"
+
+
+def on_page_markdown(markdown: str, **_: Any) -> str:
+    """Put the help where a page marks it."""
+    if MARK not in markdown:
+        return markdown
+    from skymargin.cli import cli
+
+    return markdown.replace(MARK, help_pages(cli))
+
+
+def help_pages(group: click.Group) -> str:
+    """Return the help of a group and of each of its commands, as Markdown."""
+    context = click.Context(group, info_name="skymargin", max_content_width=100, terminal_width=100)
+    pages = [("skymargin", group.get_help(context))]
+    for name in group.list_commands(context):
+        command = group.get_command(context, name)
+        assert command is not None
+        inside = click.Context(command, context, info_name=name, max_content_width=100, terminal_width=100)
+        pages.append((f"skymargin {name}", command.get_help(inside)))
+    return "\n".join(f"## {title}\n\n```text\n{text}\n```\n" for title, text in pages)
