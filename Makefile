@@ -21,7 +21,7 @@ PIP := python -m pip install
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .SUFFIXES:
-.PHONY: help demo test check wheel peers bench trust docs lock format clean
+.PHONY: help demo test check wheel peers bench trust docs figures lock format clean
 
 help:  ## this list
 	@echo "make <command>            [PYTHON=/path/to/python3.11+]"
@@ -71,6 +71,9 @@ trust: $(LOCKED)  ## the randomised tests of the core at full length: a million 
 
 docs: $(BUILT)  ## the documentation, warnings as errors, in build/docs
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict --site-dir build/docs
+
+figures: $(BUILT)  ## the pictures of the documentation, drawn anew
+	$(BIN)/python tools/draw_figures.py
 
 lock: $(LOCKED)  ## write requirements/dev.lock anew from pyproject.toml
 	$(BIN)/python -m venv .venvs/lock

@@ -237,6 +237,26 @@ def test_it_draws_on_axes_that_are_given(made: Path) -> None:
         plot_partition(made / "margin", POLE, view="near")  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize("pixel", [5, "3/63", (3,), (3, 63, 1), (3.5, 63), ("3", "63")])
+def test_a_pixel_is_a_pair_of_whole_numbers(pixel: object, made: Path) -> None:
+    with pytest.raises(ArgumentError, match="is not allowed: it is a pair of whole numbers"):
+        plot_partition(made / "margin", pixel)  # type: ignore[arg-type]
+    plot_partition(made / "margin", (np.int64(3), np.uint64(63)), view="close-up")  # type: ignore[arg-type]
+
+
+def test_separations_are_written_in_the_close_up_alone(tmp_path: Path) -> None:
+    """Six rows wrote their separations over each other on the left of a picture of both views."""
+    write_catalog(tmp_path / "stars", sky_near_edges(((1, 0), (1, 1)), 12, 7_200.0, seed=3))
+    make_margin(tmp_path / "stars", tmp_path, 7_200.0)
+    whole, close, _ = plot_partition(tmp_path / "margin").axes
+    left, right = (
+        [text.get_text() for text in axes.texts if text.get_text().endswith(" arcsec")]
+        for axes in (whole, close)
+    )
+    assert not left
+    assert right
+
+
 def test_the_densest_rows_are_found_among_many() -> None:
     random = np.random.default_rng(5)
     crowd = 500

@@ -5,6 +5,7 @@ Needs the extra packages of ``pip install "skymargin[plot]"``.
 
 from __future__ import annotations
 
+import operator
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args
@@ -87,7 +88,7 @@ def plot_partition(
         raise ArgumentError("view 'both' needs two axes: choose 'whole' or 'close-up' for the axes given")
     check_picture(picture, overwrite=overwrite)
     catalog = open_margin(margin, primary)
-    scene = catalog.scene(_most_telling(catalog) if pixel is None else pixel)
+    scene = catalog.scene(_most_telling(catalog) if pixel is None else _order_and_index(pixel))
     if axes is not None:
         figure = axes.get_figure(root=True)
         if figure is None:
@@ -212,6 +213,16 @@ def check_picture(picture: str | os.PathLike[str] | None, *, overwrite: bool) ->
         raise ArgumentError(f"the picture {path} is not allowed: there is no folder {path.parent}")
     if path.is_dir() or (path.exists() and not overwrite):
         raise OutputExistsError(f"{path} exists: choose another name, or replace it with overwrite=True")
+
+
+def _order_and_index(pixel: tuple[int, int]) -> tuple[int, int]:
+    try:
+        order, index = pixel
+        return operator.index(order), operator.index(index)
+    except (TypeError, ValueError):
+        raise ArgumentError(
+            f"pixel {pixel!r} is not allowed: it is a pair of whole numbers, order and nested index"
+        ) from None
 
 
 def _most_telling(catalog: MarginCatalog) -> tuple[int, int]:

@@ -91,7 +91,7 @@ def draw_both(figure: Figure, scene: Scene) -> None:
     """Draw the whole pixel on the left, on the right a close-up of its edge."""
     whole, close = figure.subplots(1, 2)
     close_up = close_view(scene)
-    _draw(whole, scene, whole_view(scene))
+    _draw(whole, scene, whole_view(scene), name_separations=False)
     _point_at(whole, whole_view(scene), close_up)
     dots = _draw(close, scene, close_up)
     whole.set_title(_title(scene))
@@ -170,7 +170,7 @@ def _add_colours(axes: Axes, dots: PathCollection, scene: Scene) -> None:
     )
 
 
-def _draw(axes: Axes, scene: Scene, view: View) -> PathCollection:
+def _draw(axes: Axes, scene: Scene, view: View, *, name_separations: bool = True) -> PathCollection:
     _draw_ground(axes, scene, view)
     close = view.half_width_rad <= _WIDEST * 2 * scene.threshold_arcsec * ARCSEC_RAD
     labels = {
@@ -207,7 +207,7 @@ def _draw(axes: Axes, scene: Scene, view: View) -> PathCollection:
             zorder=4.5,
             gid="lacking",
         )
-    if close:
+    if close and name_separations:
         _write_separations(axes, scene, view)
     _finish(axes, view)
     return dots
