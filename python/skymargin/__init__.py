@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from skymargin._core import CoordinateError
     from skymargin.arguments import MarginCacheArguments
+    from skymargin.compat import install_as_hats_import, install_as_hipscat_import
     from skymargin.errors import SkymarginError
     from skymargin.geometry import is_within, margin_rows, neighbours, separation_arcsec, spatial_index
     from skymargin.pipeline import pipeline, pipeline_with_client
@@ -23,6 +24,8 @@ __all__ = [
     "MarginCacheArguments",
     "MarginReport",
     "SkymarginError",
+    "install_as_hats_import",
+    "install_as_hipscat_import",
     "is_within",
     "margin_rows",
     "neighbours",
@@ -38,6 +41,8 @@ _HOME = dict.fromkeys(_GEOMETRY, "geometry") | {
     "MarginCacheArguments": "arguments",
     "MarginReport": "report",
     "SkymarginError": "errors",
+    "install_as_hats_import": "compat",
+    "install_as_hipscat_import": "compat",
     "pipeline": "pipeline",
     "pipeline_with_client": "pipeline",
 }

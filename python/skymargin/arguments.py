@@ -2,55 +2,119 @@
 
 from __future__ import annotations
 
-import math
 import os
-import re
-from dataclasses import dataclass
-from numbers import Integral, Real
-from typing import TYPE_CHECKING
+from collections.abc import Iterable
+from dataclasses import KW_ONLY, dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
 
+from skymargin import argument_checks as check
 from skymargin.errors import ArgumentError, CatalogNotFoundError, OutputExistsError
-from skymargin.storage import AnyPath, as_path, is_empty_folder, is_local
+from skymargin.storage import AnyPath, is_empty_folder, with_options
 
 if TYPE_CHECKING:
     from upath import UPath
 
-LARGEST_THRESHOLD_ARCSEC = 90 * 3600.0
-LARGEST_ORDER = 29
-_NAME = re.compile(r"[A-Za-z0-9._-]+")
+Location: TypeAlias = "str | os.PathLike[str] | UPath"
 
 
-@dataclass(kw_only=True)
+@dataclass
 class MarginCacheArguments:
     """Which catalog to make a margin of, how wide, and where to put it.
 
+    The first two may be given by position, as in hats-import and hipscat-import; all others by name. Where a text is
+    asked for or a folder, empty text is the same as None.
+
     Parameters
     ----------
-    input_catalog_path
-        The primary catalog: a HATS catalog, or a HATS collection, whose primary catalog is used.
     output_path
-        Folder in which the margin catalog is made.
+        Folder, or URL of one, in which the margin catalog is made; it need not exist. Required.
     output_artifact_name
         Name of the margin catalog, and of its folder in `output_path`: letters, digits, dots, dashes, underscores.
+        A good one is that of the catalog with the threshold, such as `gaia_10arcs`. Required.
+    input_catalog_path
+        The primary catalog: a catalog, or a HATS collection, whose primary catalog is used. Required.
+    input_storage_options
+        Options of the file system of `input_catalog_path`, as fsspec takes them: credentials, endpoints. Default
+        None; set it when the catalog is remote and does not open without.
+    output_storage_options
+        The same for `output_path`.
     margin_threshold
-        Width of the margin in arcseconds, above 0 and at most 324,000 (90 degrees).
+        Width of the margin in arcseconds, above 0 and at most 324,000 (90 degrees); default 5. Set it to the largest
+        radius that searches with the margin will use.
     margin_order
-        HEALPix order of the pixels in which rows are looked for, 0 to 29; -1 lets the run choose. It changes the speed
-        of an exact margin, never its rows. Without `fine_filtering` it sets the margin, and the threshold with it.
+        HEALPix order of the pixels in which rows are looked for, 0 to 29; default -1, the run chooses. It changes the
+        speed of an exact margin, never its rows. Without `fine_filtering` it sets the margin, and the threshold with
+        it: then it must be above the highest order of a partition.
     fine_filtering
-        True: exactly the rows within the threshold. False: the rows that hats-import takes, whole margin pixels.
+        True, the default: exactly the rows within the threshold. False: the rows that hats-import takes, whole margin
+        pixels, to compare with it.
+    debug_filter_pixel_list
+        Pixels, each a pair (order, pixel) or a `HealpixPixel`; default none. The run is that of a catalog which has
+        only the partitions that overlap one of them: rows come from these alone, and all the rest of the sky counts
+        as empty. Set it to try a run on a part of a catalog; the margin is not one of the whole, and says so.
+    npix_suffix
+        How the names of partitions end in the margin catalog: a file suffix, default `.parquet`; `/` makes a folder
+        of each. Set it when what reads the margin wants it as in the primary catalog.
+    npix_parquet_name
+        With `npix_suffix="/"`, name of the file in each of these folders; default `Npix=<pixel>.parquet`.
+    write_table_kwargs
+        Keyword arguments of `pyarrow.parquet.write_table` for the partitions, over the defaults of the `hats` library;
+        default none. Set it for another compression, say. What would change columns or their types is refused.
+    row_group_kwargs
+        How the rows of a partition are put into row groups: `{"num_rows": n}`, at most n rows in each, or
+        `{"subtile_order_delta": d}`, those of one pixel d orders below the partition in each. Default none: row groups
+        as large as the format has them, at most 64 MB. Set it when readers take small parts of partitions.
+    addl_hats_properties
+        Further properties of the margin catalog, such as `{"hats_cols_default": "id ra dec"}`; default none. What a
+        margin says of itself, its threshold for one, cannot be given.
+    create_metadata
+        Whether to write `dataset/_metadata`, the footers of all partitions in one file; default True. Leave it out
+        where it would be large and nobody reads it.
+    create_thumbnail
+        Whether to write `data_thumbnail.parquet`, one row of each partition; default False.
+    create_per_partition_stats
+        Whether to write `per_partition_statistics.parquet`, least and greatest value of each column of each partition;
+        default False.
+    create_partition_info_png
+        Whether to draw the partitions on the sky as `partition_info.png`; default False. Needs matplotlib.
+    create_summary_html, create_summary_md
+        Whether to describe the margin catalog for people in `index.html` and `README.md`; default False.
     tmp_dir
-        Local folder for intermediate files, which all workers must see; default: `dask_tmp`, else `output_path`.
+        Local folder for intermediate files, which all workers must see; made if it is missing. Default: `dask_tmp`,
+        else `output_path`. Set it when the output is remote, or another disk is faster; nothing else is needed to
+        keep all intermediate files, Dask's too, in one place.
     dask_tmp
-        Local folder for Dask's own files.
+        Local folder for Dask's own files, best on a disk of the machine that runs the workers; made if it is missing.
+        Default: `tmp_dir`, else the system's temporary folder. Without effect with a client of your own.
+    resume_tmp
+        Local folder for the small files that say how far a run has come; made if it is missing. Default: beside the
+        intermediate files. Set it when these are on a disk that does not outlive the job.
+    resume
+        Whether to go on where an earlier run with the same arguments was cut off; default True. False begins anew.
+    delete_intermediate_parquet_files
+        Whether to delete intermediate files when they are no longer needed; default True. Keep them to look into them.
+    delete_resume_log_files
+        Whether to delete the records of progress at the end; default True. Keep them to look into them.
     dask_n_workers
-        Worker processes; 1 keeps everything in this process.
+        Worker processes; default 1, which keeps everything in this process. One worker with several threads is best
+        on one machine. Without effect with a client of your own, as is the next.
     dask_threads_per_worker
-        Threads of each worker.
+        Threads of each worker; default 1. Set it to the number of processors.
     progress_bar
-        Whether to show progress bars and print a line at the end.
+        Whether to show progress bars on standard error, and to print a line at the end; default True. With False
+        nothing is printed.
+    simple_progress_bar
+        Whether bars are plain text also in notebooks; default False. Set it where ipywidgets do not work.
+    tqdm_kwargs
+        Further keyword arguments of the progress bars, which are `tqdm`'s: `{"mininterval": 60}` for a log file, say.
+        Default none.
+    completion_email_address
+        Address to which a mail is sent when the run has ended, well or not; several with commas between. Default none.
+        The SMTP host is that of `SKYMARGIN_SMTP_HOST` and `SKYMARGIN_SMTP_PORT`, else port 25 of this machine.
     overwrite
-        Whether to replace a catalog that is already at the output. It stays until the new one is complete.
+        Whether to replace a catalog that is already at the output; default False. It stays until the new one is
+        complete.
 
     Raises
     ------
@@ -62,32 +126,98 @@ class MarginCacheArguments:
         When there is something at the output, and `overwrite` is not given.
     """
 
-    input_catalog_path: str | os.PathLike[str] | UPath
-    output_path: str | os.PathLike[str] | UPath
-    output_artifact_name: str
+    output_path: Location = ""
+    output_artifact_name: str = ""
+    _: KW_ONLY
+    input_catalog_path: Location = ""
+    input_storage_options: dict[str, Any] | None = None
+    output_storage_options: dict[str, Any] | None = None
     margin_threshold: float = 5.0
     margin_order: int = -1
     fine_filtering: bool = True
-    tmp_dir: str | os.PathLike[str] | None = None
-    dask_tmp: str | os.PathLike[str] | None = None
+    # Objects with `order` and `pixel` serve as well; None is the same as an empty list.
+    debug_filter_pixel_list: Iterable[Any] | None = None
+    npix_suffix: str = ".parquet"
+    npix_parquet_name: str | None = None
+    write_table_kwargs: dict[str, Any] | None = None
+    row_group_kwargs: dict[str, int] | None = None
+    addl_hats_properties: dict[str, Any] | None = None
+    create_metadata: bool = True
+    create_thumbnail: bool = False
+    create_per_partition_stats: bool = False
+    create_partition_info_png: bool = False
+    create_summary_html: bool = False
+    create_summary_md: bool = False
+    tmp_dir: Location | None = None
+    dask_tmp: Location | None = None
+    resume_tmp: Location | None = None
+    resume: bool = True
+    delete_intermediate_parquet_files: bool = True
+    delete_resume_log_files: bool = True
     dask_n_workers: int = 1
     dask_threads_per_worker: int = 1
     progress_bar: bool = True
+    simple_progress_bar: bool = False
+    tqdm_kwargs: dict[str, Any] | None = None
+    completion_email_address: str | None = None
     overwrite: bool = False
 
     def __post_init__(self) -> None:
-        self._check_paths_given()
-        self._check_numbers()
-        for name in ("fine_filtering", "progress_bar", "overwrite"):
-            value = getattr(self, name)
-            if not isinstance(value, bool):
-                raise ArgumentError(f"{name} must be True or False, not {value!r}")
+        check.given_path("input_catalog_path", self.input_catalog_path, self.input_storage_options)
+        check.given_path("output_path", self.output_path, self.output_storage_options)
+        check.artifact_name(self.output_artifact_name)
+        self.margin_threshold = check.threshold_arcsec(self.margin_threshold)
+        self.margin_order = check.whole_number("margin_order", self.margin_order, -1, check.LARGEST_ORDER)
+        for name in ("dask_n_workers", "dask_threads_per_worker"):
+            setattr(self, name, check.whole_number(name, getattr(self, name), 1))
+        for field in fields(self):
+            if field.type == "bool":
+                check.yes_or_no(field.name, getattr(self, field.name))
+        for name in ("tmp_dir", "dask_tmp", "resume_tmp"):
+            setattr(self, name, check.local_folder(name, getattr(self, name)))
+        self.debug_filter_pixel_list = check.pixels("debug_filter_pixel_list", self.debug_filter_pixel_list)
+        self.npix_suffix = check.npix_suffix(self.npix_suffix)
+        self.npix_parquet_name = check.npix_parquet_name(self.npix_parquet_name, self.npix_suffix)
+        self.write_table_kwargs = check.writer_keywords(self.write_table_kwargs)
+        self.row_group_kwargs = check.row_group_keywords(self.row_group_kwargs)
+        self.addl_hats_properties = check.properties(self.addl_hats_properties)
+        self.tqdm_kwargs = check.bar_keywords(self.tqdm_kwargs)
+        self.completion_email_address = check.email_address(self.completion_email_address)
+        if self.create_partition_info_png:
+            check.needs_matplotlib("create_partition_info_png")
         self.check_places()
+
+    @property
+    def primary_path(self) -> AnyPath:
+        """The catalog the margin is made of, with the options of its file system."""
+        return with_options(self.input_catalog_path, self.input_storage_options)
 
     @property
     def catalog_path(self) -> AnyPath:
         """Folder of the margin catalog."""
-        return as_path(self.output_path) / self.output_artifact_name
+        return with_options(self.output_path, self.output_storage_options) / self.output_artifact_name
+
+    @property
+    def tmp_path(self) -> Path:
+        """Folder in which the run makes a folder of its own for intermediate files.
+
+        Raises
+        ------
+        ArgumentError
+            When the output is remote, and no local folder was given.
+        """
+        for chosen in (self.tmp_dir, self.dask_tmp, self.output_path):
+            if chosen is not None:
+                base = with_options(chosen, None)
+                if isinstance(base, Path):
+                    return base
+        raise ArgumentError(f"tmp_dir is required when output_path {self.output_path} is not local")
+
+    @property
+    def dask_path(self) -> Path | None:
+        """Folder for Dask's own files; None: the system's temporary folder."""
+        chosen = self.dask_tmp or self.tmp_dir
+        return None if chosen is None else Path(str(chosen))
 
     def check_places(self) -> None:
         """Check that there is an input, and room for the output.
@@ -97,10 +227,10 @@ class MarginCacheArguments:
         CatalogNotFoundError, OutputExistsError, ArgumentError
             As the class has them.
         """
-        source = as_path(self.input_catalog_path)
+        source = self.primary_path
         if not source.exists():
             raise CatalogNotFoundError(f"input_catalog_path: there is nothing at {source}")
-        base, target = as_path(self.output_path), self.catalog_path
+        base, target = with_options(self.output_path, self.output_storage_options), self.catalog_path
         if base.exists() and not base.is_dir():
             raise ArgumentError(f"output_path {base} is a file, not a folder")
         if target.exists() and not is_empty_folder(target):
@@ -113,44 +243,3 @@ class MarginCacheArguments:
             raise OutputExistsError(f"{target} exists already; overwrite=True replaces it")
         if not is_catalog(target):
             raise OutputExistsError(f"{target} is not a catalog, so overwrite=True does not remove it")
-
-    def _check_paths_given(self) -> None:
-        for name in ("input_catalog_path", "output_path"):
-            if not str(getattr(self, name) or "").strip():
-                raise ArgumentError(f"{name} is required")
-        if not isinstance(self.output_artifact_name, str) or not _NAME.fullmatch(self.output_artifact_name):
-            raise ArgumentError(
-                f"output_artifact_name {self.output_artifact_name!r} is not allowed: "
-                "it is a folder name of letters, digits, dots, dashes and underscores"
-            )
-        if not self.output_artifact_name.strip("."):
-            raise ArgumentError(f"output_artifact_name {self.output_artifact_name!r} is not a name")
-        for name in ("tmp_dir", "dask_tmp"):
-            value = getattr(self, name)
-            if value is not None and not is_local(as_path(value)):
-                raise ArgumentError(f"{name} {value} must be a local folder")
-
-    def _check_numbers(self) -> None:
-        threshold = self.margin_threshold
-        # Written so that a NaN fails.
-        if (
-            isinstance(threshold, bool)
-            or not isinstance(threshold, Real)
-            or not 0 < float(threshold) <= LARGEST_THRESHOLD_ARCSEC
-        ):
-            raise ArgumentError(
-                f"margin_threshold {threshold!r} is not allowed: it is in arcseconds, "
-                f"above 0 and at most {LARGEST_THRESHOLD_ARCSEC:.0f} (90 degrees)"
-            )
-        self.margin_threshold = float(threshold)
-        ranges = {
-            "margin_order": (-1, LARGEST_ORDER),
-            "dask_n_workers": (1, math.inf),
-            "dask_threads_per_worker": (1, math.inf),
-        }
-        for name, (least, most) in ranges.items():
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, Integral) or not least <= value <= most:
-                allowed = f"{least} or more" if most == math.inf else f"{least} to {most}"
-                raise ArgumentError(f"{name} {value!r} is not allowed: it is a whole number, {allowed}")
-            setattr(self, name, int(value))

@@ -5,20 +5,42 @@ Heavy imports wait until a command runs, so that help and mistakes are answered 
 
 from __future__ import annotations
 
+import contextlib
+import json
 import os
 import sys
 from decimal import Decimal
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from skymargin.cli_options import GroupedCommand, GroupedOption, read_pairs, read_pixels
+
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
+
+    from skymargin import MarginCacheArguments, MarginReport
+
+F = TypeVar("F", bound="Callable[..., Any]")
 
 EXIT_ERROR = 1
 EXIT_USAGE = 2
 EXIT_INTERRUPTED = 130
+
+# Titles of groups of options.
+_WORK = "Work and its folders"
+_TOLD = "What is told"
+_FILES = "Files of the margin"
+# Choices of --with, and the arguments they are.
+_EXTRAS = {
+    "thumbnail": "create_thumbnail",
+    "statistics": "create_per_partition_stats",
+    "picture": "create_partition_info_png",
+    "html": "create_summary_html",
+    "markdown": "create_summary_md",
+}
+_CONNECT_SECONDS = 30
 
 _CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
@@ -33,7 +55,11 @@ def cli() -> None:
     """
 
 
-@cli.command(context_settings=_CONTEXT)
+def _option(group: str, *names: str, **settings: Any) -> Callable[[F], F]:
+    return click.option(*names, cls=GroupedOption, group=group, **settings)
+
+
+@cli.command(context_settings=_CONTEXT, cls=GroupedCommand)
 @click.argument("catalog")
 @click.option(
     "-t",
@@ -59,11 +85,57 @@ def cli() -> None:
 @click.option(
     "--coarse", is_flag=True, help="Keep every row in a margin-order pixel that touches the partition."
 )
-@click.option("--workers", type=int, default=1, metavar="N", help="Dask workers.  [default: 1]")
-@click.option("--threads", type=int, metavar="N", help="Threads of each worker.  [default: one per CPU]")
-@click.option("--tmp-dir", metavar="DIR", help="Where intermediate files go.  [default: beside the output]")
 @click.option("--overwrite", is_flag=True, help="Replace a margin catalog of the same name.")
-@click.option("--no-progress", is_flag=True, help="Show no progress bars and no summary.")
+@click.option(
+    *("--pixel", "debug_filter_pixel_list"),
+    multiple=True,
+    callback=read_pixels,
+    metavar="ORDER/PIXEL",
+    help="For a try: only the partitions that overlap this pixel. May be repeated.",
+)
+@_option(_WORK, "--workers", type=int, default=1, metavar="N", help="Dask workers.  [default: 1]")
+@_option(_WORK, "--threads", type=int, metavar="N", help="Threads of each worker.  [default: one per CPU]")
+@_option(
+    _WORK,
+    "--scheduler",
+    metavar="ADDRESS",
+    help="Use the workers of this Dask scheduler, host:port, instead.",
+)
+@_option(_WORK, "--tmp-dir", metavar="DIR", help="Where intermediate files go.  [default: beside the output]")
+@_option(_WORK, "--dask-tmp", metavar="DIR", help="Where Dask's own files go.  [default: as --tmp-dir]")
+@_option(_TOLD, "--no-progress", is_flag=True, help="Show no progress bars and no summary.")
+@_option(_TOLD, *("--json", "as_json"), is_flag=True, help="Print the report as JSON, and nothing else.")
+@_option(
+    _TOLD,
+    *("--email", "completion_email_address"),
+    metavar="ADDRESS",
+    help="Send a mail at the end, by SKYMARGIN_SMTP_HOST and _PORT.  [default: localhost, 25]",
+)
+@_option(
+    _FILES,
+    "--npix-suffix",
+    default=".parquet",
+    metavar="SUFFIX",
+    help="End of the partitions' names; / makes a folder of each.  [default: .parquet]",
+)
+@_option(_FILES, "--compression", metavar="NAME", help="Compression of the columns: zstd, snappy, gzip, ...")
+@_option(_FILES, "--row-group-rows", type=int, metavar="N", help="Most rows of a row group.")
+@_option(
+    _FILES,
+    *("--property", "addl_hats_properties"),
+    multiple=True,
+    callback=read_pairs,
+    metavar="KEY=VALUE",
+    help="A further property of the catalog. May be repeated.",
+)
+@_option(_FILES, "--no-metadata", is_flag=True, help="Write no dataset/_metadata.")
+@_option(
+    _FILES,
+    *("--with", "extras"),
+    multiple=True,
+    type=click.Choice(list(_EXTRAS)),
+    help="Write this beside the data too. May be repeated.",
+)
 def build(
     catalog: str,
     threshold: float,
@@ -73,9 +145,14 @@ def build(
     coarse: bool,
     workers: int,
     threads: int | None,
-    tmp_dir: str | None,
-    overwrite: bool,
+    scheduler: str | None,
     no_progress: bool,
+    as_json: bool,
+    compression: str | None,
+    row_group_rows: int | None,
+    no_metadata: bool,
+    extras: tuple[str, ...],
+    **others: Any,
 ) -> None:
     """Build the margin of CATALOG, a HATS catalog or collection.
 
@@ -83,23 +160,43 @@ def build(
     Example: the rows within 10 arcseconds, as out/gaia_10arcs
         skymargin build catalogs/gaia --threshold 10 --output out
     """  # noqa: D301 - \b is click's own mark, a real backspace
-    from skymargin import MarginCacheArguments, pipeline
+    from skymargin import MarginCacheArguments
 
-    pipeline(
-        MarginCacheArguments(
-            input_catalog_path=catalog,
-            output_path=output,
-            output_artifact_name=name if name is not None else default_name(catalog, threshold),
-            margin_threshold=threshold,
-            margin_order=margin_order,
-            fine_filtering=not coarse,
-            dask_n_workers=workers,
-            dask_threads_per_worker=threads if threads is not None else _cpus_per_worker(workers),
-            tmp_dir=tmp_dir,
-            overwrite=overwrite,
-            progress_bar=not no_progress,
-        )
+    if scheduler is not None and (workers != 1 or threads is not None or others["dask_tmp"] is not None):
+        raise click.UsageError("--workers, --threads and --dask-tmp are not for the workers of a --scheduler")
+    others |= {_EXTRAS[one]: True for one in extras}
+    args = MarginCacheArguments(
+        input_catalog_path=catalog,
+        output_path=output,
+        output_artifact_name=name if name is not None else default_name(catalog, threshold),
+        margin_threshold=threshold,
+        margin_order=margin_order,
+        fine_filtering=not coarse,
+        dask_n_workers=workers,
+        dask_threads_per_worker=threads if threads is not None else _cpus_per_worker(workers),
+        progress_bar=not no_progress,
+        write_table_kwargs=None if compression is None else {"compression": compression},
+        row_group_kwargs=None if row_group_rows is None else {"num_rows": row_group_rows},
+        create_metadata=not no_metadata,
+        **others,
     )
+    if not as_json:
+        _build(args, scheduler)
+        return
+    with contextlib.redirect_stdout(sys.stderr):
+        report = _build(args, scheduler)
+    print(json.dumps(report.to_dict(), indent=2))
+
+
+def _build(args: MarginCacheArguments, scheduler: str | None) -> MarginReport:
+    from skymargin import pipeline, pipeline_with_client
+
+    if scheduler is None:
+        return pipeline(args)
+    from distributed import Client
+
+    with Client(scheduler, timeout=_CONNECT_SECONDS) as client:
+        return pipeline_with_client(args, client)
 
 
 @cli.command(context_settings=_CONTEXT)

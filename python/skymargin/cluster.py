@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import logging
 import signal
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from skymargin.errors import SkymarginError
+from skymargin.storage import temporary_folder
 
 if TYPE_CHECKING:
     from distributed import Client, Worker
@@ -32,8 +34,19 @@ def own_client(workers: int, threads_per_worker: int, folder: Path | None) -> It
     threads_per_worker
         Threads of each worker.
     folder
-        Folder for Dask's own files; None: the system's temporary folder.
+        Folder for Dask's own files; None: the system's temporary folder. It is left as it was: what Dask keeps there
+        beyond its workers, such as locks, goes with them.
     """
+    base = Path(tempfile.gettempdir() if folder is None else folder).absolute()
+    with (
+        temporary_folder(base, "dask", "workers") as inside,
+        _client(workers, threads_per_worker, inside) as client,
+    ):
+        yield client
+
+
+@contextmanager
+def _client(workers: int, threads_per_worker: int, folder: Path) -> Iterator[Client]:
     from distributed import Client, Nanny, Scheduler, SpecCluster, Worker
 
     in_process = workers == 1
@@ -46,7 +59,7 @@ def own_client(workers: int, threads_per_worker: int, folder: Path | None) -> It
     }
     options = everywhere | {
         "nthreads": threads_per_worker,
-        "local_directory": None if folder is None else str(folder),
+        "local_directory": str(folder),
         # Tasks bound their own memory; Dask would pause or kill workers by the memory of the whole process.
         "memory_limit": 0,
         "silence_logs": logging.CRITICAL,

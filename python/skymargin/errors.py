@@ -42,5 +42,13 @@ class IncompleteMarginError(SkymarginError, RuntimeError):
     """The stages do not agree on what was to be written; the margin was not kept."""
 
 
+class StandInError(ImportError, SkymarginError):
+    """A package that skymargin is to stand in for is imported already."""
+
+
+class WorkerError(SkymarginError, RuntimeError):
+    """A Dask worker cannot do its part: it does not see the files of the run, or has no skymargin."""
+
+
 class StorageError(OSError, SkymarginError):
     """Something could not be written. The message names the path."""

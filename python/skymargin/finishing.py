@@ -11,12 +11,15 @@ from skymargin.job import nested_position
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from skymargin.formats.output_options import OutputOptions
     from skymargin.mapping import Mapped
     from skymargin.reducing import Reduced
     from skymargin.storage import AnyPath
 
 
-def contents_of(name: str, margin_threshold_arcsec: float, reduced: Sequence[Reduced]) -> MarginContents:
+def contents_of(
+    name: str, margin_threshold_arcsec: float, reduced: Sequence[Reduced], wanted: OutputOptions
+) -> MarginContents:
     """What was written by all batches together, in nested order.
 
     Parameters
@@ -27,6 +30,8 @@ def contents_of(name: str, margin_threshold_arcsec: float, reduced: Sequence[Red
         The threshold to record.
     reduced
         What each batch of margins came to, in any order.
+    wanted
+        What is wanted of the files.
     """
     import numpy as np
 
@@ -42,6 +47,7 @@ def contents_of(name: str, margin_threshold_arcsec: float, reduced: Sequence[Red
         orders=np.concatenate([np.empty(0, dtype=np.uint8), *(orders for orders, _, _ in parts)]),
         pixels=np.concatenate([np.empty(0, dtype=np.uint64), *(pixels for _, pixels, _ in parts)]),
         footers=[one.footer for _, _, one in parts],
+        wanted=wanted,
     )
 
 

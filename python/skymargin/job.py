@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import pickle
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from skymargin.errors import StorageError
 from skymargin.formats import SpatialColumns
+from skymargin.formats.output_options import OutputOptions
 from skymargin.storage import AnyPath, written_aside
 
 if TYPE_CHECKING:
@@ -118,13 +119,16 @@ class Output:
     options : dict
         Keyword arguments of `pyarrow.parquet.write_table`.
     group_rows : int
-        Rows of a row group. Depends on the catalog alone, so that the files do, too.
+        Most rows of a row group. Depends on catalog and arguments alone, so that the files do, too.
+    wanted : OutputOptions
+        What is wanted of the files: their names, and which rows share a row group.
     """
 
     folder: AnyPath
     format: str
     options: dict[str, Any]
     group_rows: int
+    wanted: OutputOptions = field(default_factory=OutputOptions)
 
 
 def shard_file(folder: Path, number: int) -> Path:
@@ -148,7 +152,7 @@ def load_job(file: Path) -> LoadedJob:
         When the job's file is gone: the run was given up.
     """
     if not file.exists():
-        raise StorageError(f"the run was given up: {file} is gone")
+        raise StorageError(f"the run was given up, or this worker does not see tmp_dir: there is no {file}")
     # Threads of one worker ask at the same moment; the boundaries of pixels are to be shared between them.
     with _loading:
         return _load_job(file)

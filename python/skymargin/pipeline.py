@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from skymargin.arguments import MarginCacheArguments
@@ -11,23 +10,30 @@ from skymargin.cluster import own_client, run_batches, threads_of
 from skymargin.errors import ArgumentError, OutputExistsError
 from skymargin.finishing import contents_of, empty_reason, finish
 from skymargin.formats import Catalog, format_named, open_catalog
+from skymargin.formats.output_options import OutputOptions
 from skymargin.job import Job, Output
 from skymargin.mapping import map_batch
+from skymargin.notify import mailed
 from skymargin.plan import (
     average_row_bytes,
+    check_output,
     check_partitions,
     destination_batches,
     group_rows,
     make_job,
     margin_choice,
+    restricted,
     source_batches,
 )
 from skymargin.progress import Stages
 from skymargin.reducing import reduce_batch
 from skymargin.report import MarginReport
-from skymargin.storage import AnyPath, appears_when_whole, as_path, temporary_folder
+from skymargin.storage import AnyPath, absolute, appears_when_whole, is_local, temporary_folder
+from skymargin.visibility import check_visible
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from distributed import Client
 
 
@@ -50,14 +56,18 @@ def pipeline(args: MarginCacheArguments) -> MarginReport:
         When the margin cannot be made completely. Nothing of it is left behind.
     """
     stages = _stages_of(args)
-    catalog, job = _plan(args, stages)
-    folder = None if args.dask_tmp is None else Path(args.dask_tmp)
-    with own_client(args.dask_n_workers, args.dask_threads_per_worker, folder) as client:
-        return _make(args, stages, catalog, job, client)
+    with mailed(args.completion_email_address or "", args.output_artifact_name) as outcome:
+        catalog, job = _plan(args, stages)
+        with own_client(args.dask_n_workers, args.dask_threads_per_worker, args.dask_path) as client:
+            report = _make(args, stages, catalog, job, client)
+        outcome.summary = report.summary()
+    return report
 
 
 def pipeline_with_client(args: MarginCacheArguments, client: Client) -> MarginReport:
     """Make a margin catalog with a Dask client of yours; its workers must see the files and `tmp_dir`.
+
+    Paths may be relative to the folder of this process, wherever the workers were started.
 
     Parameters
     ----------
@@ -73,28 +83,42 @@ def pipeline_with_client(args: MarginCacheArguments, client: Client) -> MarginRe
 
     Raises
     ------
+    WorkerError
+        When a worker does not see the files, or cannot import skymargin.
     SkymarginError
         When the margin cannot be made completely. Nothing of it is left behind.
     """
     stages = _stages_of(args)
+    with mailed(args.completion_email_address or "", args.output_artifact_name) as outcome:
+        report = make_with_client(args, client, stages)
+        outcome.summary = report.summary()
+    return report
+
+
+def make_with_client(
+    args: MarginCacheArguments, client: Client, stages: Stages | None = None
+) -> MarginReport:
+    """As `pipeline_with_client`, without a mail."""
+    stages = stages or _stages_of(args)
     catalog, job = _plan(args, stages)
-    return _make(args, stages, catalog, job, client)
+    return _make(args, stages, catalog, job, client, foreign=True)
 
 
 def _stages_of(args: MarginCacheArguments) -> Stages:
     if not isinstance(args, MarginCacheArguments):
         raise ArgumentError(f"args must be MarginCacheArguments, not {type(args).__name__}")
-    return Stages(args.progress_bar)
+    return Stages(args.progress_bar, args.simple_progress_bar, args.tqdm_kwargs)
 
 
 def _plan(args: MarginCacheArguments, stages: Stages) -> tuple[Catalog, Job]:
     """Everything that can be checked before work begins; nothing is written."""
     with stages.stage("Planning", total=3) as advance:
         args.check_places()
-        catalog = open_catalog(as_path(args.input_catalog_path))
+        catalog = restricted(open_catalog(args.primary_path), list(args.debug_filter_pixel_list or ()))
         advance(1)
         _check_apart(catalog.path, args.catalog_path)
         choice = margin_choice(args.margin_threshold, args.margin_order, args.fine_filtering, catalog)
+        check_output(catalog, OutputOptions.of(args))
         advance(1)
         check_partitions(catalog)
         advance(1)
@@ -102,29 +126,38 @@ def _plan(args: MarginCacheArguments, stages: Stages) -> tuple[Catalog, Job]:
 
 
 def _make(
-    args: MarginCacheArguments, stages: Stages, catalog: Catalog, job: Job, client: Client
+    args: MarginCacheArguments,
+    stages: Stages,
+    catalog: Catalog,
+    job: Job,
+    client: Client,
+    foreign: bool = False,
 ) -> MarginReport:
-    threads = threads_of(client)
+    wanted = OutputOptions.of(args)
     with (
         appears_when_whole(args.catalog_path) as folder,
         ThreadPoolExecutor(max_workers=1) as aside,
-        temporary_folder(_temporary_base(args), args.output_artifact_name) as shards,
+        temporary_folder(args.tmp_path.absolute(), args.output_artifact_name) as shards,
     ):
         # Importing what writes the format takes longer than mapping a small catalog, so it goes on beside it.
-        options = aside.submit(format_named(catalog.format).write_options, catalog.schema)
+        form = format_named(catalog.format)
+        options = aside.submit(form.write_options, catalog.schema, wanted.write_table_kwargs)
         job_file = shards / "job"
         job.save(job_file)
+        if foreign:
+            check_visible(client, _places(job, folder, job_file))
+        threads = threads_of(client)
         with stages.stage("Mapping", total=len(catalog.orders)) as advance:
             sources = source_batches(catalog, threads)
             mapped = run_batches(client, map_batch, job_file, sources, lambda one: advance(one.partitions))
             row_bytes = average_row_bytes(mapped)
             margins, total = destination_batches(shards, len(sources), row_bytes, threads)
         with stages.stage("Reducing", total=total) as advance:
-            output = _output(folder, catalog, options.result(), row_bytes)
+            output = _output(folder, catalog, options.result(), row_bytes, wanted)
             tasks = [(margin, output) for margin in margins]
             reduced = run_batches(client, reduce_batch, job_file, tasks, lambda one: advance(len(one.orders)))
         with stages.stage("Finishing", total=2) as advance:
-            contents = contents_of(args.output_artifact_name, job.margin_threshold_arcsec, reduced)
+            contents = contents_of(args.output_artifact_name, job.margin_threshold_arcsec, reduced, wanted)
             advance(1)
             finish(folder, catalog, contents, mapped)
             advance(1)
@@ -145,13 +178,22 @@ def _make(
     return report
 
 
-def _output(folder: AnyPath, catalog: Catalog, options: dict[str, Any], row_bytes: int) -> Output:
+def _output(
+    folder: AnyPath, catalog: Catalog, options: dict[str, Any], row_bytes: int, wanted: OutputOptions
+) -> Output:
     return Output(
-        folder=folder,
+        folder=absolute(folder),
         format=catalog.format,
         options=options,
-        group_rows=group_rows(options["row_group_size"], row_bytes),
+        group_rows=wanted.group_rows or group_rows(options["row_group_size"], row_bytes),
+        wanted=wanted,
     )
+
+
+def _places(job: Job, folder: AnyPath, job_file: Path) -> dict[str, AnyPath]:
+    """What workers must see; a folder on an object store is not there before a file is in it."""
+    output = {"output_path": absolute(folder)} if is_local(folder) else {}
+    return {"input_catalog_path": job.catalog_path, **output, "tmp_dir": job_file}
 
 
 def _check_apart(primary: AnyPath, margin: AnyPath) -> None:
@@ -163,13 +205,3 @@ def _check_apart(primary: AnyPath, margin: AnyPath) -> None:
         raise OutputExistsError(
             f"the output {margin} and the input catalog {primary} overlap; the margin needs a folder of its own"
         )
-
-
-def _temporary_base(args: MarginCacheArguments) -> Path:
-    """Folder for intermediate files."""
-    for chosen in (args.tmp_dir, args.dask_tmp, args.output_path):
-        if chosen is not None:
-            base = as_path(chosen)
-            if isinstance(base, Path):
-                return base
-    raise ArgumentError(f"tmp_dir is required when output_path {args.output_path} is not local")

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 from skymargin.errors import ArgumentError, CatalogError
 from skymargin.formats import Catalog
+from skymargin.formats.hats_extras import check_properties
 from skymargin.job import DestinationBatch, Job, SourceBatch, nested_position, shard_file
 from skymargin.shards import read_index
+from skymargin.storage import absolute
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     import numpy as np
 
     from skymargin._core import Tiling
+    from skymargin.formats.output_options import OutputOptions
     from skymargin.mapping import Mapped
 
 # Dask costs 2 ms a task: a few dozen tasks per thread keep all threads busy to the end and cost a few hundredths of
@@ -94,6 +98,73 @@ def margin_choice(
     return margin_threshold_arcsec, margin_order
 
 
+def restricted(catalog: Catalog, pixels: Sequence[tuple[int, int]]) -> Catalog:
+    """The catalog as if it had only the partitions that overlap one of the pixels, given as (order, pixel).
+
+    Raises
+    ------
+    ArgumentError
+        When it has none of these.
+    """
+    import numpy as np
+
+    if not pixels:
+        return catalog
+    first = nested_position(catalog.orders, catalog.pixels)
+    end = nested_position(catalog.orders, catalog.pixels + np.uint64(1))
+    kept = np.zeros(len(first), dtype=bool)
+    for order, pixel in pixels:
+        ends = np.array([pixel, pixel + 1], dtype=np.uint64)
+        start, stop = nested_position(np.array([order, order], dtype=np.uint8), ends)
+        kept |= (first < stop) & (start < end)
+    chosen = np.flatnonzero(kept)
+    if not len(chosen):
+        raise ArgumentError(
+            f"debug_filter_pixel_list {list(pixels)} overlaps no partition of the catalog {catalog.path}"
+        )
+    return replace(
+        catalog,
+        orders=catalog.orders[chosen],
+        pixels=catalog.pixels[chosen],
+        files=[catalog.files[partition] for partition in chosen],
+        size_bytes=catalog.size_bytes[chosen],
+    )
+
+
+def check_output(catalog: Catalog, wanted: OutputOptions) -> None:
+    """Check that the margin of the catalog can be written as wanted.
+
+    Raises
+    ------
+    ArgumentError
+        When its format or its columns do not allow it.
+    """
+    wanted.check_format(catalog.format)
+    delta = wanted.row_group_kwargs.get("subtile_order_delta")
+    if delta is not None and int(max(catalog.orders, default=0)) + delta > catalog.columns.index_order:
+        raise ArgumentError(
+            f"row_group_kwargs['subtile_order_delta'] {delta} is not allowed: the catalog has partitions of order "
+            f"{max(catalog.orders)} and an index of order {catalog.columns.index_order}, which is not so fine"
+        )
+    if wanted.addl_hats_properties:
+        check_properties(wanted.addl_hats_properties)
+    if wanted.write_table_kwargs:
+        _check_writer(catalog, wanted.write_table_kwargs)
+
+
+def _check_writer(catalog: Catalog, options: Mapping[str, Any]) -> None:
+    """Begin a Parquet file with the options, which says what is wrong with them."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    options = {key: value for key, value in options.items() if key != "row_group_size"}
+    try:
+        with pq.ParquetWriter(pa.BufferOutputStream(), catalog.schema, **options):
+            pass
+    except (ValueError, TypeError, OSError, KeyError, NotImplementedError, pa.ArrowException) as error:
+        raise ArgumentError(f"write_table_kwargs {options} cannot be used: {error}") from error
+
+
 def check_partitions(catalog: Catalog) -> Tiling:
     """The catalog's partitions as a tiling of the sky.
 
@@ -115,7 +186,7 @@ def make_job(
 ) -> Job:
     """What the tasks are told of the run."""
     return Job(
-        catalog_path=catalog.path,
+        catalog_path=absolute(catalog.path),
         columns=catalog.columns,
         schema=catalog.schema,
         orders=catalog.orders,

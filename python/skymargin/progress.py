@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 
 Advance = Callable[[int], None]
 
@@ -15,7 +16,11 @@ class Stages:
     Parameters
     ----------
     progress_bar
-        Whether to draw bars (on standard error).
+        Whether to draw bars: in a notebook as widgets, elsewhere as text on standard error.
+    simple
+        Whether to draw them as text also in a notebook.
+    options
+        Further keyword arguments of `tqdm`.
 
     Attributes
     ----------
@@ -23,8 +28,12 @@ class Stages:
         Stage name in lower case to the seconds it took, in the order of the run.
     """
 
-    def __init__(self, progress_bar: bool) -> None:
+    def __init__(
+        self, progress_bar: bool, simple: bool = False, options: Mapping[str, Any] | None = None
+    ) -> None:
         self.progress_bar = progress_bar
+        self.simple = simple
+        self.options = dict(options or {})
         self.seconds: dict[str, float] = {}
 
     @contextmanager
@@ -35,13 +44,18 @@ class Stages:
             if not self.progress_bar:
                 yield _ignore
                 return
-            # Costs 30 ms, which a run without bars need not pay.
-            from tqdm.auto import tqdm
-
-            with tqdm(total=total, desc=f"{name:<9}") as bar:
+            with self._bar(total=total, desc=f"{name:<9}", **self.options) as bar:
                 yield lambda steps: _advance(bar, steps)
         finally:
             self.seconds[name.lower()] = time.perf_counter() - started
+
+    def _bar(self, **options: Any) -> Any:
+        # Costs 30 ms, which a run without bars need not pay. Looked up anew each time, as notebooks may change it.
+        if self.simple:
+            from tqdm import std as kind
+        else:
+            from tqdm import auto as kind  # type: ignore[no-redef]
+        return kind.tqdm(**options)
 
 
 def _ignore(_steps: int) -> None:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import groupby, pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from skymargin.carried import restore
 from skymargin.errors import SkymarginError, StorageError
 from skymargin.formats import format_named
-from skymargin.job import DestinationBatch, Output, load_job, shard_file
+from skymargin.job import DestinationBatch, Job, Output, load_job, shard_file
 from skymargin.shards import read_groups, sort_keys
 from skymargin.storage import open_output
 
@@ -64,9 +64,11 @@ def reduce_batch(job_file: Path, task: tuple[DestinationBatch, Output]) -> Reduc
     for (order, pixel), slices in _by_margin(batch.slices):
         try:
             job = load_job(job_file).job
-            name = format_named(output.format).margin_file(order, pixel)
+            name = output.wanted.file_name(format_named(output.format).margin_file(order, pixel))
             runs = _runs(job_file.parent, slices)
-            footer = _write_margin(runs, job.schema, output, name)
+            delta = output.wanted.row_group_kwargs.get("subtile_order_delta")
+            subtile_order = None if delta is None else order + delta
+            footer = _write_margin(runs, job, output, name, subtile_order)
         except OSError as error:
             return StorageError(f"the margin of order {order}, pixel {pixel} cannot be written: {error}")
         orders.append(order)
@@ -96,12 +98,13 @@ def _runs(folder: Path, slices: list[tuple[int, int, int, int]]) -> list[tuple[p
 
 
 def _write_margin(
-    runs: list[tuple[pa.Table, pa.Table]], schema: pa.Schema, output: Output, name: str
+    runs: list[tuple[pa.Table, pa.Table]], job: Job, output: Output, name: str, subtile_order: int | None
 ) -> pq.FileMetaData:
     """Merge the runs into one file; returns its footer."""
     import numpy as np
     import pyarrow.parquet as pq
 
+    schema = job.schema
     keys = [sort_keys(origin) for _, origin in runs]
     order = np.lexsort([np.concatenate(column) for column in zip(*keys, strict=True)])
     starts = np.cumsum([0, *(rows.num_rows for rows, _ in runs)])
@@ -111,8 +114,12 @@ def _write_margin(
         open_output(output.folder / name) as sink,
         pq.ParquetWriter(sink, schema, metadata_collector=footers, **options) as writer,
     ):
-        for start in range(0, len(order), output.group_rows):
-            group = _gathered(runs, starts, order[start : start + output.group_rows])
+        index = None if subtile_order is None else np.concatenate([key[-1] for key in keys])[order]
+        shift = 2 * (job.columns.index_order - (subtile_order or 0))
+        for start, stop in _row_groups(
+            len(order), output.group_rows, None if index is None else index >> shift
+        ):
+            group = _gathered(runs, starts, order[start:stop])
             # One chunk a column: where pages end must not depend on how the rows were found.
             table = restore(group, schema).combine_chunks()
             writer.write_table(table, row_group_size=len(table))
@@ -120,6 +127,16 @@ def _write_margin(
     # As `_metadata` has it: relative to the dataset folder.
     footer.set_file_path(name.partition("/")[2])
     return footer
+
+
+def _row_groups(rows: int, most: int, subtile: np.ndarray | None) -> Iterator[tuple[int, int]]:
+    """First row of each row group and the row after its last: no more than `most`, and all of one subtile."""
+    import numpy as np
+
+    changes = [] if subtile is None else (np.flatnonzero(subtile[1:] != subtile[:-1]) + 1).tolist()
+    for first, end in pairwise([0, *changes, rows]):
+        for start in range(first, end, most):
+            yield start, min(start + most, end)
 
 
 def _gathered(runs: list[tuple[pa.Table, pa.Table]], starts: np.ndarray, wanted: np.ndarray) -> pa.Table:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
@@ -41,6 +41,29 @@ def as_path(path: str | os.PathLike[str] | UPath) -> AnyPath:
 
     remote = UPath(path)
     return Path(remote.path) if remote.protocol in ("", "file", "local") else remote
+
+
+def with_options(path: str | os.PathLike[str] | UPath, storage_options: Mapping[str, Any] | None) -> AnyPath:
+    """Path object like that of `as_path`, with options of its file system, which a local path has none of.
+
+    Parameters
+    ----------
+    path
+        As `as_path` takes it.
+    storage_options
+        Options of its file system, as fsspec takes them; they go before those of a `UPath`.
+    """
+    plain = as_path(path)
+    if not storage_options or isinstance(plain, Path):
+        return plain
+    from upath import UPath
+
+    return UPath(str(plain), protocol=plain.protocol, **{**plain.storage_options, **storage_options})
+
+
+def absolute(path: AnyPath) -> AnyPath:
+    """The path as every process sees it, whatever folder it was started in."""
+    return path.absolute() if isinstance(path, Path) else path
 
 
 def is_local(path: AnyPath) -> bool:
@@ -164,9 +187,9 @@ def appears_when_whole(final: AnyPath) -> Iterator[AnyPath]:
 
 
 @contextmanager
-def temporary_folder(base: Path, name: str) -> Iterator[Path]:
+def temporary_folder(base: Path, name: str, purpose: str = "shards") -> Iterator[Path]:
     """A local folder for intermediate files, removed at the end whatever happens."""
-    folder = base / _new_name(base / name, "shards")
+    folder = base / _new_name(base / name, purpose)
     _make_folder(folder)
     try:
         yield folder

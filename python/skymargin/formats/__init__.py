@@ -7,10 +7,12 @@ Each format is a module with the same five functions: `is_catalog`, `open_catalo
 from __future__ import annotations
 
 import importlib
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from skymargin.errors import CatalogError, CatalogNotFoundError, SkymarginError
+from skymargin.formats.output_options import OutputOptions
 from skymargin.storage import AnyPath
 
 if TYPE_CHECKING:
@@ -92,6 +94,8 @@ class MarginContents:
         Its partitions in nested order.
     footers : list of pyarrow.parquet.FileMetaData
         Their footers in the same order; each may hold the row groups of several partitions, with their file paths set.
+    wanted : OutputOptions
+        What is wanted of its files beside the rows.
     """
 
     name: str
@@ -100,6 +104,7 @@ class MarginContents:
     orders: np.ndarray
     pixels: np.ndarray
     footers: list[pq.FileMetaData]
+    wanted: OutputOptions = field(default_factory=OutputOptions)
 
 
 class Format(Protocol):
@@ -114,8 +119,8 @@ class Format(Protocol):
     def margin_file(self, order: int, pixel: int) -> str:
         """Path of a margin partition's file inside the margin catalog."""
 
-    def write_options(self, schema: pa.Schema) -> dict[str, Any]:
-        """Encodings for a file of the format, as keyword arguments of `pyarrow.parquet.write_table`."""
+    def write_options(self, schema: pa.Schema, wanted: Mapping[str, Any]) -> dict[str, Any]:
+        """Keyword arguments of `pyarrow.parquet.write_table` for a file of the format, those wanted among them."""
 
     def finish_margin(self, folder: AnyPath, catalog: Catalog, contents: MarginContents) -> None:
         """Write everything of a margin catalog but its partitions; what makes it valid comes last."""

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import csv
 import re
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from skymargin.errors import CatalogError, MissingPartitionError
 from skymargin.formats import Catalog, MarginContents, SpatialColumns, require_column
+from skymargin.formats.hats_extras import write_descriptions, write_samples
 from skymargin.formats.properties import read_properties
 from skymargin.storage import AnyPath, as_path, list_files, open_input
 
@@ -70,15 +72,15 @@ def open_catalog(path: AnyPath) -> Catalog:
 
 
 def margin_file(order: int, pixel: int) -> str:
-    """Path of a margin partition inside its catalog: always one `.parquet` file, whatever the primary has."""
+    """Path of a margin partition inside its catalog: one `.parquet` file, unless another suffix is wanted."""
     return f"dataset/Norder={order}/Dir={pixel // 10_000 * 10_000}/Npix={pixel}.parquet"
 
 
-def write_options(schema: pa.Schema) -> dict[str, Any]:
-    """The encodings with which the `hats` library writes catalogs."""
+def write_options(schema: pa.Schema, wanted: Mapping[str, Any]) -> dict[str, Any]:
+    """The encodings with which the `hats` library writes catalogs, unless others are wanted."""
     from hats.io.file_io import get_parquet_write_table_kwargs
 
-    return dict(get_parquet_write_table_kwargs(schema))
+    return dict(get_parquet_write_table_kwargs(schema, write_table_kwargs=dict(wanted)))
 
 
 def finish_margin(folder: AnyPath, catalog: Catalog, contents: MarginContents) -> None:
@@ -97,16 +99,20 @@ def finish_margin(folder: AnyPath, catalog: Catalog, contents: MarginContents) -
 
     dataset = folder / "dataset"
     dataset.mkdir(parents=True, exist_ok=True)
+    if contents.footers:
+        write_samples(folder, contents.wanted)
     with (dataset / "_common_metadata").open("wb") as sink:
         pq.write_metadata(catalog.schema, sink)
-    with (dataset / "_metadata").open("wb") as sink:
-        if contents.footers:
-            _merged(contents.footers).write_metadata_file(sink)
-        else:
-            pq.write_metadata(catalog.schema, sink)
+    if contents.wanted.create_metadata:
+        with (dataset / "_metadata").open("wb") as sink:
+            if contents.footers:
+                _merged(contents.footers).write_metadata_file(sink)
+            else:
+                pq.write_metadata(catalog.schema, sink)
     rows = (f"{order},{pixel}\n" for order, pixel in zip(contents.orders, contents.pixels, strict=True))
     (folder / "partition_info.csv").write_text("Norder,Npix\n" + "".join(rows), encoding="utf-8")
     _write_properties(folder, catalog, contents)
+    write_descriptions(folder, contents.name, len(contents.orders), contents.wanted)
 
 
 def _write_properties(folder: AnyPath, catalog: Catalog, contents: MarginContents) -> None:
@@ -126,13 +132,18 @@ def _write_properties(folder: AnyPath, catalog: Catalog, contents: MarginContent
         "margin_threshold": contents.margin_threshold_arcsec,
         "hats_order": int(highest_order),
         "moc_sky_fraction": f"{covered:0.5f}",
-        "npix_suffix": ".parquet",
+        "npix_suffix": contents.wanted.npix_suffix,
     }
     if catalog.columns.index is not None:
         info["healpix_column"] = catalog.columns.index
         info["healpix_order"] = catalog.columns.index_order
     info |= TableProperties.new_provenance_dict(folder, builder=f"skymargin v{version('skymargin')}")
-    TableProperties(**info).to_properties_file(folder)
+    if contents.wanted.debug_filter_pixel_list:
+        # A margin of a part of the catalog must not pass for one of the whole.
+        info["skymargin_debug_filter_pixel_list"] = " ".join(
+            f"{order}/{pixel}" for order, pixel in contents.wanted.debug_filter_pixel_list
+        )
+    TableProperties(**info, **contents.wanted.addl_hats_properties).to_properties_file(folder)
 
 
 def _merged(footers: list[pq.FileMetaData]) -> pq.FileMetaData:

@@ -1,0 +1,57 @@
+"""Options of the command line in groups with titles, and what their values are turned into."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+_FIRST_GROUP = "Options"
+
+
+class GroupedOption(click.Option):
+    """An option that is listed under the title of its group."""
+
+    def __init__(self, *names: Any, group: str = _FIRST_GROUP, **settings: Any) -> None:
+        super().__init__(*names, **settings)
+        self.group = group
+
+
+class GroupedCommand(click.Command):
+    """A command whose help lists the options by group, those without one first."""
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the options into the help."""
+        groups: dict[str, list[tuple[str, str]]] = {_FIRST_GROUP: []}
+        for option in self.get_params(ctx):
+            # What an argument is the command's first line says.
+            record = option.get_help_record(ctx) if isinstance(option, click.Option) else None
+            if record is not None:
+                groups.setdefault(getattr(option, "group", _FIRST_GROUP), []).append(record)
+        for title, records in groups.items():
+            with formatter.section(title):
+                formatter.write_dl(records)
+
+
+def read_pixels(
+    _ctx: click.Context, _option: click.Parameter, given: tuple[str, ...]
+) -> list[tuple[int, int]]:
+    """Pixels written as ORDER/PIXEL."""
+    found = []
+    for text in given:
+        order, slash, pixel = text.partition("/")
+        if not (slash and order.isdecimal() and pixel.isdecimal()):
+            raise click.BadParameter(f"{text!r} is not ORDER/PIXEL, such as 3/17")
+        found.append((int(order), int(pixel)))
+    return found
+
+
+def read_pairs(_ctx: click.Context, _option: click.Parameter, given: tuple[str, ...]) -> dict[str, str]:
+    """Names and values written as KEY=VALUE."""
+    found = {}
+    for text in given:
+        key, sign, value = text.partition("=")
+        if not (sign and key):
+            raise click.BadParameter(f"{text!r} is not KEY=VALUE")
+        found[key] = value
+    return found

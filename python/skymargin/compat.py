@@ -1,0 +1,221 @@
+"""Scripts written for hipscat-import or hats-import, run as they are: this package under the names of those.
+
+Only the margin pipeline has a stand-in. What the packages call alike is alike; what they order, default or read
+differently is put right here, so that the rest of skymargin need not know.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from functools import cached_property
+from importlib.machinery import ModuleSpec
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from skymargin.arguments import MarginCacheArguments
+from skymargin.errors import ArgumentError, StandInError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from distributed import Client
+
+# The arguments of the margin pipelines of hipscat-import 0.3 and hats-import 0.11, in the order of their positions.
+HIPSCAT_IMPORT_ARGUMENTS = (
+    *("output_path", "output_artifact_name", "output_storage_options", "tmp_dir", "resume", "progress_bar"),
+    *("simple_progress_bar", "dask_tmp", "dask_n_workers", "dask_threads_per_worker", "resume_tmp"),
+    *("completion_email_address", "catalog_path", "tmp_path", "margin_threshold", "margin_order"),
+    *("fine_filtering", "delete_intermediate_parquet_files", "delete_resume_log_files", "input_catalog_path"),
+    *("input_storage_options", "debug_filter_pixel_list"),
+)
+HATS_IMPORT_ARGUMENTS = (
+    *("output_path", "output_artifact_name", "addl_hats_properties", "npix_suffix", "npix_parquet_name"),
+    *(
+        "write_table_kwargs",
+        "row_group_kwargs",
+        "should_write_skymap",
+        "skymap_alt_orders",
+        "create_thumbnail",
+    ),
+    *("create_metadata", "create_per_partition_stats", "create_skymap_png", "create_partition_info_png"),
+    *("create_summary_html", "create_summary_md", "tmp_dir", "resume", "progress_bar", "simple_progress_bar"),
+    *("tqdm_kwargs", "dask_tmp", "dask_n_workers", "dask_threads_per_worker", "resume_tmp"),
+    *("delete_intermediate_parquet_files", "delete_resume_log_files", "completion_email_address"),
+    *("catalog_path", "tmp_path", "tmp_base_path", "margin_threshold", "margin_order", "fine_filtering"),
+    *("input_catalog_path", "debug_filter_pixel_list"),
+)
+# What has no counterpart, and why; with a value of the second column nothing is asked for.
+_GONE: dict[str, tuple[tuple[object, ...], str]] = {
+    "catalog_path": ((None,), "it is made of output_path and output_artifact_name"),
+    "tmp_path": ((None,), "it is made of tmp_dir"),
+    "tmp_base_path": ((None,), "it is made of tmp_dir"),
+    "should_write_skymap": ((False, None), "a margin has no skymap, and hats-import writes none either"),
+    "skymap_alt_orders": ((None, [], ()), "a margin has no skymap, and hats-import writes none either"),
+    "create_skymap_png": ((False, None), "a margin has no skymap, and hats-import draws none either"),
+}
+
+
+class _ScriptArguments(MarginCacheArguments):
+    """`MarginCacheArguments` as the scripts of another package give and read them."""
+
+    positions: ClassVar[tuple[str, ...]] = ()
+
+    def __init__(self, *values: Any, **named: Any) -> None:
+        given = _named(self.positions, values, named)
+        for name, (nothing, reason) in _GONE.items():
+            if name in given and (value := given.pop(name)) not in nothing:
+                raise ArgumentError(f"{name}={value!r} cannot be given: {reason}")
+        # There it means: from scratch, overwriting what is at the output. Here that stays until the new one is whole.
+        if given.get("resume") is False:
+            given.setdefault("overwrite", True)
+        super().__init__(**self.meant(given))
+
+    @classmethod
+    def meant(cls, given: dict[str, Any]) -> dict[str, Any]:
+        """What the arguments mean here."""
+        return given
+
+    @cached_property
+    def catalog(self) -> Any:
+        """The input, as the scripts read it: `args.catalog.catalog_info.ra_column`."""
+        from skymargin.formats.library import library_catalog
+
+        return library_catalog(self.primary_path, list(self.debug_filter_pixel_list or ()))
+
+
+class HipscatImportArguments(_ScriptArguments):
+    """`MarginCacheArguments` for scripts of hipscat-import."""
+
+    positions = HIPSCAT_IMPORT_ARGUMENTS
+
+
+class HatsImportArguments(_ScriptArguments):
+    """`MarginCacheArguments` for scripts of hats-import; exact unless `fine_filtering=False` is given."""
+
+    positions = HATS_IMPORT_ARGUMENTS
+
+    @classmethod
+    def meant(cls, given: dict[str, Any]) -> dict[str, Any]:
+        """A `margin_order` alone sets the threshold there; the margin is then exact for this threshold."""
+        order = given.get("margin_order", -1)
+        if "fine_filtering" not in given and isinstance(order, int) and order >= 0:
+            from skymargin.argument_checks import LARGEST_ORDER, whole_number
+            from skymargin.plan import coarse_threshold_arcsec
+
+            order = whole_number("margin_order", order, -1, LARGEST_ORDER)
+            given["margin_threshold"] = coarse_threshold_arcsec(order)
+        return given
+
+
+def generate_margin_cache(args: MarginCacheArguments, client: Client) -> None:
+    """Make a margin catalog with a client, without a mail; as the function of this name there.
+
+    Raises
+    ------
+    SkymarginError
+        When the margin cannot be made completely. Nothing of it is left behind.
+    """
+    from skymargin.pipeline import make_with_client
+
+    make_with_client(args, client)
+
+
+def install_as_hipscat_import() -> None:
+    """Make `import hipscat_import` mean this package: call it before a script of hipscat-import is imported.
+
+    Raises
+    ------
+    StandInError
+        When hipscat-import itself is imported already.
+    """
+    _install("hipscat_import", HipscatImportArguments, ("RuntimeArguments",))
+
+
+def install_as_hats_import() -> None:
+    """Make `import hats_import` mean this package: call it before a script of hats-import is imported.
+
+    Raises
+    ------
+    StandInError
+        When hats-import itself is imported already.
+    """
+    face = ("MarginCacheArguments", "RuntimeArguments", "pipeline", "pipeline_with_client")
+    _install("hats_import", HatsImportArguments, face)
+
+
+class _StandIn(ModuleType):
+    """A module of another package, whose names are ours; those that take long to load are loaded when first used."""
+
+    skymargin_names: dict[str, Any]
+
+    def __getattr__(self, name: str) -> Any:
+        if name in self.__dict__.get("skymargin_names", {}):
+            home, attribute = self.skymargin_names[name]
+            return getattr(importlib.import_module(home), attribute)
+        raise AttributeError(
+            f"module {self.__name__!r} has no attribute {name!r} (skymargin stands in for it)"
+        )
+
+
+class _Finder:
+    """Says of modules that have no stand-in why they are not there."""
+
+    def __init__(self, package: str) -> None:
+        self.package = package
+
+    def find_spec(
+        self, name: str, _path: Sequence[str] | None = None, _target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        if name.startswith(f"{self.package}."):
+            raise ModuleNotFoundError(
+                f"No module named {name!r}: skymargin stands in for {self.package}, and has its margin pipeline alone",
+                name=name,
+            )
+        return None
+
+
+def _install(package: str, arguments: type[MarginCacheArguments], face: Sequence[str]) -> None:
+    there = sys.modules.get(package)
+    if isinstance(there, _StandIn):
+        return
+    if there is not None:
+        raise StandInError(
+            f"{package} is imported already, from {getattr(there, '__file__', None)}; "
+            f"skymargin.install_as_{package}() must be called before"
+        )
+    given = ("skymargin.compat", arguments.__name__)
+    run = {name: ("skymargin.pipeline", name) for name in ("pipeline", "pipeline_with_client")}
+    known = {
+        "MarginCacheArguments": given,
+        "RuntimeArguments": ("skymargin.arguments", "MarginCacheArguments"),
+    }
+    generate = {"generate_margin_cache": ("skymargin.compat", "generate_margin_cache")}
+    modules = {
+        "": {name: (run | known)[name] for name in face} | {"__version__": ("skymargin", "__version__")},
+        ".pipeline": run | known,
+        ".runtime_arguments": {"RuntimeArguments": known["RuntimeArguments"]},
+        ".margin_cache": generate,
+        ".margin_cache.margin_cache_arguments": known,
+        ".margin_cache.margin_cache": generate,
+    }
+    for inside, names in modules.items():
+        module = _StandIn(package + inside, f"The margin pipeline of {package}, by skymargin.")
+        module.__path__ = []
+        module.skymargin_names = names
+        sys.modules[package + inside] = module
+        parent, _, child = (package + inside).rpartition(".")
+        if parent and child not in sys.modules[parent].skymargin_names:
+            setattr(sys.modules[parent], child, module)
+    sys.meta_path.insert(0, _Finder(package))
+
+
+def _named(positions: Sequence[str], values: Sequence[Any], named: Mapping[str, Any]) -> dict[str, Any]:
+    """Arguments by name, from those by position and those by name."""
+    if len(values) > len(positions):
+        raise TypeError(f"{len(values)} arguments were given by position, but there are {len(positions)}")
+    given = dict(zip(positions, values, strict=False))
+    twice = sorted(set(given) & set(named))
+    if twice:
+        raise TypeError(f"{twice[0]} was given by position and by name")
+    return given | dict(named)

@@ -1,0 +1,111 @@
+"""What a HATS catalog may have beside its data: a thumbnail, statistics, a picture, a description for people.
+
+All are the work of the `hats` library, so that they are what its readers expect. What it cannot make of a catalog, of
+odd types say, is a warning: the margin is as good without, and may have taken hours.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from skymargin.errors import ArgumentError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from skymargin.formats.output_options import OutputOptions
+    from skymargin.storage import AnyPath
+
+
+def write_samples(folder: AnyPath, wanted: OutputOptions) -> None:
+    """Write the thumbnail and the statistics of each partition.
+
+    The library writes `_common_metadata` with them, so this comes before ours is written. A catalog without
+    partitions has nothing to show, and gets neither.
+
+    Parameters
+    ----------
+    folder
+        The catalog, whose partitions are written.
+    wanted
+        Which of the files to write.
+    """
+    names = [name for name in ("create_thumbnail", "create_per_partition_stats") if getattr(wanted, name)]
+    if not names:
+        return
+    with _attempt(" and ".join(names)):
+        from hats.io.parquet_metadata import write_parquet_metadata
+
+        write_parquet_metadata(
+            folder,
+            # Ordering goes with _metadata, which is not the library's to write here.
+            order_by_healpix=False,
+            create_metadata=False,
+            **dict.fromkeys(names, True),
+        )
+
+
+def write_descriptions(folder: AnyPath, name: str, partitions: int, wanted: OutputOptions) -> None:
+    """Draw the partitions and describe the catalog.
+
+    Parameters
+    ----------
+    folder
+        The catalog, complete but for these, in a folder that is going to be renamed.
+    name
+        Name of the folder it is going to have.
+    partitions
+        How many partitions it has; a sky without any is not drawn.
+    wanted
+        Which of the files to write.
+    """
+    if wanted.create_partition_info_png and partitions:
+        with _attempt("create_partition_info_png"):
+            from hats.io.summary_file import write_partition_info_png
+
+            write_partition_info_png(folder)
+    for option, form in (("create_summary_html", "html"), ("create_summary_md", "markdown")):
+        if getattr(wanted, option):
+            with _attempt(option):
+                from hats.io.summary_file import write_catalog_summary_file
+
+                file = folder / write_catalog_summary_file(folder, fmt=form).name
+                text = file.read_text(encoding="utf-8")
+                file.write_text(text.replace(folder.name, name), encoding="utf-8")
+
+
+def check_properties(properties: Mapping[str, Any]) -> None:
+    """Check that properties can be those of a margin catalog.
+
+    Raises
+    ------
+    ArgumentError
+        When the `hats` library refuses them.
+    """
+    from hats.catalog import TableProperties
+
+    try:
+        TableProperties(
+            catalog_name="margin", catalog_type="margin", total_rows=0, primary_catalog="catalog",
+            margin_threshold=1.0, ra_column="ra", dec_column="dec", **properties,
+        )  # fmt: skip
+    except (ValueError, TypeError) as error:
+        raise ArgumentError(f"addl_hats_properties {dict(properties)} cannot be used: {error}") from error
+
+
+@contextmanager
+def _attempt(option: str) -> Iterator[None]:
+    """Do something for an option, without the deprecations between the libraries of others; a failure is a warning."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)
+            warnings.simplefilter("ignore", FutureWarning)
+            yield
+    except Exception as error:
+        warnings.warn(
+            f"the margin is complete, but {option} did not work: {type(error).__name__}: {error}",
+            stacklevel=3,
+        )
