@@ -339,7 +339,7 @@ def test_an_output_folder_that_cannot_be_written(catalog: Path) -> None:
     assert nothing_left(catalog.parent / "out")
 
 
-@pytest.mark.parametrize("door", ["skymargin.reducing.open_output", "skymargin.shards.written_aside"])
+@pytest.mark.parametrize("door", ["skymargin.reducing.output_file", "skymargin.shards.written_aside"])
 def test_a_full_disk(door: str, catalog: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from skymargin import argument_checks as check
 from skymargin.errors import ArgumentError, CatalogNotFoundError, OutputExistsError
-from skymargin.storage import AnyPath, is_empty_folder, with_options
+from skymargin.places import Places
+from skymargin.storage import AnyPath, absolute, is_empty_folder, with_options
 
 if TYPE_CHECKING:
     from upath import UPath
@@ -219,8 +220,23 @@ class MarginCacheArguments:
         chosen = self.dask_tmp or self.tmp_dir
         return None if chosen is None else Path(str(chosen))
 
+    @property
+    def places(self) -> Places:
+        """Where the run keeps its intermediate files and its records.
+
+        Raises
+        ------
+        ArgumentError
+            As for `tmp_path`.
+        """
+        intermediate = self.tmp_path.absolute()
+        progress = intermediate if self.resume_tmp is None else Path(str(self.resume_tmp)).absolute()
+        return Places(absolute(self.catalog_path), intermediate, progress)
+
     def check_places(self) -> None:
         """Check that there is an input, and room for the output.
+
+        A catalog of a run that was cut off in its last steps is no obstacle: the same run goes on with these.
 
         Raises
         ------
@@ -230,16 +246,32 @@ class MarginCacheArguments:
         source = self.primary_path
         if not source.exists():
             raise CatalogNotFoundError(f"input_catalog_path: there is nothing at {source}")
-        base, target = with_options(self.output_path, self.output_storage_options), self.catalog_path
+        base = with_options(self.output_path, self.output_storage_options)
         if base.exists() and not base.is_dir():
             raise ArgumentError(f"output_path {base} is a file, not a folder")
-        if target.exists() and not is_empty_folder(target):
-            self._check_overwrite(target)
+        if not (self.resume and self._is_being_placed()):
+            self.check_free()
 
-    def _check_overwrite(self, target: AnyPath) -> None:
+    def check_free(self) -> None:
+        """Check that nothing is at the output, or only what may be replaced.
+
+        Raises
+        ------
+        OutputExistsError
+            As the class has it.
+        """
         from skymargin.formats import is_catalog
 
+        target = self.catalog_path
+        if not target.exists() or is_empty_folder(target):
+            return
         if not self.overwrite:
             raise OutputExistsError(f"{target} exists already; overwrite=True replaces it")
         if not is_catalog(target):
             raise OutputExistsError(f"{target} is not a catalog, so overwrite=True does not remove it")
+
+    def _is_being_placed(self) -> bool:
+        try:
+            return self.places.is_being_placed
+        except ArgumentError:
+            return False

@@ -98,11 +98,14 @@ class DestinationBatch:
 
     Attributes
     ----------
+    number : int
+        Number of the batch.
     slices : pyarrow.RecordBatch
         Where the rows of the margins are, those of one margin together: `order`, `pixel`, `shard`, `record_batch`,
         `offset`, `rows`.
     """
 
+    number: int
     slices: pa.RecordBatch
 
 

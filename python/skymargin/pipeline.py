@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from skymargin.arguments import MarginCacheArguments
 from skymargin.cluster import own_client, run_batches, threads_of
 from skymargin.errors import ArgumentError, OutputExistsError
+from skymargin.fingerprint import fingerprint_of
 from skymargin.finishing import contents_of, empty_reason, finish
 from skymargin.formats import Catalog, format_named, open_catalog
 from skymargin.formats.output_options import OutputOptions
 from skymargin.job import Job, Output
-from skymargin.mapping import map_batch
+from skymargin.locking import locked
+from skymargin.mapping import Mapped, map_batch
 from skymargin.notify import mailed
 from skymargin.plan import (
     average_row_bytes,
@@ -26,9 +30,10 @@ from skymargin.plan import (
     source_batches,
 )
 from skymargin.progress import Stages
-from skymargin.reducing import reduce_batch
+from skymargin.reducing import Reduced, reduce_batch
 from skymargin.report import MarginReport
-from skymargin.storage import AnyPath, absolute, appears_when_whole, is_local, temporary_folder
+from skymargin.resume import Progress, progress_of
+from skymargin.storage import AnyPath, absolute, is_local
 from skymargin.visibility import check_visible
 
 if TYPE_CHECKING:
@@ -53,12 +58,16 @@ def pipeline(args: MarginCacheArguments) -> MarginReport:
     Raises
     ------
     SkymarginError
-        When the margin cannot be made completely. Nothing of it is left behind.
+        When the margin cannot be made completely. No catalog is left behind; what is done is kept for the next call,
+        when it can be of use to it.
     """
     stages = _stages_of(args)
     with mailed(args.completion_email_address or "", args.output_artifact_name) as outcome:
         catalog, job = _plan(args, stages)
-        with own_client(args.dask_n_workers, args.dask_threads_per_worker, args.dask_path) as client:
+        with (
+            _locked(args),
+            own_client(args.dask_n_workers, args.dask_threads_per_worker, args.dask_path) as client,
+        ):
             report = _make(args, stages, catalog, job, client)
         outcome.summary = report.summary()
     return report
@@ -86,7 +95,8 @@ def pipeline_with_client(args: MarginCacheArguments, client: Client) -> MarginRe
     WorkerError
         When a worker does not see the files, or cannot import skymargin.
     SkymarginError
-        When the margin cannot be made completely. Nothing of it is left behind.
+        When the margin cannot be made completely. No catalog is left behind; what is done is kept for the next call,
+        when it can be of use to it.
     """
     stages = _stages_of(args)
     with mailed(args.completion_email_address or "", args.output_artifact_name) as outcome:
@@ -101,7 +111,12 @@ def make_with_client(
     """As `pipeline_with_client`, without a mail."""
     stages = stages or _stages_of(args)
     catalog, job = _plan(args, stages)
-    return _make(args, stages, catalog, job, client, foreign=True)
+    with _locked(args):
+        return _make(args, stages, catalog, job, client, foreign=True)
+
+
+def _locked(args: MarginCacheArguments) -> AbstractContextManager[None]:
+    return locked(args.places.locks, str(args.catalog_path))
 
 
 def _stages_of(args: MarginCacheArguments) -> Stages:
@@ -133,49 +148,81 @@ def _make(
     client: Client,
     foreign: bool = False,
 ) -> MarginReport:
-    wanted = OutputOptions.of(args)
-    with (
-        appears_when_whole(args.catalog_path) as folder,
-        ThreadPoolExecutor(max_workers=1) as aside,
-        temporary_folder(args.tmp_path.absolute(), args.output_artifact_name) as shards,
-    ):
-        # Importing what writes the format takes longer than mapping a small catalog, so it goes on beside it.
-        form = format_named(catalog.format)
-        options = aside.submit(form.write_options, catalog.schema, wanted.write_table_kwargs)
-        job_file = shards / "job"
-        job.save(job_file)
-        if foreign:
-            check_visible(client, _places(job, folder, job_file))
-        threads = threads_of(client)
-        with stages.stage("Mapping", total=len(catalog.orders)) as advance:
-            sources = source_batches(catalog, threads)
-            mapped = run_batches(client, map_batch, job_file, sources, lambda one: advance(one.partitions))
-            row_bytes = average_row_bytes(mapped)
-            margins, total = destination_batches(shards, len(sources), row_bytes, threads)
-        with stages.stage("Reducing", total=total) as advance:
-            output = _output(folder, catalog, options.result(), row_bytes, wanted)
-            tasks = [(margin, output) for margin in margins]
-            reduced = run_batches(client, reduce_batch, job_file, tasks, lambda one: advance(len(one.orders)))
-        with stages.stage("Finishing", total=2) as advance:
-            contents = contents_of(args.output_artifact_name, job.margin_threshold_arcsec, reduced, wanted)
-            advance(1)
-            finish(folder, catalog, contents, mapped)
-            advance(1)
-    report = MarginReport(
-        catalog_path=str(args.catalog_path),
-        rows=contents.rows,
-        partitions=len(contents.orders),
-        margin_threshold_arcsec=job.margin_threshold_arcsec,
-        primary_path=str(catalog.path),
-        primary_rows=sum(one.primary_rows for one in mapped),
-        primary_partitions=len(catalog.orders),
-        bytes_read=sum(one.bytes_read for one in mapped),
-        seconds=stages.seconds,
-        empty_reason=empty_reason(contents, mapped, len(catalog.orders), args.fine_filtering),
-    )
+    wanted, threads = OutputOptions.of(args), threads_of(client)
+    fingerprint = fingerprint_of(catalog, job, wanted, args.places)
+    with progress_of(args.places, fingerprint, threads, args.resume, args.check_free) as progress:
+        if progress.report is None:
+            _build(args, stages, catalog, job, client, progress, wanted, foreign)
+        made = progress.place()
+        progress.clean_up(args.delete_intermediate_parquet_files, args.delete_resume_log_files)
+    report = replace(made, seconds=stages.seconds)
     if args.progress_bar:
         print(report.summary())
     return report
+
+
+def _build(
+    args: MarginCacheArguments,
+    stages: Stages,
+    catalog: Catalog,
+    job: Job,
+    client: Client,
+    progress: Progress,
+    wanted: OutputOptions,
+    foreign: bool,
+) -> None:
+    """Make the whole margin catalog aside, beginning with what is done of it."""
+    with ThreadPoolExecutor(max_workers=1) as aside:
+        # Importing what writes the format takes longer than mapping a small catalog, so it goes on beside it.
+        form = format_named(catalog.format)
+        options = aside.submit(form.write_options, catalog.schema, wanted.write_table_kwargs)
+        job_file = progress.save_job(job)
+        if foreign:
+            check_visible(client, _places(job, progress.partial, job_file))
+        with stages.stage("Mapping", total=len(catalog.orders)) as advance:
+            sources = source_batches(catalog, progress.threads)
+            advance(sum(one.partitions for one in progress.mapped.values()))
+            todo = [batch for batch in sources if batch.number not in progress.mapped]
+
+            def keep_mapped(one: Mapped) -> None:
+                progress.add_mapped(one)
+                advance(one.partitions)
+
+            run_batches(client, map_batch, job_file, todo, keep_mapped)
+            mapped = [progress.mapped[batch.number] for batch in sources]
+            row_bytes = average_row_bytes(mapped)
+            threads = progress.begin_reducing(threads_of(client))
+            margins, total = destination_batches(progress.shards, len(sources), row_bytes, threads)
+        with stages.stage("Reducing", total=total) as advance:
+            output = _output(progress.partial, catalog, options.result(), row_bytes, wanted)
+            advance(sum(len(one.orders) for one in progress.reduced.values()))
+            tasks = [(margin, output) for margin in margins if margin.number not in progress.reduced]
+
+            def keep_reduced(one: Reduced) -> None:
+                progress.add_reduced(one)
+                advance(len(one.orders))
+
+            run_batches(client, reduce_batch, job_file, tasks, keep_reduced)
+            reduced = [progress.reduced[margin.number] for margin in margins]
+        with stages.stage("Finishing", total=2) as advance:
+            contents = contents_of(args.output_artifact_name, job.margin_threshold_arcsec, reduced, wanted)
+            progress.keep_only_margins()
+            advance(1)
+            finish(progress.partial, catalog, contents, mapped)
+            advance(1)
+    progress.record_made(
+        MarginReport(
+            catalog_path=str(args.catalog_path),
+            rows=contents.rows,
+            partitions=len(contents.orders),
+            margin_threshold_arcsec=job.margin_threshold_arcsec,
+            primary_path=str(catalog.path),
+            primary_rows=sum(one.primary_rows for one in mapped),
+            primary_partitions=len(catalog.orders),
+            bytes_read=sum(one.bytes_read for one in mapped),
+            empty_reason=empty_reason(contents, mapped, len(catalog.orders), args.fine_filtering),
+        )
+    )
 
 
 def _output(

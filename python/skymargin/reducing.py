@@ -13,7 +13,7 @@ from skymargin.errors import SkymarginError, StorageError
 from skymargin.formats import format_named
 from skymargin.job import DestinationBatch, Job, Output, load_job, shard_file
 from skymargin.shards import read_groups, sort_keys
-from skymargin.storage import open_output
+from skymargin.storage import output_file
 
 if TYPE_CHECKING:
     import numpy as np
@@ -27,18 +27,24 @@ class Reduced:
 
     Attributes
     ----------
+    number : int
+        Number of the batch.
     orders, pixels : list of int
         The margins written, in the order of the batch.
     rows : int
         Rows in them.
     footer : pyarrow.parquet.FileMetaData
         Their row groups, with the path of the file of each.
+    files : dict of str to int
+        Files written, relative to the margin catalog, to their sizes in bytes.
     """
 
+    number: int
     orders: list[int]
     pixels: list[int]
     rows: int
     footer: pq.FileMetaData
+    files: dict[str, int]
 
 
 def reduce_batch(job_file: Path, task: tuple[DestinationBatch, Output]) -> Reduced | SkymarginError:
@@ -61,6 +67,7 @@ def reduce_batch(job_file: Path, task: tuple[DestinationBatch, Output]) -> Reduc
     pixels: list[int] = []
     rows = 0
     footers: list[pq.FileMetaData] = []
+    files: dict[str, int] = {}
     for (order, pixel), slices in _by_margin(batch.slices):
         try:
             job = load_job(job_file).job
@@ -68,7 +75,7 @@ def reduce_batch(job_file: Path, task: tuple[DestinationBatch, Output]) -> Reduc
             runs = _runs(job_file.parent, slices)
             delta = output.wanted.row_group_kwargs.get("subtile_order_delta")
             subtile_order = None if delta is None else order + delta
-            footer = _write_margin(runs, job, output, name, subtile_order)
+            footer, files[name] = _write_margin(runs, job, output, name, subtile_order)
         except OSError as error:
             return StorageError(f"the margin of order {order}, pixel {pixel} cannot be written: {error}")
         orders.append(order)
@@ -78,7 +85,7 @@ def reduce_batch(job_file: Path, task: tuple[DestinationBatch, Output]) -> Reduc
     first, *others = footers
     for footer in others:
         first.append_row_groups(footer)
-    return Reduced(orders, pixels, rows, first)
+    return Reduced(batch.number, orders, pixels, rows, first, files)
 
 
 def _by_margin(slices: pa.RecordBatch) -> Iterator[tuple[tuple[int, int], list[tuple[int, int, int, int]]]]:
@@ -99,8 +106,8 @@ def _runs(folder: Path, slices: list[tuple[int, int, int, int]]) -> list[tuple[p
 
 def _write_margin(
     runs: list[tuple[pa.Table, pa.Table]], job: Job, output: Output, name: str, subtile_order: int | None
-) -> pq.FileMetaData:
-    """Merge the runs into one file; returns its footer."""
+) -> tuple[pq.FileMetaData, int]:
+    """Merge the runs into one file; returns its footer and its size in bytes."""
     import numpy as np
     import pyarrow.parquet as pq
 
@@ -110,23 +117,22 @@ def _write_margin(
     starts = np.cumsum([0, *(rows.num_rows for rows, _ in runs)])
     options = {key: value for key, value in output.options.items() if key != "row_group_size"}
     footers: list[pq.FileMetaData] = []
-    with (
-        open_output(output.folder / name) as sink,
-        pq.ParquetWriter(sink, schema, metadata_collector=footers, **options) as writer,
-    ):
-        index = None if subtile_order is None else np.concatenate([key[-1] for key in keys])[order]
-        shift = 2 * (job.columns.index_order - (subtile_order or 0))
-        for start, stop in _row_groups(
-            len(order), output.group_rows, None if index is None else index >> shift
-        ):
-            group = _gathered(runs, starts, order[start:stop])
-            # One chunk a column: where pages end must not depend on how the rows were found.
-            table = restore(group, schema).combine_chunks()
-            writer.write_table(table, row_group_size=len(table))
+    with output_file(output.folder / name) as sink:
+        with pq.ParquetWriter(sink, schema, metadata_collector=footers, **options) as writer:
+            index = None if subtile_order is None else np.concatenate([key[-1] for key in keys])[order]
+            shift = 2 * (job.columns.index_order - (subtile_order or 0))
+            for start, stop in _row_groups(
+                len(order), output.group_rows, None if index is None else index >> shift
+            ):
+                group = _gathered(runs, starts, order[start:stop])
+                # One chunk a column: where pages end must not depend on how the rows were found.
+                table = restore(group, schema).combine_chunks()
+                writer.write_table(table, row_group_size=len(table))
+        size_bytes = int(sink.tell())
     (footer,) = footers
     # As `_metadata` has it: relative to the dataset folder.
     footer.set_file_path(name.partition("/")[2])
-    return footer
+    return footer, size_bytes
 
 
 def _row_groups(rows: int, most: int, subtile: np.ndarray | None) -> Iterator[tuple[int, int]]:
