@@ -344,8 +344,20 @@ def test_a_full_disk(door: str, catalog: Path, monkeypatch: pytest.MonkeyPatch) 
     def full(*_: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(door, full)
-    fails(catalog, StorageError, "No space left on device")
+    output = catalog.parent / "out"
+    with monkeypatch.context() as patched:
+        patched.setattr(door, full)
+        with pytest.raises(StorageError, match="No space left on device") as caught:
+            make_margin(catalog, output, THRESHOLD_ARCSEC)
+    assert not (output / "margin").exists()
+    # With shards written there is something to go on with once there is room; before that there is not.
+    kept = "reducing" in door
+    assert nothing_left(output) == (not kept)
+    assert [
+        f"{output}/margin.skymargin-shards" in note for note in getattr(caught.value, "__notes__", [])
+    ] == ([True] * kept)
+    make_margin(catalog, output, THRESHOLD_ARCSEC)
+    assert [entry.name for entry in output.iterdir()] == ["margin"]
 
 
 def test_a_margin_that_lacks_rows_is_not_kept(catalog: Path, monkeypatch: pytest.MonkeyPatch) -> None:

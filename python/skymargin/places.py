@@ -75,14 +75,12 @@ class Places:
 
     def leftovers(self) -> list[AnyPath]:
         """The folders that runs of this output have left, but for `old`; only who holds the locks may touch them."""
-        bases: dict[AnyPath, None] = dict.fromkeys([self.final.parent, self.intermediate, self.progress])
-        return [
-            entry
-            for base in bases
-            if base.exists()
-            for entry in sorted(base.iterdir(), key=str)
-            if self.is_of_this(entry.name)
-        ]
+        bases = dict.fromkeys([self.final.parent, self.intermediate, self.progress])
+        entries: list[AnyPath] = []
+        for base in bases:
+            if base.exists():
+                entries += sorted(base.iterdir(), key=str)
+        return [entry for entry in entries if self.is_of_this(entry.name)]
 
     def is_of_this(self, name: str) -> bool:
         """Whether a folder of this name belongs to the runs of this output."""
