@@ -103,10 +103,9 @@ def _copy_into_place(partial: UPath, final: UPath) -> None:
     store = final.fs
     store.invalidate_cache()
     built, before = list_files(partial), list_files(final)
-    for names in (
-        [name for name in reversed(_VALID_BY) if name in before],
-        [name for name in before if name not in _VALID_BY],
-    ):
+    old_data = [name for name in before if name not in _VALID_BY]
+    # Each list is removed at once, in any order.
+    for names in [*([name] for name in reversed(_VALID_BY) if name in before), old_data]:
         if names:
             store.rm([f"{final.path.rstrip('/')}/{name}" for name in names])
     order = [
