@@ -101,23 +101,11 @@ def wait_for(file: Path) -> None:
 
 def die_once(job_file: Path, batch: SourceBatch) -> mapping.Mapped | SkymarginError:
     """Map a batch, but kill the worker before the third one, once."""
-    _die_at_batch(job_file, batch, once=True)
-    return mapping.map_batch(job_file, batch)
-
-
-def die_always(job_file: Path, batch: SourceBatch) -> mapping.Mapped | SkymarginError:
-    """Map a batch, but kill every worker that begins with the third one."""
-    _die_at_batch(job_file, batch, once=False)
-    return mapping.map_batch(job_file, batch)
-
-
-def _die_at_batch(job_file: Path, batch: SourceBatch, once: bool) -> None:
     died = job_file.parent / "died"
-    if batch.number == 2 and not (once and died.exists()):
+    if batch.number == 2 and not died.exists():
         died.touch()
-        # Others finish first, so that there is something done.
-        time.sleep(0.3)
         os.kill(os.getpid(), signal.SIGKILL)
+    return mapping.map_batch(job_file, batch)
 
 
 def _started(

@@ -7,6 +7,7 @@ import logging
 import os
 import shutil
 from collections.abc import Callable
+from concurrent.futures import CancelledError
 from pathlib import Path
 from typing import Any
 
@@ -57,21 +58,26 @@ def output(tmp_path: Path) -> Path:
 
 
 def cut_off(
-    catalog: Path, output: Path, done: int, stage: str = "add_mapped", **arguments: object
+    catalog: Path,
+    output: Path,
+    done: int,
+    stage: str = "add_mapped",
+    error: type[BaseException] = KeyboardInterrupt,
+    **arguments: object,
 ) -> list[Any]:
-    """Run until some batches of a stage are recorded, as Ctrl-C would end it; returns what they came to."""
+    """Run until some batches of a stage are recorded and an error ends it; returns what these batches came to."""
     original = getattr(Progress, stage)
     calls: list[Any] = []
 
     def add(self: Progress, result: object) -> None:
         if len(calls) == done:
-            raise KeyboardInterrupt
+            raise error
         calls.append(result)
         original(self, result)
 
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(Progress, stage, add)
-        with pytest.raises(KeyboardInterrupt) as caught:
+        with pytest.raises(error) as caught:
             make_margin(catalog, output, THRESHOLD_ARCSEC, **arguments)
     assert not (output / "margin").exists()
     assert any("the same call goes on from there" in note for note in caught.value.__notes__)
@@ -126,6 +132,17 @@ def test_what_is_mapped_is_not_mapped_again(
     # The report is of both runs together.
     assert report.primary_rows == sum(pq.read_metadata(file).num_rows for file in files_of(catalog).values())
     assert warnings_in(caplog) == []
+
+
+@pytest.mark.parametrize("error", [CancelledError, MemoryError, OSError, RuntimeError])
+def test_what_is_done_is_kept_when_the_catalog_is_not_at_fault(
+    error: type[BaseException], catalog: Path, output: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cut_off(catalog, output, done=6, error=error)
+    mapped = counted(monkeypatch, mapping, "_map_partition")
+    make_margin(catalog, output, THRESHOLD_ARCSEC)
+    assert len(mapped) == len(PARTITIONS) - 6
+    assert contents(output / "margin") == anew(catalog, tmp_path, THRESHOLD_ARCSEC)
 
 
 def test_what_is_reduced_is_not_reduced_again(

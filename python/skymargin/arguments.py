@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Iterable
 from dataclasses import KW_ONLY, dataclass, fields
 from pathlib import Path
@@ -89,14 +90,16 @@ class MarginCacheArguments:
         Local folder for Dask's own files, best on a disk of the machine that runs the workers; made if it is missing.
         Default: `tmp_dir`, else the system's temporary folder. Without effect with a client of your own.
     resume_tmp
-        Local folder for the small files that say how far a run has come; made if it is missing. Default: beside the
-        intermediate files. Set it when these are on a disk that does not outlive the job.
+        Local folder for the small records that say how far a run has come, which only this process must see; made if it
+        is missing. Default: beside the intermediate files. To be found again it must be given again.
     resume
-        Whether to go on where an earlier run with the same arguments was cut off; default True. False begins anew.
+        Whether to go on where an earlier run was cut off, when it had the same arguments and the catalog is unchanged;
+        default True. What an earlier run did otherwise is thrown away, and a line says why. False throws it away.
     delete_intermediate_parquet_files
-        Whether to delete intermediate files when they are no longer needed; default True. Keep them to look into them.
+        Whether to delete the intermediate files (of Arrow, here) at the end; default True. Keep them to look into them:
+        the next run of this output does not use them and removes them.
     delete_resume_log_files
-        Whether to delete the records of progress at the end; default True. Keep them to look into them.
+        The same for the records of progress.
     dask_n_workers
         Worker processes; default 1, which keeps everything in this process. One worker with several threads is best
         on one machine. Without effect with a client of your own, as is the next.
@@ -215,10 +218,9 @@ class MarginCacheArguments:
         raise ArgumentError(f"tmp_dir is required when output_path {self.output_path} is not local")
 
     @property
-    def dask_path(self) -> Path | None:
-        """Folder for Dask's own files; None: the system's temporary folder."""
-        chosen = self.dask_tmp or self.tmp_dir
-        return None if chosen is None else Path(str(chosen))
+    def dask_path(self) -> Path:
+        """Folder for Dask's own files."""
+        return Path(str(self.dask_tmp or self.tmp_dir or tempfile.gettempdir()))
 
     @property
     def places(self) -> Places:

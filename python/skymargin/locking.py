@@ -91,7 +91,7 @@ def _try_lock(lock: IO[str]) -> bool:
         return True
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
+    except (BlockingIOError, PermissionError):
         return False
     except OSError:
         # Some network file systems have no locks at all, as Windows here: then nobody is kept out.

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -33,7 +34,7 @@ from skymargin.progress import Stages
 from skymargin.reducing import Reduced, reduce_batch
 from skymargin.report import MarginReport
 from skymargin.resume import Progress, progress_of
-from skymargin.storage import AnyPath, absolute, is_local
+from skymargin.storage import AnyPath, absolute, is_local, remove_folder
 from skymargin.visibility import check_visible
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ def pipeline(args: MarginCacheArguments) -> MarginReport:
         catalog, job = _plan(args, stages)
         with (
             _locked(args),
-            own_client(args.dask_n_workers, args.dask_threads_per_worker, args.dask_path) as client,
+            _client(args) as client,
         ):
             report = _make(args, stages, catalog, job, client)
         outcome.summary = report.summary()
@@ -113,6 +114,16 @@ def make_with_client(
     catalog, job = _plan(args, stages)
     with _locked(args):
         return _make(args, stages, catalog, job, client, foreign=True)
+
+
+@contextmanager
+def _client(args: MarginCacheArguments) -> Iterator[Client]:
+    """A client on this machine; what Dask left of a killed run goes. Needs the locks."""
+    for folder in args.places.dask_leftovers(args.dask_path):
+        remove_folder(folder)
+    workers = args.places.workers
+    with own_client(args.dask_n_workers, args.dask_threads_per_worker, args.dask_path, workers) as client:
+        yield client
 
 
 def _locked(args: MarginCacheArguments) -> AbstractContextManager[None]:

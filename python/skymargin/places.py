@@ -15,7 +15,9 @@ from pathlib import Path
 
 from skymargin.storage import OURS, REMOVED, AnyPath, is_local
 
+# Records that are looked for from outside: all is made but not at its place yet; all is over.
 PLACING = "placing.json"
+COMPLETED = "completed"
 
 
 @dataclass(frozen=True)
@@ -71,7 +73,12 @@ class Places:
     @property
     def is_being_placed(self) -> bool:
         """Whether a run ended between having made the margin catalog and having cleaned up after it."""
-        return (self.records / PLACING).exists()
+        return (self.records / PLACING).exists() and not (self.records / COMPLETED).exists()
+
+    @property
+    def workers(self) -> str:
+        """What is in the name of the folder for Dask's own files."""
+        return f"workers-{self.key}"
 
     def leftovers(self) -> list[AnyPath]:
         """The folders that runs of this output have left, but for `old`; only who holds the locks may touch them."""
@@ -81,6 +88,11 @@ class Places:
             if base.exists():
                 entries += sorted(base.iterdir(), key=str)
         return [entry for entry in entries if self.is_of_this(entry.name)]
+
+    def dask_leftovers(self, base: Path) -> list[Path]:
+        """The folders of Dask that killed runs of this output have left in a folder; as for `leftovers`."""
+        ours = re.compile(rf"dask{re.escape(OURS)}({REMOVED})?workers-{self.key}-.*")
+        return [entry for entry in base.iterdir() if ours.fullmatch(entry.name)] if base.exists() else []
 
     def is_of_this(self, name: str) -> bool:
         """Whether a folder of this name belongs to the runs of this output."""

@@ -36,7 +36,7 @@ from skymargin.errors import (
 from skymargin.fingerprint import Fingerprint
 from skymargin.job import Job, shard_file
 from skymargin.mapping import Mapped
-from skymargin.places import PLACING, Places
+from skymargin.places import COMPLETED, PLACING, Places
 from skymargin.placing import bring_back, digest_of, put_in_place
 from skymargin.reducing import Reduced
 from skymargin.report import MarginReport
@@ -54,7 +54,6 @@ _log = logging.getLogger("skymargin")
 
 _RUN = "run.json"
 _REDUCING = "reducing.json"
-_COMPLETED = "completed"
 
 
 @dataclass
@@ -176,11 +175,11 @@ class Progress:
         if shards:
             remove_folder(self.shards)
         else:
-            (self.shards / _COMPLETED).touch()
+            (self.shards / COMPLETED).touch()
         if records:
             remove_folder(self.places.records)
         else:
-            (self.places.records / _COMPLETED).touch()
+            (self.places.records / COMPLETED).touch()
 
     def _read(self) -> None:
         """Read the records of an earlier run; those whose files are not as they were do not count."""
@@ -280,7 +279,7 @@ def _earlier(
     places: Places, records: Any, fingerprint: Fingerprint, resume: bool
 ) -> tuple[Progress | None, str | None]:
     """What an earlier run did, when it is of use; else why it is not, when there is something."""
-    if (places.records / _COMPLETED).exists():
+    if (places.records / COMPLETED).exists():
         return None, None
     if records is None:
         return None, _reason_without_records(places)
@@ -308,7 +307,7 @@ def _earlier(
 def _reason_without_records(places: Places) -> str | None:
     """Why shards are of no use that have no records; None when there are none, or they were kept on purpose."""
     for folder in places.leftovers():
-        if isinstance(folder, Path) and any(folder.glob("shard-*")) and not (folder / _COMPLETED).exists():
+        if isinstance(folder, Path) and any(folder.glob("shard-*")) and not (folder / COMPLETED).exists():
             return f"there are no records of its progress in {places.progress} (resume_tmp, else tmp_dir)"
     return None
 
