@@ -145,10 +145,16 @@ def test_a_killed_driver_of_worker_processes(
     primary: Path, undisturbed: dict[str, bytes], tmp_path: Path
 ) -> None:
     moment = Moment("skymargin.resume:Progress.add_mapped", 8)
-    run_killed_at(moment, primary, tmp_path, THRESHOLD_ARCSEC, dask_n_workers=2)
-    make_margin(primary, tmp_path, THRESHOLD_ARCSEC)
-    assert contents(tmp_path / "margin") == undisturbed
-    assert names_in(tmp_path) == ["margin"]
+    output, dask_tmp = tmp_path / "out", tmp_path / "dask"
+    run_killed_at(moment, primary, output, THRESHOLD_ARCSEC, dask_n_workers=2, dask_tmp=dask_tmp)
+    (left,) = dask_tmp.glob("dask.skymargin-workers-*")
+    other = dask_tmp / left.name.replace("workers-", "workers-0")
+    other.mkdir()
+    make_margin(primary, output, THRESHOLD_ARCSEC, dask_tmp=dask_tmp)
+    assert contents(output / "margin") == undisturbed
+    assert names_in(output) == ["margin"]
+    # That of another run stays.
+    assert names_in(dask_tmp) == [other.name]
 
 
 def test_a_killed_worker_is_replaced(
