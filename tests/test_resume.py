@@ -450,6 +450,31 @@ def test_a_margin_at_a_remote_place(catalog: Path, tmp_path: Path, monkeypatch: 
     assert nothing_left(tmp_path / "tmp")
 
 
+def test_a_catalog_on_a_server_that_is_not_reached_for_a_while(
+    catalog: Path, output: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    remote = UPath("memory://test-a-catalog-on-a-server/stars")
+    remote.fs.put(str(catalog), remote.path, recursive=True)
+    cut_off(remote, output, done=4, error=PartitionReadError)  # type: ignore[arg-type]
+    mapped = counted(monkeypatch, mapping, "_map_partition")
+    make_margin(remote, output, THRESHOLD_ARCSEC)  # type: ignore[arg-type]
+    assert len(mapped) == len(PARTITIONS) - 4
+    assert contents(output / "margin") == anew(remote, tmp_path, THRESHOLD_ARCSEC)  # type: ignore[arg-type]
+
+
+def test_a_file_on_a_server_that_was_written_again(
+    catalog: Path, output: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    remote = UPath("memory://test-a-file-on-a-server/stars")
+    remote.fs.put(str(catalog), remote.path, recursive=True)
+    cut_off(remote, output, done=4)  # type: ignore[arg-type]
+    file = remote / files_of(catalog)[1, 2].relative_to(catalog).as_posix()
+    file.write_bytes(file.read_bytes())
+    make_margin(remote, output, THRESHOLD_ARCSEC)  # type: ignore[arg-type]
+    (line,) = warnings_in(caplog)
+    assert line.endswith("because the file dataset/Norder=1/Dir=0/Npix=2.parquet of the catalog changed")
+
+
 def test_the_command_line_says_where_the_progress_is(
     catalog: Path, output: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -161,7 +161,9 @@ def _make(
 ) -> MarginReport:
     wanted, threads = OutputOptions.of(args), threads_of(client)
     fingerprint = fingerprint_of(catalog, job, wanted, args.places)
-    with progress_of(args.places, fingerprint, threads, args.resume, args.check_free) as progress:
+    with progress_of(
+        args.places, fingerprint, threads, args.resume, args.check_free, is_local(catalog.path)
+    ) as progress:
         if progress.report is None:
             _build(args, stages, catalog, job, client, progress, wanted, foreign)
         made = progress.place()

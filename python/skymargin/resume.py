@@ -97,7 +97,11 @@ class Progress:
 
     def add_mapped(self, mapped: Mapped) -> None:
         """Record a batch of partitions whose shard is written."""
-        size = shard_file(self.shards, mapped.number).stat().st_size
+        shard = shard_file(self.shards, mapped.number)
+        try:
+            size = shard.stat().st_size
+        except OSError as error:
+            raise StorageError(f"a worker wrote {shard}, which is not seen here: {error}") from error
         self.mapped[mapped.number] = mapped
         self._record(f"mapped-{mapped.number:06d}", pickle.dumps((mapped, size)))
 
@@ -183,7 +187,7 @@ class Progress:
 
     def _read(self) -> None:
         """Read the records of an earlier run; those whose files are not as they were do not count."""
-        for file in self.places.records.glob("mapped-*"):
+        for file in self.places.records.glob("mapped-??????"):
             mapped, size = _read_pickle(file) or (None, None)
             if isinstance(mapped, Mapped):
                 shard = shard_file(self.shards, mapped.number)
@@ -193,7 +197,7 @@ class Progress:
     def _read_reduced(self) -> dict[int, Reduced]:
         read = {}
         found = _files_of(self.partial)
-        for file in self.places.records.glob("reduced-*"):
+        for file in self.places.records.glob("reduced-??????"):
             reduced = _read_pickle(file)
             if isinstance(reduced, Reduced) and all(
                 found.get(name) == size for name, size in reduced.files.items()
@@ -216,6 +220,7 @@ def progress_of(
     threads: int,
     resume: bool,
     check_free: Callable[[], object],
+    input_is_local: bool,
 ) -> Iterator[Progress]:
     """What an earlier run of the same fingerprint has done, or the beginning of a new run. Needs the locks of `places`.
 
@@ -233,6 +238,8 @@ def progress_of(
         Whether to go on with what was done.
     check_free
         Raises an error when something is at the output that is not to be replaced. Nothing is thrown away then.
+    input_is_local
+        Whether a file of the catalog that cannot be read is damaged; the way to a server may be open again later.
 
     Raises
     ------
@@ -245,15 +252,17 @@ def progress_of(
     if reason:
         _log.warning("%s: what an earlier run did for it is thrown away, because %s", places.final, reason)
     _remove_leftovers(places, records, progress)
-    if progress is None:
+    if progress is not None:
+        _log.info("%s: goes on from what is kept in %s", places.final, progress.shards)
+    else:
         progress = _begun(places, fingerprint, threads)
-    if progress.report is None:
-        for folder in (progress.shards, progress.partial):
-            make_folder(folder, exist_ok=True)
     try:
+        if progress.report is None:
+            for folder in (progress.shards, progress.partial):
+                make_folder(folder, exist_ok=True)
         yield progress
     except BaseException as error:
-        if _is_of_use(progress, error):
+        if _is_of_use(progress, error, input_is_local):
             error.add_note(f"What is done is kept in {progress.shards}; the same call goes on from there.")
         else:
             for folder in (places.records, progress.shards, progress.partial):
@@ -337,14 +346,16 @@ def _remove_leftovers(places: Places, records: Any, progress: Progress | None) -
             remove_folder(folder)
 
 
-def _is_of_use(progress: Progress, error: BaseException) -> bool:
+def _is_of_use(progress: Progress, error: BaseException, input_is_local: bool) -> bool:
     """Whether what is done can be gone on with after an error: not when the catalog or the arguments are at fault."""
     import pyarrow as pa
 
     if not progress.mapped and progress.report is None:
         return False
+    if isinstance(error, PartitionReadError):
+        return not input_is_local
     # The last one: pyarrow reads no shard that is damaged.
-    at_fault = (CatalogError, PartitionReadError, ArgumentError, IncompleteMarginError, pa.ArrowInvalid)
+    at_fault = (CatalogError, ArgumentError, IncompleteMarginError, pa.ArrowInvalid)
     return not isinstance(error, at_fault)
 
 
