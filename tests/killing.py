@@ -19,9 +19,7 @@ from skymargin.job import SourceBatch
 
 # A process that has these loaded is forked for each run, which saves seconds of imports. It has no threads.
 _FORKS = multiprocessing.get_context("forkserver")
-_FORKS.set_forkserver_preload(
-    ["hats.catalog", "hats.io.file_io", "distributed", "skymargin.pipeline", __name__]
-)
+_FORKS.set_forkserver_preload(["distributed", "skymargin.pipeline", __name__])
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import re
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +32,12 @@ def test_defaults(given: dict[str, Any], tmp_path: Path) -> None:
     assert (args.margin_threshold, args.margin_order, args.fine_filtering) == (5.0, -1, True)
     assert (args.dask_n_workers, args.dask_threads_per_worker) == (1, 1)
     assert (args.tmp_dir, args.dask_tmp, args.progress_bar, args.overwrite) == (None, None, True, False)
+    assert (args.resume_tmp, args.resume, args.simple_progress_bar) == (None, True, False)
+    assert args.delete_intermediate_parquet_files
+    assert args.delete_resume_log_files
+    assert (args.npix_suffix, args.npix_parquet_name, args.create_metadata) == (".parquet", None, True)
+    assert not any(getattr(args, field.name) for field in fields(args) if field.name.startswith("create_t"))
+    assert (args.write_table_kwargs, args.row_group_kwargs, args.tqdm_kwargs) == ({}, {}, {})
     assert args.catalog_path == tmp_path / "out" / "catalog_5arcs"
     assert not (tmp_path / "out").exists()
 
@@ -76,6 +84,58 @@ def test_thresholds_that_are_refused(threshold: object, given: dict[str, Any]) -
         ("input_catalog_path", None, "required"),
         ("tmp_dir", "memory://somewhere", "local"),
         ("dask_tmp", UPath("memory://somewhere"), "local"),
+        ("resume_tmp", "s3://bucket/records", "local"),
+        ("tmp_dir", 7, "a local folder, or None"),
+        ("input_storage_options", {"key": "secret"}, "is local"),
+        ("output_storage_options", {"key": "secret"}, "is local"),
+        ("output_storage_options", "secret", "a dict with text keys"),
+        ("resume", 1, "True or False"),
+        ("simple_progress_bar", None, "True or False"),
+        ("delete_intermediate_parquet_files", "yes", "True or False"),
+        ("delete_resume_log_files", 0, "True or False"),
+        ("create_metadata", None, "True or False"),
+        ("create_thumbnail", 1, "True or False"),
+        ("create_per_partition_stats", "all", "True or False"),
+        ("create_partition_info_png", "x.png", "True or False"),
+        ("create_summary_html", 1, "True or False"),
+        ("create_summary_md", 1, "True or False"),
+        ("debug_filter_pixel_list", "3/17", "a pair (order, pixel)"),
+        ("debug_filter_pixel_list", [17], "a pair (order, pixel)"),
+        ("debug_filter_pixel_list", [(3, 17, 1)], "a pair (order, pixel)"),
+        ("debug_filter_pixel_list", [(30, 0)], "0 to 29"),
+        ("debug_filter_pixel_list", [(1, 48)], "0 to 47"),
+        ("debug_filter_pixel_list", [(1, -1)], "0 to 47"),
+        ("npix_suffix", "", "a file suffix"),
+        ("npix_suffix", "parquet", "a file suffix"),
+        ("npix_suffix", "./../x", "a file suffix"),
+        ("npix_suffix", None, "a file suffix"),
+        ("npix_parquet_name", "data.parquet", "only with npix_suffix='/'"),
+        ("write_table_kwargs", ["zstd"], "a dict with text keys"),
+        ("write_table_kwargs", {"compresion": "zstd"}, "known are"),
+        ("write_table_kwargs", {"schema": None}, "the pipeline sets it itself"),
+        ("write_table_kwargs", {"store_schema": False}, "types of its columns"),
+        ("write_table_kwargs", {"sorting_columns": []}, "order of the index column"),
+        ("write_table_kwargs", {"use_deprecated_int96_timestamps": True}, "keep their type"),
+        ("write_table_kwargs", {"coerce_timestamps": "ms"}, "known are"),
+        ("write_table_kwargs", {"row_group_size": 0}, "1 or more"),
+        ("row_group_kwargs", {"num_rows": 0}, "1 or more"),
+        ("row_group_kwargs", {"num_rows": 2.5}, "1 or more"),
+        ("row_group_kwargs", {"subtile_order_delta": -1}, "0 or more"),
+        ("row_group_kwargs", {"num_rows": 5, "subtile_order_delta": 1}, "nothing else"),
+        ("row_group_kwargs", {"rows": 5}, "nothing else"),
+        ("addl_hats_properties", "creator_did=x", "a dict with text keys"),
+        ("addl_hats_properties", {"margin_threshold": 7}, "the margin itself says"),
+        ("addl_hats_properties", {"hats_nrows": 7}, "the margin itself says"),
+        ("addl_hats_properties", {"two\nlines": "x"}, "not the name of a property"),
+        ("tqdm_kwargs", {"desc": "mine"}, "the pipeline sets it itself"),
+        ("tqdm_kwargs", {"disable": True}, "the pipeline sets it itself"),
+        ("tqdm_kwargs", {"colours": "red"}, "known are"),
+        ("completion_email_address", "me", "name@example.org"),
+        ("completion_email_address", "me@here\nBcc: you@there", "name@example.org"),
+        ("completion_email_address", "me@here\r\n", "name@example.org"),
+        ("completion_email_address", "a@b@c", "name@example.org"),
+        ("completion_email_address", "me@here,", "name@example.org"),
+        ("completion_email_address", ["me@here"], "name@example.org"),
     ],
 )
 def test_values_that_are_refused(name: str, value: object, allowed: str, given: dict[str, Any]) -> None:
@@ -123,3 +183,71 @@ def test_paths_may_be_text_or_of_any_kind(given: dict[str, Any], tmp_path: Path)
 def test_a_pipeline_takes_arguments_only() -> None:
     with pytest.raises(ArgumentError, match="must be MarginCacheArguments, not dict"):
         pipeline({})  # type: ignore[arg-type]
+
+
+def test_output_and_name_may_be_given_by_position_and_nothing_else(
+    given: dict[str, Any], tmp_path: Path
+) -> None:
+    args = MarginCacheArguments(tmp_path / "out", "name", input_catalog_path=given["input_catalog_path"])
+    assert args.catalog_path == tmp_path / "out" / "name"
+    with pytest.raises(TypeError, match="positional"):
+        MarginCacheArguments(tmp_path / "out", "name", given["input_catalog_path"])  # type: ignore[misc]
+
+
+def test_no_arguments_at_all() -> None:
+    with pytest.raises(ArgumentError, match="input_catalog_path is required"):
+        MarginCacheArguments()
+
+
+def test_empty_text_is_none_as_in_hipscat_import(given: dict[str, Any]) -> None:
+    names = ("tmp_dir", "dask_tmp", "resume_tmp", "completion_email_address")
+    args = MarginCacheArguments(**given, **dict.fromkeys(names, ""))
+    assert not any(getattr(args, name) for name in names)
+    assert args.tmp_path == Path(given["output_path"])
+
+
+def test_pixels_of_any_kind_are_kept_as_pairs(given: dict[str, Any]) -> None:
+    from hats.pixel_math import HealpixPixel
+
+    pixels = [HealpixPixel(1, 2), (3, 4), [np.int64(0), np.uint64(11)]]
+    args = MarginCacheArguments(**given, debug_filter_pixel_list=pixels)
+    assert args.debug_filter_pixel_list == [(1, 2), (3, 4), (0, 11)]
+
+
+@pytest.mark.parametrize("address", ["me@here", "first.last+tag@sub.example.org", "a@b.c, d@e.f"])
+def test_addresses_that_are_allowed(address: str, given: dict[str, Any]) -> None:
+    assert MarginCacheArguments(**given, completion_email_address=address).completion_email_address == address
+
+
+@pytest.mark.parametrize("name", ["_metadata.parquet", ".x.parquet", "a/b.parquet", "data", 7])
+def test_names_of_files_that_are_refused(name: object, given: dict[str, Any]) -> None:
+    with pytest.raises(ArgumentError, match=r"npix_parquet_name .* ends with .parquet"):
+        MarginCacheArguments(**given, npix_suffix="/", npix_parquet_name=name)  # type: ignore[arg-type]
+
+
+def test_rows_of_a_row_group_are_given_once(given: dict[str, Any]) -> None:
+    twice = {"row_group_kwargs": {"num_rows": 5}, "write_table_kwargs": {"row_group_size": 7}}
+    with pytest.raises(ArgumentError, match=r"num_rows.*row_group_size"):
+        MarginCacheArguments(**given, **twice)
+
+
+def test_a_picture_needs_matplotlib(given: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    MarginCacheArguments(**given, create_partition_info_png=True)
+    monkeypatch.setattr("importlib.util.find_spec", lambda _name: None)
+    with pytest.raises(ArgumentError, match=r"create_partition_info_png needs matplotlib.*skymargin\[plot\]"):
+        MarginCacheArguments(**given, create_partition_info_png=True)
+
+
+def test_arguments_can_be_changed_one_by_one(given: dict[str, Any]) -> None:
+    args = MarginCacheArguments(
+        **given, debug_filter_pixel_list=[(0, 1)], write_table_kwargs={"compression": "gzip"}
+    )
+    other = replace(args, margin_threshold=7.0)
+    assert replace(other, margin_threshold=5.0) == args
+    assert other != args
+
+
+def test_every_argument_is_documented() -> None:
+    text = MarginCacheArguments.__doc__ or ""
+    for field in fields(MarginCacheArguments):
+        assert re.search(rf"^    ([a-z_]+, )*{field.name}(, [a-z_]+)*$", text, re.MULTILINE), field.name

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from skymargin import SkymarginError, reducing
+from skymargin import SkymarginError
 from skymargin.errors import (
     ArgumentError,
     CatalogError,
@@ -24,6 +24,7 @@ from skymargin.errors import (
     StorageError,
 )
 from skymargin.formats import hats
+from skymargin.shards import ShardReader
 from tests.catalogs import (
     MIXED_PARTITIONS,
     Layout,
@@ -361,9 +362,9 @@ def test_a_full_disk(door: str, catalog: Path, monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_a_margin_that_lacks_rows_is_not_kept(catalog: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    read_groups = reducing.read_groups
+    read_groups = ShardReader.read_groups
     monkeypatch.setattr(
-        reducing, "read_groups", lambda file, groups: [(a[1:], b[1:]) for a, b in read_groups(file, groups)]
+        ShardReader, "read_groups", lambda *asked: [(a[1:], b[1:]) for a, b in read_groups(*asked)]
     )
     fails(catalog, IncompleteMarginError, "rows were found", "were written")
 

@@ -24,8 +24,8 @@ WHILE_IT_IS_MADE = [
     Moment("skymargin.resume:Progress.add_reduced", 5),
     Moment("skymargin.resume:Progress.add_reduced", 20, after=True),
     Moment("skymargin.resume:Progress.keep_only_margins"),
-    Moment("skymargin.formats.hats:_write_properties"),
-    Moment("skymargin.formats.hats:_write_properties", after=True),
+    Moment("skymargin.formats.hats:write_margin_properties"),
+    Moment("skymargin.formats.hats:write_margin_properties", after=True),
     Moment("skymargin.resume:Progress.record_made", after=True),
 ]
 # The moves of an overwrite: the old away, the new in, the old removed; then the shards and the records are removed.

@@ -10,7 +10,7 @@ import pytest
 
 from skymargin import shards
 from skymargin.scan import Selection
-from skymargin.shards import read_groups, read_index, shard_writer
+from skymargin.shards import ShardReader, read_index, shard_writer
 
 SCHEMA = pa.schema([("id", pa.int64()), ("band", pa.dictionary(pa.int32(), pa.string()))])
 MARGINS = [(0, 3), (2, 7), (2, 8), (29, 3_458_764_513_820_540_927)]
@@ -67,17 +67,18 @@ def test_every_row_is_found_in_its_margin_and_in_order(
                     )
                 )
     assert shard.rows == sum(one.memberships.num_rows for one in added.values())
-    index = read_index(tmp_path / "shard").to_pylist()
+    index = read_index(tmp_path / "shard")
     assert (len(index) == len(MARGINS)) == (gathered_bytes > 1 << 20)
-    groups = [(group["record_batch"], group["offset"], group["rows"]) for group in index]
+    groups = index[["record_batch", "offset", "rows"]].tolist()
     found = set()
-    for group, (rows, origin) in zip(index, read_groups(tmp_path / "shard", groups), strict=True):
+    read = ShardReader().read_groups(tmp_path / "shard", groups)
+    for group, (rows, origin) in zip(index, read, strict=True):
         keys = []
         for row, about in zip(rows.to_pylist(), origin.to_pylist(), strict=True):
             assert row["band"] == f"b{row['id'] % 3}"
             source = about["source_pixel"] << 2 * (29 - about["source_order"])
             keys.append((about["index"], source, about["row"]))
-            found.add((group["order"], group["pixel"], row["id"], *about.values()))
+            found.add((int(group["order"]), int(group["pixel"]), row["id"], *about.values()))
         assert keys == sorted(keys)
     assert found == expected
 
@@ -85,7 +86,7 @@ def test_every_row_is_found_in_its_margin_and_in_order(
 def test_an_empty_shard_is_a_shard(tmp_path: Path) -> None:
     with shard_writer(tmp_path / "shard", SCHEMA):
         pass
-    assert read_index(tmp_path / "shard").num_rows == 0
+    assert len(read_index(tmp_path / "shard")) == 0
 
 
 def test_a_shard_that_fails_is_not_there(tmp_path: Path) -> None:
@@ -102,11 +103,28 @@ def test_a_shard_that_fails_is_not_there(tmp_path: Path) -> None:
 def test_groups_outlive_their_file(tmp_path: Path) -> None:
     with shard_writer(tmp_path / "shard", SCHEMA) as shard:
         shard.add(selection(50, seed=1), 0, 0)
-    (group, *_) = read_index(tmp_path / "shard").to_pylist()
-    before, after = (
-        read_groups(tmp_path / "shard", [(group["record_batch"], group["offset"], group["rows"])])[0][0]
-        for _ in range(2)
-    )
+    (group, *_) = read_index(tmp_path / "shard")[["record_batch", "offset", "rows"]].tolist()
+    before, after = (ShardReader().read_groups(tmp_path / "shard", [group])[0][0] for _ in range(2))
     copy = before.to_pylist()
     (tmp_path / "shard").unlink()
     assert after.to_pylist() == copy
+
+
+def test_few_shards_are_open_at_the_same_time(tmp_path: Path) -> None:
+    files = [tmp_path / f"shard-{number}" for number in range(6)]
+    for number, file in enumerate(files):
+        with shard_writer(file, SCHEMA) as shard:
+            shard.add(selection(5, seed=number + 1), 0, 0)
+    reader = ShardReader(most_open=2)
+
+    def mapped() -> set[str]:
+        maps = Path("/proc/self/maps").read_text().splitlines()
+        return {line.split()[-1] for line in maps if str(tmp_path) in line}
+
+    for file in [*files, *files[::-1]]:
+        groups = read_index(file)[["record_batch", "offset", "rows"]].tolist()
+        ids = [row for rows, _ in reader.read_groups(file, groups) for row in rows.column("id").to_pylist()]
+        assert {one // 1_000 for one in ids} == {int(file.name[-1]) + 1}
+        if Path("/proc/self/maps").exists():
+            assert str(file) in mapped()
+            assert len(mapped()) <= 2

@@ -184,6 +184,10 @@ class MarginCacheArguments:
         self.npix_parquet_name = check.npix_parquet_name(self.npix_parquet_name, self.npix_suffix)
         self.write_table_kwargs = check.writer_keywords(self.write_table_kwargs)
         self.row_group_kwargs = check.row_group_keywords(self.row_group_kwargs)
+        if "num_rows" in self.row_group_kwargs and "row_group_size" in self.write_table_kwargs:
+            raise ArgumentError(
+                "row_group_kwargs['num_rows'] and write_table_kwargs['row_group_size'] are the same"
+            )
         self.addl_hats_properties = check.properties(self.addl_hats_properties)
         self.tqdm_kwargs = check.bar_keywords(self.tqdm_kwargs)
         self.completion_email_address = check.email_address(self.completion_email_address)

@@ -100,13 +100,15 @@ class DestinationBatch:
     ----------
     number : int
         Number of the batch.
-    slices : pyarrow.RecordBatch
-        Where the rows of the margins are, those of one margin together: `order`, `pixel`, `shard`, `record_batch`,
-        `offset`, `rows`.
+    shard : numpy.ndarray of int64
+        The shard that each slice is in.
+    slices : numpy.ndarray
+        Where the rows of the margins are, those of one margin together, as `skymargin.shards.group_type` has it.
     """
 
     number: int
-    slices: pa.RecordBatch
+    shard: np.ndarray
+    slices: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -123,6 +125,8 @@ class Output:
         Keyword arguments of `pyarrow.parquet.write_table`.
     group_rows : int
         Most rows of a row group. Depends on catalog and arguments alone, so that the files do, too.
+    compressed_rows : int
+        Margins of fewer rows are not compressed.
     wanted : OutputOptions
         What is wanted of the files: their names, and which rows share a row group.
     """
@@ -131,6 +135,7 @@ class Output:
     format: str
     options: dict[str, Any]
     group_rows: int
+    compressed_rows: int = 0
     wanted: OutputOptions = field(default_factory=OutputOptions)
 
 

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from skymargin.arguments import MarginCacheArguments
-from skymargin.cluster import own_client, run_batches, threads_of
 from skymargin.errors import ArgumentError, OutputExistsError
 from skymargin.fingerprint import fingerprint_of
 from skymargin.finishing import contents_of, empty_reason, finish
@@ -23,6 +21,7 @@ from skymargin.plan import (
     average_row_bytes,
     check_output,
     check_partitions,
+    compressed_rows,
     destination_batches,
     group_rows,
     make_job,
@@ -36,6 +35,7 @@ from skymargin.report import MarginReport
 from skymargin.resume import Progress, progress_of
 from skymargin.storage import AnyPath, absolute, is_local, remove_folder
 from skymargin.visibility import check_visible
+from skymargin.workers import DaskWorkers, Workers, own_workers
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -65,11 +65,8 @@ def pipeline(args: MarginCacheArguments) -> MarginReport:
     stages = _stages_of(args)
     with mailed(args.completion_email_address or "", args.output_artifact_name) as outcome:
         catalog, job = _plan(args, stages)
-        with (
-            _locked(args),
-            _client(args) as client,
-        ):
-            report = _make(args, stages, catalog, job, client)
+        with _locked(args), _workers(args) as workers:
+            report = _make(args, stages, catalog, job, workers)
         outcome.summary = report.summary()
     return report
 
@@ -113,17 +110,18 @@ def make_with_client(
     stages = stages or _stages_of(args)
     catalog, job = _plan(args, stages)
     with _locked(args):
-        return _make(args, stages, catalog, job, client, foreign=True)
+        return _make(args, stages, catalog, job, DaskWorkers(client), seen_by=client)
 
 
 @contextmanager
-def _client(args: MarginCacheArguments) -> Iterator[Client]:
-    """A client on this machine; what Dask left of a killed run goes. Needs the locks."""
+def _workers(args: MarginCacheArguments) -> Iterator[Workers]:
+    """Workers on this machine; what Dask left of a killed run goes. Needs the locks."""
     for folder in args.places.dask_leftovers(args.dask_path):
         remove_folder(folder)
-    workers = args.places.workers
-    with own_client(args.dask_n_workers, args.dask_threads_per_worker, args.dask_path, workers) as client:
-        yield client
+    with own_workers(
+        args.dask_n_workers, args.dask_threads_per_worker, args.dask_path, args.places.workers
+    ) as workers:
+        yield workers
 
 
 def _locked(args: MarginCacheArguments) -> AbstractContextManager[None]:
@@ -156,16 +154,15 @@ def _make(
     stages: Stages,
     catalog: Catalog,
     job: Job,
-    client: Client,
-    foreign: bool = False,
+    workers: Workers,
+    seen_by: Client | None = None,
 ) -> MarginReport:
-    wanted, threads = OutputOptions.of(args), threads_of(client)
-    fingerprint = fingerprint_of(catalog, job, wanted, args.places)
+    fingerprint = fingerprint_of(catalog, job, OutputOptions.of(args), args.places)
     with progress_of(
-        args.places, fingerprint, threads, args.resume, args.check_free, is_local(catalog.path)
+        args.places, fingerprint, workers.threads, args.resume, args.check_free, is_local(catalog.path)
     ) as progress:
         if progress.report is None:
-            _build(args, stages, catalog, job, client, progress, wanted, foreign)
+            _build(args, stages, catalog, job, workers, progress, seen_by)
         made = progress.place()
         progress.clean_up(args.delete_intermediate_parquet_files, args.delete_resume_log_files)
     report = replace(made, seconds=stages.seconds)
@@ -179,50 +176,46 @@ def _build(
     stages: Stages,
     catalog: Catalog,
     job: Job,
-    client: Client,
+    workers: Workers,
     progress: Progress,
-    wanted: OutputOptions,
-    foreign: bool,
+    seen_by: Client | None,
 ) -> None:
     """Make the whole margin catalog aside, beginning with what is done of it."""
-    with ThreadPoolExecutor(max_workers=1) as aside:
-        # Importing what writes the format takes longer than mapping a small catalog, so it goes on beside it.
-        form = format_named(catalog.format)
-        options = aside.submit(form.write_options, catalog.schema, wanted.write_table_kwargs)
-        job_file = progress.save_job(job)
-        if foreign:
-            check_visible(client, _places(job, progress.partial, job_file))
-        with stages.stage("Mapping", total=len(catalog.orders)) as advance:
-            sources = source_batches(catalog, progress.threads)
-            advance(sum(one.partitions for one in progress.mapped.values()))
-            todo = [batch for batch in sources if batch.number not in progress.mapped]
+    wanted = OutputOptions.of(args)
+    job_file = progress.save_job(job)
+    if seen_by is not None:
+        check_visible(seen_by, _places(catalog, progress.partial, job_file))
+    with stages.stage("Mapping", total=len(catalog.orders)) as advance:
+        sources = source_batches(catalog, progress.threads)
+        advance(sum(one.partitions for one in progress.mapped.values()))
+        todo = [batch for batch in sources if batch.number not in progress.mapped]
 
-            def keep_mapped(one: Mapped) -> None:
-                progress.add_mapped(one)
-                advance(one.partitions)
+        def keep_mapped(one: Mapped) -> None:
+            progress.add_mapped(one)
+            advance(one.partitions)
 
-            run_batches(client, map_batch, job_file, todo, keep_mapped)
-            mapped = [progress.mapped[batch.number] for batch in sources]
-            row_bytes = average_row_bytes(mapped)
-            threads = progress.begin_reducing(threads_of(client))
-            margins, total = destination_batches(progress.shards, len(sources), row_bytes, threads)
-        with stages.stage("Reducing", total=total) as advance:
-            output = _output(progress.partial, catalog, options.result(), row_bytes, wanted)
-            advance(sum(len(one.orders) for one in progress.reduced.values()))
-            tasks = [(margin, output) for margin in margins if margin.number not in progress.reduced]
+        workers.run(map_batch, job_file, todo, keep_mapped)
+        mapped = [progress.mapped[batch.number] for batch in sources]
+        row_bytes = average_row_bytes(mapped)
+        threads = progress.begin_reducing(workers.threads)
+        margins, total = destination_batches(progress.shards, len(sources), row_bytes, threads)
+    with stages.stage("Reducing", total=total) as advance:
+        output = _output(progress.partial, catalog, row_bytes, wanted)
+        advance(sum(len(one.orders) for one in progress.reduced.values()))
+        tasks = [(margin, output) for margin in margins if margin.number not in progress.reduced]
 
-            def keep_reduced(one: Reduced) -> None:
-                progress.add_reduced(one)
-                advance(len(one.orders))
+        def keep_reduced(one: Reduced) -> None:
+            progress.add_reduced(one)
+            advance(len(one.orders))
 
-            run_batches(client, reduce_batch, job_file, tasks, keep_reduced)
-            reduced = [progress.reduced[margin.number] for margin in margins]
-        with stages.stage("Finishing", total=2) as advance:
-            contents = contents_of(args.output_artifact_name, job.margin_threshold_arcsec, reduced, wanted)
-            progress.keep_only_margins()
-            advance(1)
-            finish(progress.partial, catalog, contents, mapped)
-            advance(1)
+        workers.run(reduce_batch, job_file, tasks, keep_reduced)
+        reduced = [progress.reduced[margin.number] for margin in margins]
+    with stages.stage("Finishing", total=2) as advance:
+        contents = contents_of(args.output_artifact_name, job.margin_threshold_arcsec, reduced, wanted)
+        progress.keep_only_margins()
+        advance(1)
+        finish(progress.partial, catalog, contents, mapped)
+        advance(1)
     progress.record_made(
         MarginReport(
             catalog_path=str(args.catalog_path),
@@ -238,22 +231,23 @@ def _build(
     )
 
 
-def _output(
-    folder: AnyPath, catalog: Catalog, options: dict[str, Any], row_bytes: int, wanted: OutputOptions
-) -> Output:
+def _output(folder: AnyPath, catalog: Catalog, row_bytes: int, wanted: OutputOptions) -> Output:
+    options = format_named(catalog.format).write_options(catalog.schema, wanted.write_table_kwargs)
     return Output(
         folder=absolute(folder),
         format=catalog.format,
         options=options,
         group_rows=wanted.group_rows or group_rows(options["row_group_size"], row_bytes),
+        compressed_rows=0 if wanted.names_compression else compressed_rows(row_bytes),
         wanted=wanted,
     )
 
 
-def _places(job: Job, folder: AnyPath, job_file: Path) -> dict[str, AnyPath]:
+def _places(catalog: Catalog, folder: AnyPath, job_file: Path) -> dict[str, AnyPath]:
     """What workers must see; a folder on an object store is not there before a file is in it."""
+    source = catalog.path / catalog.files[0][0] if catalog.files else catalog.listed_in
     output = {"output_path": absolute(folder)} if is_local(folder) else {}
-    return {"input_catalog_path": job.catalog_path, **output, "tmp_dir": job_file}
+    return {"input_catalog_path": absolute(source), **output, "tmp_dir": job_file}
 
 
 def _check_apart(primary: AnyPath, margin: AnyPath) -> None:

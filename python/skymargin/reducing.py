@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from skymargin.carried import restore
+from skymargin.columns import to_arrow
 from skymargin.errors import SkymarginError, StorageError
 from skymargin.formats import format_named
 from skymargin.job import DestinationBatch, Job, Output, load_job, shard_file
-from skymargin.shards import read_groups, sort_keys
+from skymargin.shards import ShardReader, sort_keys
 from skymargin.storage import output_file
 
 if TYPE_CHECKING:
@@ -68,11 +69,12 @@ def reduce_batch(job_file: Path, task: tuple[DestinationBatch, Output]) -> Reduc
     rows = 0
     footers: list[pq.FileMetaData] = []
     files: dict[str, int] = {}
-    for (order, pixel), slices in _by_margin(batch.slices):
+    reader = ShardReader()
+    for (order, pixel), slices in _by_margin(batch):
         try:
             job = load_job(job_file).job
             name = output.wanted.file_name(format_named(output.format).margin_file(order, pixel))
-            runs = _runs(job_file.parent, slices)
+            runs = _runs(reader, job_file.parent, slices)
             delta = output.wanted.row_group_kwargs.get("subtile_order_delta")
             subtile_order = None if delta is None else order + delta
             footer, files[name] = _write_margin(runs, job, output, name, subtile_order)
@@ -88,19 +90,20 @@ def reduce_batch(job_file: Path, task: tuple[DestinationBatch, Output]) -> Reduc
     return Reduced(batch.number, orders, pixels, rows, first, files)
 
 
-def _by_margin(slices: pa.RecordBatch) -> Iterator[tuple[tuple[int, int], list[tuple[int, int, int, int]]]]:
+def _by_margin(batch: DestinationBatch) -> Iterator[tuple[tuple[int, int], list[tuple[int, int, int, int]]]]:
     """Each margin of the batch, with its slices as (shard, record batch, offset, rows)."""
-    names = ("order", "pixel", "shard", "record_batch", "offset", "rows")
-    table = zip(*(slices.column(name).to_pylist() for name in names), strict=True)
-    for margin, group in groupby(table, key=lambda line: (line[0], line[1])):
-        yield margin, [line[2:] for line in group]
+    table = zip(batch.slices.tolist(), batch.shard.tolist(), strict=True)
+    for margin, group in groupby(table, key=lambda line: line[0][:2]):
+        yield margin, [(shard, *line[2:]) for line, shard in group]
 
 
-def _runs(folder: Path, slices: list[tuple[int, int, int, int]]) -> list[tuple[pa.Table, pa.Table]]:
-    """The slices of one margin as tables, each in the order of the margin; one shard is open at a time."""
+def _runs(
+    reader: ShardReader, folder: Path, slices: list[tuple[int, int, int, int]]
+) -> list[tuple[pa.Table, pa.Table]]:
+    """The slices of one margin as tables, each in the order of the margin."""
     runs = []
     for number, group in groupby(slices, key=lambda line: line[0]):
-        runs += read_groups(shard_file(folder, number), [line[1:] for line in group])
+        runs += reader.read_groups(shard_file(folder, number), [line[1:] for line in group])
     return runs
 
 
@@ -116,6 +119,8 @@ def _write_margin(
     order = np.lexsort([np.concatenate(column) for column in zip(*keys, strict=True)])
     starts = np.cumsum([0, *(rows.num_rows for rows, _ in runs)])
     options = {key: value for key, value in output.options.items() if key != "row_group_size"}
+    if len(order) < output.compressed_rows:
+        options |= {"compression": "none", "compression_level": None}
     footers: list[pq.FileMetaData] = []
     with output_file(output.folder / name) as sink:
         with pq.ParquetWriter(sink, schema, metadata_collector=footers, **options) as writer:
@@ -161,4 +166,4 @@ def _gathered(runs: list[tuple[pa.Table, pa.Table]], starts: np.ndarray, wanted:
         stretches.append(runs[number][0].slice(first - int(starts[number]), last - first + 1))
         shift[number] = gathered - first
         gathered += last - first + 1
-    return pa.concat_tables(stretches).combine_chunks().take(pa.array(wanted + shift[run]))
+    return pa.concat_tables(stretches).combine_chunks().take(to_arrow(wanted + shift[run]))

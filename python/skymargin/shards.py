@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from skymargin.carried import carried_schema, carry
+from skymargin.columns import to_arrow, to_numpy
 from skymargin.job import nested_position
 from skymargin.storage import written_aside
 
@@ -64,7 +65,7 @@ class ShardWriter:
         self._schema = schema
         self._gathered: list[tuple[Selection, int, int]] = []
         self._gathered_bytes = 0
-        self._index: list[pa.RecordBatch] = []
+        self._index: list[np.ndarray] = []
         self.rows = 0
 
     def add(self, selection: Selection, source_order: int, source_pixel: int) -> None:
@@ -87,17 +88,15 @@ class ShardWriter:
 
     def finish(self) -> None:
         """Write what is left, and the index."""
+        import numpy as np
         import pyarrow as pa
 
         self._write_gathered()
-        index = pa.concat_batches(self._index) if self._index else _groups((), (), (), (), record_batch=0)
-        sink = pa.BufferOutputStream()
-        with pa.ipc.new_stream(sink, index.schema) as stream:
-            stream.write_batch(index)
+        index = np.concatenate([_groups((), (), (), (), record_batch=0), *self._index])
         nothing = pa.RecordBatch.from_arrays(
-            [pa.array([], field.type) for field in self._schema], schema=self._schema
+            [pa.nulls(0, field.type) for field in self._schema], schema=self._schema
         )
-        self._ipc.write_batch(nothing, custom_metadata={_INDEX_KEY: sink.getvalue().to_pybytes()})
+        self._ipc.write_batch(nothing, custom_metadata={_INDEX_KEY: index.tobytes()})
 
     def _write_gathered(self) -> None:
         import numpy as np
@@ -109,15 +108,15 @@ class ShardWriter:
         rows = carry(pa.Table.from_batches([one.rows for one in selections])).combine_chunks()
         members = self._members()
         rows_before = np.cumsum([0, *(one.rows.num_rows for one in selections[:-1])])
-        position = members.column("position").to_numpy() + np.repeat(
+        position = to_numpy(members.column("position")) + np.repeat(
             rows_before, [one.memberships.num_rows for one in selections]
         )
-        margin = [members.column(f"margin_{name}").to_numpy() for name in ("pixel", "order")]
+        margin = [to_numpy(members.column(f"margin_{name}")) for name in ("pixel", "order")]
         by_margin = np.lexsort((*sort_keys(members), *margin))
         at_once = max(1, _GATHERED_BYTES * len(by_margin) // max(self._gathered_bytes, 1))
         for start in range(0, len(by_margin), at_once):
             here = by_margin[start : start + at_once]
-            self._write_batch(rows.take(pa.array(position[here])), members.take(pa.array(here)))
+            self._write_batch(rows.take(to_arrow(position[here])), members.take(to_arrow(here)))
         self._gathered.clear()
         self._gathered_bytes = 0
 
@@ -130,8 +129,8 @@ class ShardWriter:
         orders = np.array([order for _, order, _ in self._gathered], dtype=np.uint8)
         pixels = np.array([pixel for _, _, pixel in self._gathered], dtype=np.uint64)
         members = pa.Table.from_batches([selection.memberships for selection, _, _ in self._gathered])
-        members = members.append_column("source_order", pa.array(np.repeat(orders, counts)))
-        return members.append_column("source_pixel", pa.array(np.repeat(pixels, counts))).combine_chunks()
+        members = members.append_column("source_order", to_arrow(np.repeat(orders, counts)))
+        return members.append_column("source_pixel", to_arrow(np.repeat(pixels, counts))).combine_chunks()
 
     def _write_batch(self, rows: pa.Table, members: pa.Table) -> None:
         import numpy as np
@@ -141,54 +140,100 @@ class ShardWriter:
         table = pa.Table.from_arrays([*rows.columns, *origin], schema=self._schema)
         (batch,) = table.combine_chunks().to_batches()
         self._ipc.write_batch(batch)
-        order, pixel = (members.column(f"margin_{name}").to_numpy() for name in ("order", "pixel"))
+        order, pixel = (to_numpy(members.column(f"margin_{name}")) for name in ("order", "pixel"))
         starts = np.flatnonzero(np.r_[True, (order[1:] != order[:-1]) | (pixel[1:] != pixel[:-1])])
         rows_in = np.diff(np.r_[starts, len(order)])
         self._index.append(_groups(order[starts], pixel[starts], starts, rows_in, len(self._index)))
 
 
-def read_index(file: Path) -> pa.RecordBatch:
+class ShardReader:
+    """Reads groups of rows from shards, keeping a few shards open: neighbouring margins are in the same ones.
+
+    Parameters
+    ----------
+    most_open
+        How many shards are open at the same time.
+    """
+
+    def __init__(self, most_open: int = 32) -> None:
+        self._most_open = most_open
+        self._open: dict[Path, _OpenShard] = {}
+
+    def read_groups(
+        self, file: Path, groups: Sequence[tuple[int, int, int]]
+    ) -> list[tuple[pa.Table, pa.Table]]:
+        """Groups of a shard, without copying them.
+
+        Parameters
+        ----------
+        file
+            The shard.
+        groups
+            Record batch, offset and rows of each group.
+
+        Returns
+        -------
+        list of (pyarrow.Table, pyarrow.Table)
+            The rows of each group in the types they travel in, and where they come from: index, source_order,
+            source_pixel, row, separation_arcsec. The file stays mapped while a table is in use.
+        """
+        shard = self._open.pop(file, None) or _OpenShard(file)
+        # The one used last comes last; the first is the one not used for longest.
+        self._open[file] = shard
+        if len(self._open) > self._most_open:
+            del self._open[next(iter(self._open))]
+        return [shard.group(*group) for group in groups]
+
+
+class _OpenShard:
+    """One shard, mapped, with the record batch that was used last."""
+
+    def __init__(self, file: Path) -> None:
+        import pyarrow as pa
+
+        with pa.memory_map(str(file)) as source:
+            # The mapping outlives the file handle.
+            self._shard = pa.ipc.open_file(source.read_buffer())
+        self._columns = len(self._shard.schema) - len(_origin_fields())
+        self._number = -1
+
+    def group(self, number: int, offset: int, rows: int) -> tuple[pa.Table, pa.Table]:
+        import pyarrow as pa
+
+        if number != self._number:
+            batch = self._shard.get_batch(number)
+            # Columns are told apart by their place: a catalog may have a column of any name.
+            places = range(batch.num_columns)
+            self._rows = pa.Table.from_batches([batch.select(list(places[: self._columns]))])
+            self._origin = pa.Table.from_batches([batch.select(list(places[self._columns :]))])
+            self._number = number
+        return self._rows.slice(offset, rows), self._origin.slice(offset, rows)
+
+
+def read_index(file: Path) -> np.ndarray:
     """Where the rows of each margin are in a shard.
 
     Returns
     -------
-    pyarrow.RecordBatch
-        order (uint8), pixel (uint64), record_batch (int32), offset (int64), rows (int64)
+    numpy.ndarray
+        Of the type that `group_type` gives, one element for each group of rows.
     """
+    import numpy as np
     import pyarrow as pa
 
     with pa.memory_map(str(file)) as source:
         shard = pa.ipc.open_file(source)
         metadata = shard.get_batch_with_custom_metadata(shard.num_record_batches - 1).custom_metadata
-        return pa.ipc.open_stream(metadata[_INDEX_KEY]).read_next_batch()
+        return np.frombuffer(metadata[_INDEX_KEY], dtype=group_type())
 
 
-def read_groups(file: Path, groups: Sequence[tuple[int, int, int]]) -> list[tuple[pa.Table, pa.Table]]:
-    """Groups of a shard, without copying them.
+def group_type() -> np.dtype:
+    """What the index of a shard says of a group: its margin, and where its rows are."""
+    import numpy as np
 
-    Parameters
-    ----------
-    file
-        The shard.
-    groups
-        Record batch, offset and rows of each group.
-
-    Returns
-    -------
-    list of (pyarrow.Table, pyarrow.Table)
-        The rows of each group in the types they travel in, and where they come from: index, source_order,
-        source_pixel, row, separation_arcsec. The file is closed; it stays mapped while a table is in use.
-    """
-    import pyarrow as pa
-
-    with pa.memory_map(str(file)) as source:
-        shard = pa.ipc.open_file(source)
-        batches = {number: pa.Table.from_batches([shard.get_batch(number)]) for number, _, _ in groups}
-    columns = range(len(shard.schema))
-    split = len(columns) - len(_origin_fields())
-    # Columns are told apart by their place: a catalog may have a column of any name.
-    slices = [batches[number].slice(offset, rows) for number, offset, rows in groups]
-    return [(table.select(list(columns[:split])), table.select(list(columns[split:]))) for table in slices]
+    return np.dtype(
+        [("order", "u1"), ("pixel", "<u8"), ("record_batch", "<i4"), ("offset", "<i8"), ("rows", "<i8")]
+    )
 
 
 def sort_keys(origin: pa.Table) -> tuple[np.ndarray, ...]:
@@ -196,10 +241,8 @@ def sort_keys(origin: pa.Table) -> tuple[np.ndarray, ...]:
 
     Rows are ordered by their index, then by their partition along the sky, then by their row in it.
     """
-    source = nested_position(
-        origin.column("source_order").to_numpy(), origin.column("source_pixel").to_numpy()
-    )
-    return origin.column("row").to_numpy(), source, origin.column("index").to_numpy()
+    source = nested_position(to_numpy(origin.column("source_order")), to_numpy(origin.column("source_pixel")))
+    return to_numpy(origin.column("row")), source, to_numpy(origin.column("index"))
 
 
 def _origin_fields() -> list[pa.Field]:
@@ -215,15 +258,10 @@ def _origin_fields() -> list[pa.Field]:
     ]
 
 
-def _groups(order: Any, pixel: Any, offset: Any, rows: Any, record_batch: int) -> pa.RecordBatch:
-    import pyarrow as pa
+def _groups(order: Any, pixel: Any, offset: Any, rows: Any, record_batch: int) -> np.ndarray:
+    import numpy as np
 
-    return pa.record_batch(
-        {
-            "order": pa.array(order, pa.uint8()),
-            "pixel": pa.array(pixel, pa.uint64()),
-            "record_batch": pa.repeat(pa.scalar(record_batch, pa.int32()), len(order)),
-            "offset": pa.array(offset, pa.int64()),
-            "rows": pa.array(rows, pa.int64()),
-        }
-    )
+    groups = np.empty(len(order), dtype=group_type())
+    groups["order"], groups["pixel"], groups["record_batch"] = order, pixel, record_batch
+    groups["offset"], groups["rows"] = offset, rows
+    return groups

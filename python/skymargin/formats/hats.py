@@ -1,6 +1,6 @@
 """Reading HATS catalogs and writing HATS margin catalogs.
 
-The `hats` library takes 1.8 s to import. Reading needs nothing of it; writing does, and imports it in the functions.
+The `hats` library takes 1.8 s to import; nothing here needs it.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from skymargin.errors import CatalogError, MissingPartitionError
 from skymargin.formats import Catalog, MarginContents, SpatialColumns, require_column
 from skymargin.formats.hats_extras import write_descriptions, write_samples
+from skymargin.formats.hats_output import encodings, write_margin_properties
 from skymargin.formats.properties import read_properties
 from skymargin.storage import AnyPath, as_path, list_files, open_input
 
@@ -78,9 +79,7 @@ def margin_file(order: int, pixel: int) -> str:
 
 def write_options(schema: pa.Schema, wanted: Mapping[str, Any]) -> dict[str, Any]:
     """The encodings with which the `hats` library writes catalogs, unless others are wanted."""
-    from hats.io.file_io import get_parquet_write_table_kwargs
-
-    return dict(get_parquet_write_table_kwargs(schema, write_table_kwargs=dict(wanted)))
+    return encodings(schema, wanted)
 
 
 def finish_margin(folder: AnyPath, catalog: Catalog, contents: MarginContents) -> None:
@@ -111,39 +110,8 @@ def finish_margin(folder: AnyPath, catalog: Catalog, contents: MarginContents) -
                 pq.write_metadata(catalog.schema, sink)
     rows = (f"{order},{pixel}\n" for order, pixel in zip(contents.orders, contents.pixels, strict=True))
     (folder / "partition_info.csv").write_text("Norder,Npix\n" + "".join(rows), encoding="utf-8")
-    _write_properties(folder, catalog, contents)
+    write_margin_properties(folder, catalog, contents)
     write_descriptions(folder, contents.name, len(contents.orders), contents.wanted)
-
-
-def _write_properties(folder: AnyPath, catalog: Catalog, contents: MarginContents) -> None:
-    from importlib.metadata import version
-
-    from hats.catalog import TableProperties
-
-    highest_order = max(contents.orders if len(contents.orders) else catalog.orders, default=0)
-    covered = sum(4.0 ** -int(order) for order in contents.orders) / 12
-    info: dict[str, Any] = {
-        "catalog_name": contents.name,
-        "catalog_type": "margin",
-        "total_rows": contents.rows,
-        "ra_column": catalog.columns.ra,
-        "dec_column": catalog.columns.dec,
-        "primary_catalog": str(catalog.path),
-        "margin_threshold": contents.margin_threshold_arcsec,
-        "hats_order": int(highest_order),
-        "moc_sky_fraction": f"{covered:0.5f}",
-        "npix_suffix": contents.wanted.npix_suffix,
-    }
-    if catalog.columns.index is not None:
-        info["healpix_column"] = catalog.columns.index
-        info["healpix_order"] = catalog.columns.index_order
-    info |= TableProperties.new_provenance_dict(folder, builder=f"skymargin v{version('skymargin')}")
-    if contents.wanted.debug_filter_pixel_list:
-        # A margin of a part of the catalog must not pass for one of the whole.
-        info["skymargin_debug_filter_pixel_list"] = " ".join(
-            f"{order}/{pixel}" for order, pixel in contents.wanted.debug_filter_pixel_list
-        )
-    TableProperties(**info, **contents.wanted.addl_hats_properties).to_properties_file(folder)
 
 
 def _merged(footers: list[pq.FileMetaData]) -> pq.FileMetaData:

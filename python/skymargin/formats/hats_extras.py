@@ -77,8 +77,13 @@ def write_descriptions(folder: AnyPath, name: str, partitions: int, wanted: Outp
                 file.write_text(text.replace(folder.name, name), encoding="utf-8")
 
 
-def check_properties(properties: Mapping[str, Any]) -> None:
-    """Check that properties can be those of a margin catalog.
+def as_written(properties: Mapping[str, Any]) -> dict[str, Any]:
+    """Additional properties of a margin catalog, by the names and in the form in which they are kept.
+
+    Parameters
+    ----------
+    properties
+        Names of either kind, those of the file or those of the library's attributes, to values.
 
     Raises
     ------
@@ -87,13 +92,18 @@ def check_properties(properties: Mapping[str, Any]) -> None:
     """
     from hats.catalog import TableProperties
 
+    plain = {
+        "catalog_name": "margin", "catalog_type": "margin", "total_rows": 0, "primary_catalog": "catalog",
+        "margin_threshold": 1.0, "ra_column": "ra", "dec_column": "dec",
+    }  # fmt: skip
     try:
-        TableProperties(
-            catalog_name="margin", catalog_type="margin", total_rows=0, primary_catalog="catalog",
-            margin_threshold=1.0, ra_column="ra", dec_column="dec", **properties,
-        )  # fmt: skip
+        without, with_them = (
+            TableProperties(**one).model_dump(by_alias=True, exclude_none=True)
+            for one in (plain, plain | dict(properties))
+        )
     except (ValueError, TypeError) as error:
         raise ArgumentError(f"addl_hats_properties {dict(properties)} cannot be used: {error}") from error
+    return {name: value for name, value in with_them.items() if without.get(name) != value}
 
 
 @contextmanager

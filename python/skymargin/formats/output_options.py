@@ -46,6 +46,11 @@ class OutputOptions:
         """Most rows of a row group, when it was given."""
         return self.row_group_kwargs.get("num_rows", self.write_table_kwargs.get("row_group_size"))
 
+    @property
+    def names_compression(self) -> bool:
+        """Whether it was said how files are compressed."""
+        return bool({"compression", "compression_level"} & self.write_table_kwargs.keys())
+
     def check_format(self, name: str) -> None:
         """Refuse what the format of the margin does not have.
 

@@ -1,4 +1,4 @@
-"""Java properties files, as HATS keeps its metadata in: read without importing the `hats` library (1.8 s)."""
+"""Java properties files, as HATS keeps its metadata in, without the `hats` library, which takes 1.8 s to import."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 from skymargin.errors import CatalogError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from skymargin.storage import AnyPath
 
 # What Java takes for blanks and line ends; other spaces of Unicode are text.
@@ -16,6 +18,8 @@ _LINE_END = re.compile(r"\r\n|\r|\n")
 _KEY = re.compile(r"(?P<key>(?:\\.|[^\\=: \t\f])*)[ \t\f]*[=:]?[ \t\f]*")
 _ESCAPE = re.compile(r"\\(u[0-9a-fA-F]{4}|.)")
 _CONTROL = {"t": "\t", "n": "\n", "r": "\r", "f": "\f"}
+_ESCAPED = str.maketrans({character: f"\\{name}" for name, character in _CONTROL.items()} | {"\\": "\\\\"})
+_ESCAPED_IN_KEY = _ESCAPED | str.maketrans({character: f"\\{character}" for character in " =:#!"})
 
 
 def read_properties(path: AnyPath) -> dict[str, str]:
@@ -36,6 +40,17 @@ def read_properties(path: AnyPath) -> dict[str, str]:
         if match and match["key"]:
             properties[_unescaped(match["key"])] = _unescaped(line[match.end() :])
     return properties
+
+
+def write_properties(path: AnyPath, properties: Mapping[str, object], comment: str) -> None:
+    """Write keys and values, in their order, below a comment of one line."""
+    lines = [f"#{comment}"]
+    for key, value in properties.items():
+        text = str(value).translate(_ESCAPED)
+        # Blanks at the beginning of a value would be taken for those after the separator.
+        text = f"\\{text}" if text.startswith(" ") else text
+        lines.append(f"{key.translate(_ESCAPED_IN_KEY)}={text}")
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
 def _logical_lines(text: str) -> list[str]:

@@ -1,0 +1,315 @@
+"""Scripts of hipscat-import and hats-import, word for word, and what they read and call."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+from distributed import LocalCluster
+
+from skymargin.compat import HATS_IMPORT_ARGUMENTS, HatsImportArguments, HipscatImportArguments
+from skymargin.errors import ArgumentError, OutputExistsError
+from skymargin.plan import coarse_threshold_arcsec
+from tests.catalogs import ids_of, make_margin
+
+# The examples of the page on margin caches of hipscat-import. They come one after the other in a script or notebook.
+MINIMAL = """
+from hipscat_import.margin_cache.margin_cache_arguments import MarginCacheArguments
+
+args = MarginCacheArguments(
+    input_catalog_path="./my_data/my_catalog",
+    output_path="./output",
+    margin_threshold=10.0,
+    output_artifact_name="my_catalog_10arcs",
+)
+"""
+WITH_CLIENT = """
+from dask.distributed import Client
+from hipscat_import.pipeline import pipeline_with_client
+
+args = MarginCacheArguments(...)
+with Client('scheduler:port') as client:
+    pipeline_with_client(args, client)
+"""
+MAIN_GUARD = """
+from hipscat_import.pipeline import pipeline
+
+def margin_pipeline():
+    args = MarginCacheArguments(...)
+    pipeline(args)
+
+if __name__ == '__main__':
+    margin_pipeline()
+"""
+# What the page leaves to the reader, as the reader would fill it in.
+FILLED_IN = MINIMAL[
+    MINIMAL.index("args = MarginCacheArguments(") + len("args = MarginCacheArguments(") :
+].strip()[:-1]
+PACKAGES = ["hipscat_import", "hats_import"]
+
+
+def run(script: str, folder: Path, package: str, **options: str) -> subprocess.CompletedProcess[str]:
+    """Run a script in a folder, after the one line that makes it ours."""
+    file = folder / "script.py"
+    file.write_text(f"import skymargin\nskymargin.install_as_{package}()\n{textwrap.dedent(script)}")
+    return subprocess.run(
+        [sys.executable, "-W", "error", str(file)],
+        cwd=folder,
+        env={**os.environ, **options},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+@pytest.fixture
+def folder(small_catalog: Path, tmp_path: Path) -> Path:
+    """A folder as the page has it."""
+    (tmp_path / "my_data").mkdir()
+    (tmp_path / "my_data" / "my_catalog").symlink_to(small_catalog, target_is_directory=True)
+    return tmp_path
+
+
+@pytest.fixture(scope="module")
+def expected(
+    small_catalog: Path, tmp_path_factory: pytest.TempPathFactory
+) -> dict[tuple[int, int], list[int]]:
+    output = tmp_path_factory.mktemp("expected")
+    make_margin(small_catalog, output, 3600.0)
+    return ids_of(output / "margin")
+
+
+def wide(script: str) -> str:
+    """Widen the margin of a page's example, so that the small catalog has rows in it."""
+    assert "10.0" in script
+    return script.replace("10.0", "3600.0")
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_the_minimal_arguments_of_the_page(package: str, folder: Path) -> None:
+    script = MINIMAL.replace("hipscat_import", package) + "print(args.catalog_path, args.margin_threshold)"
+    done = run(script, folder, package)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == "output/my_catalog_10arcs 10.0\n"
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_the_main_guard_of_the_page(
+    package: str, folder: Path, expected: dict[tuple[int, int], list[int]]
+) -> None:
+    imports = MINIMAL.split("\n\n")[0]
+    script = wide(imports + MAIN_GUARD.replace("...", FILLED_IN)).replace("hipscat_import", package)
+    done = run(script, folder, package)
+    assert done.returncode == 0, done.stderr
+    assert "Mapping  : 100%" in done.stderr
+    assert ids_of(folder / "output" / "my_catalog_10arcs") == expected
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_the_client_of_the_page(
+    package: str, folder: Path, expected: dict[tuple[int, int], list[int]]
+) -> None:
+    imports = MINIMAL.split("\n\n")[0]
+    script = wide(imports + WITH_CLIENT.replace("...", FILLED_IN)).replace("hipscat_import", package)
+    with LocalCluster(n_workers=1, threads_per_worker=1, dashboard_address="127.0.0.1:0") as cluster:
+        done = run(script.replace("scheduler:port", cluster.scheduler_address), folder, package)
+    assert done.returncode == 0, done.stderr
+    assert ids_of(folder / "output" / "my_catalog_10arcs") == expected
+
+
+def test_all_modules_of_the_margin_path_and_what_scripts_read(folder: Path) -> None:
+    for package in PACKAGES:
+        done = run(
+            f"""
+            import sys
+            import {package}
+            import {package}.pipeline
+            import {package}.margin_cache.margin_cache as runner
+            from {package} import RuntimeArguments as FromTop
+            from {package}.margin_cache import generate_margin_cache
+            from {package}.margin_cache.margin_cache_arguments import MarginCacheArguments
+            from {package}.runtime_arguments import RuntimeArguments
+            from {package}.pipeline import pipeline, pipeline_with_client
+            from dask.distributed import Client
+
+            assert runner.generate_margin_cache is generate_margin_cache
+            assert FromTop is RuntimeArguments
+            args = MarginCacheArguments(
+                input_catalog_path="my_data/my_catalog", output_path="{package}", tmp_dir="tmp",
+                output_artifact_name="margin", margin_threshold=3600.0, progress_bar=False,
+                completion_email_address="me@here.org",
+            )
+            assert isinstance(args, RuntimeArguments)
+            info = args.catalog.catalog_info
+            print(info.ra_column, info.dec_column, info.catalog_name, args.tmp_path, args.catalog_path)
+            with Client(processes=False, dashboard_address="127.0.0.1:0") as client:
+                # As there, it sends no mail: none that could not be sent is warned of.
+                assert generate_margin_cache(args, client) is None
+            """,
+            folder,
+            package,
+            SKYMARGIN_SMTP_PORT="1",
+        )
+        assert (done.returncode, done.stderr) == (0, "")
+        assert done.stdout == f"ra dec small tmp {package}/margin\n"
+        assert ids_of(folder / package / "margin")
+
+
+def test_the_face_of_hats_import(folder: Path) -> None:
+    done = run(
+        """
+        from hats_import import MarginCacheArguments, pipeline, pipeline_with_client
+        import hats_import
+        assert callable(pipeline) and hats_import.pipeline is pipeline
+        assert hats_import.__version__
+        print(pipeline(MarginCacheArguments(
+            "out", "margin", input_catalog_path="my_data/my_catalog", margin_threshold=3600, progress_bar=False
+        )).rows)
+        """,
+        folder,
+        "hats_import",
+    )
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout) == sum(map(len, ids_of(folder / "out" / "margin").values())) > 0
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_modules_beyond_the_margin_pipeline(package: str, folder: Path) -> None:
+    done = run(f"from {package}.catalog.arguments import ImportArguments", folder, package)
+    assert done.returncode == 1
+    assert f"skymargin stands in for {package}, and has its margin pipeline alone" in done.stderr
+    done = run(f"from {package} import ImportArguments", folder, package)
+    assert done.returncode == 1
+    assert "cannot import name 'ImportArguments'" in done.stderr
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_a_package_that_is_imported_already(package: str, tmp_path: Path) -> None:
+    (tmp_path / package).mkdir()
+    (tmp_path / package / "__init__.py").touch()
+    (tmp_path / "script.py").write_text(f"import {package}, skymargin\nskymargin.install_as_{package}()\n")
+    done = subprocess.run(
+        [sys.executable, "script.py"], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 1
+    assert f"{package} is imported already, from {tmp_path}/{package}/__init__.py" in done.stderr
+    assert f"skymargin.install_as_{package}() must be called before" in done.stderr
+
+
+def test_to_install_twice_is_no_error_and_both_fit_together(folder: Path) -> None:
+    done = run(
+        """
+        import sys
+        skymargin.install_as_hipscat_import()
+        skymargin.install_as_hats_import()
+        import hats_import, hipscat_import
+        assert hats_import is not hipscat_import
+        assert sum(type(one).__module__ == "skymargin.compat" for one in sys.meta_path) == 2
+        """,
+        folder,
+        "hipscat_import",
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_to_install_is_quick(folder: Path) -> None:
+    done = run(
+        """
+        import sys
+        from hats_import.margin_cache.margin_cache_arguments import MarginCacheArguments
+        print(sorted({"dask", "distributed", "hats", "numpy", "pyarrow", "pandas"} & set(sys.modules)))
+        """,
+        folder,
+        "hats_import",
+    )
+    assert done.stdout == "[]\n", done.stderr
+
+
+def given(folder: Path) -> dict[str, str]:
+    return {
+        "input_catalog_path": str(folder / "my_data" / "my_catalog"),
+        "output_path": str(folder / "out"),
+        "output_artifact_name": "margin",
+    }
+
+
+def test_arguments_by_position(folder: Path) -> None:
+    source = given(folder)["input_catalog_path"]
+    hipscat = HipscatImportArguments(
+        str(folder / "out"), "margin", None, str(folder / "tmp"), False, input_catalog_path=source
+    )
+    assert (hipscat.tmp_path, hipscat.resume) == (folder / "tmp", False)
+    hats = HatsImportArguments(
+        str(folder / "out"), "margin", {"creator_did": "x"}, "/", "data.parquet", input_catalog_path=source
+    )
+    assert (hats.addl_hats_properties, hats.npix_suffix, hats.npix_parquet_name) == (
+        {"creator_did": "x"},
+        "/",
+        "data.parquet",
+    )
+    with pytest.raises(TypeError, match="output_path was given by position and by name"):
+        HatsImportArguments("out", output_path="out")
+    with pytest.raises(TypeError, match="but there are"):
+        HatsImportArguments(*range(len(HATS_IMPORT_ARGUMENTS) + 1))
+    with pytest.raises(TypeError, match="file_list"):
+        HatsImportArguments(**given(folder), file_list=[])
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "harmless"),
+    [
+        ("catalog_path", "elsewhere", None),
+        ("tmp_path", "elsewhere", None),
+        ("tmp_base_path", "elsewhere", None),
+        ("should_write_skymap", True, False),
+        ("skymap_alt_orders", [3], []),
+        ("create_skymap_png", True, False),
+    ],
+)
+def test_what_is_gone_is_refused_by_name(name: str, value: object, harmless: object, folder: Path) -> None:
+    with pytest.raises(ArgumentError, match=f"{name}=.* cannot be given"):
+        HatsImportArguments(**given(folder), **{name: value})
+    HatsImportArguments(**given(folder), **{name: harmless})
+
+
+def test_from_scratch_means_overwrite_there(folder: Path) -> None:
+    catalog = Path(given(folder)["input_catalog_path"])
+    make_margin(catalog, folder / "out", 5.0)
+    with pytest.raises(OutputExistsError):
+        HatsImportArguments(**given(folder))
+    for kind in (HatsImportArguments, HipscatImportArguments):
+        assert kind(**given(folder), resume=False).overwrite
+        with pytest.raises(OutputExistsError):
+            kind(**given(folder), resume=False, overwrite=False)
+    assert ids_of(folder / "out" / "margin") is not None
+
+
+def test_a_margin_order_alone_sets_the_threshold_for_hats_import(folder: Path) -> None:
+    exact = HatsImportArguments(**given(folder), margin_order=8)
+    assert exact.fine_filtering
+    assert exact.margin_threshold == coarse_threshold_arcsec(8)
+    coarse = HatsImportArguments(**given(folder), margin_order=8, fine_filtering=False, margin_threshold=7.0)
+    assert (coarse.fine_filtering, coarse.margin_threshold) == (False, 7.0)
+    assert HatsImportArguments(**given(folder), margin_order=8, fine_filtering=True).margin_threshold == 5.0
+    assert HipscatImportArguments(**given(folder), margin_order=8).margin_threshold == 5.0
+    with pytest.raises(ArgumentError, match="margin_order 31"):
+        HatsImportArguments(**given(folder), margin_order=31)
+
+
+def test_the_catalog_that_scripts_read_is_restricted_like_the_run(folder: Path) -> None:
+    pixel = HatsImportArguments(**given(folder)).catalog.get_healpix_pixels()[0]
+    args = HatsImportArguments(**given(folder), debug_filter_pixel_list=[pixel])
+    assert args.catalog.get_healpix_pixels() == [pixel]
+
+
+def test_the_info_of_a_hipscat_catalog(tmp_path: Path) -> None:
+    from skymargin.formats.library import library_catalog
+
+    (tmp_path / "catalog_info.json").write_text('{"ra_column": "a", "dec_column": "d", "total_rows": 131}')
+    info = library_catalog(tmp_path, []).catalog_info
+    assert (info.ra_column, info.dec_column, info.total_rows) == ("a", "d", 131)
