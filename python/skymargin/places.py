@@ -11,6 +11,7 @@ import hashlib
 import re
 import tempfile
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from skymargin.storage import OURS, REMOVED, AnyPath, is_local
@@ -38,14 +39,14 @@ class Places:
     intermediate: Path
     progress: Path
 
-    @property
+    @cached_property
     def key(self) -> str:
         """What stands for the place of the output."""
         final = self.final
         place = final.parent.resolve() / final.name if isinstance(final, Path) else final
         return hashlib.sha256(str(place).encode()).hexdigest()[:8]
 
-    @property
+    @cached_property
     def records(self) -> Path:
         """Folder of the records."""
         return self.progress / self._name("progress")
