@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -9,6 +10,7 @@ import sys
 import textwrap
 from pathlib import Path
 
+import click
 import pyarrow.parquet as pq
 import pytest
 from hats import read_hats
@@ -16,7 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import skymargin
-from skymargin.cli import default_name, main
+from skymargin.cli import cli, default_name, main
 from skymargin.formats.partition_files import partition_files
 
 
@@ -259,3 +261,124 @@ def test_two_thresholds_never_share_a_name(left_arcsec: float, right_arcsec: flo
     assert same_name == (left_arcsec == right_arcsec)
     digits = default_name("c", left_arcsec).removeprefix("c_").removesuffix("arcs")
     assert float(digits) == left_arcsec
+
+
+def test_the_report_as_json_and_nothing_else(
+    small_catalog: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = [
+        "build",
+        str(small_catalog),
+        "--threshold",
+        "3600",
+        "--output",
+        str(tmp_path),
+        "--name",
+        "margin",
+    ]
+    assert main([*command, "--json"]) == 0
+    said = capsys.readouterr()
+    report = json.loads(said.out)
+    assert report["rows"] == sum(map(len, rows_of(tmp_path / "margin").values())) > 0
+    assert set(report["seconds"]) == {"planning", "mapping", "reducing", "finishing"}
+    # What people read is where the bars are.
+    assert "Mapping" in said.err
+    assert "rows in" in said.err
+
+
+def test_options_of_files_reach_the_pipeline(
+    small_catalog: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    base = ["build", str(small_catalog), "--threshold", "3600", "--output", str(tmp_path), "--no-progress"]
+    assert main([*base, "--name", "plain"]) == 0
+    options = [
+        "--compression",
+        "gzip",
+        "--row-group-rows",
+        "4",
+        "--property",
+        "creator_did=ivo://x=y",
+        "--no-metadata",
+    ]
+    extras = ["--with", "markdown", "--with", "thumbnail"]
+    assert main([*base, "--name", "other", *options, *extras, "--dask-tmp", str(tmp_path / "dask")]) == 0
+    assert not any(capsys.readouterr())
+    assert rows_of(tmp_path / "other") == rows_of(tmp_path / "plain")
+    for file in partition_files(tmp_path / "other").values():
+        group = pq.read_metadata(file).row_group(0)
+        assert group.num_rows <= 4
+        assert group.column(0).compression == "GZIP"
+    assert "creator_did=ivo://x=y" in (tmp_path / "other" / "hats.properties").read_text()
+    made = {path.name for path in (tmp_path / "other").rglob("*")}
+    assert {"README.md", "data_thumbnail.parquet"} <= made
+    assert not {"_metadata", "index.html"} & made
+    assert main([*base, "--name", "folders", "--npix-suffix", "/"]) == 0
+    assert list((tmp_path / "folders" / "dataset").rglob("Npix=*/Npix=*.parquet"))
+
+
+def test_a_part_of_a_catalog(small_catalog: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    order, pixel = next(iter(partition_files(small_catalog)))
+    command = ["build", str(small_catalog), "--threshold", "3600", "--output", str(tmp_path), "--json"]
+    assert main([*command, "--pixel", f"{order}/{pixel}"]) == 0
+    assert json.loads(capsys.readouterr().out)["primary_partitions"] == 1
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "complaint"),
+    [
+        (["--pixel", "3-17"], 2, "'3-17' is not ORDER/PIXEL"),
+        (["--pixel", "1/48"], 1, "the pixel 48 is not allowed"),
+        (["--property", "creator"], 2, "'creator' is not KEY=VALUE"),
+        (["--property", "hats_nrows=5"], 1, "the margin itself says"),
+        (["--compression", "zip"], 1, "write_table_kwargs"),
+        (["--row-group-rows", "0"], 1, "num_rows"),
+        (["--npix-suffix", "x"], 1, "npix_suffix 'x'"),
+        (["--with", "skymap"], 2, "'skymap' is not one of"),
+        (["--email", "nobody"], 1, "completion_email_address"),
+        (["--scheduler", "127.0.0.1:1", "--workers", "2"], 2, "not for the workers of a --scheduler"),
+    ],
+)
+def test_options_that_are_refused(
+    options: list[str],
+    code: int,
+    complaint: str,
+    small_catalog: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    command = ["build", str(small_catalog), "--threshold", "10", "--output", str(tmp_path / "out")]
+    assert main([*command, *options]) == code
+    assert complaint in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_help_has_its_options_in_groups(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["build", "--help"]) == 0
+    said = capsys.readouterr().out
+    titles = [line for line in said.splitlines() if line.endswith(":") and not line.startswith(" ")]
+    assert titles == ["Options:", "Work and its folders:", "What is told:", "Files of the margin:"]
+    options = [option for option in cli.commands["build"].params if isinstance(option, click.Option)]
+    assert len(options) > 20
+    for option in options:
+        assert option.help
+        assert said.count(f"{option.opts[-1]} ") >= 1, option.opts
+
+
+def test_a_warning_is_one_line(small_catalog: Path, tmp_path: Path) -> None:
+    done = run(
+        """
+        import os
+        from skymargin.cli import main
+        command = ["build", os.environ["CATALOG"], "-t", "3600", "-o", os.environ["OUT"], "--no-progress"]
+        raise SystemExit(main([*command, "--email", "me@here.org"]))
+        """,
+        CATALOG=str(small_catalog),
+        OUT=str(tmp_path),
+        SKYMARGIN_SMTP_HOST="127.0.0.1",
+        # Nobody listens on port 1.
+        SKYMARGIN_SMTP_PORT="1",
+    )
+    assert done.returncode == 0
+    assert done.stdout == ""
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("skymargin: warning: no mail was sent to me@here.org by 127.0.0.1:1: ")

@@ -258,6 +258,14 @@ def test_a_picture_and_descriptions(primary: Path, plain: Path, tmp_path: Path) 
         assert ".skymargin-" not in text
 
 
+@pytest.mark.parametrize("threshold_arcsec", [THRESHOLD_ARCSEC, 1e-9])
+def test_a_description_without_metadata(threshold_arcsec: float, primary: Path, tmp_path: Path) -> None:
+    """The library looks for column statistics in `_metadata`, and failed without it."""
+    make_margin(primary, tmp_path, threshold_arcsec, create_metadata=False, create_summary_md=True)
+    assert "timestamp[us, tz=UTC]" in (tmp_path / "margin" / "README.md").read_text()
+    assert not (tmp_path / "margin" / "dataset" / "_metadata").exists()
+
+
 def test_an_empty_margin_has_nothing_to_draw_but_is_described(primary: Path, tmp_path: Path) -> None:
     wanted = [name for name in OutputOptions.__dataclass_fields__ if name.startswith("create_")]
     report = make_margin(primary, tmp_path, 1e-9, **dict.fromkeys(wanted, True))

@@ -11,6 +11,7 @@ import pytest
 from distributed import Client, LocalCluster
 
 from skymargin import MarginCacheArguments, pipeline_with_client
+from skymargin.memory import MemoryShares
 from tests.catalogs import (
     MIXED_PARTITIONS,
     Layout,
@@ -70,8 +71,8 @@ def test_output_is_the_same_for_any_workers(
 def test_output_is_the_same_when_rows_are_written_in_many_pieces(
     primary: Path, one_thread: dict[str, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for limit in ("skymargin.shards._GATHERED_BYTES", "skymargin.plan._SCAN_BYTES"):
-        monkeypatch.setattr(limit, 700)
+    pipeline = sys.modules["skymargin.pipeline"]
+    monkeypatch.setattr(pipeline, "memory_shares", lambda *_: MemoryShares(700, 700, 1))
     make_margin(primary, tmp_path, THRESHOLD_ARCSEC)
     assert contents(tmp_path / "margin") == one_thread
 

@@ -20,6 +20,7 @@ from skymargin.formats.partition_files import partition_files
 from tests.conftest import Demo
 
 ROOT = Path(__file__).parent.parent
+REMOTE = "docs/how-to/run-on-s3.md"
 
 
 class Example(NamedTuple):
@@ -48,7 +49,8 @@ def runnable(language: str) -> list[object]:
     return [
         pytest.param(example, id=f"{example.page}:{example.line}", marks=marks(example))
         for example in examples()
-        if example.language == language
+        # Those that need a server or a queue are run by the tests of their pages.
+        if example.language == language and example.page != REMOTE and "dask_jobqueue" not in example.code
     ]
 
 

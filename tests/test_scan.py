@@ -17,8 +17,9 @@ from upath import UPath
 from skymargin._core import Margins, Tiling
 from skymargin.errors import PartitionReadError
 from skymargin.formats import SpatialColumns, open_catalog
+from skymargin.ranged_reads import RangeReader
 from skymargin.scan import PartitionScan, Selection, make_scanner
-from skymargin.storage import AnyPath, RangeReader
+from skymargin.storage import AnyPath
 from tests.catalogs import MIXED_PARTITIONS, Layout, plain, rows_of, sky_near_edges, write_catalog
 
 THRESHOLD_ARCSEC = 60.0
@@ -230,7 +231,7 @@ def test_a_remote_file_that_gives_too_little_is_refused(
 
 
 _MEASURE = """
-import resource, sys
+import sys
 from pathlib import Path
 import pyarrow.parquet as pq
 from skymargin._core import Margins, Tiling
@@ -238,7 +239,9 @@ from skymargin.formats import SpatialColumns
 from skymargin.scan import PartitionScan, make_scanner
 
 def peak_bytes():
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    lines = Path("/proc/self/status").read_text().splitlines()
+    (peak,) = (line.split()[1] for line in lines if line.startswith("VmHWM:"))
+    return int(peak) * 1024
 
 scanner = make_scanner(pq.read_schema(sys.argv[1]), SpatialColumns("ra", "dec", "_healpix_29", 29), 32 << 20)
 margins = Margins(Tiling([0, 0], [9, 8]), 60.0)

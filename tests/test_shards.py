@@ -8,7 +8,6 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from skymargin import shards
 from skymargin.scan import Selection
 from skymargin.shards import ShardReader, read_index, shard_writer
 
@@ -42,13 +41,10 @@ def selection(rows: int, seed: int) -> Selection:
 
 
 @pytest.mark.parametrize("gathered_bytes", [1 << 30, 2_000, 1])
-def test_every_row_is_found_in_its_margin_and_in_order(
-    gathered_bytes: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(shards, "_GATHERED_BYTES", gathered_bytes)
+def test_every_row_is_found_in_its_margin_and_in_order(gathered_bytes: int, tmp_path: Path) -> None:
     added = {(1, 5): selection(60, seed=1), (1, 6): selection(40, seed=2), (0, 9): selection(1, seed=3)}
     expected = set()
-    with shard_writer(tmp_path / "shard", SCHEMA) as shard:
+    with shard_writer(tmp_path / "shard", SCHEMA, gathered_bytes) as shard:
         for (order, pixel), one in added.items():
             shard.add(one, order, pixel)
             members = one.memberships.to_pydict()
@@ -84,14 +80,14 @@ def test_every_row_is_found_in_its_margin_and_in_order(
 
 
 def test_an_empty_shard_is_a_shard(tmp_path: Path) -> None:
-    with shard_writer(tmp_path / "shard", SCHEMA):
+    with shard_writer(tmp_path / "shard", SCHEMA, 1 << 20):
         pass
     assert len(read_index(tmp_path / "shard")) == 0
 
 
 def test_a_shard_that_fails_is_not_there(tmp_path: Path) -> None:
     def fail() -> None:
-        with shard_writer(tmp_path / "shard", SCHEMA) as shard:
+        with shard_writer(tmp_path / "shard", SCHEMA, 1 << 20) as shard:
             shard.add(selection(5, seed=1), 0, 0)
             raise RuntimeError
 
@@ -101,7 +97,7 @@ def test_a_shard_that_fails_is_not_there(tmp_path: Path) -> None:
 
 
 def test_groups_outlive_their_file(tmp_path: Path) -> None:
-    with shard_writer(tmp_path / "shard", SCHEMA) as shard:
+    with shard_writer(tmp_path / "shard", SCHEMA, 1 << 20) as shard:
         shard.add(selection(50, seed=1), 0, 0)
     (group, *_) = read_index(tmp_path / "shard")[["record_batch", "offset", "rows"]].tolist()
     before, after = (ShardReader().read_groups(tmp_path / "shard", [group])[0][0] for _ in range(2))
@@ -113,7 +109,7 @@ def test_groups_outlive_their_file(tmp_path: Path) -> None:
 def test_few_shards_are_open_at_the_same_time(tmp_path: Path) -> None:
     files = [tmp_path / f"shard-{number}" for number in range(6)]
     for number, file in enumerate(files):
-        with shard_writer(file, SCHEMA) as shard:
+        with shard_writer(file, SCHEMA, 1 << 20) as shard:
             shard.add(selection(5, seed=number + 1), 0, 0)
     reader = ShardReader(most_open=2)
 

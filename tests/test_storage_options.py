@@ -12,6 +12,7 @@ from fsspec.implementations.memory import MemoryFileSystem
 from upath import UPath
 from upath.registry import register_implementation
 
+from skymargin.errors import StorageError
 from skymargin.storage import list_files
 from tests.catalogs import files_of, make_margin
 
@@ -86,7 +87,7 @@ def test_each_side_has_options_of_its_own(small_catalog: Path, tmp_path: Path) -
 @pytest.mark.parametrize("side", ["input", "output"])
 def test_without_the_key_there_is_no_margin(side: str, tmp_path: Path) -> None:
     keys = {f"{one}_storage_options": {"key": f"key of {one}"} for one in ("input", "output") if one != side}
-    with pytest.raises(PermissionError, match=f"no key for .*{side}"):
+    with pytest.raises(StorageError, match=f"no key for .*{side}"):
         make_margin(
             "locked://input/catalog",  # type: ignore[arg-type]
             "locked://output",  # type: ignore[arg-type]

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from skymargin.errors import ArgumentError
-from skymargin.storage import is_local, with_options
+from skymargin.remote import without_secrets
+from skymargin.storage import can_list, with_options
 
 if TYPE_CHECKING:
     from skymargin.storage import AnyPath
@@ -23,6 +24,7 @@ _NAME = re.compile(r"[A-Za-z0-9._-]+")
 _SUFFIX = re.compile(r"\.[A-Za-z0-9][A-Za-z0-9._-]*")
 # As it must be for the file to be found again: readers pass over names that begin with a dot or an underscore.
 _FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._=-]*\.(parquet|parq)")
+_PASSWORD_IN_URL = re.compile(r"(?:https?|s?ftp|ssh|smb)://[^/@:]*:[^/@]+@")
 _ADDRESS = re.compile(r"[^@\s,;:<>()\[\]\\\"]+@[^@\s,;:<>()\[\]\\\"]+", re.ASCII)
 
 # What the pipeline itself passes to the progress bars and to the Parquet writer.
@@ -108,15 +110,33 @@ def given_path(name: str, value: Any, storage_options: object) -> AnyPath:
     """A path that must be given, with the options of its file system."""
     if not _is_path(value) or not str(value).strip():
         raise ArgumentError(f"{name} is required, as a path or URL, not {value!r}")
-    path = with_options(value, None)
-    options = keywords(name.partition("_")[0] + "_storage_options", storage_options)
-    if not options:
-        return path
-    if is_local(path):
+    if _PASSWORD_IN_URL.match(str(value)):
         raise ArgumentError(
-            f"{name.partition('_')[0]}_storage_options are for remote file systems, but {name} {path} is local"
+            f"{name} has a password in its URL, where it would be printed: give storage options"
         )
-    return with_options(value, options)
+    options_name = name.partition("_")[0] + "_storage_options"
+    if not isinstance(storage_options, Mapping | None):
+        # Not shown: it may be a password.
+        raise ArgumentError(
+            f"{options_name} must be a dict with text keys, not of type {type(storage_options).__name__}"
+        )
+    options = dict(storage_options or {})
+    try:
+        path = with_options(value, options)
+        if isinstance(path, Path):
+            if options:
+                raise ArgumentError(f"{options_name} are for remote file systems, but {name} {path} is local")
+            return path
+        if name == "output_path" and not can_list(path):
+            raise ArgumentError(f"output_path {path}: nothing can be written over {path.protocol}")
+        path.fs  # noqa: B018 - made when it is first asked for
+    except ArgumentError:
+        raise
+    except (ImportError, ValueError, TypeError) as error:
+        raise ArgumentError(
+            without_secrets(f"{name} {value} with its {options_name} cannot be used: {error}", options)
+        ) from None
+    return path
 
 
 def local_folder(name: str, value: Any) -> Path | None:

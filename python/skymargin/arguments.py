@@ -5,14 +5,15 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Iterable
-from dataclasses import KW_ONLY, dataclass, fields
+from dataclasses import KW_ONLY, dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from skymargin import argument_checks as check
 from skymargin.errors import ArgumentError, CatalogNotFoundError, OutputExistsError
+from skymargin.memory import read_size
 from skymargin.places import Places
-from skymargin.storage import AnyPath, absolute, is_empty_folder, with_options
+from skymargin.storage import AnyPath, absolute, can_list, exists, is_empty_folder, with_options
 
 if TYPE_CHECKING:
     from upath import UPath
@@ -66,7 +67,7 @@ class MarginCacheArguments:
     row_group_kwargs
         How the rows of a partition are put into row groups: `{"num_rows": n}`, at most n rows in each, or
         `{"subtile_order_delta": d}`, those of one pixel d orders below the partition in each. Default none: row groups
-        as large as the format has them, at most 64 MB. Set it when readers take small parts of partitions.
+        as large as the format has them, at most 16 MB. Set it when readers take small parts of partitions.
     addl_hats_properties
         Further properties of the margin catalog, such as `{"hats_cols_default": "id ra dec"}`; default none. What a
         margin says of itself, its threshold for one, cannot be given.
@@ -84,8 +85,9 @@ class MarginCacheArguments:
         Whether to describe the margin catalog for people in `index.html` and `README.md`; default False.
     tmp_dir
         Local folder for intermediate files, which all workers must see; made if it is missing. Default: `dask_tmp`,
-        else `output_path`. Set it when the output is remote, or another disk is faster; nothing else is needed to
-        keep all intermediate files, Dask's too, in one place.
+        else `output_path`; when that is remote, the system's temporary folder. Set it when workers are on several
+        machines and the output is remote, or another disk is faster; nothing else is needed to keep all intermediate
+        files, Dask's too, in one place.
     dask_tmp
         Local folder for Dask's own files, best on a disk of the machine that runs the workers; made if it is missing.
         Default: `tmp_dir`, else the system's temporary folder. Without effect with a client of your own.
@@ -105,6 +107,10 @@ class MarginCacheArguments:
         on one machine. Without effect with a client of your own, as is the next.
     dask_threads_per_worker
         Threads of each worker; default 1. Set it to the number of processors.
+    memory_limit
+        The most memory a worker may take, in bytes or as text such as `"2GB"`; at least 256 MiB. Default: none, which
+        is 110 MB and some 90 MB for each thread. It changes nothing in the result. Rows and pages that are larger than
+        what is left are read all the same, one at a time.
     progress_bar
         Whether to show progress bars on standard error, and to print a line at the end; default True. With False
         nothing is printed.
@@ -134,8 +140,9 @@ class MarginCacheArguments:
     output_artifact_name: str = ""
     _: KW_ONLY
     input_catalog_path: Location = ""
-    input_storage_options: dict[str, Any] | None = None
-    output_storage_options: dict[str, Any] | None = None
+    # Credentials are not to be printed with the rest.
+    input_storage_options: dict[str, Any] | None = field(default=None, repr=False)
+    output_storage_options: dict[str, Any] | None = field(default=None, repr=False)
     margin_threshold: float = 5.0
     margin_order: int = -1
     fine_filtering: bool = True
@@ -160,6 +167,7 @@ class MarginCacheArguments:
     delete_resume_log_files: bool = True
     dask_n_workers: int = 1
     dask_threads_per_worker: int = 1
+    memory_limit: int | str | None = None
     progress_bar: bool = True
     simple_progress_bar: bool = False
     tqdm_kwargs: dict[str, Any] | None = None
@@ -174,9 +182,11 @@ class MarginCacheArguments:
         self.margin_order = check.whole_number("margin_order", self.margin_order, -1, check.LARGEST_ORDER)
         for name in ("dask_n_workers", "dask_threads_per_worker"):
             setattr(self, name, check.whole_number(name, getattr(self, name), 1))
-        for field in fields(self):
-            if field.type == "bool":
-                check.yes_or_no(field.name, getattr(self, field.name))
+        if self.memory_limit is not None:
+            read_size("memory_limit", self.memory_limit)
+        for each in fields(self):
+            if each.type == "bool":
+                check.yes_or_no(each.name, getattr(self, each.name))
         for name in ("tmp_dir", "dask_tmp", "resume_tmp"):
             setattr(self, name, check.local_folder(name, getattr(self, name)))
         self.debug_filter_pixel_list = check.pixels("debug_filter_pixel_list", self.debug_filter_pixel_list)
@@ -207,19 +217,13 @@ class MarginCacheArguments:
 
     @property
     def tmp_path(self) -> Path:
-        """Folder in which the run makes a folder of its own for intermediate files.
-
-        Raises
-        ------
-        ArgumentError
-            When the output is remote, and no local folder was given.
-        """
+        """Folder in which the run makes a folder of its own for intermediate files."""
         for chosen in (self.tmp_dir, self.dask_tmp, self.output_path):
             if chosen is not None:
                 base = with_options(chosen, None)
                 if isinstance(base, Path):
                     return base
-        raise ArgumentError(f"tmp_dir is required when output_path {self.output_path} is not local")
+        return Path(tempfile.gettempdir())
 
     @property
     def dask_path(self) -> Path:
@@ -228,16 +232,15 @@ class MarginCacheArguments:
 
     @property
     def places(self) -> Places:
-        """Where the run keeps its intermediate files and its records.
-
-        Raises
-        ------
-        ArgumentError
-            As for `tmp_path`.
-        """
+        """Where the run keeps its intermediate files and its records."""
         intermediate = self.tmp_path.absolute()
         progress = intermediate if self.resume_tmp is None else Path(str(self.resume_tmp)).absolute()
         return Places(absolute(self.catalog_path), intermediate, progress)
+
+    @property
+    def memory_bytes(self) -> int | None:
+        """The most memory of a worker; None for no limit."""
+        return None if self.memory_limit is None else read_size("memory_limit", self.memory_limit)
 
     def check_places(self) -> None:
         """Check that there is an input, and room for the output.
@@ -248,14 +251,16 @@ class MarginCacheArguments:
         ------
         CatalogNotFoundError, OutputExistsError, ArgumentError
             As the class has them.
+        StorageError
+            When a server cannot be asked.
         """
         source = self.primary_path
-        if not source.exists():
+        if can_list(source) and not exists(source):
             raise CatalogNotFoundError(f"input_catalog_path: there is nothing at {source}")
         base = with_options(self.output_path, self.output_storage_options)
-        if base.exists() and not base.is_dir():
+        if exists(base) and not base.is_dir():
             raise ArgumentError(f"output_path {base} is a file, not a folder")
-        if not (self.resume and self._is_being_placed()):
+        if not (self.resume and self.places.is_being_placed):
             self.check_free()
 
     def check_free(self) -> None:
@@ -269,15 +274,9 @@ class MarginCacheArguments:
         from skymargin.formats import is_catalog
 
         target = self.catalog_path
-        if not target.exists() or is_empty_folder(target):
+        if not exists(target) or is_empty_folder(target):
             return
         if not self.overwrite:
             raise OutputExistsError(f"{target} exists already; overwrite=True replaces it")
         if not is_catalog(target):
             raise OutputExistsError(f"{target} is not a catalog, so overwrite=True does not remove it")
-
-    def _is_being_placed(self) -> bool:
-        try:
-            return self.places.is_being_placed
-        except ArgumentError:
-            return False

@@ -9,6 +9,7 @@ import contextlib
 import json
 import os
 import sys
+import warnings
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -101,6 +102,12 @@ def _option(group: str, *names: str, **settings: Any) -> Callable[[F], F]:
     metavar="ADDRESS",
     help="Use the workers of this Dask scheduler, host:port, instead.",
 )
+@_option(
+    _WORK,
+    "--memory-limit",
+    metavar="SIZE",
+    help="Most memory of a worker, such as 2GB.  [default: none; 110 MB and 90 MB a thread are used]",
+)
 @_option(_WORK, "--tmp-dir", metavar="DIR", help="Where intermediate files go.  [default: beside the output]")
 @_option(_WORK, "--dask-tmp", metavar="DIR", help="Where Dask's own files go.  [default: as --tmp-dir]")
 @_option(_TOLD, "--no-progress", is_flag=True, help="Show no progress bars and no summary.")
@@ -191,12 +198,18 @@ def build(
 def _build(args: MarginCacheArguments, scheduler: str | None) -> MarginReport:
     from skymargin import pipeline, pipeline_with_client
 
-    if scheduler is None:
-        return pipeline(args)
-    from distributed import Client
+    with warnings.catch_warnings():
+        warnings.showwarning = _warn  # type: ignore[assignment]
+        if scheduler is None:
+            return pipeline(args)
+        from distributed import Client
 
-    with Client(scheduler, timeout=_CONNECT_SECONDS) as client:
-        return pipeline_with_client(args, client)
+        with Client(scheduler, timeout=_CONNECT_SECONDS) as client:
+            return pipeline_with_client(args, client)
+
+
+def _warn(message: Warning | str, *_where: object) -> None:
+    print("skymargin: warning:", " ".join(str(message).split()), file=sys.stderr)
 
 
 @cli.command(context_settings=_CONTEXT)

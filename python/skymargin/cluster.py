@@ -86,12 +86,6 @@ def dask_setup(_worker: Worker) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
-def threads_of(client: Client) -> int:
-    """Threads of all workers of a client, at least 1."""
-    threads: int = sum(client.nthreads().values())
-    return max(1, threads)
-
-
 def run_batches(
     client: Client,
     task: Callable[[Path, Batch], Result | SkymarginError],

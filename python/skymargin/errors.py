@@ -55,4 +55,4 @@ class WorkerError(SkymarginError, RuntimeError):
 
 
 class StorageError(OSError, SkymarginError):
-    """Something could not be written. The message names the path."""
+    """Something could not be written, or a server not be read from. The message names the path."""

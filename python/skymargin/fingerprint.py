@@ -9,7 +9,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from skymargin.storage import AnyPath
+from skymargin.storage import AnyPath, can_list
 
 if TYPE_CHECKING:
     from skymargin.formats import Catalog
@@ -114,6 +114,8 @@ def _local_stamps(folder: AnyPath, names: list[str]) -> dict[str, str]:
 def _remote_stamps(folder: Any, names: list[str]) -> dict[str, str]:
     """What one listing of the store has; nothing, where it has no listings."""
     root = folder.path.rstrip("/")
+    if not can_list(folder):
+        return {}
     try:
         found = folder.fs.find(root, detail=True)
     except Exception:

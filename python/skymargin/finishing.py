@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from skymargin.errors import IncompleteMarginError, StorageError
 from skymargin.formats import Catalog, MarginContents, format_named
 from skymargin.job import nested_position
+from skymargin.storage import explained
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -65,7 +66,8 @@ def finish(folder: AnyPath, catalog: Catalog, contents: MarginContents, mapped: 
     if found != contents.rows:
         raise IncompleteMarginError(f"{found} rows were found for margins, but {contents.rows} were written")
     try:
-        format_named(catalog.format).finish_margin(folder, catalog, contents)
+        with explained(folder):
+            format_named(catalog.format).finish_margin(folder, catalog, contents)
     except OSError as error:
         raise StorageError(f"{folder} cannot be written: {error}") from error
 

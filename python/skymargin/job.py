@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from skymargin.errors import StorageError
 from skymargin.formats import SpatialColumns
 from skymargin.formats.output_options import OutputOptions
+from skymargin.memory import MemoryShares
 from skymargin.storage import AnyPath, written_aside
 
 if TYPE_CHECKING:
@@ -44,8 +45,8 @@ class Job:
         Order of the pixels of covers, or of the selection itself when `fine_filtering` is off; -1: chosen.
     fine_filtering : bool
         Whether rows are selected by their exact separation.
-    scan_bytes : int
-        What the reading of one partition may hold in memory.
+    memory : MemoryShares
+        What each thread of a worker may hold.
     """
 
     catalog_path: AnyPath
@@ -56,20 +57,26 @@ class Job:
     margin_threshold_arcsec: float
     margin_order: int
     fine_filtering: bool
-    scan_bytes: int
+    memory: MemoryShares = field(default_factory=MemoryShares)
 
     def save(self, file: Path) -> None:
         """Write the job where tasks find it."""
         with written_aside(file) as aside:
+            # The options of a remote file system may hold credentials.
+            aside.touch(mode=0o600)
             aside.write_bytes(pickle.dumps(self))
 
 
 class LoadedJob(NamedTuple):
-    """A job and what the tasks of a process share for it: the geometry of its margins, the reader of its catalog."""
+    """A job and what the tasks of a process share for it: the geometry of its margins, the reader of its catalog.
+
+    `reducing` lets so many threads write row groups at the same time.
+    """
 
     job: Job
     margins: Margins
     scanner: Scanner
+    reducing: threading.Semaphore
 
 
 @dataclass(frozen=True)
@@ -174,4 +181,5 @@ def _load_job(file: Path) -> LoadedJob:
     job: Job = pickle.loads(file.read_bytes())
     tiling = _core.Tiling(job.orders, job.pixels)
     margins = _core.Margins(tiling, job.margin_threshold_arcsec, job.margin_order, job.fine_filtering)
-    return LoadedJob(job, margins, make_scanner(job.schema, job.columns, job.scan_bytes))
+    scanner = make_scanner(job.schema, job.columns, job.memory.scan_bytes)
+    return LoadedJob(job, margins, scanner, threading.Semaphore(job.memory.reducing))

@@ -58,9 +58,10 @@ def map_batch(job_file: Path, batch: SourceBatch) -> Mapped | SkymarginError:
         An error that is the catalog's fault is returned, not raised: raised, Dask would log it on every worker.
     """
     try:
-        schema = load_job(job_file).job.schema
+        job = load_job(job_file).job
         mapped = Mapped(batch.number)
-        with shard_writer(shard_file(job_file.parent, batch.number), schema) as shard:
+        file = shard_file(job_file.parent, batch.number)
+        with shard_writer(file, job.schema, job.memory.gathered_bytes) as shard:
             for order, pixel, names in zip(batch.orders, batch.pixels, batch.files, strict=True):
                 _map_partition(load_job(job_file), int(order), int(pixel), names, shard, mapped)
         mapped.rows = shard.rows
@@ -74,9 +75,9 @@ def map_batch(job_file: Path, batch: SourceBatch) -> Mapped | SkymarginError:
 def _map_partition(
     loaded: LoadedJob, order: int, pixel: int, names: tuple[str, ...], shard: ShardWriter, mapped: Mapped
 ) -> None:
-    job, margins, scanner = loaded
-    scan = PartitionScan(scanner, [job.catalog_path / name for name in names])
-    cover = margins.cover(order, pixel, rows=scan.rows, index_order=job.columns.index_order)
+    job = loaded.job
+    scan = PartitionScan(loaded.scanner, [job.catalog_path / name for name in names])
+    cover = loaded.margins.cover(order, pixel, rows=scan.rows, index_order=job.columns.index_order)
     for selection in scan.select(cover):
         shard.add(selection, order, pixel)
     mapped.partitions += 1

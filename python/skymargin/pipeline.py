@@ -16,6 +16,7 @@ from skymargin.formats.output_options import OutputOptions
 from skymargin.job import Job, Output
 from skymargin.locking import locked
 from skymargin.mapping import Mapped, map_batch
+from skymargin.memory import memory_shares
 from skymargin.notify import mailed
 from skymargin.plan import (
     average_row_bytes,
@@ -182,6 +183,7 @@ def _build(
 ) -> None:
     """Make the whole margin catalog aside, beginning with what is done of it."""
     wanted = OutputOptions.of(args)
+    job = replace(job, memory=memory_shares(args.memory_bytes, workers.threads_per_worker))
     job_file = progress.save_job(job)
     if seen_by is not None:
         check_visible(seen_by, _places(catalog, progress.partial, job_file))
@@ -226,6 +228,7 @@ def _build(
             primary_rows=sum(one.primary_rows for one in mapped),
             primary_partitions=len(catalog.orders),
             bytes_read=sum(one.bytes_read for one in mapped),
+            pages_decoded=sum(one.pages_decoded for one in mapped),
             empty_reason=empty_reason(contents, mapped, len(catalog.orders), args.fine_filtering),
         )
     )

@@ -27,7 +27,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-from skymargin.storage import AnyPath, is_empty_folder, list_files, remove_folder
+from skymargin import remote_output
+from skymargin.storage import AnyPath, is_empty_folder, remove_folder
 
 if TYPE_CHECKING:
     from upath import UPath
@@ -54,7 +55,7 @@ def put_in_place(partial: AnyPath, final: AnyPath, old: AnyPath) -> None:
         When something cannot be moved. What was at the place before is there then, on a local file system.
     """
     if not isinstance(partial, Path):
-        _copy_into_place(partial, cast("UPath", final))
+        remote_output.replace(partial, cast("UPath", final))
         return
     final, old = Path(str(final)), Path(str(old))
     replaces = final.exists()
@@ -94,26 +95,6 @@ def digest_of(catalog: AnyPath) -> str | None:
     """What tells one making of a catalog from another: its properties, which say when it was made; None without."""
     import hashlib
 
-    written = [catalog / name for name in _VALID_BY]
-    texts = [file.read_bytes() for file in written if file.exists()]
-    return hashlib.sha256(b"\0".join(texts)).hexdigest() if texts else None
-
-
-def _copy_into_place(partial: UPath, final: UPath) -> None:
-    store = final.fs
-    store.invalidate_cache()
-    built, before = list_files(partial), list_files(final)
-    old_data = [name for name in before if name not in _VALID_BY]
-    # Each list is removed at once, in any order.
-    for names in [*([name] for name in reversed(_VALID_BY) if name in before), old_data]:
-        if names:
-            store.rm([f"{final.path.rstrip('/')}/{name}" for name in names])
-    order = [
-        [name for name in built if name not in _VALID_BY],
-        *([name] for name in _VALID_BY if name in built),
-    ]
-    for names in order:
-        if names:
-            store.copy(*([f"{root.path.rstrip('/')}/{name}" for name in names] for root in (partial, final)))
-    store.invalidate_cache()
-    remove_folder(partial)
+    # The two of HATS have the same bytes; a copy that was cut off may have one of them.
+    written = [catalog / name for name in _VALID_BY if (catalog / name).exists()]
+    return hashlib.sha256(written[-1].read_bytes()).hexdigest() if written else None

@@ -11,6 +11,7 @@ from skymargin.errors import ArgumentError, CatalogError
 from skymargin.formats import Catalog, format_named
 from skymargin.formats.hats_extras import as_written
 from skymargin.job import DestinationBatch, Job, SourceBatch, nested_position, shard_file
+from skymargin.memory import ROW_GROUP_BYTES
 from skymargin.shards import group_type, read_index
 from skymargin.storage import absolute
 
@@ -31,10 +32,6 @@ _SMALLEST_TASK_BYTES = 4 << 20
 _LARGEST_TASK_BYTES = 2 << 30
 # Opening a file and reading its footer takes about as long as decoding this much.
 _FILE_BYTES = 128 << 10
-# A row group is decoded, sorted and encoded as a whole.
-_ROW_GROUP_BYTES = 64 << 20
-# What the reading of a partition may hold: candidates, pages fetched ahead, and the selected rows of one batch.
-_SCAN_BYTES = 32 << 20
 # Below this, making the compressors of all columns takes longer than all else of writing a file (1.2 ms of 1.9 ms for
 # 34 columns), and saves less than its footer has.
 _COMPRESSED_BYTES = 64 << 10
@@ -210,7 +207,6 @@ def make_job(
         margin_threshold_arcsec=margin_threshold_arcsec,
         margin_order=margin_order,
         fine_filtering=fine_filtering,
-        scan_bytes=_SCAN_BYTES,
     )
 
 
@@ -286,7 +282,7 @@ def destination_batches(
 
 def group_rows(most_rows: int, row_bytes: int) -> int:
     """Rows of a row group: as many as the format's default, or fewer where rows are wide."""
-    return max(1, min(most_rows, _ROW_GROUP_BYTES // max(row_bytes, 1)))
+    return max(1, min(most_rows, ROW_GROUP_BYTES // max(row_bytes, 1)))
 
 
 def compressed_rows(row_bytes: int) -> int:

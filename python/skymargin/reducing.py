@@ -12,9 +12,9 @@ from skymargin.carried import restore
 from skymargin.columns import to_arrow
 from skymargin.errors import SkymarginError, StorageError
 from skymargin.formats import format_named
-from skymargin.job import DestinationBatch, Job, Output, load_job, shard_file
+from skymargin.job import DestinationBatch, LoadedJob, Output, load_job, shard_file
 from skymargin.shards import ShardReader, sort_keys
-from skymargin.storage import output_file
+from skymargin.storage import is_local, output_file, remove_file
 
 if TYPE_CHECKING:
     import numpy as np
@@ -72,12 +72,16 @@ def reduce_batch(job_file: Path, task: tuple[DestinationBatch, Output]) -> Reduc
     reader = ShardReader()
     for (order, pixel), slices in _by_margin(batch):
         try:
-            job = load_job(job_file).job
+            loaded = load_job(job_file)
             name = output.wanted.file_name(format_named(output.format).margin_file(order, pixel))
             runs = _runs(reader, job_file.parent, slices)
             delta = output.wanted.row_group_kwargs.get("subtile_order_delta")
             subtile_order = None if delta is None else order + delta
-            footer, files[name] = _write_margin(runs, job, output, name, subtile_order)
+            footer, files[name] = _write_margin(runs, loaded, output, name, subtile_order)
+            if not is_local(output.folder) and not job_file.exists():
+                # Whoever gave the run up removes the output once; elsewhere it is moved away first.
+                remove_file(output.folder / name)
+                return StorageError(f"the run was given up: there is no {job_file}")
         except OSError as error:
             return StorageError(f"the margin of order {order}, pixel {pixel} cannot be written: {error}")
         orders.append(order)
@@ -108,13 +112,17 @@ def _runs(
 
 
 def _write_margin(
-    runs: list[tuple[pa.Table, pa.Table]], job: Job, output: Output, name: str, subtile_order: int | None
+    runs: list[tuple[pa.Table, pa.Table]],
+    loaded: LoadedJob,
+    output: Output,
+    name: str,
+    subtile_order: int | None,
 ) -> tuple[pq.FileMetaData, int]:
     """Merge the runs into one file; returns its footer and its size in bytes."""
     import numpy as np
     import pyarrow.parquet as pq
 
-    schema = job.schema
+    schema, columns = loaded.job.schema, loaded.job.columns
     keys = [sort_keys(origin) for _, origin in runs]
     order = np.lexsort([np.concatenate(column) for column in zip(*keys, strict=True)])
     starts = np.cumsum([0, *(rows.num_rows for rows, _ in runs)])
@@ -125,14 +133,15 @@ def _write_margin(
     with output_file(output.folder / name) as sink:
         with pq.ParquetWriter(sink, schema, metadata_collector=footers, **options) as writer:
             index = None if subtile_order is None else np.concatenate([key[-1] for key in keys])[order]
-            shift = 2 * (job.columns.index_order - (subtile_order or 0))
+            shift = 2 * (columns.index_order - (subtile_order or 0))
             for start, stop in _row_groups(
                 len(order), output.group_rows, None if index is None else index >> shift
             ):
-                group = _gathered(runs, starts, order[start:stop])
-                # One chunk a column: where pages end must not depend on how the rows were found.
-                table = restore(group, schema).combine_chunks()
-                writer.write_table(table, row_group_size=len(table))
+                with loaded.reducing:
+                    group = _gathered(runs, starts, order[start:stop])
+                    # One chunk a column: where pages end must not depend on how the rows were found.
+                    table = restore(group, schema).combine_chunks()
+                    writer.write_table(table, row_group_size=len(table))
         size_bytes = int(sink.tell())
     (footer,) = footers
     # As `_metadata` has it: relative to the dataset folder.

@@ -28,7 +28,9 @@ class MarginReport:
     primary_partitions : int
         Partitions of that catalog.
     bytes_read : int
-        Bytes of the primary catalog's files that were needed: footers and column chunks, compressed.
+        Bytes fetched from the primary catalog's files: footers, page indexes and pages, compressed.
+    pages_decoded : int
+        Pages of those files that were decompressed.
     seconds : dict
         Stage (planning, mapping, reducing, finishing) to seconds.
     empty_reason : str or None
@@ -43,6 +45,7 @@ class MarginReport:
     primary_rows: int
     primary_partitions: int
     bytes_read: int
+    pages_decoded: int
     seconds: dict[str, float] = field(default_factory=dict)
     empty_reason: str | None = None
 

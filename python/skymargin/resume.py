@@ -157,7 +157,8 @@ class Progress:
         """
         final, old = self.places.final, self.places.old
         try:
-            if digest_of(final) != self.digest:
+            # What was built loses its properties first when it is removed, and that comes after the last copy.
+            if digest_of(self.partial) == self.digest:
                 put_in_place(self.partial, final, old)
             else:
                 # A run was killed after it had been put there.

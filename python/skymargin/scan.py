@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 
 from skymargin import _core
 from skymargin.errors import PartitionReadError, PositionError
-from skymargin.storage import AnyPath, RangeReader
+from skymargin.ranged_reads import RangeReader
+from skymargin.storage import AnyPath
 
 if TYPE_CHECKING:
     import pyarrow as pa

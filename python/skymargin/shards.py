@@ -22,13 +22,11 @@ if TYPE_CHECKING:
 
     from skymargin.scan import Selection
 
-# Bytes of rows that are gathered before they are written.
-_GATHERED_BYTES = 32 << 20
 _INDEX_KEY = b"skymargin.index"
 
 
 @contextmanager
-def shard_writer(file: Path, schema: pa.Schema) -> Iterator[ShardWriter]:
+def shard_writer(file: Path, schema: pa.Schema, gathered_bytes: int) -> Iterator[ShardWriter]:
     """Write one shard; the file appears when the block ends without an error.
 
     Parameters
@@ -37,6 +35,8 @@ def shard_writer(file: Path, schema: pa.Schema) -> Iterator[ShardWriter]:
         The shard.
     schema
         Schema of the catalog.
+    gathered_bytes
+        Bytes of rows that are gathered before they are written.
     """
     import pyarrow as pa
 
@@ -46,7 +46,7 @@ def shard_writer(file: Path, schema: pa.Schema) -> Iterator[ShardWriter]:
         pa.OSFile(str(aside), mode="wb") as sink,
         pa.ipc.new_file(sink, whole) as ipc,
     ):
-        writer = ShardWriter(ipc, whole)
+        writer = ShardWriter(ipc, whole, gathered_bytes)
         yield writer
         writer.finish()
 
@@ -60,8 +60,9 @@ class ShardWriter:
         Memberships added: rows, each counted once per margin it belongs to.
     """
 
-    def __init__(self, ipc: pa.RecordBatchFileWriter, schema: pa.Schema) -> None:
+    def __init__(self, ipc: pa.RecordBatchFileWriter, schema: pa.Schema, gathered_bytes: int) -> None:
         self._ipc = ipc
+        self._most_bytes = gathered_bytes
         self._schema = schema
         self._gathered: list[tuple[Selection, int, int]] = []
         self._gathered_bytes = 0
@@ -83,7 +84,7 @@ class ShardWriter:
         self.rows += count
         # A row is written once for each of its margins.
         self._gathered_bytes += int(selection.rows.nbytes) * count // max(selection.rows.num_rows, 1)
-        if self._gathered_bytes >= _GATHERED_BYTES:
+        if self._gathered_bytes >= self._most_bytes:
             self._write_gathered()
 
     def finish(self) -> None:
@@ -113,7 +114,7 @@ class ShardWriter:
         )
         margin = [to_numpy(members.column(f"margin_{name}")) for name in ("pixel", "order")]
         by_margin = np.lexsort((*sort_keys(members), *margin))
-        at_once = max(1, _GATHERED_BYTES * len(by_margin) // max(self._gathered_bytes, 1))
+        at_once = max(1, self._most_bytes * len(by_margin) // max(self._gathered_bytes, 1))
         for start in range(0, len(by_margin), at_once):
             here = by_margin[start : start + at_once]
             self._write_batch(rows.take(to_arrow(position[here])), members.take(to_arrow(here)))

@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import shutil
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
+from urllib.parse import urlsplit
 
+from skymargin import remote, remote_output
 from skymargin.errors import StorageError
 
 if TYPE_CHECKING:
@@ -83,9 +85,60 @@ def list_files(folder: AnyPath) -> dict[str, int]:
     """
     if isinstance(folder, Path):
         return dict(_walk(str(folder), "")) if folder.is_dir() else {}
-    root = folder.path.rstrip("/")
-    found = folder.fs.find(root, detail=True)
-    return {name[len(root) + 1 :]: int(about["size"] or 0) for name, about in found.items() if name != root}
+    return remote.list_files(folder)
+
+
+def can_list(folder: AnyPath) -> bool:
+    """Whether its file system tells which files are in a folder; the web does not."""
+    return isinstance(folder, Path) or not remote.is_http(folder)
+
+
+def exists(path: AnyPath) -> bool:
+    """Whether there is a file or folder; where folders cannot be listed, only files are found.
+
+    Raises
+    ------
+    StorageError
+        When the server cannot be asked.
+    """
+    return path.exists() if isinstance(path, Path) else remote.exists(path)
+
+
+def file_sizes(folder: AnyPath, names: Iterable[str]) -> dict[str, int]:
+    """Sizes in bytes of those of the files below a folder that exist; at best one request for each, many at a time."""
+    if isinstance(folder, Path):
+        return {name: (folder / name).stat().st_size for name in names if (folder / name).exists()}
+    return remote.file_sizes(folder, names)
+
+
+def read_text(path: AnyPath) -> str:
+    """Text of a small file in UTF-8, line ends as they are.
+
+    Raises
+    ------
+    OSError
+        When it cannot be read.
+    UnicodeDecodeError
+        When it is not UTF-8.
+    """
+    if isinstance(path, Path):
+        return path.read_bytes().decode("utf-8")
+    content: bytes = remote.attempt(path, lambda: path.fs.cat_file(path.path))
+    return content.decode("utf-8")
+
+
+def linked(folder: AnyPath, target: str) -> AnyPath:
+    """What a file in `folder` means by a path or URL: relative to the folder, if it is not a URL.
+
+    The options of the folder's file system go along where they would go to the same server; never to another.
+    """
+    if "://" not in target:
+        return folder / target
+    path = as_path(target)
+    if isinstance(folder, Path) or isinstance(path, Path) or path.protocol != folder.protocol:
+        return path
+    same_server = not remote.is_http(folder) or urlsplit(target).netloc == urlsplit(str(folder)).netloc
+    return with_options(path, folder.storage_options) if same_server else path
 
 
 def open_input(path: AnyPath) -> Any:
@@ -101,47 +154,20 @@ def open_input(path: AnyPath) -> Any:
     return pa.OSFile(str(path)) if isinstance(path, Path) else pa.PythonFile(path.open("rb"), mode="r")
 
 
-class RangeReader:
-    """Reads many ranges of a remote file in one call, so that an object store answers them side by side.
-
-    Parameters
-    ----------
-    path
-        The file.
-
-    Attributes
-    ----------
-    size_bytes : int
-        Its size.
-
-    Raises
-    ------
-    OSError
-        When the file does not exist or its size is not known.
-    """
-
-    def __init__(self, path: UPath) -> None:
-        self._fs = path.fs
-        self._path = path.path
-        size = self._fs.size(self._path)
-        if size is None:
-            raise OSError(f"{path}: the server does not tell the size of the file, which ranged reads need")
-        self.size_bytes = int(size)
-
-    def read_ranges(self, starts: list[int], stops: list[int]) -> list[bytes]:
-        """The bytes from each start to before its stop."""
-        parts: list[bytes] = self._fs.cat_ranges([self._path] * len(starts), starts, stops)
-        return parts
-
-
 def open_output(path: AnyPath) -> Any:
     """Open a new file for writing, as something pyarrow writes to; makes its folder."""
     import pyarrow as pa
 
-    path.parent.mkdir(parents=True, exist_ok=True)
     if isinstance(path, Path):
+        path.parent.mkdir(parents=True, exist_ok=True)
         return pa.OSFile(str(path), mode="wb")
+    remote_output.make_parent(path)
     return pa.PythonFile(path.open("wb"), mode="w")
+
+
+def explained(path: AnyPath) -> AbstractContextManager[None]:
+    """Errors of a remote file system as `OSError` that names the path; those of this machine are so already."""
+    return nullcontext() if isinstance(path, Path) else remote.explained(path)
 
 
 @contextmanager
@@ -154,7 +180,7 @@ def output_file(path: AnyPath) -> Iterator[Any]:
     import pyarrow as pa
 
     if not isinstance(path, Path):
-        with open_output(path) as sink:
+        with explained(path), open_output(path) as sink:
             yield sink
         return
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -178,7 +204,10 @@ def written_aside(path: Path) -> Iterator[Path]:
 
 def is_empty_folder(path: AnyPath) -> bool:
     """Whether there is a folder at `path` with nothing in it."""
-    return bool(path.is_dir()) and next(iter(path.iterdir()), None) is None
+    if isinstance(path, Path):
+        return path.is_dir() and next(iter(path.iterdir()), None) is None
+    # A file is found in itself, and so is the empty object that some tools leave for a folder: not ours to remove.
+    return exists(path) and not remote.attempt(path, lambda: path.fs.find(path.path))
 
 
 @contextmanager
@@ -198,8 +227,7 @@ def remove_folder(folder: AnyPath) -> None:
     It is first moved away, so that a task that still runs cannot put a new file into it by its path.
     """
     if not isinstance(folder, Path):
-        if folder.exists():
-            folder.fs.rm(folder.path, recursive=True)
+        remote_output.remove(folder)
         return
     doomed = folder
     if f"{OURS}{REMOVED}" not in folder.name:
@@ -218,24 +246,36 @@ def remove_files(folder: AnyPath, names: Sequence[str]) -> None:
     if not names:
         return
     if not isinstance(folder, Path):
-        folder.fs.rm([f"{folder.path.rstrip('/')}/{name}" for name in names])
+        with remote.explained(folder):
+            folder.fs.rm([f"{folder.path.rstrip('/')}/{name}" for name in names])
         return
     for name in names:
         (folder / name).unlink(missing_ok=True)
 
 
 def make_folder(folder: AnyPath, exist_ok: bool = False) -> None:
-    """Make a folder, and those it is in.
+    """Make a folder, and those it is in; on a remote file system each file brings its own.
 
     Raises
     ------
     StorageError
         When it cannot be made.
     """
+    if not isinstance(folder, Path):
+        return
     try:
         folder.mkdir(parents=True, exist_ok=exist_ok)
     except OSError as error:
         raise StorageError(f"{folder.parent} cannot be written to: {error}") from error
+
+
+def remove_file(path: AnyPath) -> None:
+    """Remove a file; no error when it is not there."""
+    if isinstance(path, Path):
+        path.unlink(missing_ok=True)
+    else:
+        with remote.explained(path), suppress(FileNotFoundError):
+            path.fs.rm_file(path.path)
 
 
 def _walk(folder: str, inside: str) -> Iterator[tuple[str, int]]:

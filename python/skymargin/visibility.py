@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from skymargin.errors import WorkerError
-from skymargin.storage import is_local
+from skymargin.storage import exists, is_local
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -53,7 +53,7 @@ def missing(places: Mapping[str, AnyPath]) -> str:
     """Of the places, the first that this process does not see, in words; empty when it sees them all."""
     for argument, path in places.items():
         try:
-            if path.exists():
+            if exists(path):
                 continue
             trouble = "there is no such file or folder" if is_local(path) else "there is nothing there"
         except Exception as error:

@@ -24,6 +24,10 @@ class Workers(Protocol):
     def threads(self) -> int:
         """How many tasks run at the same time."""
 
+    @property
+    def threads_per_worker(self) -> int:
+        """How many of them share the memory of one process, at the most."""
+
     def run(
         self,
         task: Callable[[Path, Batch], Result | SkymarginError],
@@ -67,7 +71,7 @@ class ThreadWorkers:
     """
 
     def __init__(self, threads: int) -> None:
-        self.threads = threads
+        self.threads = self.threads_per_worker = threads
 
     def run(
         self,
@@ -110,9 +114,14 @@ class DaskWorkers:
     @property
     def threads(self) -> int:
         """Threads of all its workers, at least 1."""
-        from skymargin.cluster import threads_of
+        threads: int = sum(self._client.nthreads().values())
+        return max(1, threads)
 
-        return threads_of(self._client)
+    @property
+    def threads_per_worker(self) -> int:
+        """Threads of the worker that has most."""
+        threads: int = max(self._client.nthreads().values(), default=1)
+        return threads
 
     def run(
         self,

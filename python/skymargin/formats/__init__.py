@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from skymargin.errors import CatalogError, CatalogNotFoundError, SkymarginError
 from skymargin.formats.output_options import OutputOptions
-from skymargin.storage import AnyPath
+from skymargin.storage import AnyPath, can_list, exists
 
 if TYPE_CHECKING:
     import numpy as np
@@ -146,7 +146,7 @@ def open_catalog(path: AnyPath) -> Catalog:
     CatalogError
         When the catalog is not complete or contradicts itself.
     """
-    if not path.exists():
+    if can_list(path) and not exists(path):
         raise CatalogNotFoundError(f"input_catalog_path: there is nothing at {path}")
     for name in FORMATS:
         known = format_named(name)
@@ -158,9 +158,7 @@ def open_catalog(path: AnyPath) -> Catalog:
             except OSError as error:
                 raise CatalogError(f"{path} cannot be read: {error}") from error
     hint = (
-        " (a HiPSCat catalog, which this version does not read)"
-        if (path / "catalog_info.json").exists()
-        else ""
+        " (a HiPSCat catalog, which this version does not read)" if exists(path / "catalog_info.json") else ""
     )
     raise CatalogNotFoundError(
         f"input_catalog_path: {path} is not a catalog{hint}: "

@@ -6,8 +6,10 @@ The `hats` library takes 1.8 s to import; nothing here needs it.
 from __future__ import annotations
 
 import csv
+import io
 import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from skymargin.errors import CatalogError, MissingPartitionError
@@ -15,7 +17,17 @@ from skymargin.formats import Catalog, MarginContents, SpatialColumns, require_c
 from skymargin.formats.hats_extras import write_descriptions, write_samples
 from skymargin.formats.hats_output import encodings, write_margin_properties
 from skymargin.formats.properties import read_properties
-from skymargin.storage import AnyPath, as_path, list_files, open_input
+from skymargin.ranged_reads import read_tail
+from skymargin.storage import (
+    AnyPath,
+    can_list,
+    exists,
+    file_sizes,
+    linked,
+    list_files,
+    open_input,
+    read_text,
+)
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -34,7 +46,7 @@ _SMALLEST_PARQUET_BYTES = 12
 def is_catalog(path: AnyPath) -> bool:
     """Whether the folder holds a HATS catalog or collection, whole or not."""
     marks = (*_PROPERTIES, _COLLECTION, "partition_info.csv", "dataset")
-    return any((path / mark).exists() for mark in marks)
+    return any(exists(path / mark) for mark in marks)
 
 
 def open_catalog(path: AnyPath) -> Catalog:
@@ -45,7 +57,7 @@ def open_catalog(path: AnyPath) -> Catalog:
     CatalogError
         When a file of it is missing or invalid, or names a column that is not there.
     """
-    properties_file = next((path / name for name in _PROPERTIES if (path / name).exists()), None)
+    properties_file = next((path / name for name in _PROPERTIES if exists(path / name)), None)
     if properties_file is None:
         return _open_primary(path)
     properties = read_properties(properties_file)
@@ -54,11 +66,12 @@ def open_catalog(path: AnyPath) -> Catalog:
         raise CatalogError(
             f"{properties_file} says dataproduct_type={kind}: margins are made of catalogs of type object or source"
         )
-    sizes = list_files(path / "dataset")
+    sizes = list_files(path / "dataset") if can_list(path) else None
     listed_in, partitions = _list_partitions(path, sizes)
-    files = _partition_files(
-        path, partitions, sizes, properties.get("hats_npix_suffix", ".parquet"), listed_in
-    )
+    suffix = properties.get("hats_npix_suffix", ".parquet")
+    if sizes is None:
+        sizes = _sizes_unlisted(path, partitions, suffix)
+    files = _partition_files(path, partitions, sizes, suffix, listed_in)
     schema = _read_schema(path, files)
     return Catalog(
         path=path,
@@ -102,7 +115,9 @@ def finish_margin(folder: AnyPath, catalog: Catalog, contents: MarginContents) -
         write_samples(folder, contents.wanted)
     with (dataset / "_common_metadata").open("wb") as sink:
         pq.write_metadata(catalog.schema, sink)
-    if contents.wanted.create_metadata:
+    wanted = contents.wanted
+    described = wanted.create_summary_html or wanted.create_summary_md
+    if wanted.create_metadata or described:
         with (dataset / "_metadata").open("wb") as sink:
             if contents.footers:
                 _merged(contents.footers).write_metadata_file(sink)
@@ -111,7 +126,10 @@ def finish_margin(folder: AnyPath, catalog: Catalog, contents: MarginContents) -
     rows = (f"{order},{pixel}\n" for order, pixel in zip(contents.orders, contents.pixels, strict=True))
     (folder / "partition_info.csv").write_text("Norder,Npix\n" + "".join(rows), encoding="utf-8")
     write_margin_properties(folder, catalog, contents)
-    write_descriptions(folder, contents.name, len(contents.orders), contents.wanted)
+    write_descriptions(folder, contents.name, len(contents.orders), wanted)
+    if described and not wanted.create_metadata:
+        # The library describes columns by what it finds there.
+        (dataset / "_metadata").unlink()
 
 
 def _merged(footers: list[pq.FileMetaData]) -> pq.FileMetaData:
@@ -123,32 +141,51 @@ def _merged(footers: list[pq.FileMetaData]) -> pq.FileMetaData:
 
 def _open_primary(path: AnyPath) -> Catalog:
     collection_file = path / _COLLECTION
-    if not collection_file.exists():
+    if not exists(collection_file):
         raise CatalogError(f"{path} has no hats.properties, properties or collection.properties")
     inside = read_properties(collection_file).get("hats_primary_table_url")
     if not inside:
         raise CatalogError(
             f"{collection_file} has no hats_primary_table_url: it does not say which catalog it is of"
         )
-    primary = as_path(inside) if "://" in inside else path / inside
-    if not any((primary / name).exists() for name in _PROPERTIES):
+    primary = linked(path, inside)
+    if not any(exists(primary / name) for name in _PROPERTIES):
         raise CatalogError(
             f"{collection_file} names {inside} as its primary catalog, but {primary} is not a catalog"
         )
     return open_catalog(primary)
 
 
-def _list_partitions(path: AnyPath, sizes: dict[str, int]) -> tuple[AnyPath, list[tuple[int, int]]]:
+def _list_partitions(path: AnyPath, sizes: dict[str, int] | None) -> tuple[AnyPath, list[tuple[int, int]]]:
     """Partitions as (order, pixel), and what lists them: partition_info.csv, else _metadata, else the files."""
     listing = path / "partition_info.csv"
-    if listing.exists():
+    if exists(listing):
         return listing, _read_partition_info(listing)
-    if "_metadata" in sizes:
-        listing = path / "dataset" / "_metadata"
+    listing = path / "dataset" / "_metadata"
+    if exists(listing) if sizes is None else "_metadata" in sizes:
         footer = _read_footer(listing)
         names = [footer.row_group(i).column(0).file_path for i in range(footer.num_row_groups)]
         return listing, _partitions_in(names)
+    if sizes is None:
+        raise CatalogError(
+            f"{path} has neither partition_info.csv nor dataset/_metadata, and over HTTP its files cannot be listed: "
+            "nothing says which partitions it has"
+        )
     return path / "dataset", _partitions_in(sorted(sizes))
+
+
+def _sizes_unlisted(path: AnyPath, partitions: list[tuple[int, int]], suffix: str) -> dict[str, int]:
+    """Sizes of the partitions' files where they cannot be listed; their names say what to ask for."""
+    if not suffix.strip("/\\"):
+        raise CatalogError(
+            f"{path} has a folder for each partition (hats_npix_suffix=/), and over HTTP the files in it cannot be "
+            "listed; copy the catalog to a disk or an object store"
+        )
+    return file_sizes(path / "dataset", [stem + suffix for stem in _stems(partitions)])
+
+
+def _stems(partitions: list[tuple[int, int]]) -> list[str]:
+    return [f"Norder={order}/Dir={pixel // 10_000 * 10_000}/Npix={pixel}" for order, pixel in partitions]
 
 
 def _partitions_in(names: list[str]) -> list[tuple[int, int]]:
@@ -158,7 +195,7 @@ def _partitions_in(names: list[str]) -> list[tuple[int, int]]:
 
 def _read_partition_info(listing: AnyPath) -> list[tuple[int, int]]:
     try:
-        with listing.open("r", encoding="utf-8", newline="") as lines:
+        with io.StringIO(read_text(listing), newline="") as lines:
             reader = csv.DictReader(lines)
             if not {"Norder", "Npix"} <= set(reader.fieldnames or ()):
                 raise CatalogError(f"{listing} has no columns Norder and Npix; it has {reader.fieldnames}")
@@ -177,7 +214,7 @@ def _partition_files(
     listed_in: AnyPath,
 ) -> list[tuple[str, ...]]:
     """Files of each partition, relative to the dataset folder; every one of them exists."""
-    stems = [f"Norder={order}/Dir={pixel // 10_000 * 10_000}/Npix={pixel}" for order, pixel in partitions]
+    stems = _stems(partitions)
     if suffix.strip("/\\"):
         found = {stem: (stem + suffix,) for stem in stems if stem + suffix in sizes}
     else:
@@ -205,7 +242,7 @@ def _partition_files(
 def _read_schema(path: AnyPath, files: list[tuple[str, ...]]) -> pa.Schema:
     """Schema of the catalog: of _common_metadata, else of _metadata, else of its first partition."""
     candidates = [path / "dataset" / name for name in ("_common_metadata", "_metadata")]
-    source = next((file for file in candidates if file.exists()), None)
+    source = next((file for file in candidates if exists(file)), None)
     if source is None and files:
         source = path / "dataset" / files[0][0]
     if source is None:
@@ -224,7 +261,8 @@ def _read_footer(file: AnyPath) -> pq.FileMetaData:
     import pyarrow.parquet as pq
 
     try:
-        with open_input(file) as source:
+        # The offsets of a footer count from the start of the file, but it is read from the end.
+        with open_input(file) if isinstance(file, Path) else pa.BufferReader(read_tail(file)) as source:
             return pq.read_metadata(source)
     except (OSError, pa.ArrowException) as error:
         raise CatalogError(f"{file} cannot be read as Parquet: {error}") from error

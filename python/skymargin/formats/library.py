@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from skymargin.errors import CatalogError
 from skymargin.formats import open_catalog
+from skymargin.storage import exists, read_text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,7 +33,7 @@ def library_catalog(path: AnyPath, pixels: Sequence[tuple[int, int]]) -> Any:
     CatalogError
         When it is no catalog.
     """
-    if (path / _HIPSCAT_INFO).exists():
+    if exists(path / _HIPSCAT_INFO):
         return SimpleNamespace(catalog_info=_hipscat_info(path / _HIPSCAT_INFO))
     from hats import read_hats
     from hats.pixel_math import HealpixPixel
@@ -43,6 +44,6 @@ def library_catalog(path: AnyPath, pixels: Sequence[tuple[int, int]]) -> Any:
 
 def _hipscat_info(file: AnyPath) -> SimpleNamespace:
     try:
-        return SimpleNamespace(**json.loads(file.read_text(encoding="utf-8")))
+        return SimpleNamespace(**json.loads(read_text(file)))
     except (OSError, ValueError, TypeError) as error:
         raise CatalogError(f"{file} cannot be read: {error}") from error

@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from skymargin.errors import CatalogError
+from skymargin.storage import read_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -31,7 +32,7 @@ def read_properties(path: AnyPath) -> dict[str, str]:
         When the file cannot be read as text.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_text(path)
     except (OSError, UnicodeDecodeError) as error:
         raise CatalogError(f"{path} cannot be read: {error}") from error
     properties = {}

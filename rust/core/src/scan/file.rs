@@ -31,6 +31,13 @@ use super::source::Source;
 /// Page maps kept; beyond this the rows have moved on and the old ones are of no more use.
 const KEPT_MAPS: usize = 4096;
 
+/// A page above this is kept until the next one of its column: batches of rows are smaller, so that the next one
+/// begins in the same page.
+const LARGE_PAGE_BYTES: usize = 2 * 1024 * 1024;
+
+/// A large page of a leaf, data or dictionary.
+type HeldKey = (usize, bool);
+
 /// A file, shared by the readers of its columns.
 pub(super) struct ParquetFile {
     source: Source,
@@ -40,6 +47,7 @@ pub(super) struct ParquetFile {
     buffers: Buffers,
     failure: Mutex<Option<ScanError>>,
     pages_decoded: AtomicU64,
+    held: Mutex<HashMap<HeldKey, (u64, Page)>>,
 }
 
 /// A lock whose holder panicked on damaged bytes: the scan ends, what it guards is dropped.
@@ -58,6 +66,7 @@ impl ParquetFile {
             buffers: Buffers::default(),
             failure: Mutex::default(),
             pages_decoded: AtomicU64::new(0),
+            held: Mutex::default(),
         })
     }
 
@@ -85,6 +94,24 @@ impl ParquetFile {
     /// Pages decompressed so far, dictionaries among them.
     pub(super) fn pages_decoded(&self) -> u64 {
         self.pages_decoded.load(Ordering::Relaxed)
+    }
+
+    /// The page of a leaf at an offset, when it is large and was the last one decompressed.
+    pub(super) fn held_page(&self, leaf: usize, is_dictionary: bool, offset: u64) -> Option<Page> {
+        lock(&self.held).get(&(leaf, is_dictionary)).filter(|held| held.0 == offset).map(|held| held.1.clone())
+    }
+
+    /// Keeps a page if it is large.
+    pub(super) fn hold_page(&self, leaf: usize, offset: u64, page: &Page) {
+        if page.buffer().len() > LARGE_PAGE_BYTES {
+            let is_dictionary = matches!(page, Page::DictionaryPage { .. });
+            lock(&self.held).insert((leaf, is_dictionary), (offset, page.clone()));
+        }
+    }
+
+    /// Whether a page need not be fetched.
+    fn is_held(&self, leaf: usize, is_dictionary: bool, offset: u64) -> bool {
+        lock(&self.held).get(&(leaf, is_dictionary)).is_some_and(|held| held.0 == offset)
     }
 
     pub(super) fn keep_failure(&self, error: ScanError) {
@@ -258,8 +285,10 @@ impl ParquetFile {
         match self.indexed_pages(&chunk)? {
             Some(map) => {
                 let needed = map.pages_of(rows.as_slice());
-                ranges.extend(map.dictionary.iter().filter(|_| !needed.is_empty()).cloned());
-                ranges.extend(needed.iter().map(|page| map.pages[*page].range.clone()));
+                let dictionary = map.dictionary.iter().filter(|_| !needed.is_empty());
+                ranges.extend(dictionary.filter(|range| !self.is_held(leaf, true, range.start)).cloned());
+                let pages = needed.iter().map(|page| &map.pages[*page].range);
+                ranges.extend(pages.filter(|range| !self.is_held(leaf, false, range.start)).cloned());
             }
             None => ranges.push(chunk.range),
         }

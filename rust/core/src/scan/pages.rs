@@ -123,7 +123,10 @@ impl Pages {
 
     /// Decompresses a page. `rows` is what its span says, where a flat column must have that many values.
     fn decode(&mut self, range: std::ops::Range<u64>, rows: Option<u64>) -> std::result::Result<Page, ScanError> {
-        let offset = range.start;
+        let (offset, leaf) = (range.start, self.plan.chunk.leaf);
+        if let Some(page) = self.file.held_page(leaf, rows.is_none(), offset) {
+            return Ok(page);
+        }
         let bytes = self.bytes(range)?;
         let chunk = &self.plan.chunk;
         let header = PageHeader::parse(&bytes, offset, chunk.bounds).map_err(|error| self.failed(error))?;
@@ -150,7 +153,9 @@ impl Pages {
         if contradicts {
             return Err(self.failed(PageError::Index(IndexProblem::Rows)));
         }
-        self.file.decompress(chunk, offset, &header, body, rows)
+        let page = self.file.decompress(chunk, offset, &header, body, rows)?;
+        self.file.hold_page(leaf, offset, &page);
+        Ok(page)
     }
 
     /// Keeps an error to be told in full, as the decoders pass on its text alone.

@@ -1,0 +1,211 @@
+"""Calls to remote file systems: tried again when a server has a bad moment, with errors of one kind that name the file.
+
+Whatever a file system raises leaves here as an `OSError`: the clients of object stores have errors of their own, and
+that of HTTP takes a server that is down for a file that is not there.
+"""
+
+from __future__ import annotations
+
+import random
+import re
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from skymargin.errors import SkymarginError, StorageError
+
+if TYPE_CHECKING:
+    from upath import UPath
+
+T = TypeVar("T")
+
+TRIES = 4
+_FIRST_WAIT_SECONDS = 0.2
+# The clients of these try again themselves: five times each and with longer waits, in s3fs and botocore.
+_TRY_AGAIN_THEMSELVES = frozenset({"s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "adl"})
+_TRANSIENT_STATUS = frozenset({408, 429, 500, 502, 503, 504})
+# Servers answer 403 for a file that is not there when they do not let the asker list.
+_ABSENT_STATUS = frozenset({403, 404, 410})
+# Round trips in flight at once where each file has to be asked for.
+_ASKED_AT_ONCE = 32
+_SECRET = re.compile("key|secret|token|pass|auth|cred|header|cookie|sas|connection", re.IGNORECASE)
+
+
+def is_http(path: UPath) -> bool:
+    """Whether the path is a URL of the web: its files can be read, but neither listed nor written."""
+    return path.protocol in ("http", "https")
+
+
+def attempt(path: UPath, call: Callable[[], T], *, named: bool = True) -> T:
+    """What the call returns, tried again a few times after errors that may pass.
+
+    Parameters
+    ----------
+    path
+        What the call is about, to be named in errors.
+    call
+        Asks the file system of `path` for something; safe to be made twice.
+    named
+        Whether errors name the path; False where the caller does.
+
+    Raises
+    ------
+    FileNotFoundError
+        When there is no such file.
+    StorageError
+        When it cannot be had for another reason.
+    """
+    tries = 1 if path.protocol in _TRY_AGAIN_THEMSELVES else TRIES
+    for number in range(tries):
+        if number:
+            # Many workers meet the same bad moment; they are not to come back together.
+            time.sleep(_FIRST_WAIT_SECONDS * 2 ** (number - 1) * random.uniform(0.5, 1.5))
+        with explained(path, named=named):
+            try:
+                return call()
+            except Exception as error:
+                if number + 1 == tries or not is_transient(error):
+                    raise
+    raise AssertionError("the last try returns or raises")
+
+
+@contextmanager
+def explained(path: UPath, *, named: bool = True) -> Iterator[None]:
+    """Errors of the file system as errors that name the path, without what the storage options keep secret."""
+    try:
+        yield
+    except SkymarginError:
+        raise
+    except Exception as error:
+        cause = _unmasked(error)
+        kind = FileNotFoundError if _is_absent(cause) else StorageError
+        said = " ".join(str(cause).split())
+        # asyncio's timeouts say nothing; a missing file is mostly told by its path alone.
+        reason = f"{type(cause).__name__}: {said}" if said else type(cause).__name__
+        if kind is FileNotFoundError and not getattr(cause, "status", None):
+            reason = "there is no such file"
+        if type(cause).__name__ == "NoCredentialsError":
+            reason += "; give them in the storage options, which for a public bucket are {'anon': True}"
+        text = without_secrets(f"{path}: {reason}" if named else reason, path.storage_options)
+        # The chain of a traceback would print the original.
+        raise kind(text) from (error if said in text else None)
+
+
+def is_transient(error: BaseException) -> bool:
+    """Whether the same request may succeed in a moment."""
+    error = _unmasked(error)
+    status = getattr(error, "status", None)
+    if isinstance(status, int):
+        return status in _TRANSIENT_STATUS
+    return isinstance(error, (ConnectionError, TimeoutError)) or _is_client_error(error)
+
+
+def without_secrets(text: str, options: Mapping[str, Any]) -> str:
+    """The text without the values of storage options that look like credentials."""
+    for secret in sorted(_secrets(options, within=False), key=len, reverse=True):
+        text = text.replace(secret, "***")
+    return text
+
+
+def exists(path: UPath) -> bool:
+    """Whether there is a file, or where folders can be asked for a folder, as the server says now."""
+    if not is_http(path):
+        path.fs.invalidate_cache()
+        return attempt(path, lambda: bool(path.fs.exists(path.path)))
+    try:
+        file_size(path)
+    except FileNotFoundError:
+        return False
+    return True
+
+
+def file_size(path: UPath) -> int:
+    """Size of a file in bytes.
+
+    Raises
+    ------
+    FileNotFoundError
+        When there is no such file.
+    StorageError
+        When the server does not tell.
+    """
+    size = attempt(path, lambda: path.fs.info(path.path)["size"])
+    if size is None:
+        raise StorageError(f"{path}: the server does not tell the size of the file, which ranged reads need")
+    return int(size)
+
+
+def file_sizes(folder: UPath, names: Iterable[str]) -> dict[str, int]:
+    """Sizes of those of the files that exist, each asked for by name, many at a time."""
+    names = list(names)
+    with ThreadPoolExecutor(max_workers=_ASKED_AT_ONCE) as pool:
+        sizes = list(pool.map(partial(_size_if_there, folder), names))
+    return {name: size for name, size in zip(names, sizes, strict=True) if size is not None}
+
+
+def list_files(folder: UPath) -> dict[str, int]:
+    """Every file below a folder with its size, as the server has them now; none where there is no folder."""
+    root = folder.path.rstrip("/")
+    folder.fs.invalidate_cache()
+
+    def find() -> dict[str, Any]:
+        try:
+            return dict(folder.fs.find(root, detail=True))
+        except FileNotFoundError:
+            return {}
+
+    found = attempt(folder, find)
+    # Some tools leave an empty object where they think a folder is.
+    return {
+        name[len(root) + 1 :]: int(about["size"] or 0)
+        for name, about in found.items()
+        if name.rstrip("/") != root and about["type"] == "file"
+    }
+
+
+def _size_if_there(folder: UPath, name: str) -> int | None:
+    try:
+        return file_size(folder / name)
+    except FileNotFoundError:
+        return None
+
+
+def _unmasked(error: BaseException) -> BaseException:
+    """What went wrong where fsspec says of every failure that the file is not there."""
+    cause = error.__cause__
+    if (
+        isinstance(error, FileNotFoundError)
+        and cause is not None
+        and not isinstance(cause, FileNotFoundError)
+    ):
+        return _unmasked(cause)
+    return error
+
+
+def _is_absent(error: BaseException) -> bool:
+    return isinstance(error, FileNotFoundError) or getattr(error, "status", None) in _ABSENT_STATUS
+
+
+def _is_client_error(error: BaseException) -> bool:
+    """Whether aiohttp lost a connection, or did not get one."""
+    import aiohttp
+
+    return isinstance(error, (aiohttp.ClientConnectionError, aiohttp.ClientPayloadError))
+
+
+def _secrets(options: Mapping[str, Any], within: bool) -> Iterator[str]:
+    for name, value in options.items():
+        secret = within or bool(_SECRET.search(str(name)))
+        if isinstance(value, Mapping):
+            yield from _secrets(value, secret)
+        elif secret and isinstance(value, (str, tuple, list)):
+            # A name or a pair, such as aiohttp's BasicAuth of login and password.
+            yield from (one for one in ([value] if isinstance(value, str) else value) if _long(one))
+
+
+def _long(value: object) -> bool:
+    # Shorter ones are no secret, and replacing them would garble the text.
+    return isinstance(value, str) and len(value) > 3

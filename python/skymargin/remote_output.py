@@ -1,0 +1,85 @@
+"""Output on file systems that cannot rename a folder: what makes it a catalog comes last and goes first."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from skymargin.errors import StorageError
+from skymargin.remote import explained, list_files
+
+if TYPE_CHECKING:
+    from upath import UPath
+
+# Without these a reader takes no folder for a catalog: hats.properties, collection.properties, that of HiPSCat.
+_MARKS = ("properties", "catalog_info.json")
+# These have no folders to make: a file brings its folder along. Making one may even make a bucket.
+_WITHOUT_FOLDERS = frozenset({"s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "adl", "memory"})
+
+
+def make_parent(file: UPath) -> None:
+    """Make the folder of a file, where folders are made."""
+    if file.protocol not in _WITHOUT_FOLDERS:
+        with explained(file):
+            file.fs.makedirs(file.parent.path, exist_ok=True)
+
+
+def remove(folder: UPath) -> None:
+    """Remove a folder and everything in it, its marks first; no error when it is not there."""
+    names = _marks_last(list(list_files(folder)))
+    with explained(folder):
+        if names:
+            _remove_files(folder, [name for name in names if _is_mark(name)])
+            _remove_files(folder, [name for name in names if not _is_mark(name)])
+        folder.fs.invalidate_cache()
+        # What is left of it where folders are kept.
+        if folder.fs.exists(folder.path):
+            folder.fs.rm(folder.path, recursive=True)
+        folder.fs.invalidate_cache()
+
+
+def replace(whole: UPath, final: UPath) -> None:
+    """Put a whole folder in the place of another, file by file within the file system.
+
+    From the removal of the old one's marks to the copy of the new one's there is no catalog at `final`; there never is
+    a mixture of both.
+
+    Raises
+    ------
+    StorageError
+        When it does not come to its end. What is whole stays then, and the message says where.
+    """
+    rescue = f"the new catalog is whole at {whole} and stays there, but it could not replace {final}"
+    try:
+        sizes = list_files(whole)
+        remove(final)
+        names = _marks_last(list(sizes))
+        with explained(final):
+            for some in ([n for n in names if not _is_mark(n)], *([n] for n in names if _is_mark(n))):
+                if some:
+                    whole.fs.copy([_key(whole, name) for name in some], [_key(final, name) for name in some])
+        arrived = list_files(final)
+        if arrived != sizes:
+            raise StorageError(f"{len(arrived)} files of {len(sizes)} are there in full")
+    except BaseException as error:
+        if isinstance(error, Exception):
+            raise StorageError(f"{rescue}: {error}") from error
+        error.add_note(rescue)
+        raise
+    remove(whole)
+
+
+def _marks_last(names: list[str]) -> list[str]:
+    return sorted(names, key=lambda name: (_is_mark(name), name))
+
+
+def _is_mark(name: str) -> bool:
+    return "/" not in name and name.endswith(_MARKS)
+
+
+def _remove_files(folder: UPath, names: list[str]) -> None:
+    if names:
+        folder.fs.rm([_key(folder, name) for name in names])
+
+
+def _key(folder: UPath, name: str) -> str:
+    return f"{folder.path.rstrip('/')}/{name}"

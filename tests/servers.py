@@ -1,0 +1,178 @@
+"""Servers on loopback: one that speaks S3, one that serves a folder over HTTP; both count, and fail when told to."""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+_RANGE = re.compile(r"bytes=(\d+)-(\d*)$")
+
+
+@dataclass
+class Record:
+    """What a server was asked, and what it shall do wrong.
+
+    Attributes
+    ----------
+    requests
+        Method, path and range of each request, in the order of arrival.
+    most_at_once
+        Most requests that were being answered at one time.
+    trouble
+        Called with method and path of each request; a status to answer with, `drop` to close the connection, `short`
+        to send half of what was promised, or nothing.
+    """
+
+    requests: list[tuple[str, str, str]] = field(default_factory=list)
+    most_at_once: int = 0
+    trouble: Callable[[str, str], str | int | None] = lambda _method, _path: None
+    _now: int = 0
+    _lock: Any = field(default_factory=threading.Lock)
+
+    @contextmanager
+    def entered(self, method: str, path: str, ranged: str) -> Iterator[None]:
+        with self._lock:
+            self.requests.append((method, path, ranged))
+            self._now += 1
+            self.most_at_once = max(self.most_at_once, self._now)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._now -= 1
+
+    def reset(self) -> None:
+        with self._lock:
+            self.requests.clear()
+            self.most_at_once = 0
+            self.trouble = lambda _method, _path: None
+
+    def asked(self, method: str, ending: str) -> int:
+        """Count the requests of a method for paths with this ending."""
+        return sum(verb == method and path.endswith(ending) for verb, path, _ in self.requests)
+
+
+def fail_first(times: int, answer: str | int, ending: str, method: str = "GET") -> Callable[[str, str], Any]:
+    """Trouble with the first requests of a method for each path with this ending."""
+    seen: dict[str, int] = {}
+
+    def trouble(verb: str, path: str) -> str | int | None:
+        if verb != method or not path.endswith(ending):
+            return None
+        seen[path] = seen.get(path, 0) + 1
+        return answer if seen[path] <= times else None
+
+    return trouble
+
+
+@dataclass(frozen=True)
+class Server:
+    """A running server."""
+
+    url: str
+    record: Record
+
+
+@contextmanager
+def s3_server() -> Iterator[Server]:
+    """Serve S3 as moto does, empty."""
+    from moto.server import DomainDispatcherApplication, create_backend_app
+    from werkzeug.serving import WSGIRequestHandler, make_server
+
+    class Quiet(WSGIRequestHandler):
+        def log(self, type: str, message: str, *args: Any) -> None:  # noqa: A002 - werkzeug's name
+            pass
+
+    record = Record()
+    inner = DomainDispatcherApplication(create_backend_app)
+
+    def app(environ: dict[str, Any], start_response: Any) -> Any:
+        method, path = environ["REQUEST_METHOD"], environ["PATH_INFO"]
+        with record.entered(method, path, environ.get("HTTP_RANGE", "")):
+            wrong = record.trouble(method, path)
+            if wrong is None:
+                return inner(environ, start_response)
+            start_response(f"{wrong} wrong", [("Content-Length", "0")])
+            return [b""]
+
+    server = make_server("127.0.0.1", 0, app, threaded=True, request_handler=Quiet)
+    with _running(server, record) as running:
+        yield running
+
+
+@contextmanager
+def http_server(folder: Path, *, ranges: bool = True) -> Iterator[Server]:
+    """Serve the files of a folder, without listings."""
+    record = Record()
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+        # One write for head and body, or each answer waits for the other side's delayed acknowledgement.
+        wbufsize = -1
+
+        def do_GET(self) -> None:
+            self._answer()
+
+        def do_HEAD(self) -> None:
+            self._answer()
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+        def _answer(self) -> None:
+            asked = self.headers.get("Range", "")
+            with record.entered(self.command, self.path, asked):
+                file = folder / self.path.lstrip("/")
+                wrong = record.trouble(self.command, self.path)
+                if wrong == "drop":
+                    self.close_connection = True
+                elif isinstance(wrong, int) or not file.is_file():
+                    self._head(wrong if isinstance(wrong, int) else 404, 0)
+                else:
+                    self._send(file.read_bytes(), asked if ranges else "", short=wrong == "short")
+
+        def _send(self, content: bytes, asked: str, short: bool) -> None:
+            match, total = _RANGE.match(asked), len(content)
+            if match:
+                first = int(match[1])
+                content = content[first : int(match[2] or total) + 1]
+                last = first + len(content) - 1
+                self._head(206, len(content), ("Content-Range", f"bytes {first}-{last}/{total}"))
+            else:
+                self._head(200, len(content))
+            if self.command == "GET":
+                self.wfile.write(content[: len(content) // 2] if short else content)
+                self.close_connection = self.close_connection or short
+
+        def _head(self, status: int, length: int, *more: tuple[str, str]) -> None:
+            self.send_response(status)
+            for name, value in (("Content-Length", str(length)), *more):
+                self.send_header(name, value)
+            if ranges:
+                self.send_header("Accept-Ranges", "bytes")
+            self.end_headers()
+
+    class Threads(ThreadingHTTPServer):
+        daemon_threads = True
+        request_queue_size = 128
+
+    with _running(Threads(("127.0.0.1", 0), Handler), record) as running:
+        yield running
+
+
+@contextmanager
+def _running(server: Any, record: Record) -> Iterator[Server]:
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+    thread.start()
+    try:
+        yield Server(f"http://127.0.0.1:{server.server_port}", record)
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
