@@ -20,7 +20,7 @@ WHILE_IT_IS_MADE = [
     Moment("skymargin.resume:Progress.add_mapped", 12),
     Moment("skymargin.resume:Progress.add_mapped", 31, after=True),
     Moment("skymargin.resume:Progress.begin_reducing", after=True),
-    Moment("skymargin.reducing:restore", 25),
+    Moment("skymargin.merging:restore", 25),
     Moment("skymargin.resume:Progress.add_reduced", 5),
     Moment("skymargin.resume:Progress.add_reduced", 20, after=True),
     Moment("skymargin.resume:Progress.keep_only_margins"),

@@ -132,6 +132,8 @@ class Output:
         Keyword arguments of `pyarrow.parquet.write_table`.
     group_rows : int
         Most rows of a row group. Depends on catalog and arguments alone, so that the files do, too.
+    gathered_rows : int
+        Rows, of one or several margins, that are put in order at once.
     compressed_rows : int
         Margins of fewer rows are not compressed.
     wanted : OutputOptions
@@ -142,6 +144,7 @@ class Output:
     format: str
     options: dict[str, Any]
     group_rows: int
+    gathered_rows: int
     compressed_rows: int = 0
     wanted: OutputOptions = field(default_factory=OutputOptions)
 

@@ -24,6 +24,7 @@ from skymargin.plan import (
     check_partitions,
     compressed_rows,
     destination_batches,
+    gathered_rows,
     group_rows,
     make_job,
     margin_choice,
@@ -241,6 +242,7 @@ def _output(folder: AnyPath, catalog: Catalog, row_bytes: int, wanted: OutputOpt
         format=catalog.format,
         options=options,
         group_rows=wanted.group_rows or group_rows(options["row_group_size"], row_bytes),
+        gathered_rows=gathered_rows(row_bytes),
         compressed_rows=0 if wanted.names_compression else compressed_rows(row_bytes),
         wanted=wanted,
     )

@@ -285,6 +285,11 @@ def group_rows(most_rows: int, row_bytes: int) -> int:
     return max(1, min(most_rows, ROW_GROUP_BYTES // max(row_bytes, 1)))
 
 
+def gathered_rows(row_bytes: int) -> int:
+    """Rows that are put in order at once."""
+    return max(1, ROW_GROUP_BYTES // max(row_bytes, 1))
+
+
 def compressed_rows(row_bytes: int) -> int:
     """Rows from which on a margin is compressed."""
     return math.ceil(_COMPRESSED_BYTES / max(row_bytes, 1))

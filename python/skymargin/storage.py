@@ -17,6 +17,7 @@ from skymargin.errors import StorageError
 if TYPE_CHECKING:
     from upath import UPath
 
+_OUTPUT_BUFFER_BYTES = 64 << 10
 AnyPath: TypeAlias = "Path | UPath"
 
 # In the name of everything that is not the margin; the second follows the first while a folder is being removed.
@@ -184,7 +185,11 @@ def output_file(path: AnyPath) -> Iterator[Any]:
             yield sink
         return
     path.parent.mkdir(parents=True, exist_ok=True)
-    with written_aside(path) as aside, pa.OSFile(str(aside), mode="wb") as sink:
+    # Unbuffered, the Parquet writer asks the system for its position before every page.
+    with (
+        written_aside(path) as aside,
+        pa.BufferedOutputStream(pa.OSFile(str(aside), mode="wb"), _OUTPUT_BUFFER_BYTES) as sink,
+    ):
         yield sink
 
 
