@@ -66,8 +66,11 @@ bench: $(BUILT)  ## the benchmarks: of the core, then against hats-import and AC
 # The settings that the tests of the core read; a shorter campaign: make trust SKYMARGIN_CASES=10000
 trust: export SKYMARGIN_CASES ?= 1000000
 trust: export SKYMARGIN_CATALOGS ?= 1000
-trust: $(LOCKED)  ## the randomised tests of the core at full length: a million positions, a thousand catalogs (long)
-	cargo test --locked -p skymargin-core -- --nocapture
+trust: export SKYMARGIN_FUZZ_CASES ?= 3000000
+trust: $(LOCKED)  ## the randomised tests of the core at full length: positions, catalogs, damaged files (long)
+	cargo test --locked -p skymargin-core --test scan_damage --no-run
+	ulimit -v 2000000 && cargo test --locked -p skymargin-core --test scan_damage
+	SKYMARGIN_FUZZ_CASES=1000 cargo test --locked -p skymargin-core -- --nocapture
 
 docs: $(BUILT)  ## the documentation, warnings as errors, in build/docs
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict --site-dir build/docs

@@ -105,12 +105,15 @@ class DestinationBatch:
 
     Attributes
     ----------
+    number : int
+        Number of the batch.
     shard : numpy.ndarray of int64
         The shard that each slice is in.
     slices : numpy.ndarray
         Where the rows of the margins are, those of one margin together, as `skymargin.shards.group_type` has it.
     """
 
+    number: int
     shard: np.ndarray
     slices: np.ndarray
 
@@ -129,6 +132,8 @@ class Output:
         Keyword arguments of `pyarrow.parquet.write_table`.
     group_rows : int
         Most rows of a row group. Depends on catalog and arguments alone, so that the files do, too.
+    gathered_rows : int
+        Rows, of one or several margins, that are put in order at once.
     compressed_rows : int
         Margins of fewer rows are not compressed.
     wanted : OutputOptions
@@ -139,6 +144,7 @@ class Output:
     format: str
     options: dict[str, Any]
     group_rows: int
+    gathered_rows: int
     compressed_rows: int = 0
     wanted: OutputOptions = field(default_factory=OutputOptions)
 

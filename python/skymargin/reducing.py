@@ -6,20 +6,20 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import groupby, pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-from skymargin.carried import restore
-from skymargin.columns import to_arrow
 from skymargin.errors import SkymarginError, StorageError
 from skymargin.formats import format_named
 from skymargin.job import DestinationBatch, LoadedJob, Output, load_job, shard_file
-from skymargin.shards import ShardReader, sort_keys
-from skymargin.storage import explained, is_local, open_output, remove_file
+from skymargin.merging import Merged, Run
+from skymargin.shards import ShardReader
+from skymargin.storage import is_local, output_file, remove_file
 
 if TYPE_CHECKING:
     import numpy as np
-    import pyarrow as pa
     import pyarrow.parquet as pq
+
+    from skymargin.formats import SpatialColumns
 
 
 @dataclass
@@ -28,18 +28,24 @@ class Reduced:
 
     Attributes
     ----------
+    number : int
+        Number of the batch.
     orders, pixels : list of int
         The margins written, in the order of the batch.
     rows : int
         Rows in them.
-    footer : pyarrow.parquet.FileMetaData
-        Their row groups, with the path of the file of each.
+    footers : list of pyarrow.parquet.FileMetaData
+        Their row groups, with the path of the file of each; in the end in one.
+    files : dict of str to int
+        Files written, relative to the margin catalog, to their sizes in bytes.
     """
 
+    number: int
     orders: list[int]
     pixels: list[int]
     rows: int
-    footer: pq.FileMetaData
+    footers: list[pq.FileMetaData]
+    files: dict[str, int]
 
 
 def reduce_batch(job_file: Path, task: tuple[DestinationBatch, Output]) -> Reduced | SkymarginError:
@@ -58,121 +64,108 @@ def reduce_batch(job_file: Path, task: tuple[DestinationBatch, Output]) -> Reduc
         An error is returned, not raised: raised, Dask would log it on every worker.
     """
     batch, output = task
-    orders: list[int] = []
-    pixels: list[int] = []
-    rows = 0
-    footers: list[pq.FileMetaData] = []
+    reduced = Reduced(batch.number, [], [], 0, [], {})
     reader = ShardReader()
-    for (order, pixel), slices in _by_margin(batch):
+    for group in _groups(batch, output.gathered_rows):
         try:
             loaded = load_job(job_file)
-            known = format_named(output.format)
-            name = output.wanted.file_name(known.margin_file(order, pixel))
-            runs = [
-                (known.margin_columns(rows, origin, order, pixel), origin)
-                for rows, origin in _runs(reader, job_file.parent, slices)
-            ]
-            delta = output.wanted.row_group_kwargs.get("subtile_order_delta")
-            subtile_order = None if delta is None else order + delta
-            footer = _write_margin(runs, loaded, output, name, subtile_order)
-            if not is_local(output.folder) and not job_file.exists():
-                # Whoever gave the run up removes the output once; elsewhere it is moved away first.
-                remove_file(output.folder / name)
-                return StorageError(f"the run was given up: there is no {job_file}")
+            runs = [list(_runs(reader, job_file.parent, margin, output)) for margin in group]
+            schema = format_named(output.format).margin_schema(loaded.job.schema)
+            with loaded.reducing:
+                merged = Merged(runs, schema, output.gathered_rows)
         except OSError as error:
-            return StorageError(f"the margin of order {order}, pixel {pixel} cannot be written: {error}")
-        orders.append(order)
-        pixels.append(pixel)
-        rows += footer.num_rows
-        footers.append(footer)
-    first, *others = footers
+            return StorageError(f"the shards in {job_file.parent} cannot be read: {error}")
+        for number, margin in enumerate(group):
+            try:
+                _write_margin(merged, number, margin, loaded, output, reduced)
+                if not is_local(output.folder) and not job_file.exists():
+                    # Whoever gave the run up removes the output once; elsewhere it is moved away first.
+                    remove_file(output.folder / next(reversed(reduced.files)))
+                    return StorageError(f"the run was given up: there is no {job_file}")
+            except OSError as error:
+                return StorageError(
+                    f"the margin of order {margin.order}, pixel {margin.pixel} cannot be written: {error}"
+                )
+    first, *others = reduced.footers
     for footer in others:
         first.append_row_groups(footer)
-    return Reduced(orders, pixels, rows, first)
+    del reduced.footers[1:]
+    return reduced
 
 
-def _by_margin(batch: DestinationBatch) -> Iterator[tuple[tuple[int, int], list[tuple[int, int, int, int]]]]:
-    """Each margin of the batch, with its slices as (shard, record batch, offset, rows)."""
+class _Margin(NamedTuple):
+    """A margin, how many rows it has, and where they are as (shard, record batch, offset, rows)."""
+
+    order: int
+    pixel: int
+    rows: int
+    slices: list[tuple[int, int, int, int]]
+
+
+def _groups(batch: DestinationBatch, most_rows: int) -> Iterator[list[_Margin]]:
+    """Margins that are gathered together: neighbours with no more than so many rows, or a larger one alone."""
     table = zip(batch.slices.tolist(), batch.shard.tolist(), strict=True)
-    for margin, group in groupby(table, key=lambda line: line[0][:2]):
-        yield margin, [(shard, *line[2:]) for line, shard in group]
+    group: list[_Margin] = []
+    rows_in_group = 0
+    for (order, pixel), lines in groupby(table, key=lambda line: line[0][:2]):
+        slices = [(shard, *line[2:]) for line, shard in lines]
+        rows = sum(one[-1] for one in slices)
+        if group and rows_in_group + rows > most_rows:
+            yield group
+            group, rows_in_group = [], 0
+        group.append(_Margin(order, pixel, rows, slices))
+        rows_in_group += rows
+    yield group
 
 
-def _runs(
-    reader: ShardReader, folder: Path, slices: list[tuple[int, int, int, int]]
-) -> list[tuple[pa.Table, pa.Table]]:
-    """The slices of one margin as tables, each in the order of the margin."""
-    runs = []
-    for number, group in groupby(slices, key=lambda line: line[0]):
-        runs += reader.read_groups(shard_file(folder, number), [line[1:] for line in group])
-    return runs
+def _runs(reader: ShardReader, folder: Path, margin: _Margin, output: Output) -> Iterator[Run]:
+    """The slices of one margin, each in the order of the margin, with the columns that its format has."""
+    known = format_named(output.format)
+    for number, group in groupby(margin.slices, key=lambda line: line[0]):
+        for rows, origin in reader.read_groups(shard_file(folder, number), [line[1:] for line in group]):
+            yield known.margin_columns(rows, origin, margin.order, margin.pixel), origin
 
 
 def _write_margin(
-    runs: list[tuple[pa.Table, pa.Table]],
-    loaded: LoadedJob,
-    output: Output,
-    name: str,
-    subtile_order: int | None,
-) -> pq.FileMetaData:
-    """Merge the runs into one file; returns its footer."""
-    import numpy as np
+    merged: Merged, number: int, margin: _Margin, loaded: LoadedJob, output: Output, reduced: Reduced
+) -> None:
+    """Write the file of one margin, and note it."""
     import pyarrow.parquet as pq
 
-    columns = loaded.job.columns
-    schema = format_named(output.format).margin_schema(loaded.job.schema)
-    keys = [sort_keys(origin) for _, origin in runs]
-    order = np.lexsort([np.concatenate(column) for column in zip(*keys, strict=True)])
-    starts = np.cumsum([0, *(rows.num_rows for rows, _ in runs)])
+    known = format_named(output.format)
+    name = output.wanted.file_name(known.margin_file(margin.order, margin.pixel))
     options = {key: value for key, value in output.options.items() if key != "row_group_size"}
-    if len(order) < output.compressed_rows:
+    if margin.rows < output.compressed_rows:
         options |= {"compression": "none", "compression_level": None}
     footers: list[pq.FileMetaData] = []
-    with (
-        explained(output.folder / name),
-        open_output(output.folder / name) as sink,
-        pq.ParquetWriter(sink, schema, metadata_collector=footers, **options) as writer,
-    ):
-        index = None if subtile_order is None else np.concatenate([key[-1] for key in keys])[order]
-        shift = columns.index_shift + 2 * (columns.index_order - (subtile_order or 0))
-        for start, stop in _row_groups(
-            len(order), output.group_rows, None if index is None else index >> shift
-        ):
-            with loaded.reducing:
-                group = _gathered(runs, starts, order[start:stop])
-                # One chunk a column: where pages end must not depend on how the rows were found.
-                table = restore(group, schema).combine_chunks()
-                writer.write_table(table, row_group_size=len(table))
+    with output_file(output.folder / name) as sink:
+        with pq.ParquetWriter(sink, merged.schema, metadata_collector=footers, **options) as writer:
+            for start, stop in _row_groups(margin, merged.index(number), loaded.job.columns, output):
+                with loaded.reducing:
+                    rows = merged.rows(number, start, stop)
+                    writer.write_table(rows, row_group_size=len(rows))
+        reduced.files[name] = int(sink.tell())
     (footer,) = footers
     # As `_metadata` has it: relative to the folder it is in, which in HATS is this one.
     footer.set_file_path(name.removeprefix("dataset/"))
-    return footer
+    reduced.orders.append(margin.order)
+    reduced.pixels.append(margin.pixel)
+    reduced.rows += footer.num_rows
+    reduced.footers.append(footer)
 
 
-def _row_groups(rows: int, most: int, subtile: np.ndarray | None) -> Iterator[tuple[int, int]]:
-    """First row of each row group and the row after its last: no more than `most`, and all of one subtile."""
+def _row_groups(
+    margin: _Margin, index: np.ndarray, columns: SpatialColumns, output: Output
+) -> Iterator[tuple[int, int]]:
+    """First row of each row group and the row after its last: no more than wanted, and if wanted all of one subtile."""
     import numpy as np
 
-    changes = [] if subtile is None else (np.flatnonzero(subtile[1:] != subtile[:-1]) + 1).tolist()
-    for first, end in pairwise([0, *changes, rows]):
-        for start in range(first, end, most):
-            yield start, min(start + most, end)
-
-
-def _gathered(runs: list[tuple[pa.Table, pa.Table]], starts: np.ndarray, wanted: np.ndarray) -> pa.Table:
-    """Rows of the merged margin, given by their numbers in the runs put end to end.
-
-    Each run is in order, so what a row group needs of it is one stretch: only that is copied.
-    """
-    import numpy as np
-    import pyarrow as pa
-
-    run = np.searchsorted(starts, wanted, side="right") - 1
-    stretches, shift, gathered = [], np.zeros(len(runs), dtype=np.int64), 0
-    for number in np.unique(run):
-        mine = wanted[run == number]
-        first, last = int(mine.min()), int(mine.max())
-        stretches.append(runs[number][0].slice(first - int(starts[number]), last - first + 1))
-        shift[number] = gathered - first
-        gathered += last - first + 1
-    return pa.concat_tables(stretches).combine_chunks().take(to_arrow(wanted + shift[run]))
+    changes: list[int] = []
+    delta = output.wanted.row_group_kwargs.get("subtile_order_delta")
+    if delta is not None:
+        shift = columns.index_shift + 2 * (columns.index_order - margin.order - delta)
+        subtile = index >> shift
+        changes = (np.flatnonzero(subtile[1:] != subtile[:-1]) + 1).tolist()
+    for first, end in pairwise([0, *changes, len(index)]):
+        for start in range(first, end, output.group_rows):
+            yield start, min(start + output.group_rows, end)

@@ -83,7 +83,9 @@ class ShardWriter:
         count = selection.memberships.num_rows
         self.rows += count
         # A row is written once for each of its margins.
-        self._gathered_bytes += int(selection.rows.nbytes) * count // max(selection.rows.num_rows, 1)
+        self._gathered_bytes += (
+            int(selection.rows.get_total_buffer_size()) * count // max(selection.rows.num_rows, 1)
+        )
         if self._gathered_bytes >= self._most_bytes:
             self._write_gathered()
 

@@ -11,8 +11,9 @@ use arrow_array::{Array, ArrayRef, ArrowPrimitiveType};
 use arrow_schema::DataType;
 
 use super::budget::Budget;
+use super::column_reader::ColumnReader;
 use super::error::{ColumnError, ScanError};
-use super::file::{ColumnReader, ParquetFile};
+use super::file::ParquetFile;
 use super::row_ranges::RowRanges;
 use super::schema::FileColumn;
 use crate::healpix;

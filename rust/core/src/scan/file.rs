@@ -5,10 +5,9 @@ use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use arrow_array::{Array, ArrayRef};
+use arrow_array::Array;
 use arrow_schema::ArrowError;
 use bytes::Bytes;
-use parquet::arrow::arrow_reader::ParquetRecordBatchReader;
 use parquet::column::page::Page;
 use parquet::errors::ParquetError;
 use parquet::file::metadata::ParquetMetaData;
@@ -23,7 +22,6 @@ use super::guard::guarded;
 use super::page_body::check_body;
 use super::page_header::{PageHeader, PageKind};
 use super::page_map::{Chunk, PageMap};
-use super::pages::{ChunkPlan, ColumnChunks};
 use super::row_ranges::RowRanges;
 use super::schema::FileColumn;
 use super::source::Source;
@@ -145,7 +143,7 @@ impl ParquetFile {
     }
 
     /// The pages of a chunk, from its headers where there is no offset index.
-    fn pages(&self, chunk: &Chunk, fetched: &Fetched) -> Result<Arc<PageMap>, ScanError> {
+    pub(super) fn pages(&self, chunk: &Chunk, fetched: &Fetched) -> Result<Arc<PageMap>, ScanError> {
         if let Some(map) = self.indexed_pages(chunk)? {
             return Ok(map);
         }
@@ -295,42 +293,6 @@ impl ParquetFile {
         Ok(())
     }
 
-    /// A reader of one column at some rows, `batch_rows` at a time.
-    pub(super) fn read(
-        self: &Arc<Self>,
-        column: &FileColumn,
-        rows: &RowRanges,
-        batch_rows: usize,
-        fetched: &Arc<Fetched>,
-    ) -> Result<ColumnReader, ScanError> {
-        let groups = rows.by_group(self.first_rows());
-        let leaves = column
-            .leaves()
-            .map(|leaf| groups.iter().map(|(row_group, rows)| self.plan(*row_group, leaf, rows, fetched)).collect())
-            .collect::<Result<_, ScanError>>()?;
-        let chunks = ColumnChunks {
-            file: Arc::clone(self),
-            leaves,
-            row_groups: groups.iter().map(|(row_group, _)| *row_group).collect(),
-            fetched: Arc::clone(fetched),
-        };
-        let group_rows = |group: &usize| self.metadata().row_group(*group).num_rows() as u64;
-        let selection = RowRanges::selection(groups.iter().map(|(group, rows)| (group_rows(group), rows)));
-        let reader = guarded(self.name(), || {
-            let (levels, batch_rows) = (column.levels(), batch_rows.max(1));
-            ParquetRecordBatchReader::try_new_with_row_groups(levels, &chunks, batch_rows, Some(selection))
-                .map_err(|error| self.decode_error(column.name(), error))
-        })?;
-        Ok(ColumnReader { file: Arc::clone(self), column: column.name().to_string(), reader })
-    }
-
-    fn plan(&self, row_group: usize, leaf: usize, rows: &RowRanges, fetched: &Fetched) -> Result<ChunkPlan, ScanError> {
-        let chunk = self.chunk(row_group, leaf)?;
-        let map = self.pages(&chunk, fetched)?;
-        let needed = map.pages_of(rows.as_slice()).into();
-        Ok(ChunkPlan { chunk, map, needed })
-    }
-
     /// An error of an Arrow kernel, which only damaged or enormous values bring about.
     pub(super) fn kernel_error(&self, column: &str, source: ArrowError) -> ScanError {
         self.decode_error(column, source.into())
@@ -350,36 +312,12 @@ impl ParquetFile {
         ScanError::Filter { file: self.name().to_string(), source }
     }
 
-    fn decode_error(&self, column: &str, source: ParquetError) -> ScanError {
+    pub(super) fn decode_error(&self, column: &str, source: ParquetError) -> ScanError {
         lock(&self.failure).take().unwrap_or_else(|| ScanError::Decode {
             file: self.name().to_string(),
             column: column.to_string(),
             source,
         })
-    }
-}
-
-/// The arrays of one column, batch by batch.
-pub(super) struct ColumnReader {
-    file: Arc<ParquetFile>,
-    column: String,
-    reader: ParquetRecordBatchReader,
-}
-
-impl Iterator for ColumnReader {
-    type Item = Result<ArrayRef, ScanError>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        let next = guarded(self.file.name(), || match self.reader.next() {
-            None => Ok(None),
-            Some(Ok(batch)) if batch.num_columns() == 1 => Ok(Some(Arc::clone(batch.column(0)))),
-            Some(Ok(batch)) => {
-                let message = format!("{} columns instead of one", batch.num_columns());
-                Err(self.file.decode_error(&self.column, ParquetError::General(message)))
-            }
-            Some(Err(error)) => Err(self.file.decode_error(&self.column, error.into())),
-        });
-        next.transpose()
     }
 }
 

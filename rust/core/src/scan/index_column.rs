@@ -16,8 +16,9 @@ use parquet::file::statistics::Statistics;
 
 use super::budget::Budget;
 use super::column_index::{PageBounds, column_index};
+use super::column_reader::ColumnReader;
 use super::error::{ColumnError, ScanError};
-use super::file::{ColumnReader, ParquetFile};
+use super::file::ParquetFile;
 use super::filter::{FilterAnswerError, RowFilter};
 use super::footer::column_index_range;
 use super::page_map::PageMap;

@@ -27,6 +27,7 @@ mod buffers;
 mod candidates;
 mod codec;
 mod column_index;
+mod column_reader;
 mod compact;
 mod conform;
 mod coordinates;

@@ -1,0 +1,97 @@
+"""The rows of margins in their order, from runs of rows that are each in order."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, TypeAlias
+
+from skymargin.carried import restore
+from skymargin.columns import to_arrow
+from skymargin.shards import sort_keys
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pyarrow as pa
+
+Run: TypeAlias = "tuple[pa.Table, pa.Table]"
+"""Rows of one margin in its order, and where they come from."""
+
+
+class Merged:
+    """Margins one after the other, each of several runs.
+
+    Parameters
+    ----------
+    runs_of_margins
+        The runs of each margin.
+    schema
+        Schema in which rows are given.
+    most_rows
+        So many rows are put in order at once; of more, only those that are asked for.
+
+    Attributes
+    ----------
+    schema : pyarrow.Schema
+        As given.
+    """
+
+    def __init__(self, runs_of_margins: Sequence[Sequence[Run]], schema: pa.Schema, most_rows: int) -> None:
+        import numpy as np
+        import pyarrow as pa
+
+        self.schema = schema
+        self._runs = [rows for runs in runs_of_margins for rows, _ in runs]
+        counts = [sum(len(rows) for rows, _ in runs) for runs in runs_of_margins]
+        keys = sort_keys(pa.concat_tables([origin for runs in runs_of_margins for _, origin in runs]))
+        self._order = np.lexsort((*keys, np.repeat(np.arange(len(counts)), counts)))
+        self._index = keys[-1][self._order]
+        self._margin_starts = np.cumsum([0, *counts]).tolist()
+        self._run_starts = np.cumsum([0, *(len(rows) for rows in self._runs)])
+        self._whole = self._take_all() if len(self._order) <= most_rows else None
+
+    def index(self, margin: int) -> np.ndarray:
+        """Index values of the rows of one margin."""
+        return self._index[self._margin_starts[margin] : self._margin_starts[margin + 1]]
+
+    def rows(self, margin: int, start: int, stop: int) -> pa.Table:
+        """Rows `start` to before `stop` of one margin, in one chunk."""
+        import numpy as np
+
+        first = self._margin_starts[margin]
+        if self._whole is None:
+            rows = self._take(self._order[first + start : first + stop])
+        elif self._whole.schema.types == self.schema.types:
+            rows = self._whole.slice(first + start, stop - start)
+        else:
+            # pyarrow cannot write what was cast from a slice to a view.
+            rows = self._whole.take(to_arrow(np.arange(first + start, first + stop)))
+        # The types of the catalog are given to a row group by itself: a dictionary then has its values alone. One chunk
+        # a column: where pages end must not depend on how the rows were found.
+        return restore(rows, self.schema).combine_chunks()
+
+    def _take_all(self) -> pa.Table:
+        return self._in_order(self._runs, self._order)
+
+    def _take(self, wanted: np.ndarray) -> pa.Table:
+        """Rows by their numbers in the runs put end to end.
+
+        Each run is in order, so what is wanted of it is one stretch: only that is copied.
+        """
+        import numpy as np
+
+        run = np.searchsorted(self._run_starts, wanted, side="right") - 1
+        stretches, shift, gathered = [], np.zeros(len(self._runs), dtype=np.int64), 0
+        for number in np.unique(run):
+            mine = wanted[run == number]
+            first, last = int(mine.min()), int(mine.max())
+            stretches.append(
+                self._runs[number].slice(first - int(self._run_starts[number]), last - first + 1)
+            )
+            shift[number] = gathered - first
+            gathered += last - first + 1
+        return self._in_order(stretches, wanted + shift[run])
+
+    def _in_order(self, stretches: Sequence[pa.Table], wanted: np.ndarray) -> pa.Table:
+        import pyarrow as pa
+
+        return pa.concat_tables(stretches).combine_chunks().take(to_arrow(wanted))
