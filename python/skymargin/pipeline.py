@@ -6,11 +6,14 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from skymargin.arguments import MarginCacheArguments
+from skymargin.changes import scope_of, taken_over
 from skymargin.errors import ArgumentError, OutputExistsError
 from skymargin.finishing import contents_of, empty_reason, finish
 from skymargin.formats import Catalog, format_named, open_catalog
+from skymargin.formats.collection import add_margin
 from skymargin.formats.output_options import OutputOptions
 from skymargin.job import Job, Output
+from skymargin.made_from import write_record
 from skymargin.mapping import map_batch
 from skymargin.memory import memory_shares
 from skymargin.notify import mailed
@@ -18,9 +21,8 @@ from skymargin.plan import (
     average_row_bytes,
     check_output,
     check_partitions,
-    compressed_rows,
     destination_batches,
-    group_rows,
+    layout,
     make_job,
     margin_choice,
     restricted,
@@ -29,6 +31,7 @@ from skymargin.plan import (
 from skymargin.progress import Stages
 from skymargin.reducing import reduce_batch
 from skymargin.report import MarginReport
+from skymargin.scope import Scope
 from skymargin.storage import AnyPath, absolute, appears_when_whole, is_local, temporary_folder
 from skymargin.visibility import check_visible
 from skymargin.workers import DaskWorkers, Workers, own_workers
@@ -59,9 +62,9 @@ def pipeline(args: MarginCacheArguments) -> MarginReport:
     """
     stages = _stages_of(args)
     with mailed(args.completion_email_address or "", args.output_artifact_name) as outcome:
-        catalog, job = _plan(args, stages)
+        catalog, job, scope = planned(args, stages)
         with own_workers(args.dask_n_workers, args.dask_threads_per_worker, args.dask_path) as workers:
-            report = _make(args, stages, catalog, job, workers)
+            report = _make(args, stages, catalog, job, scope, workers)
         outcome.summary = report.summary()
     return report
 
@@ -102,8 +105,8 @@ def make_with_client(
 ) -> MarginReport:
     """As `pipeline_with_client`, without a mail."""
     stages = stages or _stages_of(args)
-    catalog, job = _plan(args, stages)
-    return _make(args, stages, catalog, job, DaskWorkers(client), seen_by=client)
+    catalog, job, scope = planned(args, stages)
+    return _make(args, stages, catalog, job, scope, DaskWorkers(client), seen_by=client)
 
 
 def _stages_of(args: MarginCacheArguments) -> Stages:
@@ -112,7 +115,7 @@ def _stages_of(args: MarginCacheArguments) -> Stages:
     return Stages(args.progress_bar, args.simple_progress_bar, args.tqdm_kwargs)
 
 
-def _plan(args: MarginCacheArguments, stages: Stages) -> tuple[Catalog, Job]:
+def planned(args: MarginCacheArguments, stages: Stages) -> tuple[Catalog, Job, Scope]:
     """Everything that can be checked before work begins; nothing is written."""
     with stages.stage("Planning", total=3) as advance:
         args.check_places()
@@ -122,9 +125,11 @@ def _plan(args: MarginCacheArguments, stages: Stages) -> tuple[Catalog, Job]:
         choice = margin_choice(args.margin_threshold, args.margin_order, args.fine_filtering, catalog)
         check_output(catalog, OutputOptions.of(args))
         advance(1)
-        check_partitions(catalog)
+        tiling = check_partitions(catalog)
+        job = make_job(catalog, *choice, args.fine_filtering)
+        scope = scope_of(args, catalog, job, tiling)
         advance(1)
-    return catalog, make_job(catalog, *choice, args.fine_filtering)
+    return catalog, replace(job, margins=scope.margins), scope
 
 
 def _make(
@@ -132,6 +137,7 @@ def _make(
     stages: Stages,
     catalog: Catalog,
     job: Job,
+    scope: Scope,
     workers: Workers,
     seen_by: Client | None = None,
 ) -> MarginReport:
@@ -146,9 +152,10 @@ def _make(
         if seen_by is not None:
             check_visible(seen_by, _places(catalog, folder, job_file))
         threads = workers.threads
-        with stages.stage("Mapping", total=len(catalog.orders)) as advance:
-            sources = source_batches(catalog, threads)
+        with stages.stage("Mapping", total=len(scope.sources.orders)) as advance:
+            sources = source_batches(scope.sources, threads)
             mapped = workers.run(map_batch, job_file, sources, lambda one: advance(one.partitions))
+            mapped = [*mapped, *scope.unread]
             row_bytes = average_row_bytes(mapped)
             margins, total = destination_batches(shards, len(sources), row_bytes, threads)
         with stages.stage("Reducing", total=total) as advance:
@@ -156,10 +163,14 @@ def _make(
             tasks = [(margin, output) for margin in margins]
             reduced = workers.run(reduce_batch, job_file, tasks, lambda one: advance(len(one.orders)))
         with stages.stage("Finishing", total=2) as advance:
+            reduced = taken_over(args.catalog_path, folder, catalog, scope, reduced, wanted)
             contents = contents_of(args.output_artifact_name, job.margin_threshold_arcsec, reduced, wanted)
             advance(1)
+            write_record(folder, catalog, job, wanted, scope.stamps, mapped)
             finish(folder, catalog, contents, mapped)
             advance(1)
+    if args.collection_path is not None:
+        add_margin(args.collection_path, args.catalog_path, default=args.default_margin)
     report = MarginReport(
         catalog_path=str(args.catalog_path),
         rows=contents.rows,
@@ -180,12 +191,13 @@ def _make(
 
 def _output(folder: AnyPath, catalog: Catalog, row_bytes: int, wanted: OutputOptions) -> Output:
     options = format_named(catalog.format).write_options(catalog.schema, wanted.write_table_kwargs)
+    most_rows, compressed = layout(catalog, row_bytes, wanted)
     return Output(
         folder=absolute(folder),
         format=catalog.format,
         options=options,
-        group_rows=wanted.group_rows or group_rows(options["row_group_size"], row_bytes),
-        compressed_rows=0 if wanted.names_compression else compressed_rows(row_bytes),
+        group_rows=most_rows,
+        compressed_rows=compressed,
         wanted=wanted,
     )
 
