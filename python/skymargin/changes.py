@@ -14,12 +14,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from skymargin.columns import to_numpy
 from skymargin.errors import ArgumentError, StorageError
 from skymargin.formats import format_named
 from skymargin.formats.listing import list_partitions
 from skymargin.formats.output_options import OutputOptions
 from skymargin.made_from import Partition, decided_by, partitions_of, read_record, stamps_of
 from skymargin.mapping import Mapped
+from skymargin.outline import outline, unit_vectors
 from skymargin.plan import layout
 from skymargin.reducing import Reduced
 from skymargin.scan import PartitionScan, make_scanner
@@ -33,6 +35,10 @@ if TYPE_CHECKING:
     from skymargin.arguments import MarginCacheArguments
     from skymargin.formats import Catalog
     from skymargin.job import Job, Pixel
+
+# Along each edge of a pixel.
+_EDGE_POINTS = 32
+_SLACK_ARCSEC = 1.0
 
 
 def scope_of(args: MarginCacheArguments, catalog: Catalog, job: Job, tiling: Tiling) -> Scope:
@@ -92,8 +98,8 @@ def changed_scope(
     margins = _margins(tiling, job)
     new_tiles = set(tiles(tiling))
     touched = new_tiles.difference(tiles(old_tiling))
-    touched |= _fed_by(_margins(old_tiling, job), gone) & new_tiles
-    touched |= _fed_by(margins, changed)
+    touched |= _fed_by(_margins(old_tiling, job), job, gone) & new_tiles
+    touched |= _fed_by(margins, job, changed)
     sizes = {pixel: one for pixel, one in before.items() if pixel not in gone}
     sizes |= _measured(catalog, job, changed)
     there, rows = _still_there(margin, catalog, wanted, new_tiles - touched)
@@ -168,13 +174,36 @@ def _margins(tiling: Tiling, job: Job) -> Margins:
     return _core.Margins(tiling, job.margin_threshold_arcsec, job.margin_order, job.fine_filtering)
 
 
-def _fed_by(margins: Margins, partitions: Iterable[Pixel]) -> set[Pixel]:
+def _fed_by(margins: Margins, job: Job, partitions: Iterable[Pixel]) -> set[Pixel]:
     """The margins that rows of the partitions may belong to."""
     found: set[Pixel] = set()
-    for order, pixel in partitions:
+    for partition in partitions:
         # Where the rows are is of no interest here, and so it is how many there are.
-        found.update(pixels_of(margins.cover(order, pixel, rows=1).destinations()))
+        near = pixels_of(margins.cover(*partition, rows=1).destinations())
+        found.update(_within(partition, near, job.margin_threshold_arcsec))
     return found
+
+
+def _within(partition: Pixel, others: Iterable[Pixel], threshold_arcsec: float) -> list[Pixel]:
+    """Those of the pixels that may be within a threshold of another; never misses one.
+
+    A cover takes a destination for the disc about it, and that of a large empty pixel has half the sky in it. Of two
+    pixels apart, the points nearest to each other are on their edges: measured are points of one edge, so dense that
+    none is farther than a step from one of them.
+    """
+    import numpy as np
+
+    from skymargin import _core
+
+    ra_deg, dec_deg = outline(*partition, _EDGE_POINTS)
+    edge = unit_vectors(ra_deg, dec_deg)
+    step = float(np.linalg.norm(np.diff(edge, axis=0), axis=1).max())
+    reach_arcsec = threshold_arcsec + np.degrees(step) * 3600 + _SLACK_ARCSEC
+    return [
+        other
+        for other in others
+        if to_numpy(_core.separation_arcsec(ra_deg, dec_deg, *other)).min() <= reach_arcsec
+    ]
 
 
 def _feeding(
@@ -185,7 +214,7 @@ def _feeding(
     near: set[Pixel] = set()
     for order, pixel in wanted:
         near.update(pixels_of(tiling.near(order, pixel, job.margin_threshold_arcsec)))
-    return {pixel for pixel in near if pixel in partitions and not wanted.isdisjoint(_fed_by(margins, [pixel]))}
+    return {pixel for pixel in near if pixel in partitions and not wanted.isdisjoint(_fed_by(margins, job, [pixel]))}
 
 
 def _measured(catalog: Catalog, job: Job, changed: set[Pixel]) -> dict[Pixel, Partition]:
