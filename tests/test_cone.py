@@ -96,9 +96,7 @@ def test_cones_that_are_refused(cone: object, whole: Path, tmp_path: Path) -> No
 
 def test_a_cone_is_not_for_pixels_as_well(whole: Path, tmp_path: Path) -> None:
     with pytest.raises(ArgumentError, match="cone and debug_filter_pixel_list are not for the same run"):
-        make_margin(
-            whole / "stars", tmp_path, 10.0, cone=(0.0, 0.0, 1.0), debug_filter_pixel_list=[(0, 4)]
-        )
+        make_margin(whole / "stars", tmp_path, 10.0, cone=(0.0, 0.0, 1.0), debug_filter_pixel_list=[(0, 4)])
 
 
 def test_the_command_takes_a_cone(whole: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -50,7 +50,13 @@ def here(made: Path, tmp_path: Path) -> Path:
 
 def partition(catalog: Path, pixel: Pixel) -> Path:
     order, number = pixel
-    return catalog / "dataset" / f"Norder={order}" / f"Dir={number // 10_000 * 10_000}" / f"Npix={number}.parquet"
+    return (
+        catalog
+        / "dataset"
+        / f"Norder={order}"
+        / f"Dir={number // 10_000 * 10_000}"
+        / f"Npix={number}.parquet"
+    )
 
 
 def put(catalog: Path, pixel: Pixel, rows: pa.Table) -> None:
@@ -214,7 +220,9 @@ def test_a_change_of_time_alone_is_a_change(here: Path) -> None:
 
 def test_other_arguments_are_refused(here: Path) -> None:
     before = contents(here / "margin")
-    with pytest.raises(ArgumentError, match=r"margin_threshold was 60.0 when .*margin was made, and is 70.0 now"):
+    with pytest.raises(
+        ArgumentError, match=r"margin_threshold was 60.0 when .*margin was made, and is 70.0 now"
+    ):
         make_margin(here / "stars", here, 70.0, only_changed=True)
     with pytest.raises(ArgumentError, match=r"write_table_kwargs was \{\} when"):
         make_margin(
@@ -232,7 +240,7 @@ def test_other_arguments_are_refused(here: Path) -> None:
 
 
 def test_a_margin_without_a_record_is_refused(here: Path) -> None:
-    with pytest.raises(ArgumentError, match="there is no margin at .*other; make a whole one first"):
+    with pytest.raises(ArgumentError, match=r"there is no margin at .*other; make a whole one first"):
         make_margin(here / "stars", here, THRESHOLD_ARCSEC, name="other", only_changed=True)
     record = here / "margin" / RECORD
     text = record.read_text()
@@ -243,7 +251,9 @@ def test_a_margin_without_a_record_is_refused(here: Path) -> None:
     with pytest.raises(ArgumentError, match=r"skymargin\.json cannot be read"):
         make_margin(here / "stars", here, THRESHOLD_ARCSEC, only_changed=True)
     record.unlink()
-    with pytest.raises(ArgumentError, match=r"there is no .*skymargin\.json.*overwrite=True makes the margin anew"):
+    with pytest.raises(
+        ArgumentError, match=r"there is no .*skymargin\.json.*overwrite=True makes the margin anew"
+    ):
         make_margin(here / "stars", here, THRESHOLD_ARCSEC, only_changed=True)
     make_margin(here / "stars", here, THRESHOLD_ARCSEC, overwrite=True)
     assert record.read_text() == text

@@ -208,7 +208,9 @@ class MarginCacheArguments:
         self.cone = check.cone(self.cone)
         if self.cone is not None and (self.debug_filter_pixel_list or self.only_changed):
             other = "only_changed" if self.only_changed else "debug_filter_pixel_list"
-            raise ArgumentError(f"cone and {other} are not for the same run: each makes a part, of its own kind")
+            raise ArgumentError(
+                f"cone and {other} are not for the same run: each makes a part, of its own kind"
+            )
         if self.only_changed and not self.fine_filtering:
             raise ArgumentError("only_changed=True is for exact margins: not with fine_filtering=False")
         self.npix_suffix = check.npix_suffix(self.npix_suffix)

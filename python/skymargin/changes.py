@@ -214,7 +214,11 @@ def _feeding(
     near: set[Pixel] = set()
     for order, pixel in wanted:
         near.update(pixels_of(tiling.near(order, pixel, job.margin_threshold_arcsec)))
-    return {pixel for pixel in near if pixel in partitions and not wanted.isdisjoint(_fed_by(margins, job, [pixel]))}
+    return {
+        pixel
+        for pixel in near
+        if pixel in partitions and not wanted.isdisjoint(_fed_by(margins, job, [pixel]))
+    }
 
 
 def _measured(catalog: Catalog, job: Job, changed: set[Pixel]) -> dict[Pixel, Partition]:

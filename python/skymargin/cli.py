@@ -374,6 +374,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _complain(message: str) -> int:
     # Arguments of the pipeline are options here.
-    message = message.replace("overwrite=True", "--overwrite")
+    for option in ("overwrite", "only_changed", "add_to_collection", "default_margin"):
+        message = message.replace(f"{option}=True", f"--{option.replace('_', '-')}")
     print("skymargin: error:", " ".join(message.split()), file=sys.stderr)
     return EXIT_ERROR
