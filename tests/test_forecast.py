@@ -126,6 +126,7 @@ def test_changes_are_forecast_as_such(folder: Path, tmp_path: Path) -> None:
     make_margin(folder / "stars", tmp_path, 900.0)
     plan = plan_margin(arguments(folder / "stars", tmp_path, 900.0, only_changed=True))
     assert (plan.sources, plan.most_partitions, plan.estimated_rows) == (0, 0, 0)
+    assert "reads no partition" in plan.summary()
     assert plan.kept_partitions == len(files_of(tmp_path / "margin"))
 
 

@@ -98,14 +98,17 @@ class MarginPlan:
             if self.exact
             else f"rows, sizes and time are estimated from {self.measured_partitions:,} of them, read as the run would"
         )
+        reads = (
+            f"reads {about}{readable_bytes(self.estimated_bytes_read)} of {about}{self.estimated_primary_rows:,} "
+            f"rows in {self.sources:,} of {self.primary_partitions:,} partitions; {basis}"
+        )
         return "\n".join(
             [
                 f"{self.catalog_path}: nothing was written",
                 f"threshold {self.margin_threshold_arcsec:g} arcsec, of {self.primary_path}",
                 f"writes at most {self.most_partitions:,} partitions{kept}",
                 f"writes {about}{self.estimated_rows:,} rows, about {readable_bytes(self.estimated_size_bytes)}",
-                f"reads {about}{readable_bytes(self.estimated_bytes_read)} of {about}{self.estimated_primary_rows:,} "
-                f"rows in {self.sources:,} of {self.primary_partitions:,} partitions; {basis}",
+                reads if self.sources else "reads no partition",
                 f"takes about {self.estimated_seconds:.1f} s",
             ]
         )
