@@ -211,6 +211,21 @@ def ids_of(margin: Path, column: str = "id") -> dict[Pixel, list[int]]:
     }
 
 
+def contents(catalog: Path, least: int = 20) -> dict[str, bytes]:
+    """Every file of a catalog; of the properties, all but the time of day."""
+    found = {}
+    for file in catalog.rglob("*"):
+        if file.is_file():
+            lines = file.read_bytes()
+            if file.name.endswith("properties"):
+                lines = b"\n".join(
+                    line for line in lines.splitlines() if not line.startswith(b"hats_creation_date")
+                )
+            found[file.relative_to(catalog).as_posix()] = lines
+    assert len(found) >= least
+    return found
+
+
 def plain(table: pa.Table) -> pa.Table:
     """Return a table in one chunk, with dictionaries as their values: equal rows are then equal tables."""
     for number, kept in enumerate(table.schema):

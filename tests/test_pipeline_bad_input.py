@@ -334,13 +334,25 @@ def test_an_output_folder_that_cannot_be_written(catalog: Path) -> None:
     assert nothing_left(catalog.parent / "out")
 
 
-@pytest.mark.parametrize("door", ["skymargin.reducing.open_output", "skymargin.shards.written_aside"])
+@pytest.mark.parametrize("door", ["skymargin.reducing.output_file", "skymargin.shards.written_aside"])
 def test_a_full_disk(door: str, catalog: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(door, full)
-    fails(catalog, StorageError, "No space left on device")
+    output = catalog.parent / "out"
+    with monkeypatch.context() as patched:
+        patched.setattr(door, full)
+        with pytest.raises(StorageError, match="No space left on device") as caught:
+            make_margin(catalog, output, THRESHOLD_ARCSEC)
+    assert not (output / "margin").exists()
+    # With shards written there is something to go on with once there is room; before that there is not.
+    kept = "reducing" in door
+    assert nothing_left(output) == (not kept)
+    assert [
+        f"{output}/margin.skymargin-shards" in note for note in getattr(caught.value, "__notes__", [])
+    ] == ([True] * kept)
+    make_margin(catalog, output, THRESHOLD_ARCSEC)
+    assert [entry.name for entry in output.iterdir()] == ["margin"]
 
 
 def test_a_margin_that_lacks_rows_is_not_kept(catalog: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,10 +12,17 @@ from distributed import Client, LocalCluster
 
 from skymargin import MarginCacheArguments, pipeline_with_client
 from skymargin.memory import MemoryShares
-from tests.catalogs import MIXED_PARTITIONS, Layout, Sky, make_margin, sky_near_edges, write_catalog
+from tests.catalogs import (
+    MIXED_PARTITIONS,
+    Layout,
+    Sky,
+    contents,
+    make_margin,
+    sky_near_edges,
+    write_catalog,
+)
 
 THRESHOLD_ARCSEC = 600.0
-CREATED = b"hats_creation_date"
 
 
 @pytest.fixture(scope="module")
@@ -35,19 +42,6 @@ def one_thread(primary: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[
     output = tmp_path_factory.mktemp("one")
     make_margin(primary, output, THRESHOLD_ARCSEC)
     return contents(output / "margin")
-
-
-def contents(catalog: Path) -> dict[str, bytes]:
-    """Every file of a catalog; of the properties, all but the time of day."""
-    found = {}
-    for file in catalog.rglob("*"):
-        if file.is_file():
-            lines = file.read_bytes()
-            if file.name.endswith("properties"):
-                lines = b"\n".join(line for line in lines.splitlines() if not line.startswith(CREATED))
-            found[file.relative_to(catalog).as_posix()] = lines
-    assert len(found) > 20
-    return found
 
 
 @pytest.mark.parametrize(("workers", "threads"), [(1, 1), (1, 5), (2, 2)])

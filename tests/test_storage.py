@@ -1,4 +1,4 @@
-"""Paths of either kind, and folders that appear only when they are whole."""
+"""Paths of either kind, and files that appear only when they are whole."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from upath import UPath
 
 from skymargin.errors import StorageError
 from skymargin.storage import (
-    appears_when_whole,
     as_path,
     is_empty_folder,
     is_local,
@@ -49,59 +48,6 @@ def test_folders_of_either_kind(kind: str, tmp_path: Path, remote: UPath) -> Non
     remove_folder(folder / "deep")
     remove_folder(folder / "deep")
     assert list_files(folder) == {"one": 3}
-
-
-@pytest.mark.parametrize("kind", ["local", "remote"])
-def test_a_folder_appears_when_it_is_whole(kind: str, tmp_path: Path, remote: UPath) -> None:
-    place = tmp_path if kind == "local" else remote
-    final = place / "final"
-    with appears_when_whole(final) as folder:
-        with open_output(folder / "inside" / "file") as sink:
-            sink.write(b"first")
-        # Where nothing can be renamed, what is new is built in its place.
-        assert final.exists() == (kind == "remote")
-    assert list_files(place) == {"final/inside/file": 5}
-    with appears_when_whole(final) as folder:
-        with open_output(folder / "other") as sink:
-            sink.write(b"second")
-        assert list_files(final) == {"inside/file": 5}
-    assert list_files(place) == {"final/other": 6}
-
-
-@pytest.mark.parametrize("kind", ["local", "remote"])
-@pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
-def test_nothing_appears_after_an_error(
-    kind: str, error: type[BaseException], tmp_path: Path, remote: UPath
-) -> None:
-    place = tmp_path if kind == "local" else remote
-
-    def fail() -> None:
-        with appears_when_whole(place / "final") as folder:
-            with open_output(folder / "file") as sink:
-                sink.write(b"first")
-            raise error
-
-    with pytest.raises(error):
-        fail()
-    assert list_files(place) == {}
-
-
-def test_what_was_there_comes_back_when_it_cannot_be_replaced(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / "final").mkdir()
-    (tmp_path / "final" / "old").touch()
-    rename = Path.rename
-
-    def fail_for_new(self: Path, target: str) -> Path:
-        if "partial" in self.name and Path(target).name == "final":
-            raise OSError("no")
-        return rename(self, target)
-
-    monkeypatch.setattr(Path, "rename", fail_for_new)
-    with pytest.raises(OSError, match="no"), appears_when_whole(tmp_path / "final"):
-        pass
-    assert list_files(tmp_path) == {"final/old": 0}
 
 
 def test_a_file_that_is_there_is_complete(tmp_path: Path) -> None:

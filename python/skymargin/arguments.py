@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from skymargin import argument_checks as check
 from skymargin.errors import ArgumentError, CatalogNotFoundError, OutputExistsError
 from skymargin.memory import read_size
-from skymargin.storage import AnyPath, can_list, exists, is_empty_folder, with_options
+from skymargin.places import Places
+from skymargin.storage import AnyPath, absolute, can_list, exists, is_empty_folder, with_options
 
 if TYPE_CHECKING:
     from upath import UPath
@@ -95,14 +96,16 @@ class MarginCacheArguments:
         Local folder for Dask's own files, best on a disk of the machine that runs the workers; made if it is missing.
         Default: `tmp_dir`, else the system's temporary folder. Without effect with a client of your own.
     resume_tmp
-        Local folder for the small files that say how far a run has come; made if it is missing. Default: beside the
-        intermediate files. Set it when these are on a disk that does not outlive the job.
+        Local folder for the small records that say how far a run has come, which only this process must see; made if it
+        is missing. Default: beside the intermediate files. To be found again it must be given again.
     resume
-        Whether to go on where an earlier run with the same arguments was cut off; default True. False begins anew.
+        Whether to go on where an earlier run was cut off, when it had the same arguments and the catalog is unchanged;
+        default True. What an earlier run did otherwise is thrown away, and a line says why. False throws it away.
     delete_intermediate_parquet_files
-        Whether to delete intermediate files when they are no longer needed; default True. Keep them to look into them.
+        Whether to delete the intermediate files (of Arrow, here) at the end; default True. Keep them to look into them:
+        the next run of this output does not use them and removes them.
     delete_resume_log_files
-        Whether to delete the records of progress at the end; default True. Keep them to look into them.
+        The same for the records of progress.
     dask_n_workers
         Worker processes; default 1, which keeps everything in this process. One worker with several threads is best
         on one machine. Without effect with a client of your own, as is the next.
@@ -249,10 +252,16 @@ class MarginCacheArguments:
         return Path(tempfile.gettempdir())
 
     @property
-    def dask_path(self) -> Path | None:
-        """Folder for Dask's own files; None: the system's temporary folder."""
-        chosen = self.dask_tmp or self.tmp_dir
-        return None if chosen is None else Path(str(chosen))
+    def dask_path(self) -> Path:
+        """Folder for Dask's own files."""
+        return Path(str(self.dask_tmp or self.tmp_dir or tempfile.gettempdir()))
+
+    @property
+    def places(self) -> Places:
+        """Where the run keeps its intermediate files and its records."""
+        intermediate = self.tmp_path.absolute()
+        progress = intermediate if self.resume_tmp is None else Path(str(self.resume_tmp)).absolute()
+        return Places(absolute(self.catalog_path), intermediate, progress)
 
     @property
     def memory_bytes(self) -> int | None:
@@ -280,6 +289,8 @@ class MarginCacheArguments:
     def check_places(self) -> None:
         """Check that there is an input, and room for the output.
 
+        A catalog of a run that was cut off in its last steps is no obstacle: the same run goes on with these.
+
         Raises
         ------
         CatalogNotFoundError, OutputExistsError, ArgumentError
@@ -290,20 +301,30 @@ class MarginCacheArguments:
         source = self.primary_path
         if can_list(source) and not exists(source):
             raise CatalogNotFoundError(f"input_catalog_path: there is nothing at {source}")
-        base, target = with_options(self.output_path, self.output_storage_options), self.catalog_path
+        base = with_options(self.output_path, self.output_storage_options)
         if exists(base) and not base.is_dir():
             raise ArgumentError(f"output_path {base} is a file, not a folder")
         collection = self.collection_path
         if collection is not None:
             from skymargin.formats.collection import margin_entry
 
-            margin_entry(collection, target)
-        if exists(target) and not is_empty_folder(target):
-            self._check_overwrite(target)
+            margin_entry(collection, self.catalog_path)
+        if not (self.resume and self.places.is_being_placed):
+            self.check_free()
 
-    def _check_overwrite(self, target: AnyPath) -> None:
+    def check_free(self) -> None:
+        """Check that nothing is at the output, or only what may be replaced.
+
+        Raises
+        ------
+        OutputExistsError
+            As the class has it.
+        """
         from skymargin.formats import is_catalog
 
+        target = self.catalog_path
+        if not exists(target) or is_empty_folder(target):
+            return
         if not (self.overwrite or self.only_changed):
             raise OutputExistsError(f"{target} exists already; overwrite=True replaces it")
         if not is_catalog(target):

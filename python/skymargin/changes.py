@@ -19,7 +19,7 @@ from skymargin.errors import ArgumentError, StorageError
 from skymargin.formats import format_named
 from skymargin.formats.listing import list_partitions
 from skymargin.formats.output_options import OutputOptions
-from skymargin.made_from import Partition, decided_by, partitions_of, read_record, stamps_of
+from skymargin.made_from import Partition, decided_by, partitions_of, read_record, record_digest, stamps_of
 from skymargin.mapping import Mapped
 from skymargin.outline import outline, unit_vectors
 from skymargin.plan import layout
@@ -85,6 +85,7 @@ def changed_scope(
     """
     if not exists(margin):
         raise ArgumentError(f"only_changed=True: there is no margin at {margin}; make a whole one first")
+    digest = record_digest(margin)
     before = read_record(margin, decided_by(catalog, job, wanted))
     now = dict(zip(partitions_of(catalog), stamps, strict=True))
     if not all(now.values()) or not all(one.stamp for one in before.values()):
@@ -115,7 +116,8 @@ def changed_scope(
         memory_bytes=sum(line[3] for line in unread),
         sizes=unread,
     )
-    return Scope(with_partitions(catalog, chosen), frozenset(touched), kept, [known])
+    sources_alone = with_partitions(catalog, chosen)
+    return Scope(sources_alone, frozenset(touched), kept, [known], record=digest)
 
 
 def taken_over(
@@ -148,6 +150,8 @@ def taken_over(
     """
     if not scope.kept:
         return reduced
+    if record_digest(margin) != scope.record:
+        raise StorageError(f"{margin} was replaced by another run while this one began; start this one again")
     for pixel in scope.kept:
         name = _file_name(pixel, catalog, wanted)
         try:
@@ -286,7 +290,7 @@ def _described(folder: AnyPath, pixel: Pixel, catalog: Catalog, wanted: OutputOp
     name = _file_name(pixel, catalog, wanted)
     footer = _footer(folder, name)
     footer.set_file_path(name.removeprefix("dataset/"))
-    return Reduced([pixel[0]], [pixel[1]], footer.num_rows, footer)
+    return Reduced(-1, [pixel[0]], [pixel[1]], footer.num_rows, footer, {})
 
 
 def _copy(source: AnyPath, target: AnyPath) -> None:

@@ -354,8 +354,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return EXIT_USAGE
     except click.ClickException as error:
         return _complain(error.format_message())
-    except (KeyboardInterrupt, click.Abort):
-        print("skymargin: interrupted", file=sys.stderr)
+    except (KeyboardInterrupt, click.Abort) as error:
+        print(_with_notes("skymargin: interrupted", error), file=sys.stderr)
         return EXIT_INTERRUPTED
     except BrokenPipeError:
         # The reader went away (skymargin ... | head): nobody is left to tell.
@@ -368,8 +368,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
         # These speak for themselves; what else goes wrong is named by its kind.
         told = isinstance(error, (SkymarginError, ValueError, OSError, ImportError)) and str(error)
-        return _complain(str(error) if told else f"{type(error).__name__}: {error}")
+        return _complain(_with_notes(str(error) if told else f"{type(error).__name__}: {error}", error))
     return result if isinstance(result, int) else 0
+
+
+def _with_notes(message: str, error: BaseException) -> str:
+    """Message with what was added to the error on its way, such as where the progress of the run is kept."""
+    # click raises an error of its own from a KeyboardInterrupt.
+    notes = getattr(error, "__notes__", None) or getattr(error.__cause__, "__notes__", None) or []
+    return ". ".join([message, *notes])
 
 
 def _complain(message: str) -> int:

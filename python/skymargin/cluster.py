@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import signal
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -24,7 +23,9 @@ _PATIENCE_SECONDS = 10
 
 
 @contextmanager
-def own_client(workers: int, threads_per_worker: int, folder: Path | None) -> Iterator[Client]:
+def own_client(
+    workers: int, threads_per_worker: int, folder: Path, purpose: str = "workers"
+) -> Iterator[Client]:
     """A client with workers on this machine, without dashboard and without log messages.
 
     Parameters
@@ -34,12 +35,13 @@ def own_client(workers: int, threads_per_worker: int, folder: Path | None) -> It
     threads_per_worker
         Threads of each worker.
     folder
-        Folder for Dask's own files; None: the system's temporary folder. It is left as it was: what Dask keeps there
-        beyond its workers, such as locks, goes with them.
+        Folder for Dask's own files. It is left as it was: what Dask keeps there beyond its workers, such as locks,
+        goes with them.
+    purpose
+        What is in the name of the folder that is made in it.
     """
-    base = Path(tempfile.gettempdir() if folder is None else folder).absolute()
     with (
-        temporary_folder(base, "dask", "workers") as inside,
+        temporary_folder(folder.absolute(), "dask", purpose) as inside,
         _client(workers, threads_per_worker, inside) as client,
     ):
         yield client

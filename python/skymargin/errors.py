@@ -18,6 +18,10 @@ class OutputExistsError(FileExistsError, ArgumentError):
     """The output exists already and `overwrite` was not given, or it must not be overwritten."""
 
 
+class OutputInUseError(SkymarginError, RuntimeError):
+    """Another run is making a margin catalog at the same place. The message names the place and the process."""
+
+
 class CatalogError(SkymarginError, ValueError):
     """The input is not a catalog a margin can be made of. The message names the file at fault."""
 

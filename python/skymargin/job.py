@@ -110,12 +110,15 @@ class DestinationBatch:
 
     Attributes
     ----------
+    number : int
+        Number of the batch.
     shard : numpy.ndarray of int64
         The shard that each slice is in.
     slices : numpy.ndarray
         Where the rows of the margins are, those of one margin together, as `skymargin.shards.group_type` has it.
     """
 
+    number: int
     shard: np.ndarray
     slices: np.ndarray
 

@@ -141,6 +141,12 @@ def read_record(margin: AnyPath, decided: dict[str, str]) -> dict[Pixel, Partiti
     return found
 
 
+def record_digest(margin: AnyPath) -> str:
+    """What tells the record of a margin from that of another; empty without one."""
+    file = margin / RECORD
+    return _digest(read_text(file).encode()) if exists(file) else ""
+
+
 def decided_by(catalog: Catalog, job: Job, wanted: OutputOptions) -> dict[str, str]:
     """What decides the files of margins beside the rows of the catalog, by names for people."""
     parts: dict[str, Any] = {

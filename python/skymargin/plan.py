@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from skymargin.errors import ArgumentError, CatalogError
@@ -273,8 +274,8 @@ def destination_batches(
     cuts = _cuts(rows * (row_bytes + _ROW_BYTES) + _FILE_BYTES, threads)
     bounds = np.r_[0, ends[cuts - 1], len(position)] if len(cuts) else np.array([0, len(position)])
     batched = [
-        DestinationBatch(shard=shard[start:stop], slices=slices[start:stop])
-        for start, stop in zip(bounds[:-1].tolist(), bounds[1:].tolist(), strict=True)
+        DestinationBatch(number=number, shard=shard[start:stop], slices=slices[start:stop])
+        for number, (start, stop) in enumerate(pairwise(bounds.tolist()))
     ]
     return batched, len(firsts)
 

@@ -14,7 +14,7 @@ from skymargin.errors import SkymarginError, StorageError
 from skymargin.formats import format_named
 from skymargin.job import DestinationBatch, LoadedJob, Output, load_job, shard_file
 from skymargin.shards import ShardReader, sort_keys
-from skymargin.storage import explained, is_local, open_output, remove_file
+from skymargin.storage import is_local, output_file, remove_file
 
 if TYPE_CHECKING:
     import numpy as np
@@ -28,18 +28,24 @@ class Reduced:
 
     Attributes
     ----------
+    number : int
+        Number of the batch.
     orders, pixels : list of int
         The margins written, in the order of the batch.
     rows : int
         Rows in them.
     footer : pyarrow.parquet.FileMetaData
         Their row groups, with the path of the file of each.
+    files : dict of str to int
+        Files written, relative to the margin catalog, to their sizes in bytes.
     """
 
+    number: int
     orders: list[int]
     pixels: list[int]
     rows: int
     footer: pq.FileMetaData
+    files: dict[str, int]
 
 
 def reduce_batch(job_file: Path, task: tuple[DestinationBatch, Output]) -> Reduced | SkymarginError:
@@ -62,6 +68,7 @@ def reduce_batch(job_file: Path, task: tuple[DestinationBatch, Output]) -> Reduc
     pixels: list[int] = []
     rows = 0
     footers: list[pq.FileMetaData] = []
+    files: dict[str, int] = {}
     reader = ShardReader()
     for (order, pixel), slices in _by_margin(batch):
         try:
@@ -74,7 +81,7 @@ def reduce_batch(job_file: Path, task: tuple[DestinationBatch, Output]) -> Reduc
             ]
             delta = output.wanted.row_group_kwargs.get("subtile_order_delta")
             subtile_order = None if delta is None else order + delta
-            footer = _write_margin(runs, loaded, output, name, subtile_order)
+            footer, files[name] = _write_margin(runs, loaded, output, name, subtile_order)
             if not is_local(output.folder) and not job_file.exists():
                 # Whoever gave the run up removes the output once; elsewhere it is moved away first.
                 remove_file(output.folder / name)
@@ -88,7 +95,7 @@ def reduce_batch(job_file: Path, task: tuple[DestinationBatch, Output]) -> Reduc
     first, *others = footers
     for footer in others:
         first.append_row_groups(footer)
-    return Reduced(orders, pixels, rows, first)
+    return Reduced(batch.number, orders, pixels, rows, first, files)
 
 
 def _by_margin(batch: DestinationBatch) -> Iterator[tuple[tuple[int, int], list[tuple[int, int, int, int]]]]:
@@ -114,8 +121,8 @@ def _write_margin(
     output: Output,
     name: str,
     subtile_order: int | None,
-) -> pq.FileMetaData:
-    """Merge the runs into one file; returns its footer."""
+) -> tuple[pq.FileMetaData, int]:
+    """Merge the runs into one file; returns its footer and its size in bytes."""
     import numpy as np
     import pyarrow.parquet as pq
 
@@ -128,25 +135,23 @@ def _write_margin(
     if len(order) < output.compressed_rows:
         options |= {"compression": "none", "compression_level": None}
     footers: list[pq.FileMetaData] = []
-    with (
-        explained(output.folder / name),
-        open_output(output.folder / name) as sink,
-        pq.ParquetWriter(sink, schema, metadata_collector=footers, **options) as writer,
-    ):
-        index = None if subtile_order is None else np.concatenate([key[-1] for key in keys])[order]
-        shift = columns.index_shift + 2 * (columns.index_order - (subtile_order or 0))
-        for start, stop in _row_groups(
-            len(order), output.group_rows, None if index is None else index >> shift
-        ):
-            with loaded.reducing:
-                group = _gathered(runs, starts, order[start:stop])
-                # One chunk a column: where pages end must not depend on how the rows were found.
-                table = restore(group, schema).combine_chunks()
-                writer.write_table(table, row_group_size=len(table))
+    with output_file(output.folder / name) as sink:
+        with pq.ParquetWriter(sink, schema, metadata_collector=footers, **options) as writer:
+            index = None if subtile_order is None else np.concatenate([key[-1] for key in keys])[order]
+            shift = columns.index_shift + 2 * (columns.index_order - (subtile_order or 0))
+            for start, stop in _row_groups(
+                len(order), output.group_rows, None if index is None else index >> shift
+            ):
+                with loaded.reducing:
+                    group = _gathered(runs, starts, order[start:stop])
+                    # One chunk a column: where pages end must not depend on how the rows were found.
+                    table = restore(group, schema).combine_chunks()
+                    writer.write_table(table, row_group_size=len(table))
+        size_bytes = int(sink.tell())
     (footer,) = footers
     # As `_metadata` has it: relative to the folder it is in, which in HATS is this one.
     footer.set_file_path(name.removeprefix("dataset/"))
-    return footer
+    return footer, size_bytes
 
 
 def _row_groups(rows: int, most: int, subtile: np.ndarray | None) -> Iterator[tuple[int, int]]:

@@ -41,6 +41,8 @@ class Scope:
         What is known of the partitions that are not read, and how many rows the margins that are taken over have.
     stamps : list of str
         What tells the files of each partition of the catalog from changed ones.
+    record : str
+        Digest of what the margin, whose margins are kept, says it was made from.
     """
 
     sources: Catalog
@@ -48,6 +50,7 @@ class Scope:
     kept: list[Pixel] = field(default_factory=list)
     unread: list[Mapped] = field(default_factory=list)
     stamps: list[str] = field(default_factory=list)
+    record: str = ""
 
 
 def cone_scope(catalog: Catalog, tiling: Tiling, cone: tuple[float, float, float]) -> Scope:

@@ -1,11 +1,11 @@
-"""Where files live: local paths and fsspec paths behind one face, and output that appears only when it is whole."""
+"""Where files live: local paths and fsspec paths behind one face, and files that appear only when they are whole."""
 
 from __future__ import annotations
 
 import os
 import shutil
 import uuid
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 
 AnyPath: TypeAlias = "Path | UPath"
 
-_OURS = ".skymargin-"
+# In the name of everything that is not the margin; the second follows the first while a folder is being removed.
+OURS = ".skymargin-"
+REMOVED = "removed-"
 
 
 def as_path(path: str | os.PathLike[str] | UPath) -> AnyPath:
@@ -169,12 +171,30 @@ def explained(path: AnyPath) -> AbstractContextManager[None]:
 
 
 @contextmanager
+def output_file(path: AnyPath) -> Iterator[Any]:
+    """Write a new file, as something pyarrow writes to; makes its folder.
+
+    A local file appears when the block ends without an error, and one of its name is then replaced as a whole: a task
+    that is run twice, by Dask or by a run that goes on, does not spoil what the other wrote.
+    """
+    import pyarrow as pa
+
+    if not isinstance(path, Path):
+        with explained(path), open_output(path) as sink:
+            yield sink
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with written_aside(path) as aside, pa.OSFile(str(aside), mode="wb") as sink:
+        yield sink
+
+
+@contextmanager
 def written_aside(path: Path) -> Iterator[Path]:
-    """Write a local file under another name; it gets its own name when the block ends without an error.
+    """Write a local file under a name that nobody else uses; it gets its own when the block ends without an error.
 
     A file that exists under its own name is therefore complete.
     """
-    aside = path.with_name(f"{path.name}.part")
+    aside = path.with_name(f"{path.name}.{uuid.uuid4().hex[:8]}.part")
     try:
         yield aside
         aside.replace(path)
@@ -191,42 +211,10 @@ def is_empty_folder(path: AnyPath) -> bool:
 
 
 @contextmanager
-def appears_when_whole(final: AnyPath) -> Iterator[AnyPath]:
-    """Build a folder beside its place, and move it there when the block ends without an error.
-
-    What was at `final` before stays until the new folder is whole. After an error nothing of the new folder is left.
-
-    An object store has no renaming. There a folder is built in its place if that is free: what makes it a catalog must
-    be written last. If it replaces another it is built beside it, and copied (see `remote_output.replace`).
-
-    Parameters
-    ----------
-    final
-        Where the folder is to be.
-
-    Yields
-    ------
-    Path or UPath
-        The folder to build in.
-    """
-    if not isinstance(final, Path):
-        with _remote_appears_when_whole(final) as folder:
-            yield folder
-        return
-    partial = final.parent / _new_name(final, "partial")
-    _make_folder(partial)
-    try:
-        yield partial
-        _move_into_place(partial, final)
-    finally:
-        remove_folder(partial)
-
-
-@contextmanager
 def temporary_folder(base: Path, name: str, purpose: str = "shards") -> Iterator[Path]:
     """A local folder for intermediate files, removed at the end whatever happens."""
     folder = base / _new_name(base / name, purpose)
-    _make_folder(folder)
+    make_folder(folder)
     try:
         yield folder
     finally:
@@ -241,10 +229,44 @@ def remove_folder(folder: AnyPath) -> None:
     if not isinstance(folder, Path):
         remote_output.remove(folder)
         return
-    doomed = folder.parent / _new_name(folder, "removed")
-    with suppress(FileNotFoundError):
-        folder.rename(doomed)
-        shutil.rmtree(doomed, ignore_errors=True)
+    doomed = folder
+    if f"{OURS}{REMOVED}" not in folder.name:
+        # It stays known whose it is, should the removal be cut off.
+        name, _, purpose = folder.name.partition(OURS)
+        doomed = folder.with_name(f"{name}{OURS}{REMOVED}{purpose or 'folder'}-{uuid.uuid4().hex[:8]}")
+        try:
+            folder.rename(doomed)
+        except FileNotFoundError:
+            return
+    shutil.rmtree(doomed, ignore_errors=True)
+
+
+def remove_files(folder: AnyPath, names: Sequence[str]) -> None:
+    """Remove files by their paths relative to a folder; no error for one that is not there any more."""
+    if not names:
+        return
+    if not isinstance(folder, Path):
+        with remote.explained(folder):
+            folder.fs.rm([f"{folder.path.rstrip('/')}/{name}" for name in names])
+        return
+    for name in names:
+        (folder / name).unlink(missing_ok=True)
+
+
+def make_folder(folder: AnyPath, exist_ok: bool = False) -> None:
+    """Make a folder, and those it is in; on a remote file system each file brings its own.
+
+    Raises
+    ------
+    StorageError
+        When it cannot be made.
+    """
+    if not isinstance(folder, Path):
+        return
+    try:
+        folder.mkdir(parents=True, exist_ok=exist_ok)
+    except OSError as error:
+        raise StorageError(f"{folder.parent} cannot be written to: {error}") from error
 
 
 def remove_file(path: AnyPath) -> None:
@@ -268,43 +290,6 @@ def _walk(folder: str, inside: str) -> Iterator[tuple[str, int]]:
                     yield f"{inside}{entry.name}", entry.stat().st_size
 
 
-def _make_folder(folder: AnyPath) -> None:
-    try:
-        folder.mkdir(parents=True)
-    except OSError as error:
-        raise StorageError(f"{folder.parent} cannot be written to: {error}") from error
-
-
 def _new_name(path: AnyPath, purpose: str) -> str:
     """Name that nothing has yet, for something of ours beside `path`."""
-    return f"{path.name.split(_OURS)[0]}{_OURS}{purpose}-{uuid.uuid4().hex[:8]}"
-
-
-def _move_into_place(partial: Path, final: Path) -> None:
-    old = final.parent / _new_name(final, "old")
-    replaces = final.exists()
-    if replaces:
-        final.rename(old)
-    try:
-        partial.rename(final)
-    except BaseException:
-        if replaces:
-            old.rename(final)
-        raise
-    if replaces:
-        remove_folder(old)
-
-
-@contextmanager
-def _remote_appears_when_whole(final: UPath) -> Iterator[UPath]:
-    replaces = bool(list_files(final))
-    folder = final.parent / _new_name(final, "partial") if replaces else final
-    try:
-        yield folder
-        # Workers have written behind the back of what this process remembers.
-        final.fs.invalidate_cache()
-    except BaseException:
-        remove_folder(folder)
-        raise
-    if replaces:
-        remote_output.replace(folder, final)
+    return f"{path.name.split(OURS)[0]}{OURS}{purpose}-{uuid.uuid4().hex[:8]}"

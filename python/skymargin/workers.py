@@ -137,7 +137,9 @@ class DaskWorkers:
 
 
 @contextmanager
-def own_workers(workers: int, threads_per_worker: int, folder: Path | None) -> Iterator[Workers]:
+def own_workers(
+    workers: int, threads_per_worker: int, folder: Path, purpose: str = "workers"
+) -> Iterator[Workers]:
     """Workers on this machine: threads of this process, or with more than one worker, processes under Dask.
 
     Parameters
@@ -147,12 +149,14 @@ def own_workers(workers: int, threads_per_worker: int, folder: Path | None) -> I
     threads_per_worker
         Threads of each worker.
     folder
-        Folder for Dask's own files; None: the system's temporary folder.
+        Folder for Dask's own files.
+    purpose
+        What is in the name of the folder that is made in it.
     """
     if workers == 1:
         yield ThreadWorkers(threads_per_worker)
         return
     from skymargin.cluster import own_client
 
-    with own_client(workers, threads_per_worker, folder) as client:
+    with own_client(workers, threads_per_worker, folder, purpose) as client:
         yield DaskWorkers(client)
