@@ -16,6 +16,7 @@ from skymargin.errors import ArgumentError, StorageError
 from skymargin.formats.collection import add_margin, collection_of, margin_entry
 from skymargin.formats.properties import edited, parse_properties
 from tests.catalogs import ids_of, make_margin, sky_near_edges, write_catalog
+from tests.killing import Moment, run_killed_at
 
 THRESHOLD_ARCSEC = 60.0
 PARTITIONS = tuple((1, pixel) for pixel in range(8))
@@ -158,6 +159,20 @@ def test_a_failed_run_leaves_the_collection_alone(collection: Path) -> None:
         add(collection)
     assert said_by(collection) == SAID
     assert not (collection / "stars_60arcs").exists()
+
+
+def test_a_run_that_is_killed_before_it_names_its_margin_goes_on(collection: Path) -> None:
+    run_killed_at(
+        Moment("skymargin.pipeline:add_margin"),
+        collection,
+        collection,
+        THRESHOLD_ARCSEC,
+        add_to_collection=True,
+    )
+    assert (collection / "margin").exists()
+    assert said_by(collection) == SAID
+    make_margin(collection, collection, THRESHOLD_ARCSEC, add_to_collection=True)
+    assert said_by(collection) == SAID + "all_margins=margin\n"
 
 
 def test_the_margin_stays_when_the_collection_cannot_name_it(collection: Path) -> None:

@@ -7,16 +7,21 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import fsspec
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from skymargin import plan
 from skymargin.cli import main
-from skymargin.errors import ArgumentError
+from skymargin.errors import ArgumentError, StorageError
 from skymargin.formats.properties import read_properties
 from skymargin.made_from import RECORD
+from skymargin.resume import Progress
 from tests.catalogs import Pixel, files_of, make_margin, sky_near_edges, write_catalog
+from tests.hipscat_catalogs import hipscat_files, write_hipscat_catalog
+from tests.killing import Moment, run_killed_at
 
 THRESHOLD_ARCSEC = 60.0
 # Sixteen of order 2 in a base cell, four of order 1 in the next, and two base cells far from both.
@@ -210,6 +215,95 @@ def test_one_change_after_the_other(here: Path) -> None:
         make_margin(here / "stars", here, THRESHOLD_ARCSEC, only_changed=True)
     make_margin(here / "stars", here, THRESHOLD_ARCSEC, name="whole")
     assert contents(here / "margin") == contents(here / "whole")
+
+
+@pytest.mark.parametrize(
+    "moment",
+    [
+        Moment("skymargin.resume:Progress.add_reduced", 2),
+        Moment("skymargin.pipeline:taken_over", after=True),
+        Moment("skymargin.resume:Progress.record_made", after=True),
+        *(Moment("pathlib:Path.rename", call) for call in (1, 2, 3)),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("changes_again", [False, True])
+def test_a_run_that_is_killed_goes_on(
+    moment: Moment, changes_again: bool, here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # As in the run that is killed: many tasks.
+    monkeypatch.setattr(plan, "_SMALLEST_TASK_BYTES", 1)
+    add_rows(here / "stars")
+    run_killed_at(moment, here / "stars", here, THRESHOLD_ARCSEC, only_changed=True)
+    if changes_again:
+        add_a_partition(here / "stars")
+    make_margin(here / "stars", here, THRESHOLD_ARCSEC, only_changed=True)
+    make_margin(here / "stars", here, THRESHOLD_ARCSEC, name="whole")
+    assert contents(here / "margin") == contents(here / "whole")
+    assert not [left for left in here.iterdir() if ".skymargin-" in left.name]
+
+
+def test_margins_of_another_run_are_not_mixed_in(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A margin that was replaced after it was looked at may be of a catalog that changed since."""
+    add_rows(here / "stars")
+    keep = Progress.keep_only_margins
+
+    def and_replace(progress: Progress) -> None:
+        keep(progress)
+        (here / "margin" / RECORD).write_text("that of another run")
+
+    monkeypatch.setattr(Progress, "keep_only_margins", and_replace)
+    with pytest.raises(StorageError, match="was replaced by another run while this one began"):
+        make_margin(here / "stars", here, THRESHOLD_ARCSEC, only_changed=True)
+
+
+def test_hipscat_catalogs(tmp_path: Path) -> None:
+    pytest.importorskip("hipscat")
+    sky = sky_near_edges(PARTITIONS, 6_000, THRESHOLD_ARCSEC, seed=5)
+    stars = tmp_path / "stars"
+    write_hipscat_catalog(stars, sky)
+    make_margin(stars, tmp_path, THRESHOLD_ARCSEC)
+    file = hipscat_files(stars)[CHANGED]
+    rows = pq.read_table(file, partitioning=None)
+    pq.write_table(rows.slice(0, len(rows) // 2), file)
+    report = make_margin(stars, tmp_path, THRESHOLD_ARCSEC, only_changed=True)
+    whole = make_margin(stars, tmp_path, THRESHOLD_ARCSEC, name="whole")
+    found, expected = hipscat_files(tmp_path / "margin"), hipscat_files(tmp_path / "whole")
+    assert {pixel: one.read_bytes() for pixel, one in found.items()} == {
+        pixel: one.read_bytes() for pixel, one in expected.items()
+    }
+    for name in ("_metadata", "partition_info.csv", RECORD):
+        assert (tmp_path / "margin" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+    assert report.bytes_read < whole.bytes_read
+
+
+def test_catalogs_in_memory(made: Path) -> None:
+    """Of an object store it is what its listing says of an object."""
+    fs = fsspec.filesystem("memory")
+    fs.put(str(made / "stars"), "/changed-stars", recursive=True)
+    make_margin("memory://changed-stars", "memory://changed-out", THRESHOLD_ARCSEC)  # type: ignore[arg-type]
+    name = next(
+        one for one in fs.find("/changed-stars") if one.endswith(f"Norder=2/Dir=0/Npix={CHANGED[1]}.parquet")
+    )
+    with fs.open(name) as source:
+        rows = pq.read_table(source, partitioning=None)
+    with fs.open(name, "wb") as sink:
+        pq.write_table(rows.slice(0, len(rows) // 2), sink)
+    some, whole = (
+        make_margin("memory://changed-stars", "memory://changed-out", THRESHOLD_ARCSEC, **more)  # type: ignore[arg-type]
+        for more in ({"only_changed": True}, {"name": "whole"})
+    )
+    found, expected = (
+        {
+            one.partition(f"/{name}/")[2]: fs.cat_file(one)
+            for one in fs.find(f"/changed-out/{name}")
+            if "dataset" in one
+        }
+        for name in ("margin", "whole")
+    )
+    assert len(found) > 10
+    assert found == expected
+    assert 0 < some.bytes_read < whole.bytes_read
 
 
 def test_a_change_of_time_alone_is_a_change(here: Path) -> None:

@@ -51,7 +51,11 @@ def scope_of(args: MarginCacheArguments, catalog: Catalog, job: Job, tiling: Til
     """
     stamps = stamps_of(catalog)
     if args.only_changed:
-        scope = changed_scope(args.catalog_path, catalog, job, tiling, OutputOptions.of(args), stamps)
+        margin = args.catalog_path
+        if not exists(margin) and exists(args.places.old):
+            # A run was killed between its last two moves; this one ends them, or takes back the first.
+            margin = args.places.old
+        scope = changed_scope(margin, catalog, job, tiling, OutputOptions.of(args), stamps)
     elif args.cone is not None:
         scope = cone_scope(catalog, tiling, args.cone)
     else:
