@@ -1,4 +1,4 @@
-"""What a margin was made from: `skymargin.json` in the margin catalog, by which changes of the primary are found.
+"""What a margin was made from: `_metadata.skymargin.json` in the margin catalog, by which changes of the primary are found.
 
 It has the arguments that decide what is in the files, and one line of numbers for each partition of the primary: some
 50 bytes, so 5 MB for 100,000 partitions. No reader of catalogs needs it.
@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from skymargin.job import Job, Pixel
     from skymargin.mapping import Mapped
 
-RECORD = "skymargin.json"
+# The hipscat library takes every file for data whose name does not begin like one of those it knows.
+RECORD = "_metadata.skymargin.json"
 # To be raised when the same rows are to be written in other files, or the record has something else.
 RECORD_FORMAT = 1
 _COLUMNS = ("order", "pixel", "rows", "memory_bytes", "stamp")
