@@ -1,4 +1,4 @@
-"""What a margin was made from: `_metadata.skymargin.json` in the margin catalog, by which changes of the primary are found.
+"""What a margin was made from: a record in the margin catalog, by which changes of the primary are found.
 
 It has the arguments that decide what is in the files, and one line of numbers for each partition of the primary: some
 50 bytes, so 5 MB for 100,000 partitions. No reader of catalogs needs it.
