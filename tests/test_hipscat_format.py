@@ -138,6 +138,7 @@ def test_the_folder_holds_what_hipscat_import_writes(made: tuple[Path, MarginRep
     path, _ = made
     assert {entry.name for entry in path.iterdir()} == {
         *("catalog_info.json", "provenance_info.json", "partition_info.csv", "_metadata", "_common_metadata"),
+        "_metadata.skymargin.json",
         *(f"Norder={order}" for order, _ in hipscat_files(path)),
     }
     assert [entry.name for entry in path.parent.iterdir()] == ["margin"]
@@ -575,6 +576,6 @@ def test_small_sky_order1_has_the_schema_and_pixels_of_its_own_margin(tmp_path: 
     assert set(hipscat_files(ours)) == set(hipscat_files(theirs))
     for name in ("_metadata", "_common_metadata"):
         assert pq.read_schema(ours / name).equals(pq.read_schema(theirs / name))
-    assert [path.name for path in sorted(ours.iterdir())] == [
+    assert [path.name for path in sorted(ours.iterdir()) if path.name != "_metadata.skymargin.json"] == [
         path.name for path in sorted(theirs.iterdir()) if path.name != "README.md"
     ]

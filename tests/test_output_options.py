@@ -271,7 +271,9 @@ def test_an_empty_margin_has_nothing_to_draw_but_is_described(primary: Path, tmp
     report = make_margin(primary, tmp_path, 1e-9, **dict.fromkeys(wanted, True))
     assert report.rows == 0
     top = {file.name for file in (tmp_path / "margin").iterdir() if file.is_file()}
-    assert top == {"README.md", "index.html", "hats.properties", "properties", "partition_info.csv"}
+    assert top == {
+        "README.md", "index.html", "hats.properties", "properties", "partition_info.csv", "_metadata.skymargin.json",
+    }  # fmt: skip
 
 
 def test_what_the_library_cannot_describe_is_a_warning(

@@ -77,6 +77,7 @@ def test_the_folder_holds_the_catalog_and_nothing_else(made: tuple[Path, MarginR
         "hats.properties",
         "partition_info.csv",
         "properties",
+        "_metadata.skymargin.json",
     }
     assert {entry.name for entry in (path / "dataset").iterdir()} == {
         "_common_metadata",

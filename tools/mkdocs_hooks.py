@@ -18,11 +18,14 @@ def on_page_markdown(markdown: str, **_: Any) -> str:
 
 def help_pages(group: click.Group) -> str:
     """Return the help of a group and of each of its commands, as Markdown."""
-    context = click.Context(group, info_name="skymargin", max_content_width=100, terminal_width=100)
+    # A command keeps the help option that it was first asked for: it must have the names of its own settings.
+    context = click.Context(group, info_name="skymargin", terminal_width=100, **group.context_settings)
     pages = [("skymargin", group.get_help(context))]
     for name in group.list_commands(context):
         command = group.get_command(context, name)
         assert command is not None
-        inside = click.Context(command, context, info_name=name, max_content_width=100, terminal_width=100)
+        inside = click.Context(
+            command, context, info_name=name, terminal_width=100, **command.context_settings
+        )
         pages.append((f"skymargin {name}", command.get_help(inside)))
     return "\n".join(f"## {title}\n\n```text\n{text}\n```\n" for title, text in pages)

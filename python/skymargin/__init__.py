@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from skymargin.arguments import MarginCacheArguments
     from skymargin.compat import install_as_hats_import, install_as_hipscat_import
     from skymargin.errors import SkymarginError
+    from skymargin.forecast import MarginPlan, plan_margin
     from skymargin.geometry import is_within, margin_rows, neighbours, separation_arcsec, spatial_index
     from skymargin.info import CatalogInfo, info
     from skymargin.pipeline import pipeline, pipeline_with_client
@@ -26,6 +27,7 @@ __all__ = [
     "CatalogInfo",
     "CoordinateError",
     "MarginCacheArguments",
+    "MarginPlan",
     "MarginReport",
     "SkymarginError",
     "VerifyReport",
@@ -37,6 +39,7 @@ __all__ = [
     "neighbours",
     "pipeline",
     "pipeline_with_client",
+    "plan_margin",
     "separation_arcsec",
     "spatial_index",
     "verify",
@@ -47,6 +50,7 @@ _HOME = dict.fromkeys(_GEOMETRY, "geometry") | {
     "CatalogInfo": "info",
     "CoordinateError": "_core",
     "MarginCacheArguments": "arguments",
+    "MarginPlan": "forecast",
     "MarginReport": "report",
     "SkymarginError": "errors",
     "VerifyReport": "verify_report",
@@ -55,6 +59,7 @@ _HOME = dict.fromkeys(_GEOMETRY, "geometry") | {
     "install_as_hipscat_import": "compat",
     "pipeline": "pipeline",
     "pipeline_with_client": "pipeline",
+    "plan_margin": "forecast",
     "verify": "verify",
 }
 # Functions named as the modules they are in: the package has the functions.

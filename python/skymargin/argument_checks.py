@@ -177,6 +177,24 @@ def pixels(name: str, value: object) -> list[tuple[int, int]]:
     return found
 
 
+def cone(value: object) -> tuple[float, float, float] | None:
+    """A cone on the sky: right ascension, declination, radius."""
+    if value is None:
+        return None
+    rule = (
+        "cone is (ra_deg, dec_deg, radius_deg): right ascension -360 to 360, declination -90 to 90, "
+        "radius above 0 and at most 90 degrees"
+    )
+    try:
+        ra_deg, dec_deg, radius_deg = (float(one) for one in value)  # type: ignore[attr-defined]
+    except (TypeError, ValueError):
+        raise ArgumentError(f"{rule}; not {value!r}") from None
+    # Written so that a NaN fails.
+    if not (abs(ra_deg) <= 360 and abs(dec_deg) <= 90 and 0 < radius_deg <= 90):
+        raise ArgumentError(f"{rule}; not {value!r}")
+    return ra_deg, dec_deg, radius_deg
+
+
 def email_address(value: object) -> str:
     """No address (None or empty text), one, or several with commas between; on one line."""
     if value is None or value == "":

@@ -56,6 +56,10 @@ class MarginCacheArguments:
         Pixels, each a pair (order, pixel) or a `HealpixPixel`; default none. The run is that of a catalog which has
         only the partitions that overlap one of them: rows come from these alone, and all the rest of the sky counts
         as empty. Set it to try a run on a part of a catalog; the margin is not one of the whole, and says so.
+    cone
+        Right ascension, declination and radius in degrees: `(ra_deg, dec_deg, radius_deg)`, the radius above 0 and at
+        most 90; default none. Only the margins of the pixels that this cone touches are made, each complete and as a
+        run of all would write it. Set it to try a run; the margin is not one of the whole, and says so.
     npix_suffix
         How the names of partitions end in the margin catalog: a file suffix, default `.parquet`; `/` makes a folder
         of each. Set it when what reads the margin wants it as in the primary catalog.
@@ -125,6 +129,15 @@ class MarginCacheArguments:
     overwrite
         Whether to replace a catalog that is already at the output; default False. It stays until the new one is
         complete.
+    only_changed
+        Whether to make anew only the margins that changes of the catalog have touched since the margin at the output
+        was made, and take over the others; default False. The result is that of a run of all. It replaces the margin
+        as `overwrite` does.
+    add_to_collection
+        Whether to add the margin to the HATS collection that `input_catalog_path` is, or lies in as its primary
+        catalog; default False. Then `output_path` may be left out: the margin goes into the collection's folder.
+    default_margin
+        Whether to make it the default margin of the collection; default False. Needs `add_to_collection`.
 
     Raises
     ------
@@ -148,6 +161,7 @@ class MarginCacheArguments:
     fine_filtering: bool = True
     # Objects with `order` and `pixel` serve as well; None is the same as an empty list.
     debug_filter_pixel_list: Iterable[Any] | None = None
+    cone: tuple[float, float, float] | None = None
     npix_suffix: str = ".parquet"
     npix_parquet_name: str | None = None
     write_table_kwargs: dict[str, Any] | None = None
@@ -173,9 +187,13 @@ class MarginCacheArguments:
     tqdm_kwargs: dict[str, Any] | None = None
     completion_email_address: str | None = None
     overwrite: bool = False
+    only_changed: bool = False
+    add_to_collection: bool = False
+    default_margin: bool = False
 
     def __post_init__(self) -> None:
         check.given_path("input_catalog_path", self.input_catalog_path, self.input_storage_options)
+        self._find_collection()
         check.given_path("output_path", self.output_path, self.output_storage_options)
         check.artifact_name(self.output_artifact_name)
         self.margin_threshold = check.threshold_arcsec(self.margin_threshold)
@@ -190,6 +208,14 @@ class MarginCacheArguments:
         for name in ("tmp_dir", "dask_tmp", "resume_tmp"):
             setattr(self, name, check.local_folder(name, getattr(self, name)))
         self.debug_filter_pixel_list = check.pixels("debug_filter_pixel_list", self.debug_filter_pixel_list)
+        self.cone = check.cone(self.cone)
+        if self.cone is not None and (self.debug_filter_pixel_list or self.only_changed):
+            other = "only_changed" if self.only_changed else "debug_filter_pixel_list"
+            raise ArgumentError(
+                f"cone and {other} are not for the same run: each makes a part, of its own kind"
+            )
+        if self.only_changed and not self.fine_filtering:
+            raise ArgumentError("only_changed=True is for exact margins: not with fine_filtering=False")
         self.npix_suffix = check.npix_suffix(self.npix_suffix)
         self.npix_parquet_name = check.npix_parquet_name(self.npix_parquet_name, self.npix_suffix)
         self.write_table_kwargs = check.writer_keywords(self.write_table_kwargs)
@@ -242,6 +268,24 @@ class MarginCacheArguments:
         """The most memory of a worker; None for no limit."""
         return None if self.memory_limit is None else read_size("memory_limit", self.memory_limit)
 
+    @property
+    def collection_path(self) -> AnyPath | None:
+        """Folder of the collection that the margin is added to; None for none."""
+        from skymargin.formats.collection import collection_of
+
+        return collection_of(self.primary_path) if self.add_to_collection else None
+
+    def _find_collection(self) -> None:
+        """Put the margin into the folder of the collection, unless it was said where."""
+        for name in ("add_to_collection", "default_margin"):
+            check.yes_or_no(name, getattr(self, name))
+        if self.default_margin and not self.add_to_collection:
+            raise ArgumentError("default_margin=True needs add_to_collection=True")
+        collection = self.collection_path
+        if collection is not None and not str(self.output_path or ""):
+            self.output_path = collection
+            self.output_storage_options = self.input_storage_options
+
     def check_places(self) -> None:
         """Check that there is an input, and room for the output.
 
@@ -260,6 +304,11 @@ class MarginCacheArguments:
         base = with_options(self.output_path, self.output_storage_options)
         if exists(base) and not base.is_dir():
             raise ArgumentError(f"output_path {base} is a file, not a folder")
+        collection = self.collection_path
+        if collection is not None:
+            from skymargin.formats.collection import margin_entry
+
+            margin_entry(collection, self.catalog_path)
         if not (self.resume and self.places.is_being_placed):
             self.check_free()
 
@@ -276,7 +325,7 @@ class MarginCacheArguments:
         target = self.catalog_path
         if not exists(target) or is_empty_folder(target):
             return
-        if not self.overwrite:
+        if not (self.overwrite or self.only_changed):
             raise OutputExistsError(f"{target} exists already; overwrite=True replaces it")
         if not is_catalog(target):
             raise OutputExistsError(f"{target} is not a catalog, so overwrite=True does not remove it")

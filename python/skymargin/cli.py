@@ -16,7 +16,14 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from skymargin.cli_options import GroupedCommand, GroupedOption, read_pairs, read_pixel, read_pixels
+from skymargin.cli_options import (
+    GroupedCommand,
+    GroupedOption,
+    read_cone,
+    read_pairs,
+    read_pixel,
+    read_pixels,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -72,7 +79,9 @@ def _option(group: str, *names: str, **settings: Any) -> Callable[[F], F]:
     help="Width of the margin in arcseconds: above 0, at most 324000 (90 degrees).",
 )
 @click.option(
-    "-o", "--output", required=True, metavar="DIR", help="Directory in which the margin catalog is made."
+    *("-o", "--output"),
+    metavar="DIR",
+    help="Directory in which the margin catalog is made. Required but with --add-to-collection.",
 )
 @click.option(
     "--name", metavar="NAME", help="Name of the margin catalog.  [default: CATALOG_<threshold>arcs]"
@@ -95,6 +104,20 @@ def _option(group: str, *names: str, **settings: Any) -> Callable[[F], F]:
     metavar="ORDER/PIXEL",
     help="For a try: only the partitions that overlap this pixel. May be repeated.",
 )
+@click.option(
+    "--cone",
+    callback=read_cone,
+    metavar="RA,DEC,RADIUS",
+    help="For a try: only the margins that this cone touches, in degrees.",
+)
+@click.option(
+    "--only-changed",
+    is_flag=True,
+    help="Make anew only what changes of CATALOG have touched since the margin was made.",
+)
+@click.option("--add-to-collection", is_flag=True, help="Add the margin to the collection of CATALOG.")
+@click.option("--default-margin", is_flag=True, help="And make it the default margin there.")
+@click.option("--dry-run", is_flag=True, help="Say what the run would do, and write nothing.")
 @_option(_WORK, "--workers", type=int, default=1, metavar="N", help="Dask workers.  [default: 1]")
 @_option(_WORK, "--threads", type=int, metavar="N", help="Threads of each worker.  [default: one per CPU]")
 @_option(
@@ -147,7 +170,7 @@ def _option(group: str, *names: str, **settings: Any) -> Callable[[F], F]:
 def build(
     catalog: str,
     threshold: float,
-    output: str,
+    output: str | None,
     name: str | None,
     margin_order: int,
     coarse: bool,
@@ -160,6 +183,7 @@ def build(
     row_group_rows: int | None,
     no_metadata: bool,
     extras: tuple[str, ...],
+    dry_run: bool,
     **others: Any,
 ) -> None:
     """Build the margin of CATALOG, a HATS catalog or collection, or a HiPSCat catalog.
@@ -172,10 +196,12 @@ def build(
 
     if scheduler is not None and (workers != 1 or threads is not None or others["dask_tmp"] is not None):
         raise click.UsageError("--workers, --threads and --dask-tmp are not for the workers of a --scheduler")
+    if output is None and not others["add_to_collection"]:
+        raise click.UsageError("Missing option '-o' / '--output'.")
     others |= {_EXTRAS[one]: True for one in extras}
     args = MarginCacheArguments(
         input_catalog_path=catalog,
-        output_path=output,
+        output_path=output or "",
         output_artifact_name=name if name is not None else default_name(catalog, threshold),
         margin_threshold=threshold,
         margin_order=margin_order,
@@ -188,6 +214,12 @@ def build(
         create_metadata=not no_metadata,
         **others,
     )
+    if dry_run:
+        from skymargin import plan_margin
+
+        plan = plan_margin(args)
+        print(json.dumps(plan.to_dict(), indent=2) if as_json else plan.summary())
+        return
     if not as_json:
         _build(args, scheduler)
         return
@@ -411,6 +443,7 @@ def _with_notes(message: str, error: BaseException) -> str:
 
 def _complain(message: str) -> int:
     # Arguments of the pipeline are options here.
-    message = message.replace("overwrite=True", "--overwrite")
+    for option in ("overwrite", "only_changed", "add_to_collection", "default_margin"):
+        message = message.replace(f"{option}=True", f"--{option.replace('_', '-')}")
     print("skymargin: error:", " ".join(message.split()), file=sys.stderr)
     return EXIT_ERROR

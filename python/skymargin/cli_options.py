@@ -51,6 +51,19 @@ def read_pixel(context: click.Context, option: click.Parameter, given: str | Non
     return None if given is None else read_pixels(context, option, (given,))[0]
 
 
+def read_cone(
+    _ctx: click.Context, _option: click.Parameter, given: str | None
+) -> tuple[float, float, float] | None:
+    """A cone written as RA,DEC,RADIUS."""
+    if given is None:
+        return None
+    try:
+        ra_deg, dec_deg, radius_deg = (float(text) for text in given.split(","))
+    except ValueError:
+        raise click.BadParameter(f"{given!r} is not RA,DEC,RADIUS in degrees, such as 45,-10,2.5") from None
+    return ra_deg, dec_deg, radius_deg
+
+
 def read_pairs(_ctx: click.Context, _option: click.Parameter, given: tuple[str, ...]) -> dict[str, str]:
     """Names and values written as KEY=VALUE."""
     found = {}

@@ -79,6 +79,7 @@ def fingerprint_of(catalog: Catalog, job: Job, wanted: OutputOptions, places: Pl
         "margin_threshold": job.margin_threshold_arcsec,
         "margin_order": job.margin_order,
         "fine_filtering": job.fine_filtering,
+        "the choice of margins to be made": None if job.margins is None else sorted(job.margins),
         **asdict(wanted),
         "tmp_dir": str(places.intermediate),
         "the format of the catalog": catalog.format,

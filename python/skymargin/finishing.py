@@ -80,6 +80,8 @@ def empty_reason(
         return None
     if not partitions:
         return "because the catalog has no partitions"
+    if contents.wanted.cone is not None:
+        return "because no row is in the margin of a pixel that the cone touches"
     rows = sum(one.primary_rows for one in mapped)
     if not rows:
         return "because the catalog has no rows"

@@ -7,7 +7,7 @@ import threading
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from skymargin.errors import StorageError
 from skymargin.formats import SpatialColumns
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from skymargin._core import Margins, Scanner
+
+Pixel: TypeAlias = tuple[int, int]
 
 _DEEPEST_ORDER = 29
 _loading = threading.Lock()
@@ -47,6 +49,8 @@ class Job:
         Whether rows are selected by their exact separation.
     memory : MemoryShares
         What each thread of a worker may hold.
+    margins : frozenset of (int, int), or None
+        The margins that are made, by order and pixel; None for all.
     """
 
     catalog_path: AnyPath
@@ -58,6 +62,7 @@ class Job:
     margin_order: int
     fine_filtering: bool
     memory: MemoryShares = field(default_factory=MemoryShares)
+    margins: frozenset[Pixel] | None = None
 
     def save(self, file: Path) -> None:
         """Write the job where tasks find it."""

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from skymargin.columns import to_arrow, to_numpy
 from skymargin.errors import SkymarginError, StorageError
-from skymargin.job import LoadedJob, SourceBatch, load_job, shard_file
-from skymargin.scan import PartitionScan
+from skymargin.job import LoadedJob, Pixel, SourceBatch, load_job, shard_file
+from skymargin.scan import PartitionScan, Selection
 from skymargin.shards import ShardWriter, shard_writer
+
+if TYPE_CHECKING:
+    from skymargin._core import Cover
 
 
 @dataclass
@@ -31,6 +36,8 @@ class Mapped:
         Pages of them that were decompressed.
     memory_bytes : int
         Size of those partitions before compression.
+    sizes : list of (int, int, int, int)
+        Order, pixel, rows and size before compression of each of them.
     """
 
     number: int
@@ -40,6 +47,7 @@ class Mapped:
     bytes_read: int = 0
     pages_decoded: int = 0
     memory_bytes: int = 0
+    sizes: list[tuple[int, int, int, int]] = field(default_factory=list)
 
 
 def map_batch(job_file: Path, batch: SourceBatch) -> Mapped | SkymarginError:
@@ -78,10 +86,32 @@ def _map_partition(
     job = loaded.job
     scan = PartitionScan(loaded.scanner, [job.catalog_path / name for name in names])
     cover = loaded.margins.cover(order, pixel, rows=scan.rows, index_order=job.columns.index_order)
-    for selection in scan.select(cover):
-        shard.add(selection, order, pixel)
+    if job.margins is None:
+        for selection in scan.select(cover):
+            shard.add(selection, order, pixel)
+    elif feeds(cover, job.margins):
+        for selection in scan.select(cover):
+            shard.add(only_of(selection, job.margins), order, pixel)
     mapped.partitions += 1
     mapped.primary_rows += scan.rows
     mapped.bytes_read += scan.bytes_read
     mapped.pages_decoded += scan.pages_decoded
     mapped.memory_bytes += scan.memory_bytes
+    mapped.sizes.append((order, pixel, scan.rows, scan.memory_bytes))
+
+
+def feeds(cover: Cover, margins: frozenset[Pixel]) -> bool:
+    """Whether rows of a partition, whose cover it is, may belong to one of the margins."""
+    found = cover.destinations()
+    pairs = zip(found.column("order").to_pylist(), found.column("pixel").to_pylist(), strict=True)
+    return not margins.isdisjoint(pairs)
+
+
+def only_of(selection: Selection, margins: frozenset[Pixel]) -> Selection:
+    """The selection without what it has for other margins; its rows all stay, whether they are wanted or not."""
+    import numpy as np
+
+    members = selection.memberships
+    orders, pixels = (to_numpy(members.column(f"margin_{name}")) for name in ("order", "pixel"))
+    chosen = [pair in margins for pair in zip(orders.tolist(), pixels.tolist(), strict=True)]
+    return Selection(selection.rows, members.take(to_arrow(np.flatnonzero(chosen))))

@@ -8,13 +8,16 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from skymargin.arguments import MarginCacheArguments
+from skymargin.changes import scope_of, taken_over
 from skymargin.errors import ArgumentError, OutputExistsError
 from skymargin.fingerprint import fingerprint_of
 from skymargin.finishing import contents_of, empty_reason, finish
 from skymargin.formats import Catalog, format_named, open_catalog
+from skymargin.formats.collection import add_margin
 from skymargin.formats.output_options import OutputOptions
 from skymargin.job import Job, Output
 from skymargin.locking import locked
+from skymargin.made_from import write_record
 from skymargin.mapping import Mapped, map_batch
 from skymargin.memory import memory_shares
 from skymargin.notify import mailed
@@ -22,10 +25,9 @@ from skymargin.plan import (
     average_row_bytes,
     check_output,
     check_partitions,
-    compressed_rows,
     destination_batches,
     gathered_rows,
-    group_rows,
+    layout,
     make_job,
     margin_choice,
     restricted,
@@ -35,6 +37,7 @@ from skymargin.progress import Stages
 from skymargin.reducing import Reduced, reduce_batch
 from skymargin.report import MarginReport
 from skymargin.resume import Progress, progress_of
+from skymargin.scope import Scope
 from skymargin.storage import AnyPath, absolute, is_local, remove_folder
 from skymargin.visibility import check_visible
 from skymargin.workers import DaskWorkers, Workers, own_workers
@@ -66,9 +69,9 @@ def pipeline(args: MarginCacheArguments) -> MarginReport:
     """
     stages = _stages_of(args)
     with mailed(args.completion_email_address or "", args.output_artifact_name) as outcome:
-        catalog, job = _plan(args, stages)
+        catalog, job, scope = planned(args, stages)
         with _locked(args), _workers(args) as workers:
-            report = _make(args, stages, catalog, job, workers)
+            report = _make(args, stages, catalog, job, scope, workers)
         outcome.summary = report.summary()
     return report
 
@@ -110,9 +113,9 @@ def make_with_client(
 ) -> MarginReport:
     """As `pipeline_with_client`, without a mail."""
     stages = stages or _stages_of(args)
-    catalog, job = _plan(args, stages)
+    catalog, job, scope = planned(args, stages)
     with _locked(args):
-        return _make(args, stages, catalog, job, DaskWorkers(client), seen_by=client)
+        return _make(args, stages, catalog, job, scope, DaskWorkers(client), seen_by=client)
 
 
 @contextmanager
@@ -136,7 +139,7 @@ def _stages_of(args: MarginCacheArguments) -> Stages:
     return Stages(args.progress_bar, args.simple_progress_bar, args.tqdm_kwargs)
 
 
-def _plan(args: MarginCacheArguments, stages: Stages) -> tuple[Catalog, Job]:
+def planned(args: MarginCacheArguments, stages: Stages) -> tuple[Catalog, Job, Scope]:
     """Everything that can be checked before work begins; nothing is written."""
     with stages.stage("Planning", total=3) as advance:
         args.check_places()
@@ -146,9 +149,11 @@ def _plan(args: MarginCacheArguments, stages: Stages) -> tuple[Catalog, Job]:
         choice = margin_choice(args.margin_threshold, args.margin_order, args.fine_filtering, catalog)
         check_output(catalog, OutputOptions.of(args))
         advance(1)
-        check_partitions(catalog)
+        tiling = check_partitions(catalog)
+        job = make_job(catalog, *choice, args.fine_filtering)
+        scope = scope_of(args, catalog, job, tiling)
         advance(1)
-    return catalog, make_job(catalog, *choice, args.fine_filtering)
+    return catalog, replace(job, margins=scope.margins), scope
 
 
 def _make(
@@ -156,6 +161,7 @@ def _make(
     stages: Stages,
     catalog: Catalog,
     job: Job,
+    scope: Scope,
     workers: Workers,
     seen_by: Client | None = None,
 ) -> MarginReport:
@@ -164,8 +170,10 @@ def _make(
         args.places, fingerprint, workers.threads, args.resume, args.check_free, is_local(catalog.path)
     ) as progress:
         if progress.report is None:
-            _build(args, stages, catalog, job, workers, progress, seen_by)
+            _build(args, stages, catalog, job, scope, workers, progress, seen_by)
         made = progress.place()
+        if args.collection_path is not None:
+            add_margin(args.collection_path, args.catalog_path, default=args.default_margin)
         progress.clean_up(args.delete_intermediate_parquet_files, args.delete_resume_log_files)
     report = replace(made, seconds=stages.seconds)
     if args.progress_bar:
@@ -178,6 +186,7 @@ def _build(
     stages: Stages,
     catalog: Catalog,
     job: Job,
+    scope: Scope,
     workers: Workers,
     progress: Progress,
     seen_by: Client | None,
@@ -188,8 +197,8 @@ def _build(
     job_file = progress.save_job(job)
     if seen_by is not None:
         check_visible(seen_by, _places(catalog, progress.partial, job_file))
-    with stages.stage("Mapping", total=len(catalog.orders)) as advance:
-        sources = source_batches(catalog, progress.threads)
+    with stages.stage("Mapping", total=len(scope.sources.orders)) as advance:
+        sources = source_batches(scope.sources, progress.threads)
         advance(sum(one.partitions for one in progress.mapped.values()))
         todo = [batch for batch in sources if batch.number not in progress.mapped]
 
@@ -198,7 +207,7 @@ def _build(
             advance(one.partitions)
 
         workers.run(map_batch, job_file, todo, keep_mapped)
-        mapped = [progress.mapped[batch.number] for batch in sources]
+        mapped = [*(progress.mapped[batch.number] for batch in sources), *scope.unread]
         row_bytes = average_row_bytes(mapped)
         threads = progress.begin_reducing(workers.threads)
         margins, total = destination_batches(progress.shards, len(sources), row_bytes, threads)
@@ -214,9 +223,11 @@ def _build(
         workers.run(reduce_batch, job_file, tasks, keep_reduced)
         reduced = [progress.reduced[margin.number] for margin in margins]
     with stages.stage("Finishing", total=2) as advance:
-        contents = contents_of(args.output_artifact_name, job.margin_threshold_arcsec, reduced, wanted)
         progress.keep_only_margins()
+        reduced = taken_over(args.catalog_path, progress.partial, catalog, scope, reduced, wanted)
+        contents = contents_of(args.output_artifact_name, job.margin_threshold_arcsec, reduced, wanted)
         advance(1)
+        write_record(progress.partial, catalog, job, wanted, scope.stamps, mapped)
         finish(progress.partial, catalog, contents, mapped)
         advance(1)
     progress.record_made(
@@ -237,13 +248,14 @@ def _build(
 
 def _output(folder: AnyPath, catalog: Catalog, row_bytes: int, wanted: OutputOptions) -> Output:
     options = format_named(catalog.format).write_options(catalog.schema, wanted.write_table_kwargs)
+    most_rows, compressed = layout(catalog, row_bytes, wanted)
     return Output(
         folder=absolute(folder),
         format=catalog.format,
         options=options,
-        group_rows=wanted.group_rows or group_rows(options["row_group_size"], row_bytes),
+        group_rows=most_rows,
         gathered_rows=gathered_rows(row_bytes),
-        compressed_rows=0 if wanted.names_compression else compressed_rows(row_bytes),
+        compressed_rows=compressed,
         wanted=wanted,
     )
 

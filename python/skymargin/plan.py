@@ -280,6 +280,23 @@ def destination_batches(
     return batched, len(firsts)
 
 
+def layout(catalog: Catalog, row_bytes: int, wanted: OutputOptions) -> tuple[int, int]:
+    """Most rows of a row group, and rows from which on a margin is compressed.
+
+    Parameters
+    ----------
+    catalog
+        The primary catalog.
+    row_bytes
+        Average size of its rows.
+    wanted
+        What is wanted of the files.
+    """
+    options = format_named(catalog.format).write_options(catalog.schema, wanted.write_table_kwargs)
+    most = wanted.group_rows or group_rows(options["row_group_size"], row_bytes)
+    return most, 0 if wanted.names_compression else compressed_rows(row_bytes)
+
+
 def group_rows(most_rows: int, row_bytes: int) -> int:
     """Rows of a row group: as many as the format's default, or fewer where rows are wide."""
     return max(1, min(most_rows, ROW_GROUP_BYTES // max(row_bytes, 1)))

@@ -111,6 +111,8 @@ def write_margin_properties(folder: AnyPath, catalog: Catalog, contents: MarginC
         info["skymargin_debug_filter_pixel_list"] = " ".join(
             f"{order}/{pixel}" for order, pixel in wanted.debug_filter_pixel_list
         )
+    if wanted.cone is not None:
+        info["skymargin_cone_deg"] = " ".join(map(repr, wanted.cone))
     if wanted.addl_hats_properties:
         info |= as_written(wanted.addl_hats_properties)
     # Both names are read: the first by today's tools, the second by older ones.

@@ -154,6 +154,8 @@ def _write_catalog_info(folder: AnyPath, catalog: Catalog, contents: MarginConte
         primary_catalog=str(catalog.path),
         margin_threshold=contents.margin_threshold_arcsec,
     )
+    # A part of a margin must not pass for a whole one.
+    part = {} if contents.wanted.cone is None else {"cone_deg": list(contents.wanted.cone)}
     tool = {
         "tool_name": "skymargin",
         "version": version("skymargin"),
@@ -162,6 +164,7 @@ def _write_catalog_info(folder: AnyPath, catalog: Catalog, contents: MarginConte
             "output_artifact_name": contents.name,
             "input_catalog_path": str(catalog.path),
             "margin_threshold": contents.margin_threshold_arcsec,
+            **part,
         },
     }
     options = dict(getattr(folder, "storage_options", {}))

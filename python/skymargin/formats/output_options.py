@@ -9,7 +9,7 @@ from skymargin.errors import ArgumentError
 
 _MARGIN_SUFFIX = ".parquet"
 # Every format has row groups and keyword arguments of the Parquet writer; the rest are things of HATS.
-_OF_EVERY_FORMAT = ("write_table_kwargs", "row_group_kwargs", "debug_filter_pixel_list")
+_OF_EVERY_FORMAT = ("write_table_kwargs", "row_group_kwargs", "debug_filter_pixel_list", "cone")
 
 
 @dataclass(frozen=True)
@@ -22,6 +22,7 @@ class OutputOptions:
     row_group_kwargs: dict[str, int] = field(default_factory=dict)
     addl_hats_properties: dict[str, Any] = field(default_factory=dict)
     debug_filter_pixel_list: list[tuple[int, int]] = field(default_factory=list)
+    cone: tuple[float, float, float] | None = None
     create_metadata: bool = True
     create_thumbnail: bool = False
     create_per_partition_stats: bool = False

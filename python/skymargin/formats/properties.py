@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from skymargin.errors import CatalogError
@@ -35,6 +36,11 @@ def read_properties(path: AnyPath) -> dict[str, str]:
         text = read_text(path)
     except (OSError, UnicodeDecodeError) as error:
         raise CatalogError(f"{path} cannot be read: {error}") from error
+    return parse_properties(text)
+
+
+def parse_properties(text: str) -> dict[str, str]:
+    """Keys and values of the text of a properties file."""
     properties = {}
     for line in _logical_lines(text):
         match = _KEY.match(line)
@@ -52,6 +58,36 @@ def write_properties(path: AnyPath, properties: Mapping[str, object], comment: s
         text = f"\\{text}" if text.startswith(" ") else text
         lines.append(f"{key.translate(_ESCAPED_IN_KEY)}={text}")
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def edited(text: str, key: str, value: str) -> str:
+    """The text of a properties file with one value changed in its place, or added at the end; the rest as it is."""
+    line = f"{key.translate(_ESCAPED_IN_KEY)}={value.translate(_ESCAPED)}\n"
+    ends = [match.end() for match in _LINE_END.finditer(text)]
+    physical = [text[start:end] for start, end in pairwise([0, *ends, len(text)]) if start < end]
+    kept: list[str] = []
+    done = False
+    while physical:
+        logical = physical.pop(0)
+        if logical.lstrip(_BLANKS)[:1] not in ("#", "!"):
+            while physical and _is_continued(logical):
+                logical += physical.pop(0)
+        if key not in parse_properties(logical):
+            kept.append(logical)
+        elif not done:
+            # Of a key that is there twice, the last counts: one is left.
+            kept.append(line)
+            done = True
+    whole = "".join(kept)
+    if done:
+        return whole
+    return whole + ("" if not whole or whole.endswith(("\n", "\r")) else "\n") + line
+
+
+def _is_continued(line: str) -> bool:
+    """Whether a line ends with an odd number of backslashes."""
+    body = line.rstrip("\r\n")
+    return (len(body) - len(body.rstrip("\\"))) % 2 == 1
 
 
 def _logical_lines(text: str) -> list[str]:
