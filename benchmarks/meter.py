@@ -179,6 +179,8 @@ def run(command: list[str], timeout_seconds: float) -> Measurement:
     exit_code = child.wait()
     seconds = time.perf_counter() - start
     alarm.cancel()
+    # A thread that ends while the threads are counted has no counts any more.
+    alarm.join()
     _end_descendants()
     # This process's own reads are those of its living threads: what remains came from reaped children.
     own = sum(_read_by(f"{thread}/io") for thread in Path("/proc/self/task").iterdir())
