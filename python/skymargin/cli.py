@@ -64,11 +64,13 @@ def _option(group: str, *names: str, **settings: Any) -> Callable[[F], F]:
 @click.argument("catalog")
 @click.option(
     "-t",
-    "--threshold",
+    *("--threshold", "thresholds"),
     type=float,
     required=True,
+    multiple=True,
     metavar="ARCSEC",
-    help="Width of the margin in arcseconds: above 0, at most 324000 (90 degrees).",
+    help="Width of the margin in arcseconds: above 0, at most 324000 (90 degrees). May be repeated, for several "
+    "margins from one reading.",
 )
 @click.option(
     "-o", "--output", required=True, metavar="DIR", help="Directory in which the margin catalog is made."
@@ -145,7 +147,7 @@ def _option(group: str, *names: str, **settings: Any) -> Callable[[F], F]:
 )
 def build(
     catalog: str,
-    threshold: float,
+    thresholds: tuple[float, ...],
     output: str,
     name: str | None,
     margin_order: int,
@@ -166,17 +168,21 @@ def build(
     \b
     Example: the rows within 10 arcseconds, as out/gaia_10arcs
         skymargin build catalogs/gaia --threshold 10 --output out
+
+    \b
+    Example: two margins from one reading, out/gaia_5arcs and out/gaia_100arcs
+        skymargin build catalogs/gaia --threshold 5 --threshold 100 --output out
     """  # noqa: D301 - \b is click's own mark, a real backspace
     from skymargin import MarginCacheArguments
 
     if scheduler is not None and (workers != 1 or threads is not None or others["dask_tmp"] is not None):
         raise click.UsageError("--workers, --threads and --dask-tmp are not for the workers of a --scheduler")
+    if name is not None and len(thresholds) > 1:
+        raise click.UsageError("--name is for one margin; those of several thresholds are named by these")
     others |= {_EXTRAS[one]: True for one in extras}
-    args = MarginCacheArguments(
+    common = dict(
         input_catalog_path=catalog,
         output_path=output,
-        output_artifact_name=name if name is not None else default_name(catalog, threshold),
-        margin_threshold=threshold,
         margin_order=margin_order,
         fine_filtering=not coarse,
         dask_n_workers=workers,
@@ -187,15 +193,23 @@ def build(
         create_metadata=not no_metadata,
         **others,
     )
+    margins = [
+        MarginCacheArguments(
+            output_artifact_name=name if name is not None else default_name(catalog, threshold),
+            margin_threshold=threshold,
+            **common,
+        )
+        for threshold in thresholds
+    ]
     if not as_json:
-        _build(args, scheduler)
+        _build(margins, scheduler)
         return
     with contextlib.redirect_stdout(sys.stderr):
-        report = _build(args, scheduler)
-    print(json.dumps(report.to_dict(), indent=2))
+        reports = [report.to_dict() for report in _build(margins, scheduler)]
+    print(json.dumps(reports if len(reports) > 1 else reports[0], indent=2))
 
 
-def _build(args: MarginCacheArguments, scheduler: str | None) -> MarginReport:
+def _build(args: list[MarginCacheArguments], scheduler: str | None) -> list[MarginReport]:
     from skymargin import pipeline, pipeline_with_client
 
     with warnings.catch_warnings():

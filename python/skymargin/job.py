@@ -40,13 +40,15 @@ class Job:
     orders, pixels : numpy.ndarray
         All its partitions.
     margin_threshold_arcsec : float
-        The threshold rows are selected by.
+        The threshold rows are selected by, the largest when several margins are made.
     margin_order : int
         Order of the pixels of covers, or of the selection itself when `fine_filtering` is off; -1: chosen.
     fine_filtering : bool
         Whether rows are selected by their exact separation.
     memory : MemoryShares
         What each thread of a worker may hold.
+    narrower_arcsec : tuple of float
+        The other thresholds of a run that makes several margins.
     """
 
     catalog_path: AnyPath
@@ -58,6 +60,7 @@ class Job:
     margin_order: int
     fine_filtering: bool
     memory: MemoryShares = field(default_factory=MemoryShares)
+    narrower_arcsec: tuple[float, ...] = ()
 
     def save(self, file: Path) -> None:
         """Write the job where tasks find it."""
@@ -136,6 +139,10 @@ class Output:
         Margins of fewer rows are not compressed.
     wanted : OutputOptions
         What is wanted of the files: their names, and which rows share a row group.
+    margin : int
+        Number of the margin catalog among those of the run.
+    within_arcsec : float or None
+        Of the rows in the shards, those with a separation up to this are written; None for all.
     """
 
     folder: AnyPath
@@ -144,6 +151,8 @@ class Output:
     group_rows: int
     compressed_rows: int = 0
     wanted: OutputOptions = field(default_factory=OutputOptions)
+    margin: int = 0
+    within_arcsec: float | None = None
 
 
 def shard_file(folder: Path, number: int) -> Path:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from skymargin.carried import restore
-from skymargin.columns import to_arrow
+from skymargin.columns import to_arrow, to_numpy
 from skymargin.errors import SkymarginError, StorageError
 from skymargin.formats import format_named
 from skymargin.job import DestinationBatch, LoadedJob, Output, load_job, shard_file
@@ -38,6 +38,8 @@ class Reduced:
         Their row groups, with the path of the file of each.
     files : dict of str to int
         Files written, relative to the margin catalog, to their sizes in bytes.
+    margin : int
+        Number of the margin catalog among those of the run.
     """
 
     number: int
@@ -46,6 +48,7 @@ class Reduced:
     rows: int
     footer: pq.FileMetaData
     files: dict[str, int]
+    margin: int = 0
 
 
 def reduce_batch(job_file: Path, task: tuple[DestinationBatch, Output]) -> Reduced | SkymarginError:
@@ -95,7 +98,7 @@ def reduce_batch(job_file: Path, task: tuple[DestinationBatch, Output]) -> Reduc
     first, *others = footers
     for footer in others:
         first.append_row_groups(footer)
-    return Reduced(batch.number, orders, pixels, rows, first, files)
+    return Reduced(batch.number, orders, pixels, rows, first, files, output.margin)
 
 
 def _by_margin(batch: DestinationBatch) -> Iterator[tuple[tuple[int, int], list[tuple[int, int, int, int]]]]:
@@ -131,6 +134,9 @@ def _write_margin(
     keys = [sort_keys(origin) for _, origin in runs]
     order = np.lexsort([np.concatenate(column) for column in zip(*keys, strict=True)])
     starts = np.cumsum([0, *(rows.num_rows for rows, _ in runs)])
+    if output.within_arcsec is not None:
+        separation = np.concatenate([to_numpy(origin.column("separation_arcsec")) for _, origin in runs])
+        order = order[separation[order] <= output.within_arcsec]
     options = {key: value for key, value in output.options.items() if key != "row_group_size"}
     if len(order) < output.compressed_rows:
         options |= {"compression": "none", "compression_level": None}
@@ -167,17 +173,23 @@ def _row_groups(rows: int, most: int, subtile: np.ndarray | None) -> Iterator[tu
 def _gathered(runs: list[tuple[pa.Table, pa.Table]], starts: np.ndarray, wanted: np.ndarray) -> pa.Table:
     """Rows of the merged margin, given by their numbers in the runs put end to end.
 
-    Each run is in order, so what a row group needs of it is one stretch: only that is copied.
+    Each run is in order, so what a row group needs of it is one stretch: only that is copied. Where most rows of the
+    stretch belong to a wider margin alone, the others are picked, as a stretch may be many times the row group.
     """
     import numpy as np
     import pyarrow as pa
 
     run = np.searchsorted(starts, wanted, side="right") - 1
-    stretches, shift, gathered = [], np.zeros(len(runs), dtype=np.int64), 0
+    stretches, place, gathered = [], np.empty(len(wanted), dtype=np.int64), 0
     for number in np.unique(run):
         mine = wanted[run == number]
         first, last = int(mine.min()), int(mine.max())
+        if last - first + 1 > 2 * len(mine):
+            stretches.append(runs[number][0].take(to_arrow(mine - starts[number])))
+            place[run == number] = np.arange(gathered, gathered + len(mine))
+            gathered += len(mine)
+            continue
         stretches.append(runs[number][0].slice(first - int(starts[number]), last - first + 1))
-        shift[number] = gathered - first
+        place[run == number] = mine - first + gathered
         gathered += last - first + 1
-    return pa.concat_tables(stretches).combine_chunks().take(to_arrow(wanted + shift[run]))
+    return pa.concat_tables(stretches).combine_chunks().take(to_arrow(place))
