@@ -184,15 +184,18 @@ def _answer(args: object, run: _Run) -> MarginReport | list[MarginReport]:
 
 @contextmanager
 def _mailed(run: _Run) -> Iterator[None]:
-    """A mail for each margin, when all are made or none could be."""
+    """A mail for each margin."""
     with ExitStack() as mails:
         outcomes = [
             mails.enter_context(mailed(args.completion_email_address or "", args.output_artifact_name))
             for args in run.margins
         ]
-        yield
-        for outcome, report in zip(outcomes, run.reports, strict=True):
-            outcome.summary = report.summary()
+        try:
+            yield
+        finally:
+            # Fewer than there are margins when an error came between two moves.
+            for outcome, report in zip(outcomes, run.reports, strict=False):
+                outcome.summary = report.summary()
 
 
 @contextmanager
@@ -241,9 +244,9 @@ def _make(run: _Run, workers: Workers, seen_by: Client | None = None) -> None:
     with progress_of(run.margins, fingerprint, workers.threads, is_local(run.catalog.path)) as progress:
         if not progress.is_made:
             _build(run, workers, progress, seen_by)
-        made = progress.place()
+        for report in progress.place():
+            run.reports.append(replace(report, seconds=dict(run.stages.seconds)))
         progress.clean_up(first.delete_intermediate_parquet_files, first.delete_resume_log_files)
-    run.reports = [replace(report, seconds=dict(run.stages.seconds)) for report in made]
     if first.progress_bar:
         for report in run.reports:
             print(report.summary())

@@ -149,7 +149,7 @@ def _write_margin(
                 len(order), output.group_rows, None if index is None else index >> shift
             ):
                 with loaded.reducing:
-                    group = _gathered(runs, starts, order[start:stop])
+                    group = _gathered(runs, starts, order[start:stop], output.group_rows)
                     # One chunk a column: where pages end must not depend on how the rows were found.
                     table = restore(group, schema).combine_chunks()
                     writer.write_table(table, row_group_size=len(table))
@@ -170,26 +170,30 @@ def _row_groups(rows: int, most: int, subtile: np.ndarray | None) -> Iterator[tu
             yield start, min(start + most, end)
 
 
-def _gathered(runs: list[tuple[pa.Table, pa.Table]], starts: np.ndarray, wanted: np.ndarray) -> pa.Table:
+def _gathered(
+    runs: list[tuple[pa.Table, pa.Table]], starts: np.ndarray, wanted: np.ndarray, most: int
+) -> pa.Table:
     """Rows of the merged margin, given by their numbers in the runs put end to end.
 
-    Each run is in order, so what a row group needs of it is one stretch: only that is copied. Where most rows of the
-    stretch belong to a wider margin alone, the others are picked, as a stretch may be many times the row group.
+    Each run is in order, so what a row group needs of it is one stretch: only that is copied. Where the stretches have
+    rows that belong to a wider margin alone, and together more rows than the largest row group, rows are picked.
     """
     import numpy as np
     import pyarrow as pa
 
     run = np.searchsorted(starts, wanted, side="right") - 1
-    stretches, place, gathered = [], np.empty(len(wanted), dtype=np.int64), 0
-    for number in np.unique(run):
-        mine = wanted[run == number]
-        first, last = int(mine.min()), int(mine.max())
-        if last - first + 1 > 2 * len(mine):
-            stretches.append(runs[number][0].take(to_arrow(mine - starts[number])))
-            place[run == number] = np.arange(gathered, gathered + len(mine))
-            gathered += len(mine)
-            continue
-        stretches.append(runs[number][0].slice(first - int(starts[number]), last - first + 1))
-        place[run == number] = mine - first + gathered
-        gathered += last - first + 1
-    return pa.concat_tables(stretches).combine_chunks().take(to_arrow(place))
+    mine = {int(number): wanted[run == number] for number in np.unique(run)}
+    ends = {number: (int(rows.min()), int(rows.max()) + 1) for number, rows in mine.items()}
+    picks = sum(end - first for first, end in ends.values()) > max(len(wanted), most)
+    parts, place, gathered = [], np.empty(len(wanted), dtype=np.int64), 0
+    for number, rows in mine.items():
+        first, end = ends[number]
+        if picks:
+            part = runs[number][0].take(to_arrow(rows - starts[number]))
+            place[run == number] = np.arange(gathered, gathered + len(rows))
+        else:
+            part = runs[number][0].slice(first - int(starts[number]), end - first)
+            place[run == number] = rows - first + gathered
+        parts.append(part)
+        gathered += len(part)
+    return pa.concat_tables(parts).combine_chunks().take(to_arrow(place))

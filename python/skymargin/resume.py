@@ -193,20 +193,21 @@ class Progress:
         for making, about in zip(self.margins, made, strict=True):
             making.report, making.digest = MarginReport(**about["report"]), about["digest"]
 
-    def place(self) -> list[MarginReport]:
+    def place(self) -> Iterator[MarginReport]:
         """Put the margin catalogs at their places, one after the other, those that are not there yet.
 
-        Returns
-        -------
-        list of MarginReport
-            Those of the run that made them.
+        Yields
+        ------
+        MarginReport
+            That of the run that made it, when it is at its place.
 
         Raises
         ------
         StorageError
             When one cannot be put there. Those before it are at their places then.
         """
-        return [_placed(making) for making in self.margins]
+        for making in self.margins:
+            yield _placed(making)
 
     def clean_up(self, shards: bool, records: bool) -> None:
         """Remove what is not needed once the margin catalogs are at their places.
