@@ -127,23 +127,24 @@ def _write_margin(
 ) -> tuple[pq.FileMetaData, int]:
     """Merge the runs into one file; returns its footer and its size in bytes."""
     import numpy as np
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
     columns = loaded.job.columns
     schema = format_named(output.format).margin_schema(loaded.job.schema)
-    keys = [sort_keys(origin) for _, origin in runs]
-    order = np.lexsort([np.concatenate(column) for column in zip(*keys, strict=True)])
+    origin = pa.concat_tables([origin for _, origin in runs])
+    keys = sort_keys(origin)
+    order = np.lexsort(keys)
     starts = np.cumsum([0, *(rows.num_rows for rows, _ in runs)])
     if output.within_arcsec is not None:
-        separation = np.concatenate([to_numpy(origin.column("separation_arcsec")) for _, origin in runs])
-        order = order[separation[order] <= output.within_arcsec]
+        order = order[to_numpy(origin.column("separation_arcsec"))[order] <= output.within_arcsec]
     options = {key: value for key, value in output.options.items() if key != "row_group_size"}
     if len(order) < output.compressed_rows:
         options |= {"compression": "none", "compression_level": None}
     footers: list[pq.FileMetaData] = []
     with output_file(output.folder / name) as sink:
         with pq.ParquetWriter(sink, schema, metadata_collector=footers, **options) as writer:
-            index = None if subtile_order is None else np.concatenate([key[-1] for key in keys])[order]
+            index = None if subtile_order is None else keys[-1][order]
             shift = columns.index_shift + 2 * (columns.index_order - (subtile_order or 0))
             for start, stop in _row_groups(
                 len(order), output.group_rows, None if index is None else index >> shift
