@@ -131,9 +131,11 @@ def pipeline_with_client(
     return _answer(args, run)
 
 
-def make_with_client(args: MarginCacheArguments, client: Client) -> None:
-    """As `pipeline_with_client`, without a mail."""
-    _make_with_client(_run_of(args), client)
+def make_with_client(args: MarginCacheArguments, client: Client) -> MarginReport:
+    """As `pipeline_with_client` for one margin, without a mail."""
+    run = _run_of(args)
+    _make_with_client(run, client)
+    return run.reports[0]
 
 
 def _make_with_client(run: _Run, client: Client) -> None:
