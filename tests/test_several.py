@@ -353,8 +353,8 @@ KILLED = [
     Moment("skymargin.resume:Progress.add_reduced", 50),
     Moment("skymargin.formats.hats:write_margin_properties", 2, after=True),
     Moment("skymargin.resume:Progress.record_made", after=True),
-    Moment("skymargin.resume:_placed", 1, after=True),
-    Moment("skymargin.resume:_placed", 3),
+    Moment("skymargin.making:Making.place", 1, after=True),
+    Moment("skymargin.making:Making.place", 3),
     Moment("skymargin.resume:Progress.clean_up"),
 ]
 # Margins that have their places then.

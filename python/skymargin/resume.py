@@ -39,14 +39,14 @@ from skymargin.errors import (
 )
 from skymargin.fingerprint import Fingerprint
 from skymargin.job import Job, shard_file
+from skymargin.making import Making, check_output
 from skymargin.mapping import Mapped
 from skymargin.places import COMPLETED, PLACING, Places
-from skymargin.placing import bring_back, digest_of, put_in_place
+from skymargin.placing import digest_of
 from skymargin.reducing import Reduced
 from skymargin.report import MarginReport
 from skymargin.storage import (
     AnyPath,
-    is_local,
     list_files,
     make_folder,
     remove_files,
@@ -58,36 +58,6 @@ _log = logging.getLogger("skymargin")
 
 _RUN = "run.json"
 _REDUCING = "reducing.json"
-
-
-@dataclass
-class Making:
-    """One margin catalog of a run.
-
-    Attributes
-    ----------
-    args : MarginCacheArguments
-        Its arguments.
-    places : Places
-        Where it is kept.
-    partial : Path or UPath
-        The margin catalog under construction.
-    report : MarginReport or None
-        The report of a margin catalog that is made and has only to get its place, or has it already.
-    digest : str or None
-        What tells that margin catalog from others.
-    """
-
-    args: MarginCacheArguments
-    places: Places
-    partial: AnyPath
-    report: MarginReport | None = None
-    digest: str | None = None
-
-    @property
-    def is_lost(self) -> bool:
-        """Whether the catalog that was made is neither where it was built nor at its place any more."""
-        return not self.partial.exists() and digest_of(self.places.final) != self.digest
 
 
 @dataclass
@@ -207,7 +177,7 @@ class Progress:
             When one cannot be put there. Those before it are at their places then.
         """
         for making in self.margins:
-            yield _placed(making)
+            yield making.place()
 
     def clean_up(self, shards: bool, records: bool) -> None:
         """Remove what is not needed once the margin catalogs are at their places.
@@ -281,7 +251,7 @@ def progress_of(
     places = margins[0].places
     progress, reason = _earlier(margins, _read_json(places.records / _RUN), fingerprint)
     for number, args in enumerate(margins):
-        _check_output(args, None if progress is None or not progress.is_made else progress.margins[number])
+        check_output(args, None if progress is None or not progress.is_made else progress.margins[number])
     reasons = {places.final: reason} | {args.places.final: _reason_of_another(args) for args in margins[1:]}
     for final, why in reasons.items():
         if why:
@@ -384,35 +354,6 @@ def _reason_of_another(args: MarginCacheArguments) -> str | None:
     if not (records / _RUN).exists() or (records / COMPLETED).exists():
         return None
     return "it is made together with others now"
-
-
-def _check_output(args: MarginCacheArguments, made: Making | None) -> None:
-    """Check that the output may be replaced, when there is something that is not the work of this very run."""
-    places = args.places
-    if made is None:
-        bring_back(places.final, places.old)
-        args.check_free()
-        return
-    there = digest_of(places.final)
-    # On an object store, what is there without properties is the copy that was cut off.
-    if there != made.digest and (there is not None or is_local(places.final)):
-        args.check_free()
-
-
-def _placed(making: Making) -> MarginReport:
-    final, old = making.places.final, making.places.old
-    try:
-        # What was built loses its properties first when it is removed, and that comes after the last copy.
-        if digest_of(making.partial) == making.digest:
-            put_in_place(making.partial, final, old)
-        else:
-            # A run was killed after it had been put there.
-            bring_back(final, old)
-            remove_folder(making.partial)
-    except OSError as error:
-        raise StorageError(f"{final} cannot be written: {error}") from error
-    assert making.report is not None, "placed before it was made"
-    return making.report
 
 
 def _remove_leftovers(places: Places, progress: Progress | None) -> None:
