@@ -173,6 +173,7 @@ def test_each_has_its_own_options(catalogs: dict[str, Path], tmp_path: Path) -> 
         "gzip": {
             "margin_threshold": 1.0,
             "write_table_kwargs": {"compression": "gzip"},
+            "row_group_kwargs": {"subtile_order_delta": 2},
             "create_thumbnail": True,
             "addl_hats_properties": {"hats_cols_default": "id ra dec"},
         },
