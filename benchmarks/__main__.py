@@ -1,17 +1,20 @@
-"""The command line: ``python -m benchmarks [setup | generate | compare | scaling | startup | in_memory | page]``."""
+"""The command line: ``python -m benchmarks STEP``.
+
+Steps: setup, generate, compare, scaling, startup, in_memory, several, page.
+"""
 
 from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
 
-from benchmarks import compare, in_memory, scaling, startup
+from benchmarks import compare, in_memory, scaling, several, startup
 from benchmarks.environments import PEERS, make_peer
 from benchmarks.generate import generate
 from benchmarks.tables import PAGE, write_between
 from benchmarks.tools import TOOLS
 
-STEPS = ("compare", "scaling", "startup", "in_memory")
+STEPS = ("compare", "scaling", "startup", "in_memory", "several")
 
 
 def write_page() -> None:
@@ -21,6 +24,7 @@ def write_page() -> None:
         "scaling": scaling.markdown,
         "startup": startup.markdown,
         "in_memory": in_memory.markdown,
+        "several": several.markdown,
     }
     for name, markdown in parts.items():
         try:
@@ -71,6 +75,8 @@ def main() -> None:
         startup.measure_startup(repetitions=given.repetitions, workers=given.workers)
     if given.step in ("all", "in_memory"):
         in_memory.measure_in_memory(repetitions=given.repetitions, workers=given.workers)
+    if given.step in ("all", "several"):
+        several.measure_several(repetitions=given.repetitions, workers=given.workers)
     if given.step not in ("setup", "generate"):
         write_page()
 

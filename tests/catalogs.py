@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -191,6 +192,24 @@ def make_margin(
         **{"progress_bar": False, **arguments},  # type: ignore[arg-type]
     )
     return pipeline(args)
+
+
+def make_margins(
+    catalog: Path, output: Path, thresholds_arcsec: Sequence[float], **arguments: object
+) -> list[MarginReport]:
+    """Make several margins in one run, each named by its threshold, without progress bars."""
+    return pipeline(
+        [
+            MarginCacheArguments(
+                input_catalog_path=catalog,
+                output_path=output,
+                output_artifact_name=f"margin_{threshold_arcsec:g}",
+                margin_threshold=threshold_arcsec,
+                **{"progress_bar": False, **arguments},  # type: ignore[arg-type]
+            )
+            for threshold_arcsec in thresholds_arcsec
+        ]
+    )
 
 
 def files_of(catalog: Path) -> dict[Pixel, Path]:

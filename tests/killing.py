@@ -56,7 +56,7 @@ class Moment:
 
 
 def run_killed_at(
-    moment: Moment, catalog: Path, output: Path, threshold_arcsec: float, **arguments: Any
+    moment: Moment, catalog: Path, output: Path, threshold_arcsec: float | tuple[float, ...], **arguments: Any
 ) -> None:
     """Run the pipeline in a process that is killed at a moment; fails when the moment never comes."""
     run = _started(catalog, output, threshold_arcsec, moment, None, arguments)
@@ -65,7 +65,7 @@ def run_killed_at(
 
 
 def run_killed_after(
-    seconds: float, catalog: Path, output: Path, threshold_arcsec: float, **arguments: Any
+    seconds: float, catalog: Path, output: Path, threshold_arcsec: float | tuple[float, ...], **arguments: Any
 ) -> bool:
     """Run the pipeline in a process that is killed after a time; whether it was still running."""
     begun = output.parent / f"{output.name}-begun"
@@ -80,7 +80,12 @@ def run_killed_after(
 
 
 def run_halted_at(
-    moment: Moment, reached: Path, catalog: Path, output: Path, threshold_arcsec: float, **arguments: Any
+    moment: Moment,
+    reached: Path,
+    catalog: Path,
+    output: Path,
+    threshold_arcsec: float | tuple[float, ...],
+    **arguments: Any,
 ) -> Any:
     """Run the pipeline in a process that touches a file at a moment and then waits; to be killed by the caller."""
     run = _started(catalog, output, threshold_arcsec, moment, reached, arguments)
@@ -109,7 +114,7 @@ def die_once(job_file: Path, batch: SourceBatch) -> mapping.Mapped | SkymarginEr
 def _started(
     catalog: Path,
     output: Path,
-    threshold_arcsec: float,
+    threshold_arcsec: float | tuple[float, ...],
     moment: Moment | None,
     signalled: Path | None,
     arguments: dict[str, Any],
@@ -122,13 +127,13 @@ def _started(
 def _run(
     catalog: Path,
     output: Path,
-    threshold_arcsec: float,
+    threshold_arcsec: float | tuple[float, ...],
     moment: Moment | None,
     signalled: Path | None,
     arguments: dict[str, Any],
 ) -> None:
     from skymargin import plan
-    from tests.catalogs import make_margin
+    from tests.catalogs import make_margin, make_margins
 
     plan._SMALLEST_TASK_BYTES = 1
     if moment is None and signalled is not None:
@@ -137,4 +142,7 @@ def _run(
         moment.arrange(lambda: (signalled.touch(), time.sleep(600)))
     elif moment is not None:
         moment.arrange(lambda: os.kill(os.getpid(), signal.SIGKILL))
-    make_margin(catalog, output, threshold_arcsec, **arguments)
+    if isinstance(threshold_arcsec, tuple):
+        make_margins(catalog, output, threshold_arcsec, **arguments)
+    else:
+        make_margin(catalog, output, threshold_arcsec, **arguments)

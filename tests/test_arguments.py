@@ -181,7 +181,7 @@ def test_paths_may_be_text_or_of_any_kind(given: dict[str, Any], tmp_path: Path)
 
 
 def test_a_pipeline_takes_arguments_only() -> None:
-    with pytest.raises(ArgumentError, match="must be MarginCacheArguments, not dict"):
+    with pytest.raises(ArgumentError, match="must be MarginCacheArguments, or a list of them, not dict"):
         pipeline({})  # type: ignore[arg-type]
 
 

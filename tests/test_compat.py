@@ -14,7 +14,8 @@ from distributed import LocalCluster
 from skymargin.compat import HATS_IMPORT_ARGUMENTS, HatsImportArguments, HipscatImportArguments
 from skymargin.errors import ArgumentError, OutputExistsError
 from skymargin.plan import coarse_threshold_arcsec
-from tests.catalogs import ids_of, make_margin
+from tests.catalogs import MIXED_PARTITIONS, ids_of, make_margin, sky_near_edges
+from tests.hipscat_catalogs import hipscat_ids, write_hipscat_catalog
 
 # The examples of the page on margin caches of hipscat-import. They come one after the other in a script or notebook.
 MINIMAL = """
@@ -108,6 +109,20 @@ def test_the_main_guard_of_the_page(
     assert done.returncode == 0, done.stderr
     assert "Mapping  : 100%" in done.stderr
     assert ids_of(folder / "output" / "my_catalog_10arcs") == expected
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_the_main_guard_of_the_page_with_a_hipscat_catalog(package: str, tmp_path: Path) -> None:
+    sky = sky_near_edges(MIXED_PARTITIONS, rows=300, reach_arcsec=3600.0, seed=23)
+    (tmp_path / "my_data").mkdir()
+    write_hipscat_catalog(tmp_path / "my_data" / "my_catalog", sky)
+    imports = MINIMAL.split("\n\n")[0]
+    script = wide(imports + MAIN_GUARD.replace("...", FILLED_IN)).replace("hipscat_import", package)
+    done = run(script, tmp_path, package)
+    assert done.returncode == 0, done.stderr
+    margin = tmp_path / "output" / "my_catalog_10arcs"
+    assert (margin / "catalog_info.json").exists()
+    assert hipscat_ids(margin) == sky.margins(3600.0)
 
 
 @pytest.mark.parametrize("package", PACKAGES)

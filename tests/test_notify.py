@@ -159,6 +159,61 @@ def test_an_error_with_line_breaks_stays_in_the_text(mailbox: Mailbox) -> None:
     ]
 
 
+def two_margins(catalog: Path, output: Path, *addresses: str) -> list[MarginCacheArguments]:
+    """Return the arguments of a narrow and a wide margin."""
+    return [
+        MarginCacheArguments(
+            output,
+            name,
+            input_catalog_path=catalog,
+            completion_email_address=address,
+            margin_threshold=threshold_arcsec,
+            progress_bar=False,
+        )
+        for name, threshold_arcsec, address in zip(("narrow", "wide"), (60.0, 3600.0), addresses, strict=True)
+    ]
+
+
+def test_a_mail_for_each_of_several_margins(mailbox: Mailbox, small_catalog: Path, tmp_path: Path) -> None:
+    reports = pipeline(two_margins(small_catalog, tmp_path, "me@here.org", "you@there.org"))
+    told = {
+        (*recipients, message["Subject"]): text_of(message).strip()
+        for _, recipients, message in mailbox.received
+    }
+    assert told == {
+        ("me@here.org", "skymargin: narrow is complete"): reports[0].summary(),
+        ("you@there.org", "skymargin: wide is complete"): reports[1].summary(),
+    }
+
+
+def test_a_margin_that_has_its_place_is_told_complete(
+    mailbox: Mailbox, small_catalog: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also when the move of the next one fails."""
+    original = Path.rename
+
+    def rename(self: Path, target: Path) -> Path:
+        if Path(target).name == "narrow":
+            raise OSError("no space left")
+        return original(self, target)
+
+    monkeypatch.setattr(Path, "rename", rename)
+    with pytest.raises(SkymarginError, match="no space left"):
+        pipeline(two_margins(small_catalog, tmp_path, "me@here.org", "me@here.org"))
+    subjects = {message["Subject"] for _, _, message in mailbox.received}
+    assert subjects == {"skymargin: wide is complete", "skymargin: narrow failed"}
+    assert (tmp_path / "wide" / "hats.properties").exists()
+
+
+def test_a_mail_that_is_not_sent_makes_no_other_a_failure(
+    mailbox: Mailbox, small_catalog: Path, tmp_path: Path
+) -> None:
+    # Warnings are errors in these tests.
+    with pytest.raises(UserWarning, match="no mail was sent to me@nowhere"):
+        pipeline(two_margins(small_catalog, tmp_path, "me@nowhere", "me@here.org"))
+    assert [message["Subject"] for _, _, message in mailbox.received] == ["skymargin: wide is complete"]
+
+
 def test_ctrl_c_sends_no_mail(mailbox: Mailbox) -> None:
     def interrupted() -> None:
         with mailed("me@here.org", "name"):

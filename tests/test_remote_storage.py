@@ -21,7 +21,7 @@ import pytest
 from distributed import Client
 from upath import UPath
 
-from skymargin import MarginCacheArguments, pipeline_with_client, remote, remote_output
+from skymargin import MarginCacheArguments, pipeline, pipeline_with_client, remote, remote_output
 from skymargin.errors import (
     ArgumentError,
     CatalogError,
@@ -205,6 +205,30 @@ def test_an_empty_object_in_the_place_of_a_folder_is_no_file(bucket: Bucket) -> 
     assert not is_empty_folder(marked)
     with pytest.raises(OutputExistsError, match="s3://bucket/marked/margin exists already"):
         bucket.make("collection", "marked")
+
+
+def test_several_margins_on_s3_and_on_disk(bucket: Bucket, local: Local, tmp_path: Path) -> None:
+    """The narrower one is on disk, the wider one on S3."""
+    common = {
+        "input_catalog_path": "s3://bucket/collection",
+        "input_storage_options": bucket.options,
+        "progress_bar": False,
+    }
+    narrower = MarginCacheArguments(
+        tmp_path / "out", "narrow", margin_threshold=THRESHOLD_ARCSEC / 4, **common
+    )
+    wider = MarginCacheArguments(
+        "s3://bucket/several",
+        "margin",
+        output_storage_options=bucket.options,
+        margin_threshold=THRESHOLD_ARCSEC,
+        **common,
+    )
+    pipeline([narrower, wider])
+    assert same(bucket.contents("bucket/several"), {f"margin/{k}": v for k, v in local.margin.items()})
+    make_margin(local.folder / "collection", tmp_path / "alone", THRESHOLD_ARCSEC / 4, "narrow")
+    assert same(on_disk(tmp_path / "out" / "narrow"), on_disk(tmp_path / "alone" / "narrow"))
+    assert [entry.name for entry in (tmp_path / "out").iterdir()] == ["narrow"]
 
 
 def test_memory_in_and_out(local: Local) -> None:

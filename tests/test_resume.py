@@ -260,7 +260,7 @@ def test_what_decides_the_result_is_not_mixed(
     ("door", "value", "reason"),
     [
         ("version", lambda name: f"{name} 99", "the version of skymargin changed from '0."),
-        ("FORMAT_VERSION", 99, "the format of intermediate files changed from 1 to 99"),
+        ("FORMAT_VERSION", 99, "the format of intermediate files changed from 2 to 99"),
     ],
 )
 def test_work_of_another_version_is_not_used(
@@ -403,8 +403,8 @@ def test_a_margin_file_that_disappears_is_found_out(
     keep_only_margins = Progress.keep_only_margins
 
     def lose_one(self: Progress) -> None:
-        assert isinstance(self.partial, Path)
-        min(files_of(self.partial).values()).unlink()
+        assert isinstance(self.margins[0].partial, Path)
+        min(files_of(self.margins[0].partial).values()).unlink()
         keep_only_margins(self)
 
     monkeypatch.setattr(Progress, "keep_only_margins", lose_one)

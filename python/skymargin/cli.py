@@ -72,11 +72,13 @@ def _option(group: str, *names: str, **settings: Any) -> Callable[[F], F]:
 @click.argument("catalog")
 @click.option(
     "-t",
-    "--threshold",
+    *("--threshold", "thresholds"),
     type=float,
     required=True,
+    multiple=True,
     metavar="ARCSEC",
-    help="Width of the margin in arcseconds: above 0, at most 324000 (90 degrees).",
+    help="Width of the margin in arcseconds: above 0, at most 324000 (90 degrees). May be repeated, for several "
+    "margins from one reading.",
 )
 @click.option(
     *("-o", "--output"),
@@ -98,7 +100,7 @@ def _option(group: str, *names: str, **settings: Any) -> Callable[[F], F]:
 )
 @click.option("--overwrite", is_flag=True, help="Replace a margin catalog of the same name.")
 @click.option(
-    *("--pixel", "debug_filter_pixel_list"),
+    *("--pixel", "--pixels", "debug_filter_pixel_list"),
     multiple=True,
     callback=read_pixels,
     metavar="ORDER/PIXEL",
@@ -169,7 +171,7 @@ def _option(group: str, *names: str, **settings: Any) -> Callable[[F], F]:
 )
 def build(
     catalog: str,
-    threshold: float,
+    thresholds: tuple[float, ...],
     output: str | None,
     name: str | None,
     margin_order: int,
@@ -191,6 +193,10 @@ def build(
     \b
     Example: the rows within 10 arcseconds, as out/gaia_10arcs
         skymargin build catalogs/gaia --threshold 10 --output out
+
+    \b
+    Example: two margins from one reading, out/gaia_5arcs and out/gaia_100arcs
+        skymargin build catalogs/gaia --threshold 5 --threshold 100 --output out
     """  # noqa: D301 - \b is click's own mark, a real backspace
     from skymargin import MarginCacheArguments
 
@@ -198,12 +204,12 @@ def build(
         raise click.UsageError("--workers, --threads and --dask-tmp are not for the workers of a --scheduler")
     if output is None and not others["add_to_collection"]:
         raise click.UsageError("Missing option '-o' / '--output'.")
+    if name is not None and len(thresholds) > 1:
+        raise click.UsageError("--name is for one margin; those of several thresholds are named by these")
     others |= {_EXTRAS[one]: True for one in extras}
-    args = MarginCacheArguments(
+    common = dict(
         input_catalog_path=catalog,
         output_path=output or "",
-        output_artifact_name=name if name is not None else default_name(catalog, threshold),
-        margin_threshold=threshold,
         margin_order=margin_order,
         fine_filtering=not coarse,
         dask_n_workers=workers,
@@ -214,21 +220,37 @@ def build(
         create_metadata=not no_metadata,
         **others,
     )
+    margins = [
+        MarginCacheArguments(
+            output_artifact_name=name if name is not None else default_name(catalog, threshold),
+            margin_threshold=threshold,
+            **common,
+        )
+        for threshold in thresholds
+    ]
     if dry_run:
-        from skymargin import plan_margin
-
-        plan = plan_margin(args)
-        print(json.dumps(plan.to_dict(), indent=2) if as_json else plan.summary())
+        _show_plans(margins, as_json)
         return
     if not as_json:
-        _build(args, scheduler)
+        _build(margins, scheduler)
         return
     with contextlib.redirect_stdout(sys.stderr):
-        report = _build(args, scheduler)
-    print(json.dumps(report.to_dict(), indent=2))
+        reports = [report.to_dict() for report in _build(margins, scheduler)]
+    print(json.dumps(reports if len(reports) > 1 else reports[0], indent=2))
 
 
-def _build(args: MarginCacheArguments, scheduler: str | None) -> MarginReport:
+def _show_plans(margins: list[MarginCacheArguments], as_json: bool) -> None:
+    from skymargin import plan_margin
+
+    plans = [plan_margin(args) for args in margins]
+    if as_json:
+        values = [plan.to_dict() for plan in plans]
+        print(json.dumps(values if len(values) > 1 else values[0], indent=2))
+    else:
+        print("\n".join(plan.summary() for plan in plans))
+
+
+def _build(args: list[MarginCacheArguments], scheduler: str | None) -> list[MarginReport]:
     from skymargin import pipeline, pipeline_with_client
 
     with warnings.catch_warnings():

@@ -9,16 +9,18 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from skymargin.formats.output_options import OutputOptions
 from skymargin.storage import AnyPath, can_list
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from skymargin.arguments import MarginCacheArguments
     from skymargin.formats import Catalog
-    from skymargin.formats.output_options import OutputOptions
     from skymargin.job import Job
-    from skymargin.places import Places
 
 # To be raised with every change of what is in shards and records, or of how they are used.
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 # Longer values are told apart by a digest, and not shown.
 _SHOWN_CHARACTERS = 100
 
@@ -56,7 +58,7 @@ class Fingerprint:
         return f"the file {changed[0]}{others} of the catalog changed"
 
 
-def fingerprint_of(catalog: Catalog, job: Job, wanted: OutputOptions, places: Places) -> Fingerprint:
+def fingerprint_of(catalog: Catalog, job: Job, margins: Sequence[MarginCacheArguments]) -> Fingerprint:
     """The fingerprint of a run.
 
     Parameters
@@ -65,11 +67,10 @@ def fingerprint_of(catalog: Catalog, job: Job, wanted: OutputOptions, places: Pl
         The primary catalog, or the part of it that is used.
     job
         What is done with it.
-    wanted
-        What is wanted of the files of the margin.
-    places
-        Where everything is kept.
+    margins
+        The arguments of each margin catalog of the run, the one with the largest threshold first.
     """
+    first, *others = margins
     parts: dict[str, Any] = {
         "the version of skymargin": version("skymargin"),
         "the version of pyarrow": version("pyarrow"),
@@ -80,8 +81,8 @@ def fingerprint_of(catalog: Catalog, job: Job, wanted: OutputOptions, places: Pl
         "margin_order": job.margin_order,
         "fine_filtering": job.fine_filtering,
         "the choice of margins to be made": None if job.margins is None else sorted(job.margins),
-        **asdict(wanted),
-        "tmp_dir": str(places.intermediate),
+        **asdict(OutputOptions.of(first)),
+        "tmp_dir": str(first.places.intermediate),
         "the format of the catalog": catalog.format,
         "what the catalog says of its columns": catalog.columns,
         "the schema of the catalog": catalog.schema.serialize().to_pybytes(),
@@ -90,6 +91,11 @@ def fingerprint_of(catalog: Catalog, job: Job, wanted: OutputOptions, places: Pl
         ),
         "the sizes of the partitions of the catalog": catalog.size_bytes.tobytes(),
     }
+    if others:
+        parts["the margins that are made together"] = [str(args.places.final) for args in margins]
+    for args in others:
+        own = {"margin_threshold": args.margin_threshold, **asdict(OutputOptions.of(args))}
+        parts |= {f"{name} of {args.places.final}": value for name, value in own.items()}
     names = [name for files in catalog.files for name in files]
     stamps = _local_stamps if isinstance(job.catalog_path, Path) else _remote_stamps
     return Fingerprint({name: _text(value) for name, value in parts.items()}, stamps(job.catalog_path, names))

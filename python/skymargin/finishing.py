@@ -52,8 +52,8 @@ def contents_of(
     )
 
 
-def finish(folder: AnyPath, catalog: Catalog, contents: MarginContents, mapped: Sequence[Mapped]) -> None:
-    """Write the catalog's metadata, and what makes it valid last.
+def finish(folder: AnyPath, catalog: Catalog, contents: MarginContents, found: int) -> None:
+    """Write the catalog's metadata, and what makes it valid last; `found` rows must have been written.
 
     Raises
     ------
@@ -62,7 +62,6 @@ def finish(folder: AnyPath, catalog: Catalog, contents: MarginContents, mapped: 
     StorageError
         When a file cannot be written.
     """
-    found = sum(one.rows for one in mapped)
     if found != contents.rows:
         raise IncompleteMarginError(f"{found} rows were found for margins, but {contents.rows} were written")
     try:

@@ -42,7 +42,7 @@ class Job:
     orders, pixels : numpy.ndarray
         All its partitions.
     margin_threshold_arcsec : float
-        The threshold rows are selected by.
+        The threshold rows are selected by, the largest when several margins are made.
     margin_order : int
         Order of the pixels of covers, or of the selection itself when `fine_filtering` is off; -1: chosen.
     fine_filtering : bool
@@ -51,6 +51,8 @@ class Job:
         What each thread of a worker may hold.
     margins : frozenset of (int, int), or None
         The margins that are made, by order and pixel; None for all.
+    narrower_arcsec : tuple of float
+        The other thresholds of a run that makes several margins.
     """
 
     catalog_path: AnyPath
@@ -63,6 +65,7 @@ class Job:
     fine_filtering: bool
     memory: MemoryShares = field(default_factory=MemoryShares)
     margins: frozenset[Pixel] | None = None
+    narrower_arcsec: tuple[float, ...] = ()
 
     def save(self, file: Path) -> None:
         """Write the job where tasks find it."""
@@ -143,6 +146,10 @@ class Output:
         Margins of fewer rows are not compressed.
     wanted : OutputOptions
         What is wanted of the files: their names, and which rows share a row group.
+    margin : int
+        Number of the margin catalog among those of the run.
+    within_arcsec : float or None
+        Of the rows in the shards, those with a separation up to this are written; None for all.
     """
 
     folder: AnyPath
@@ -152,6 +159,8 @@ class Output:
     gathered_rows: int
     compressed_rows: int = 0
     wanted: OutputOptions = field(default_factory=OutputOptions)
+    margin: int = 0
+    within_arcsec: float | None = None
 
 
 def shard_file(folder: Path, number: int) -> Path:

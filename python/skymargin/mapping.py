@@ -30,6 +30,8 @@ class Mapped:
         Rows of those partitions.
     rows : int
         Memberships found: rows, each counted once per margin it belongs to.
+    rows_within : list of int
+        How many of them are within each of the narrower thresholds of the job.
     bytes_read : int
         Bytes fetched from the catalog's files.
     pages_decoded : int
@@ -48,6 +50,7 @@ class Mapped:
     pages_decoded: int = 0
     memory_bytes: int = 0
     sizes: list[tuple[int, int, int, int]] = field(default_factory=list)
+    rows_within: list[int] = field(default_factory=list)
 
 
 def map_batch(job_file: Path, batch: SourceBatch) -> Mapped | SkymarginError:
@@ -69,10 +72,10 @@ def map_batch(job_file: Path, batch: SourceBatch) -> Mapped | SkymarginError:
         job = load_job(job_file).job
         mapped = Mapped(batch.number)
         file = shard_file(job_file.parent, batch.number)
-        with shard_writer(file, job.schema, job.memory.gathered_bytes) as shard:
+        with shard_writer(file, job.schema, job.memory.gathered_bytes, job.narrower_arcsec) as shard:
             for order, pixel, names in zip(batch.orders, batch.pixels, batch.files, strict=True):
                 _map_partition(load_job(job_file), int(order), int(pixel), names, shard, mapped)
-        mapped.rows = shard.rows
+        mapped.rows, mapped.rows_within = shard.rows, shard.rows_within
         return mapped
     except SkymarginError as error:
         return error

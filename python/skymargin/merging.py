@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, TypeAlias
 
 from skymargin.carried import restore
-from skymargin.columns import to_arrow
+from skymargin.columns import to_arrow, to_numpy
 from skymargin.shards import sort_keys
 
 if TYPE_CHECKING:
@@ -28,6 +28,8 @@ class Merged:
         Schema in which rows are given.
     most_rows
         So many rows are put in order at once; of more, only those that are asked for.
+    within_arcsec
+        Rows with a larger separation are left out; None: none.
 
     Attributes
     ----------
@@ -35,19 +37,32 @@ class Merged:
         As given.
     """
 
-    def __init__(self, runs_of_margins: Sequence[Sequence[Run]], schema: pa.Schema, most_rows: int) -> None:
+    def __init__(
+        self,
+        runs_of_margins: Sequence[Sequence[Run]],
+        schema: pa.Schema,
+        most_rows: int,
+        within_arcsec: float | None = None,
+    ) -> None:
         import numpy as np
         import pyarrow as pa
 
         self.schema = schema
         self._runs = [rows for runs in runs_of_margins for rows, _ in runs]
         counts = [sum(len(rows) for rows, _ in runs) for runs in runs_of_margins]
-        keys = sort_keys(pa.concat_tables([origin for runs in runs_of_margins for _, origin in runs]))
-        self._order = np.lexsort((*keys, np.repeat(np.arange(len(counts)), counts)))
+        origin = pa.concat_tables([origin for runs in runs_of_margins for _, origin in runs])
+        keys = sort_keys(origin)
+        margin = np.repeat(np.arange(len(counts)), counts)
+        self._order = np.lexsort((*keys, margin))
+        if within_arcsec is not None:
+            near = to_numpy(origin.column("separation_arcsec"))[self._order] <= within_arcsec
+            self._order = self._order[near]
+            counts = np.bincount(margin[self._order], minlength=len(counts)).tolist()
+        self._most_rows = most_rows
         self._index = keys[-1][self._order]
         self._margin_starts = np.cumsum([0, *counts]).tolist()
         self._run_starts = np.cumsum([0, *(len(rows) for rows in self._runs)])
-        self._whole = self._take_all() if len(self._order) <= most_rows else None
+        self._whole = self._take_all() if len(margin) <= most_rows else None
 
     def index(self, margin: int) -> np.ndarray:
         """Index values of the rows of one margin."""
@@ -75,21 +90,28 @@ class Merged:
     def _take(self, wanted: np.ndarray) -> pa.Table:
         """Rows by their numbers in the runs put end to end.
 
-        Each run is in order, so what is wanted of it is one stretch: only that is copied.
+        Each run is in order, so what is wanted of it is one stretch: only that is copied. Where the stretches have rows
+        that belong to a wider margin alone, and together more rows than are put in order at once, rows are picked.
         """
         import numpy as np
 
         run = np.searchsorted(self._run_starts, wanted, side="right") - 1
-        stretches, shift, gathered = [], np.zeros(len(self._runs), dtype=np.int64), 0
-        for number in np.unique(run):
-            mine = wanted[run == number]
-            first, last = int(mine.min()), int(mine.max())
-            stretches.append(
-                self._runs[number].slice(first - int(self._run_starts[number]), last - first + 1)
-            )
-            shift[number] = gathered - first
-            gathered += last - first + 1
-        return self._in_order(stretches, wanted + shift[run])
+        mine = {int(number): wanted[run == number] for number in np.unique(run)}
+        ends = {number: (int(rows.min()), int(rows.max()) + 1) for number, rows in mine.items()}
+        picks = sum(end - first for first, end in ends.values()) > max(len(wanted), self._most_rows)
+        parts, place, gathered = [], np.empty(len(wanted), dtype=np.int64), 0
+        for number, rows in mine.items():
+            first, end = ends[number]
+            start = int(self._run_starts[number])
+            if picks:
+                part = self._runs[number].take(to_arrow(rows - start))
+                place[run == number] = np.arange(gathered, gathered + len(rows))
+            else:
+                part = self._runs[number].slice(first - start, end - first)
+                place[run == number] = rows - first + gathered
+            parts.append(part)
+            gathered += len(part)
+        return self._in_order(parts, place)
 
     def _in_order(self, stretches: Sequence[pa.Table], wanted: np.ndarray) -> pa.Table:
         import pyarrow as pa

@@ -47,11 +47,15 @@ def mailed(address: str, name: str) -> Iterator[Outcome]:
     except Exception as error:
         # Even where warnings are errors, it is the run's own error that is raised.
         with suppress(UserWarning):
-            _tell(
-                address,
-                f"skymargin: {name} failed",
-                f"{name} was not made.\n\n{type(error).__name__}: {error}",
-            )
+            if outcome.summary:
+                # Another margin of the run was not made, or a mail about it not sent.
+                _tell(address, f"skymargin: {name} is complete", outcome.summary)
+            else:
+                _tell(
+                    address,
+                    f"skymargin: {name} failed",
+                    f"{name} was not made.\n\n{type(error).__name__}: {error}",
+                )
         raise
     _tell(address, f"skymargin: {name} is complete", outcome.summary)
 

@@ -12,7 +12,7 @@ from skymargin.formats import Catalog, format_named
 from skymargin.formats.hats_extras import as_written
 from skymargin.job import DestinationBatch, Job, SourceBatch, nested_position, shard_file
 from skymargin.memory import ROW_GROUP_BYTES
-from skymargin.shards import group_type, read_index
+from skymargin.shards import group_type, read_index, read_rows_within
 from skymargin.storage import absolute
 
 if TYPE_CHECKING:
@@ -195,7 +195,11 @@ def check_partitions(catalog: Catalog) -> Tiling:
 
 
 def make_job(
-    catalog: Catalog, margin_threshold_arcsec: float, margin_order: int, fine_filtering: bool
+    catalog: Catalog,
+    margin_threshold_arcsec: float,
+    margin_order: int,
+    fine_filtering: bool,
+    narrower_arcsec: tuple[float, ...] = (),
 ) -> Job:
     """What the tasks are told of the run."""
     return Job(
@@ -207,6 +211,7 @@ def make_job(
         margin_threshold_arcsec=margin_threshold_arcsec,
         margin_order=margin_order,
         fine_filtering=fine_filtering,
+        narrower_arcsec=narrower_arcsec,
     )
 
 
@@ -243,7 +248,7 @@ def average_row_bytes(mapped: Sequence[Mapped]) -> int:
 
 
 def destination_batches(
-    shards: Path, batches: int, row_bytes: int, threads: int
+    shards: Path, batches: int, row_bytes: int, threads: int, narrower: int | None = None
 ) -> tuple[list[DestinationBatch], int]:
     """Margins in batches of about equal size, neighbours together; and how many margins there are.
 
@@ -257,19 +262,27 @@ def destination_batches(
         Average size of a row.
     threads
         Threads of all workers.
+    narrower
+        Number, among the narrower thresholds of the run, of the one whose margins are made; None: the largest.
     """
     import numpy as np
 
     indexes = [read_index(shard_file(shards, number)) for number in range(batches)]
     slices = np.concatenate([np.empty(0, dtype=group_type()), *indexes])
+    shard = np.repeat(np.arange(batches), [len(index) for index in indexes])
+    rows_of = slices["rows"]
+    if narrower is not None:
+        counts = [read_rows_within(shard_file(shards, number), narrower) for number in range(batches)]
+        rows_of = np.concatenate([np.empty(0, dtype=np.int64), *counts])
+        slices, shard, rows_of = slices[rows_of > 0], shard[rows_of > 0], rows_of[rows_of > 0]
     if not len(slices):
         return [], 0
-    shard = np.repeat(np.arange(batches), [len(index) for index in indexes])
     position = nested_position(slices["order"], slices["pixel"])
     along_sky = np.lexsort((slices["offset"], slices["record_batch"], shard, position))
     slices, shard, position = slices[along_sky], shard[along_sky], position[along_sky]
+    rows_of = rows_of[along_sky]
     firsts = np.flatnonzero(np.r_[True, position[1:] != position[:-1]])
-    rows = np.add.reduceat(slices["rows"], firsts)
+    rows = np.add.reduceat(rows_of, firsts)
     ends = np.r_[firsts[1:], len(position)]
     cuts = _cuts(rows * (row_bytes + _ROW_BYTES) + _FILE_BYTES, threads)
     bounds = np.r_[0, ends[cuts - 1], len(position)] if len(cuts) else np.array([0, len(position)])

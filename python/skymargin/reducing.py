@@ -38,6 +38,8 @@ class Reduced:
         Their row groups, with the path of the file of each; in the end in one.
     files : dict of str to int
         Files written, relative to the margin catalog, to their sizes in bytes.
+    margin : int
+        Number of the margin catalog among those of the run.
     """
 
     number: int
@@ -46,6 +48,7 @@ class Reduced:
     rows: int
     footers: list[pq.FileMetaData]
     files: dict[str, int]
+    margin: int = 0
 
 
 def reduce_batch(job_file: Path, task: tuple[DestinationBatch, Output]) -> Reduced | SkymarginError:
@@ -64,7 +67,7 @@ def reduce_batch(job_file: Path, task: tuple[DestinationBatch, Output]) -> Reduc
         An error is returned, not raised: raised, Dask would log it on every worker.
     """
     batch, output = task
-    reduced = Reduced(batch.number, [], [], 0, [], {})
+    reduced = Reduced(batch.number, [], [], 0, [], {}, output.margin)
     reader = ShardReader()
     for group in _groups(batch, output.gathered_rows):
         try:
@@ -72,7 +75,7 @@ def reduce_batch(job_file: Path, task: tuple[DestinationBatch, Output]) -> Reduc
             runs = [list(_runs(reader, job_file.parent, margin, output)) for margin in group]
             schema = format_named(output.format).margin_schema(loaded.job.schema)
             with loaded.reducing:
-                merged = Merged(runs, schema, output.gathered_rows)
+                merged = Merged(runs, schema, output.gathered_rows, output.within_arcsec)
         except OSError as error:
             return StorageError(f"the shards in {job_file.parent} cannot be read: {error}")
         for number, margin in enumerate(group):
@@ -135,7 +138,7 @@ def _write_margin(
     known = format_named(output.format)
     name = output.wanted.file_name(known.margin_file(margin.order, margin.pixel))
     options = {key: value for key, value in output.options.items() if key != "row_group_size"}
-    if margin.rows < output.compressed_rows:
+    if len(merged.index(number)) < output.compressed_rows:
         options |= {"compression": "none", "compression_level": None}
     footers: list[pq.FileMetaData] = []
     with output_file(output.folder / name) as sink:

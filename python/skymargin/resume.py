@@ -10,6 +10,9 @@ A run writes, in its folder of records:
 - `placing.json` when the margin catalog is made and verified, before it gets its place: the report.
 - `completed` at the end, when the records are to be kept.
 
+A run that makes several margin catalogs keeps all that beside the first, the one with the largest threshold. The
+others have a folder of records from the moment when all are made, with a `placing.json` that says only that.
+
 Each of these is written aside and renamed, so it is whole or not there.
 """
 
@@ -20,12 +23,13 @@ import json
 import logging
 import pickle
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from skymargin.arguments import MarginCacheArguments
 from skymargin.errors import (
     ArgumentError,
     CatalogError,
@@ -35,14 +39,14 @@ from skymargin.errors import (
 )
 from skymargin.fingerprint import Fingerprint
 from skymargin.job import Job, shard_file
+from skymargin.making import Making, check_output
 from skymargin.mapping import Mapped
 from skymargin.places import COMPLETED, PLACING, Places
-from skymargin.placing import bring_back, digest_of, put_in_place
+from skymargin.placing import digest_of
 from skymargin.reducing import Reduced
 from skymargin.report import MarginReport
 from skymargin.storage import (
     AnyPath,
-    is_local,
     list_files,
     make_folder,
     remove_files,
@@ -62,30 +66,31 @@ class Progress:
 
     Attributes
     ----------
-    places : Places
-        Where everything is kept.
+    margins : list of Making
+        The margin catalogs, the one with the largest threshold first. Records are kept beside that one.
     shards : Path
         Folder of the shards and of the job.
-    partial : Path or UPath
-        The margin catalog under construction.
     threads : int
         Threads that the batches of mapping are made for.
     mapped, reduced : dict
         What batches that are done came to, by their numbers.
-    report : MarginReport or None
-        The report of a margin catalog that is made and has only to get its place, or has it already.
-    digest : str or None
-        What tells that margin catalog from others.
     """
 
-    places: Places
+    margins: list[Making]
     shards: Path
-    partial: AnyPath
     threads: int
     mapped: dict[int, Mapped] = field(default_factory=dict)
     reduced: dict[int, Reduced] = field(default_factory=dict)
-    report: MarginReport | None = None
-    digest: str | None = None
+
+    @property
+    def records(self) -> Path:
+        """Folder of the records."""
+        return self.margins[0].places.records
+
+    @property
+    def is_made(self) -> bool:
+        """Whether all margin catalogs are made, and have only to get their places, or have them already."""
+        return self.margins[0].report is not None
 
     def save_job(self, job: Job) -> Path:
         """Write the job for the tasks of this run; those of earlier runs, should any still work, end without theirs."""
@@ -112,7 +117,7 @@ class Progress:
 
     def begin_reducing(self, threads: int) -> int:
         """Threads to make the batches of margins for: those of the run that began with it, else the given."""
-        begun = _read_json(self.places.records / _REDUCING)
+        begun = _read_json(self.records / _REDUCING)
         if isinstance(begun, dict) and isinstance(begun.get("threads"), int):
             self.reduced = self._read_reduced()
             return int(begun["threads"])
@@ -120,57 +125,62 @@ class Progress:
         return threads
 
     def keep_only_margins(self) -> None:
-        """Remove from the margin catalog under construction all but the margins of the records.
+        """Remove from the margin catalogs under construction all but the margins of the records.
 
         Raises
         ------
         IncompleteMarginError
             When one of them is not there, or not whole.
         """
-        found = _files_of(self.partial)
-        expected = {name: size for one in self.reduced.values() for name, size in one.files.items()}
-        for name, size in expected.items():
-            if found.get(name) != size:
-                raise IncompleteMarginError(
-                    f"{self.partial / name} was written with {size} bytes and now has {found.get(name, 'gone')}"
-                )
-        remove_files(self.partial, [name for name in found if name not in expected])
+        for number, making in enumerate(self.margins):
+            found = _files_of(making.partial)
+            batches = [one for one in self.reduced.values() if one.margin == number]
+            expected = {name: size for one in batches for name, size in one.files.items()}
+            for name, size in expected.items():
+                if found.get(name) != size:
+                    raise IncompleteMarginError(
+                        f"{making.partial / name} was written with {size} bytes and now has "
+                        f"{found.get(name, 'gone')}"
+                    )
+            remove_files(making.partial, [name for name in found if name not in expected])
 
-    def record_made(self, report: MarginReport) -> None:
-        """Record that the margin catalog under construction is whole and has only to get its place."""
-        digest = digest_of(self.partial)
-        self._record(PLACING, json.dumps({"report": report.to_dict(), "digest": digest}).encode())
-        self.report, self.digest = report, digest
+    def record_made(self, reports: Sequence[MarginReport]) -> None:
+        """Record that the margin catalogs under construction are whole and have only to get their places."""
+        digests = [digest_of(making.partial) for making in self.margins]
+        for making in self.margins[1:]:
+            # Without this, what has got its place would be refused as an output of the call that goes on.
+            make_folder(making.places.records, exist_ok=True)
+            _write_record(making.places.records, PLACING, json.dumps({"with": str(self.records)}).encode())
+        made = [
+            {"report": report.to_dict(), "digest": digest}
+            for report, digest in zip(reports, digests, strict=True)
+        ]
+        self._record(PLACING, json.dumps({"made": made}).encode())
+        self.read_made(made)
 
-    def place(self) -> MarginReport:
-        """Put the margin catalog at its place, when it is not there yet.
+    def read_made(self, made: Sequence[Mapping[str, Any]]) -> None:
+        """Take the margin catalogs for made, as the record of it says."""
+        for making, about in zip(self.margins, made, strict=True):
+            making.report, making.digest = MarginReport(**about["report"]), about["digest"]
 
-        Returns
-        -------
+    def place(self) -> Iterator[MarginReport]:
+        """Put the margin catalogs at their places, one after the other, those that are not there yet.
+
+        Yields
+        ------
         MarginReport
-            That of the run that made it.
+            That of the run that made it, when it is at its place.
 
         Raises
         ------
         StorageError
-            When it cannot be put there.
+            When one cannot be put there. Those before it are at their places then.
         """
-        final, old = self.places.final, self.places.old
-        try:
-            # What was built loses its properties first when it is removed, and that comes after the last copy.
-            if digest_of(self.partial) == self.digest:
-                put_in_place(self.partial, final, old)
-            else:
-                # A run was killed after it had been put there.
-                bring_back(final, old)
-                remove_folder(self.partial)
-        except OSError as error:
-            raise StorageError(f"{final} cannot be written: {error}") from error
-        assert self.report is not None, "placed before it was made"
-        return self.report
+        for making in self.margins:
+            yield making.place()
 
     def clean_up(self, shards: bool, records: bool) -> None:
-        """Remove what is not needed once the margin catalog is at its place.
+        """Remove what is not needed once the margin catalogs are at their places.
 
         Parameters
         ----------
@@ -181,14 +191,16 @@ class Progress:
             remove_folder(self.shards)
         else:
             (self.shards / COMPLETED).touch()
+        for making in self.margins[1:]:
+            remove_folder(making.places.records)
         if records:
-            remove_folder(self.places.records)
+            remove_folder(self.records)
         else:
-            (self.places.records / COMPLETED).touch()
+            (self.records / COMPLETED).touch()
 
     def _read(self) -> None:
         """Read the records of an earlier run; those whose files are not as they were do not count."""
-        for file in self.places.records.glob("mapped-??????"):
+        for file in self.records.glob("mapped-??????"):
             mapped, size = _read_pickle(file) or (None, None)
             if isinstance(mapped, Mapped):
                 shard = shard_file(self.shards, mapped.number)
@@ -197,48 +209,35 @@ class Progress:
 
     def _read_reduced(self) -> dict[int, Reduced]:
         read = {}
-        found = _files_of(self.partial)
-        for file in self.places.records.glob("reduced-??????"):
+        found = [_files_of(making.partial) for making in self.margins]
+        for file in self.records.glob("reduced-??????"):
             reduced = _read_pickle(file)
             if isinstance(reduced, Reduced) and all(
-                found.get(name) == size for name, size in reduced.files.items()
+                found[reduced.margin].get(name) == size for name, size in reduced.files.items()
             ):
                 read[reduced.number] = reduced
         return read
 
     def _record(self, name: str, content: bytes) -> None:
-        try:
-            with written_aside(self.places.records / name) as aside:
-                aside.write_bytes(content)
-        except OSError as error:
-            raise StorageError(f"{self.places.records} cannot be written: {error}") from error
+        _write_record(self.records, name, content)
 
 
 @contextmanager
 def progress_of(
-    places: Places,
-    fingerprint: Fingerprint,
-    threads: int,
-    resume: bool,
-    check_free: Callable[[], object],
-    input_is_local: bool,
+    margins: Sequence[MarginCacheArguments], fingerprint: Fingerprint, threads: int, input_is_local: bool
 ) -> Iterator[Progress]:
-    """What an earlier run of the same fingerprint has done, or the beginning of a new run. Needs the locks of `places`.
+    """What an earlier run of the same fingerprint has done, or the beginning of a new run. Needs the locks.
 
     When the block ends with an error, what is done is kept, unless the error says that it is of no use.
 
     Parameters
     ----------
-    places
-        Where everything is kept.
+    margins
+        The arguments of each margin catalog of the run, the one with the largest threshold first.
     fingerprint
         What decides the result.
     threads
         Threads of all workers.
-    resume
-        Whether to go on with what was done.
-    check_free
-        Raises an error when something is at the output that is not to be replaced. Nothing is thrown away then.
     input_is_local
         Whether a file of the catalog that cannot be read is damaged; the way to a server may be open again later.
 
@@ -246,35 +245,54 @@ def progress_of(
     ------
     StorageError
         When a folder cannot be made.
+    OutputExistsError
+        When something is at an output that is not to be replaced. Nothing is thrown away then.
     """
-    records = _read_json(places.records / _RUN)
-    progress, reason = _earlier(places, records, fingerprint, resume)
-    _check_output(places, progress, check_free)
-    if reason:
-        _log.warning("%s: what an earlier run did for it is thrown away, because %s", places.final, reason)
-    _remove_leftovers(places, records, progress)
+    places = margins[0].places
+    progress, reason = _earlier(margins, _read_json(places.records / _RUN), fingerprint)
+    for number, args in enumerate(margins):
+        check_output(args, None if progress is None or not progress.is_made else progress.margins[number])
+    reasons = {places.final: reason} | {args.places.final: _reason_of_another(args) for args in margins[1:]}
+    for final, why in reasons.items():
+        if why:
+            _log.warning("%s: what an earlier run did for it is thrown away, because %s", final, why)
+    for args in margins:
+        _remove_leftovers(args.places, progress)
     if progress is not None:
         _log.info("%s: goes on from what is kept in %s", places.final, progress.shards)
     else:
-        progress = _begun(places, fingerprint, threads)
+        progress = _begun(margins, fingerprint, threads)
     try:
-        if progress.report is None:
-            for folder in (progress.shards, progress.partial):
+        if not progress.is_made:
+            for folder in (progress.shards, *(making.partial for making in progress.margins)):
                 make_folder(folder, exist_ok=True)
         yield progress
     except BaseException as error:
         if _is_of_use(progress, error, input_is_local):
             error.add_note(f"What is done is kept in {progress.shards}; the same call goes on from there.")
         else:
-            for folder in (places.records, progress.shards, progress.partial):
+            for folder in _folders_of(progress):
                 remove_folder(folder)
         raise
 
 
-def _begun(places: Places, fingerprint: Fingerprint, threads: int) -> Progress:
+def _progress(margins: Sequence[MarginCacheArguments], token: str, threads: int) -> Progress:
+    makings = [Making(args, args.places, args.places.partial(token)) for args in margins]
+    return Progress(makings, makings[0].places.shards(token), threads)
+
+
+def _folders_of(progress: Progress) -> list[AnyPath]:
+    """All that a run has but its outputs; the records that it can be gone on with come first."""
+    # Until all are made, what records the others have are of runs of their own.
+    with_records = progress.margins if progress.is_made else progress.margins[:1]
+    records: list[AnyPath] = [making.places.records for making in with_records]
+    return [*records, progress.shards, *(making.partial for making in progress.margins)]
+
+
+def _begun(margins: Sequence[MarginCacheArguments], fingerprint: Fingerprint, threads: int) -> Progress:
     token = uuid.uuid4().hex[:8]
-    progress = Progress(places, places.shards(token), places.partial(token), threads)
-    make_folder(places.records, exist_ok=True)
+    progress = _progress(margins, token, threads)
+    make_folder(progress.records, exist_ok=True)
     about = {
         "token": token,
         "shards": str(progress.shards),
@@ -286,31 +304,39 @@ def _begun(places: Places, fingerprint: Fingerprint, threads: int) -> Progress:
 
 
 def _earlier(
-    places: Places, records: Any, fingerprint: Fingerprint, resume: bool
+    margins: Sequence[MarginCacheArguments], records: Any, fingerprint: Fingerprint
 ) -> tuple[Progress | None, str | None]:
     """What an earlier run did, when it is of use; else why it is not, when there is something."""
+    places = margins[0].places
     if (places.records / COMPLETED).exists():
         return None, None
     if records is None:
         return None, _reason_without_records(places)
     try:
         old = Fingerprint(**records["fingerprint"])
-        token = records["token"]
-        progress = Progress(places, places.shards(token), places.partial(token), int(records["threads"]))
+        progress = _progress(margins, records["token"], int(records["threads"]))
     except (KeyError, TypeError, ValueError):
         return None, f"its records in {places.records} are damaged"
+    change = fingerprint.change_from(old)
     made = _read_json(places.records / PLACING)
-    if made is not None and not progress.partial.exists() and digest_of(places.final) != made["digest"]:
-        # Its margin catalog had got its place, and was removed or replaced since: all that is left is to be cleaned.
-        return None, None
-    if not resume:
+    if made is not None:
+        try:
+            # Of a run that made others with it, the first is the one that is here.
+            progress.read_made(made["made"][: len(margins)])
+        except (KeyError, TypeError, ValueError):
+            return None, change or f"its records in {places.records} are damaged"
+        lost = [making for making in progress.margins if making.is_lost]
+        if lost == progress.margins:
+            # It had got its place, and was removed or replaced since: all that is left is to be cleaned.
+            return None, None
+    if not margins[0].resume:
         return None, "resume=False"
-    if change := fingerprint.change_from(old):
+    if change:
         return None, change
     if made is None:
         progress._read()
-    else:
-        progress.report, progress.digest = MarginReport(**made["report"]), made["digest"]
+    elif lost:
+        return None, f"{lost[0].places.final}, which was made with it, was removed or replaced"
     return progress, None
 
 
@@ -322,22 +348,19 @@ def _reason_without_records(places: Places) -> str | None:
     return None
 
 
-def _check_output(places: Places, progress: Progress | None, check_free: Callable[[], object]) -> None:
-    """Check that the output may be replaced, when there is something that is not the work of this very run."""
-    if progress is None or progress.report is None:
-        bring_back(places.final, places.old)
-        check_free()
-        return
-    there = digest_of(places.final)
-    # On an object store, what is there without properties is the copy that was cut off.
-    if there != progress.digest and (there is not None or is_local(places.final)):
-        check_free()
+def _reason_of_another(args: MarginCacheArguments) -> str | None:
+    """Why what a run of this output alone did is of no use to one of several; None when there is nothing."""
+    records = args.places.records
+    if not (records / _RUN).exists() or (records / COMPLETED).exists():
+        return None
+    return "it is made together with others now"
 
 
-def _remove_leftovers(places: Places, records: Any, progress: Progress | None) -> None:
+def _remove_leftovers(places: Places, progress: Progress | None) -> None:
     """Remove what runs of this output have left, but what is gone on with."""
-    kept = [] if progress is None else [places.records, progress.shards, progress.partial]
-    if progress is None and isinstance(records, dict) and "shards" in records:
+    records = _read_json(places.records / _RUN)
+    kept = [] if progress is None else _folders_of(progress)
+    if places.records not in kept and isinstance(records, dict) and "shards" in records:
         # These may be in a tmp_dir that is not that of this run.
         elsewhere = Path(records["shards"])
         if places.is_of_this(elsewhere.name):
@@ -351,13 +374,21 @@ def _is_of_use(progress: Progress, error: BaseException, input_is_local: bool) -
     """Whether what is done can be gone on with after an error: not when the catalog or the arguments are at fault."""
     import pyarrow as pa
 
-    if not progress.mapped and progress.report is None:
+    if not progress.mapped and not progress.is_made:
         return False
     if isinstance(error, PartitionReadError):
         return not input_is_local
     # The last one: pyarrow reads no shard that is damaged.
     at_fault = (CatalogError, ArgumentError, IncompleteMarginError, pa.ArrowInvalid)
     return not isinstance(error, at_fault)
+
+
+def _write_record(folder: Path, name: str, content: bytes) -> None:
+    try:
+        with written_aside(folder / name) as aside:
+            aside.write_bytes(content)
+    except OSError as error:
+        raise StorageError(f"{folder} cannot be written: {error}") from error
 
 
 def _files_of(folder: AnyPath) -> dict[str, int]:

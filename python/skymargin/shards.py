@@ -1,7 +1,8 @@
 """Shards: what the mapping of one batch of partitions found, in one Arrow IPC file.
 
 Rows are grouped by the margin they belong to, and an index, kept as metadata of the file's last record batch, says
-where each group is. A shard is written under another name until it is whole.
+where each group is, and how many of its rows are within each threshold of the run. A shard is written under another
+name until it is whole.
 """
 
 from __future__ import annotations
@@ -23,10 +24,13 @@ if TYPE_CHECKING:
     from skymargin.scan import Selection
 
 _INDEX_KEY = b"skymargin.index"
+_WITHIN_KEY = b"skymargin.within"
 
 
 @contextmanager
-def shard_writer(file: Path, schema: pa.Schema, gathered_bytes: int) -> Iterator[ShardWriter]:
+def shard_writer(
+    file: Path, schema: pa.Schema, gathered_bytes: int, narrower_arcsec: Sequence[float] = ()
+) -> Iterator[ShardWriter]:
     """Write one shard; the file appears when the block ends without an error.
 
     Parameters
@@ -37,6 +41,8 @@ def shard_writer(file: Path, schema: pa.Schema, gathered_bytes: int) -> Iterator
         Schema of the catalog.
     gathered_bytes
         Bytes of rows that are gathered before they are written.
+    narrower_arcsec
+        Thresholds, for each of which the rows within it are counted.
     """
     import pyarrow as pa
 
@@ -46,7 +52,7 @@ def shard_writer(file: Path, schema: pa.Schema, gathered_bytes: int) -> Iterator
         pa.OSFile(str(aside), mode="wb") as sink,
         pa.ipc.new_file(sink, whole) as ipc,
     ):
-        writer = ShardWriter(ipc, whole, gathered_bytes)
+        writer = ShardWriter(ipc, whole, gathered_bytes, narrower_arcsec)
         yield writer
         writer.finish()
 
@@ -58,16 +64,27 @@ class ShardWriter:
     ----------
     rows : int
         Memberships added: rows, each counted once per margin it belongs to.
+    rows_within : list of int
+        How many of them are within each of the narrower thresholds; complete when the shard is.
     """
 
-    def __init__(self, ipc: pa.RecordBatchFileWriter, schema: pa.Schema, gathered_bytes: int) -> None:
+    def __init__(
+        self,
+        ipc: pa.RecordBatchFileWriter,
+        schema: pa.Schema,
+        gathered_bytes: int,
+        narrower_arcsec: Sequence[float] = (),
+    ) -> None:
         self._ipc = ipc
         self._most_bytes = gathered_bytes
         self._schema = schema
         self._gathered: list[tuple[Selection, int, int]] = []
         self._gathered_bytes = 0
         self._index: list[np.ndarray] = []
+        self._narrower_arcsec = narrower_arcsec
+        self._within: list[np.ndarray] = []
         self.rows = 0
+        self.rows_within: list[int] = []
 
     def add(self, selection: Selection, source_order: int, source_pixel: int) -> None:
         """Add rows selected from one partition.
@@ -96,10 +113,14 @@ class ShardWriter:
 
         self._write_gathered()
         index = np.concatenate([_groups((), (), (), (), record_batch=0), *self._index])
+        within = np.concatenate([np.empty((0, len(self._narrower_arcsec)), dtype=np.int64), *self._within])
+        self.rows_within = within.sum(axis=0).tolist()
         nothing = pa.RecordBatch.from_arrays(
             [pa.nulls(0, field.type) for field in self._schema], schema=self._schema
         )
-        self._ipc.write_batch(nothing, custom_metadata={_INDEX_KEY: index.tobytes()})
+        self._ipc.write_batch(
+            nothing, custom_metadata={_INDEX_KEY: index.tobytes(), _WITHIN_KEY: within.tobytes()}
+        )
 
     def _write_gathered(self) -> None:
         import numpy as np
@@ -147,6 +168,10 @@ class ShardWriter:
         starts = np.flatnonzero(np.r_[True, (order[1:] != order[:-1]) | (pixel[1:] != pixel[:-1])])
         rows_in = np.diff(np.r_[starts, len(order)])
         self._index.append(_groups(order[starts], pixel[starts], starts, rows_in, len(self._index)))
+        if self._narrower_arcsec:
+            separation = to_numpy(members.column("separation_arcsec"))
+            is_within = separation[:, None] <= np.array(self._narrower_arcsec)
+            self._within.append(np.add.reduceat(is_within, starts, dtype=np.int64))
 
 
 class ShardReader:
@@ -222,12 +247,27 @@ def read_index(file: Path) -> np.ndarray:
         Of the type that `group_type` gives, one element for each group of rows.
     """
     import numpy as np
+
+    return np.frombuffer(_metadata(file)[_INDEX_KEY], dtype=group_type())
+
+
+def read_rows_within(file: Path, narrower: int) -> np.ndarray:
+    """How many rows of each group of a shard are within a threshold, given by its number among the narrower ones."""
+    import numpy as np
+
+    metadata = _metadata(file)
+    groups = len(metadata[_INDEX_KEY]) // group_type().itemsize
+    within = np.frombuffer(metadata[_WITHIN_KEY], dtype=np.int64)
+    # Of no groups, numpy cannot tell how many thresholds there were.
+    return within.reshape(groups, -1)[:, narrower] if groups else within
+
+
+def _metadata(file: Path) -> Any:
     import pyarrow as pa
 
     with pa.memory_map(str(file)) as source:
         shard = pa.ipc.open_file(source)
-        metadata = shard.get_batch_with_custom_metadata(shard.num_record_batches - 1).custom_metadata
-        return np.frombuffer(metadata[_INDEX_KEY], dtype=group_type())
+        return shard.get_batch_with_custom_metadata(shard.num_record_batches - 1).custom_metadata
 
 
 def group_type() -> np.dtype:
