@@ -61,7 +61,7 @@ def pipeline(args: Sequence[MarginCacheArguments]) -> list[MarginReport]: ...
 def pipeline(
     args: MarginCacheArguments | Sequence[MarginCacheArguments],
 ) -> MarginReport | list[MarginReport]:
-    """Make a margin catalog, or several of one catalog, with a Dask client of its own.
+    """Make a margin catalog, or several of one catalog: in threads here, or with more workers on its own Dask client.
 
     Several are made with one reading of the catalog. Each is what a call of its own would make. They have all
     arguments in common but the output and what concerns the files in it, threshold, `overwrite` and mail, and are exact

@@ -312,7 +312,7 @@ def layout(catalog: Catalog, row_bytes: int, wanted: OutputOptions) -> tuple[int
 
 def group_rows(most_rows: int, row_bytes: int) -> int:
     """Rows of a row group: as many as the format's default, or fewer where rows are wide."""
-    return max(1, min(most_rows, ROW_GROUP_BYTES // max(row_bytes, 1)))
+    return max(1, min(most_rows, gathered_rows(row_bytes)))
 
 
 def gathered_rows(row_bytes: int) -> int:
