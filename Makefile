@@ -63,14 +63,8 @@ bench: $(BUILT)  ## the benchmarks: of the core, then against hats-import and AC
 	cargo bench --locked -p skymargin-core
 	$(BIN)/python -m benchmarks
 
-# The settings that the tests of the core read; a shorter campaign: make trust SKYMARGIN_CASES=10000
-trust: export SKYMARGIN_CASES ?= 1000000
-trust: export SKYMARGIN_CATALOGS ?= 1000
-trust: export SKYMARGIN_FUZZ_CASES ?= 3000000
-trust: $(LOCKED)  ## the randomised tests of the core at full length: positions, catalogs, damaged files (long)
-	cargo test --locked -p skymargin-core --test scan_damage --no-run
-	ulimit -v 2000000 && cargo test --locked -p skymargin-core --test scan_damage
-	SKYMARGIN_FUZZ_CASES=1000 cargo test --locked -p skymargin-core -- --nocapture
+trust: $(BUILT)  ## the campaign of faults, damage and growth; its results go into the documentation (an hour)
+	$(BIN)/python -m trust
 
 docs: $(BUILT)  ## the documentation, warnings as errors, in build/docs
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict --site-dir build/docs
@@ -86,7 +80,7 @@ lock: $(LOCKED)  ## write requirements/dev.lock anew from pyproject.toml
 clean:  ## remove everything that was made
 	rm -rf $(VENV) .venvs target build dist demo .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	rm -f python/skymargin/_core.*.so
-	find python tests tools -name __pycache__ -type d -exec rm -rf {} +
+	find python tests benchmarks trust tools -name __pycache__ -type d -exec rm -rf {} +
 
 $(MADE):
 	@python=$$(tools/preflight.sh "$(PYTHON)") && echo "$$python -m venv $(VENV)" && "$$python" -m venv --clear $(VENV)
