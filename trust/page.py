@@ -45,7 +45,7 @@ def details(outcome: Outcome) -> str:
     parts = []
     if outcome.tallies:
         rows = [
-            [tally.fault, str(tally.tried), str(tally.survived), str(tally.refused), str(len(tally.failures))]
+            [tally.fault, *_formatted(tally.tried, tally.survived, tally.refused, len(tally.failures))]
             for tally in outcome.tallies
         ]
         parts.append(table(["fault", "tried", "survived", "refused clearly", "failed"], rows))
@@ -59,4 +59,8 @@ def _numbers(outcomes: list[Outcome]) -> list[str]:
     tallies = [tally for outcome in outcomes for tally in outcome.tallies]
     failed = sum(len(outcome.all_failures) for outcome in outcomes)
     survived, refused = sum(tally.survived for tally in tallies), sum(tally.refused for tally in tallies)
-    return [f"{number:,}" for number in (sum(tally.tried for tally in tallies), survived, refused, failed)]
+    return _formatted(sum(tally.tried for tally in tallies), survived, refused, failed)
+
+
+def _formatted(*numbers: int) -> list[str]:
+    return [f"{number:,}" for number in numbers]
