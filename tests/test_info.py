@@ -105,8 +105,8 @@ def test_a_large_index_column_is_not_read(
     statistics: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write_catalog(tmp_path / "catalog", SKY, Layout(row_group_rows=7, statistics=statistics))
-    monkeypatch.setattr("skymargin.sortedness._INDEX_BYTES", 0)
-    monkeypatch.setattr("skymargin.sortedness._first_unsorted", None)
+    monkeypatch.setattr("skymargin.audit.sortedness._INDEX_BYTES", 0)
+    monkeypatch.setattr("skymargin.audit.sortedness._first_unsorted", None)
     found = info(tmp_path / "catalog")
     assert found.sorted_by_index is None
     words = "row groups are in order" if statistics else "footers have no statistics"

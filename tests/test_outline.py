@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from skymargin import _core
+from skymargin.drawing.projection import Plane
 from skymargin.outline import bounding_circle, centre, outline, unit_vectors
-from skymargin.projection import Plane
 
 
 def pixels() -> st.SearchStrategy[tuple[int, int]]:

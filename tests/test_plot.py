@@ -16,13 +16,13 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from skymargin.cli import main
+from skymargin.drawing.partition import close_view, densest, round_arcsec, whole_view
+from skymargin.drawing.projection import Plane
+from skymargin.drawing.scene import open_margin
+from skymargin.drawing.view import ARCSEC_RAD, Rows, View
 from skymargin.errors import ArgumentError, CatalogError, MissingExtraError
 from skymargin.outline import bounding_circle, centre, unit_vectors
 from skymargin.plot import most_telling_pixel, plot_partition, plot_sky
-from skymargin.plot_partition import close_view, densest, round_arcsec, whole_view
-from skymargin.plot_scene import open_margin
-from skymargin.plot_view import ARCSEC_RAD, Rows, View
-from skymargin.projection import Plane
 from tests import brute_force
 from tests.catalogs import MIXED_PARTITIONS, Pixel, Sky, files_of, make_margin, sky_near_edges, write_catalog
 from tests.hipscat_catalogs import write_hipscat_catalog

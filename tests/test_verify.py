@@ -731,7 +731,7 @@ def test_groups_of_margins_change_nothing(margin: Path, whole: Path, monkeypatch
     _, file = some_file(margin)
     rewrite(file, read(file).slice(1))
     before = verify(margin, whole / "catalog")
-    monkeypatch.setattr("skymargin.row_audit._GROUP_BYTES", 1)
+    monkeypatch.setattr("skymargin.audit.rows._GROUP_BYTES", 1)
     monkeypatch.setattr("skymargin.partition_rows._MOST_ROWS", 3)
     after = verify(margin, whole / "catalog")
     assert (after.counts, after.per_pixel, after.faults) == (before.counts, before.per_pixel, before.faults)

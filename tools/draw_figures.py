@@ -16,11 +16,11 @@ from PIL import Image
 
 from skymargin import MarginCacheArguments, pipeline
 from skymargin.demo import MARGIN_NAME, PICTURE_NAME, run_demo
+from skymargin.drawing.projection import Plane
+from skymargin.drawing.view import View
 from skymargin.formats.hats_writer import write_catalog
 from skymargin.outline import edge_points, unit_vectors
 from skymargin.plot import plot_partition, plot_sky
-from skymargin.plot_view import View
-from skymargin.projection import Plane
 
 ARCSEC_RAD = np.pi / 648_000
 # Okabe and Ito's colours.

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from skymargin._core import CoordinateError
     from skymargin.arguments import MarginCacheArguments
+    from skymargin.audit.report import VerifyReport
     from skymargin.compat import install_as_hats_import, install_as_hipscat_import
     from skymargin.errors import SkymarginError
     from skymargin.forecast import MarginPlan, plan_margin
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from skymargin.pipeline import pipeline, pipeline_with_client
     from skymargin.report import MarginReport
     from skymargin.verify import verify
-    from skymargin.verify_report import VerifyReport
 
 __all__ = [
     "CatalogInfo",
@@ -53,7 +53,7 @@ _HOME = dict.fromkeys(_GEOMETRY, "geometry") | {
     "MarginPlan": "forecast",
     "MarginReport": "report",
     "SkymarginError": "errors",
-    "VerifyReport": "verify_report",
+    "VerifyReport": "audit.report",
     "info": "info",
     "install_as_hats_import": "compat",
     "install_as_hipscat_import": "compat",

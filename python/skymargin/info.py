@@ -9,10 +9,10 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from skymargin.audit.sortedness import look
 from skymargin.errors import CatalogNotFoundError
 from skymargin.formats.survey import HATS_PROPERTIES, Survey, collection_properties, survey
 from skymargin.report import readable_bytes
-from skymargin.sortedness import look
 from skymargin.storage import AnyPath, as_path, list_files
 
 if TYPE_CHECKING:

@@ -10,9 +10,9 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args
 
+from skymargin.drawing.partition import close_view, densest, draw_both, draw_on, whole_view
+from skymargin.drawing.scene import MarginCatalog, Scene, check_has_rows, open_margin
 from skymargin.errors import ArgumentError, MissingExtraError, OutputExistsError
-from skymargin.plot_partition import close_view, densest, draw_both, draw_on, whole_view
-from skymargin.plot_scene import MarginCatalog, Scene, check_has_rows, open_margin
 from skymargin.storage import written_aside
 
 if TYPE_CHECKING:
@@ -143,7 +143,7 @@ def plot_sky(
         When `picture` is there already.
     """
     require("matplotlib", "mocpy")
-    from skymargin.plot_sky import draw_sky
+    from skymargin.drawing.sky import draw_sky
 
     check_picture(picture, overwrite=overwrite)
     catalog = open_margin(margin, primary)

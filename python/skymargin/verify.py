@@ -10,6 +10,8 @@ from dataclasses import replace
 from numbers import Integral
 from typing import TYPE_CHECKING
 
+from skymargin.audit.report import KINDS, MOST_NAMED, Fault, PixelCounts, VerifyReport
+from skymargin.audit.schemas import expected_schema, schema_difference
 from skymargin.errors import ArgumentError
 from skymargin.formats.margin_and_primary import (
     Columns,
@@ -19,15 +21,13 @@ from skymargin.formats.margin_and_primary import (
 )
 from skymargin.formats.survey import Pixel, Survey, primary_of, survey, survey_primary
 from skymargin.progress import Stages
-from skymargin.schemas import expected_schema, schema_difference
 from skymargin.storage import AnyPath, as_path, open_input
-from skymargin.verify_report import KINDS, MOST_NAMED, Fault, PixelCounts, VerifyReport
 
 if TYPE_CHECKING:
     import pyarrow as pa
     from upath import UPath
 
-    from skymargin.row_audit import RowAudit
+    from skymargin.audit.rows import RowAudit
 
     PathLike = str | os.PathLike[str] | UPath
 
@@ -78,8 +78,8 @@ def verify(
     ArgumentError
         When `sample` or `seed` is not allowed.
     """
-    from skymargin.brute_force import margin_pixels
-    from skymargin.row_audit import RowAudit
+    from skymargin.audit.brute_force import margin_pixels
+    from skymargin.audit.rows import RowAudit
 
     started = time.perf_counter()
     _check_numbers(sample, seed)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pyarrow as pa
 
-from skymargin.schemas import is_lossless
+from skymargin.audit.schemas import is_lossless
 
 
 def test_what_is_lossless_and_what_is_not() -> None:

@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from skymargin.brute_force import Margins, Pixel
-from skymargin.digest import digests, digests_of_numbers
+from skymargin.audit.brute_force import Margins, Pixel
+from skymargin.audit.digest import digests, digests_of_numbers
+from skymargin.audit.match import Match, match_rows
+from skymargin.audit.positions import KnownRows, MarginRows, OddRows, known_in, once_each, read_margin
+from skymargin.audit.report import MOST_NAMED, Fault
+from skymargin.audit.schemas import can_compare, expected_schema, schema_difference
 from skymargin.errors import PartitionReadError
 from skymargin.partition_rows import PartitionRows
-from skymargin.row_match import Match, match_rows
-from skymargin.row_positions import KnownRows, MarginRows, OddRows, known_in, once_each, read_margin
-from skymargin.schemas import can_compare, expected_schema, schema_difference
-from skymargin.verify_report import MOST_NAMED, Fault
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from skymargin.digest import combined
+from skymargin.audit.digest import combined
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
-    from skymargin.digest import Digests
+    from skymargin.audit.digest import Digests
 
     Numbers = NDArray[np.int64]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from skymargin.brute_force import Margins, empty_pixels, margin_pixels
+from skymargin.audit.brute_force import Margins, empty_pixels, margin_pixels
 from tests import brute_force
 from tests.catalogs import MIXED_PARTITIONS, Pixel, sky_near_edges
 

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from skymargin import _core
+from skymargin.drawing.projection import Plane
+from skymargin.drawing.scene import WHOLE, Scene
+from skymargin.drawing.view import ARCSEC_RAD, UNITS, Rows, View
 from skymargin.outline import bounding_circle, outline, unit_vectors
-from skymargin.plot_scene import WHOLE, Scene
-from skymargin.plot_view import ARCSEC_RAD, UNITS, Rows, View
-from skymargin.projection import Plane
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

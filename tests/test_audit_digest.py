@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from skymargin.digest import combined, digests
+from skymargin.audit.digest import combined, digests
 from tests.test_pipeline_types import TYPES
 
 

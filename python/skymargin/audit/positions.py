@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from skymargin import _core
-from skymargin.digest import combined, digests_of_numbers
+from skymargin.audit.digest import combined, digests_of_numbers
 from skymargin.errors import PositionError
 from skymargin.partition_rows import PartitionRows, as_float64
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from skymargin.brute_force import Margins, Pixel
+    from skymargin.audit.brute_force import Margins, Pixel
     from skymargin.storage import AnyPath
 
     Floats = NDArray[np.float64]

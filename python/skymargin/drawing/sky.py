@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from numpy.typing import NDArray
 
+    from skymargin.drawing.scene import MarginCatalog
     from skymargin.formats.survey import Pixel
-    from skymargin.plot_scene import MarginCatalog
 
 # The sky in a Mollweide projection is 4 sqrt(2) radians wide and half as high.
 _WIDTH, _HEIGHT = 1200, 600

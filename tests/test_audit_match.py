@@ -9,8 +9,8 @@ import pyarrow as pa
 from hypothesis import given
 from hypothesis import strategies as st
 
-from skymargin.digest import digests
-from skymargin.row_match import Match, match_rows
+from skymargin.audit.digest import digests
+from skymargin.audit.match import Match, match_rows
 
 
 def match(

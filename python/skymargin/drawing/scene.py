@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from skymargin import _core
+from skymargin.drawing.view import ARCSEC_RAD, Rows
 from skymargin.errors import ArgumentError, CatalogError
 from skymargin.formats.margin_and_primary import check_primary, coordinate_columns, stated_threshold_arcsec
 from skymargin.formats.survey import Pixel, Survey, primary_of, survey, survey_primary
 from skymargin.outline import bounding_circle, centre, unit_vectors
 from skymargin.partition_rows import PartitionRows, as_float64
-from skymargin.plot_view import ARCSEC_RAD, Rows
 from skymargin.storage import as_path
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from skymargin.outline import edge_points
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from skymargin.projection import Plane
+    from skymargin.drawing.projection import Plane
 
     Floats = NDArray[np.float64]
 
