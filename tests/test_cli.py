@@ -18,7 +18,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import skymargin
-from skymargin.cli import cli, default_name, main
+from skymargin.cli import cli, main
+from skymargin.commands.build import default_name
 from skymargin.formats.partition_files import partition_files
 
 

@@ -11,7 +11,8 @@ from hats import read_hats
 from hats.catalog.dataset.collection_properties import CollectionProperties
 
 from skymargin import MarginCacheArguments, pipeline
-from skymargin.cli import default_name, main
+from skymargin.cli import main
+from skymargin.commands.build import default_name
 from skymargin.errors import ArgumentError, StorageError
 from skymargin.formats.collection import add_margin, collection_of, margin_entry
 from skymargin.formats.properties import edited, parse_properties

@@ -475,9 +475,8 @@ def test_a_file_on_a_server_that_was_written_again(
     assert line.endswith("because the file dataset/Norder=1/Dir=0/Npix=2.parquet of the catalog changed")
 
 
-def test_the_command_line_says_where_the_progress_is(
-    catalog: Path, output: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def interrupt(command: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Run a command, and press Ctrl-C when some batches are done."""
     add_mapped = Progress.add_mapped
 
     def add(self: Progress, result: mapping.Mapped) -> None:
@@ -485,13 +484,39 @@ def test_the_command_line_says_where_the_progress_is(
             raise KeyboardInterrupt
         add_mapped(self, result)
 
-    command = ["build", str(catalog), "-t", "600", "-o", str(output), "--name", "margin", "--no-progress"]
     with monkeypatch.context() as patched:
         patched.setattr(Progress, "add_mapped", add)
         assert main([*command, "--threads", "1"]) == 130
+
+
+def test_the_command_line_says_where_the_progress_is(
+    catalog: Path, output: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["build", str(catalog), "-t", "600", "-o", str(output), "--name", "margin", "--no-progress"]
+    interrupt(command, monkeypatch)
     printed = capsys.readouterr().err.strip().splitlines()[-1]
     assert printed.startswith(
         f"skymargin: interrupted. What is done is kept in {output}/margin.skymargin-shards-"
     )
     assert main([*command, "--threads", "2"]) == 0
     assert [entry.name for entry in output.iterdir()] == ["margin"]
+
+
+def test_the_command_line_goes_on_or_begins_anew(
+    catalog: Path,
+    output: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    records = tmp_path / "records"
+    command = ["build", str(catalog), "-t", "600", "-o", str(output), "--name", "margin", "--no-progress"]
+    command += ["--resume-tmp", str(records)]
+    interrupt(command, monkeypatch)
+    (progress,) = records.iterdir()
+    assert progress.name.startswith("margin.skymargin-progress-")
+    assert main([*command, "--no-resume"]) == 0
+    (line,) = warnings_in(caplog)
+    assert line.endswith("is thrown away, because resume=False")
+    assert [entry.name for entry in output.iterdir()] == ["margin"]
+    assert not any(records.iterdir())

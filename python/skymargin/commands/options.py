@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 _FIRST_GROUP = "Options"
 
 

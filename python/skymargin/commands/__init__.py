@@ -1,0 +1,1 @@
+"""The commands of `skymargin`, one file for each kind of work."""
