@@ -11,6 +11,7 @@ import threading
 import time
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -56,6 +57,16 @@ class InventedSky:
         u, v = ((_every_second_bit(within >> np.uint64(bit)) + 0.5) / 2.0**_DEEPEST for bit in (0, 1))
         longitude, latitude = cell_to_lon_lat(index >> 2 * _DEEPEST, u, v)
         return index, np.degrees(longitude), np.degrees(latitude)
+
+    def write(self, folder: Path) -> None:
+        """Write the catalog to disk; what it would be if it were not invented."""
+        for pixel in range(self.partitions):
+            file = folder / "dataset" / _name(self, pixel)
+            if pixel % 10_000 == 0:
+                file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_bytes(self.file(pixel))
+        for name, content in _about(self).items():
+            (folder / name).write_bytes(content)
 
     def file(self, pixel: int) -> bytes:
         """The Parquet file of a partition."""

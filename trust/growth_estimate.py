@@ -1,0 +1,3 @@
+def measured(*a): ...
+def estimates(*a):
+    return []
