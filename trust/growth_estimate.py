@@ -134,7 +134,8 @@ def rates(
         driver_seconds=(_driver_seconds(many) - _driver_seconds(few)) / partitions,
         driver_column_bytes=memory_bytes / partitions / 8,
         base_bytes=few.cost.peak_tree_bytes,
-        speed_up=alone / together,
+        # What is outside these tells of a machine that was busy.
+        speed_up=min(max(alone / together, 1.0), 2.0),
     )
 
 
@@ -184,7 +185,7 @@ def _estimated(survey: Survey, rates: Rates) -> list[str]:
     )
     # With each doubling of cores as much is lost as between one and two.
     alone = rates.start_seconds + survey.partitions * rates.driver_seconds
-    hours = [(alone + shared / min(rates.speed_up, 2.0) ** math.log2(cores)) / 3600 for cores in _CORES]
+    hours = [(alone + shared / rates.speed_up ** math.log2(cores)) / 3600 for cores in _CORES]
     memory_bytes = rates.base_bytes + survey.partitions * survey.columns * rates.driver_column_bytes
     return [
         survey.name,
