@@ -79,7 +79,7 @@ def _parents() -> dict[int, int]:
     return parents
 
 
-def _descendants(ancestor: int) -> list[int]:
+def descendants(ancestor: int) -> list[int]:
     """All living descendants of a process."""
     children: dict[int, list[int]] = {}
     for process, parent in _parents().items():
@@ -100,7 +100,8 @@ def _resident_bytes(process: int) -> int:
         return 0
 
 
-def _proportional_bytes(process: int) -> int:
+def proportional_bytes(process: int) -> int:
+    """PSS of a process: its resident pages, a shared page counted once; 0 when it has ended."""
     try:
         for line in Path(f"/proc/{process}/smaps_rollup").read_bytes().splitlines():
             if line.startswith(b"Pss:"):
@@ -122,16 +123,16 @@ class _Sampler(threading.Thread):
         pause = SAMPLE_SECONDS
         while not self.is_over.wait(pause):
             start = time.thread_time()
-            processes = _descendants(os.getpid())
+            processes = descendants(os.getpid())
             # A sum of PSS is never above the sum of resident sizes, which is far cheaper to read.
             if sum(map(_resident_bytes, processes)) > self.peak_bytes:
-                self.peak_bytes = max(self.peak_bytes, sum(map(_proportional_bytes, processes)))
+                self.peak_bytes = max(self.peak_bytes, sum(map(proportional_bytes, processes)))
             pause = max(SAMPLE_SECONDS, (time.thread_time() - start) / SAMPLER_SHARE)
 
 
 def _end_descendants() -> None:
     """End every process this meter started, and wait until none is left."""
-    while processes := _descendants(os.getpid()):
+    while processes := descendants(os.getpid()):
         for process in processes:
             try:
                 os.kill(process, signal.SIGKILL)
@@ -167,7 +168,7 @@ def run(command: list[str], timeout_seconds: float) -> Measurement:
 
     def give_up() -> None:
         timed_out.set()
-        for process in _descendants(os.getpid()):
+        for process in descendants(os.getpid()):
             os.kill(process, signal.SIGKILL)
 
     alarm = threading.Timer(timeout_seconds, give_up)

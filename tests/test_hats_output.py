@@ -82,7 +82,7 @@ def test_properties_are_those_of_hats(
         rows=12,
         orders=np.array([0, 3], dtype=np.uint8),
         pixels=np.array([4, 5], dtype=np.uint64),
-        footers=[],
+        row_groups=[],
         wanted=OutputOptions(addl_hats_properties=extra),
     )
     write_margin_properties(tmp_path / "mine", catalog, contents)

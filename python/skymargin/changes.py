@@ -19,6 +19,7 @@ from skymargin.errors import ArgumentError, StorageError
 from skymargin.formats import format_named
 from skymargin.formats.listing import list_partitions
 from skymargin.formats.output_options import OutputOptions
+from skymargin.formats.row_groups import RowGroups
 from skymargin.made_from import Partition, decided_by, partitions_of, read_record, record_digest, stamps_of
 from skymargin.mapping import Mapped
 from skymargin.outline import outline, unit_vectors
@@ -163,7 +164,12 @@ def taken_over(
         except OSError as error:
             raise StorageError(f"{margin / name} cannot be taken over into {folder}: {error}") from error
     made = [pixel for one in reduced for pixel in zip(one.orders, one.pixels, strict=True)]
-    return [_described(folder, pixel, catalog, wanted) for pixel in [*made, *scope.kept]]
+    described: list[Reduced] = []
+    like: RowGroups | None = None
+    for pixel in [*made, *scope.kept]:
+        described.append(_described(folder, pixel, catalog, wanted, like))
+        like = described[-1].row_groups[0]
+    return described
 
 
 def _tiling(partitions: Iterable[Pixel]) -> Tiling:
@@ -290,11 +296,13 @@ def _footer(folder: AnyPath, name: str) -> pq.FileMetaData:
         ) from error
 
 
-def _described(folder: AnyPath, pixel: Pixel, catalog: Catalog, wanted: OutputOptions) -> Reduced:
+def _described(
+    folder: AnyPath, pixel: Pixel, catalog: Catalog, wanted: OutputOptions, like: RowGroups | None
+) -> Reduced:
     name = _file_name(pixel, catalog, wanted)
     footer = _footer(folder, name)
     footer.set_file_path(name.removeprefix("dataset/"))
-    return Reduced(-1, [pixel[0]], [pixel[1]], footer.num_rows, [footer], {})
+    return Reduced(-1, [pixel[0]], [pixel[1]], footer.num_rows, [RowGroups.of(footer, like)], {})
 
 
 def _copy(source: AnyPath, target: AnyPath) -> None:

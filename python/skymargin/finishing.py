@@ -47,7 +47,7 @@ def contents_of(
         rows=sum(one.rows for _, _, one in parts),
         orders=np.concatenate([np.empty(0, dtype=np.uint8), *(orders for orders, _, _ in parts)]),
         pixels=np.concatenate([np.empty(0, dtype=np.uint64), *(pixels for _, pixels, _ in parts)]),
-        footers=[footer for _, _, one in parts for footer in one.footers],
+        row_groups=[row_groups for _, _, one in parts for row_groups in one.row_groups],
         wanted=wanted,
     )
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from skymargin.errors import SkymarginError, StorageError
 from skymargin.formats import format_named
+from skymargin.formats.row_groups import RowGroups
 from skymargin.job import DestinationBatch, LoadedJob, Output, load_job, shard_file
 from skymargin.merging import Merged, Run
 from skymargin.shards import ShardReader
@@ -34,8 +35,8 @@ class Reduced:
         The margins written, in the order of the batch.
     rows : int
         Rows in them.
-    footers : list of pyarrow.parquet.FileMetaData
-        Their row groups, with the path of the file of each; in the end in one.
+    row_groups : list of RowGroups
+        Their row groups, with the path of the file of each.
     files : dict of str to int
         Files written, relative to the margin catalog, to their sizes in bytes.
     margin : int
@@ -46,7 +47,7 @@ class Reduced:
     orders: list[int]
     pixels: list[int]
     rows: int
-    footers: list[pq.FileMetaData]
+    row_groups: list[RowGroups]
     files: dict[str, int]
     margin: int = 0
 
@@ -69,6 +70,7 @@ def reduce_batch(job_file: Path, task: tuple[DestinationBatch, Output]) -> Reduc
     batch, output = task
     reduced = Reduced(batch.number, [], [], 0, [], {}, output.margin)
     reader = ShardReader()
+    merged_footer: pq.FileMetaData | None = None
     for group in _groups(batch, output.gathered_rows):
         try:
             loaded = load_job(job_file)
@@ -80,7 +82,11 @@ def reduce_batch(job_file: Path, task: tuple[DestinationBatch, Output]) -> Reduc
             return StorageError(f"the shards in {job_file.parent} cannot be read: {error}")
         for number, margin in enumerate(group):
             try:
-                _write_margin(merged, number, margin, loaded, output, reduced)
+                footer = _write_margin(merged, number, margin, loaded, output, reduced)
+                if merged_footer is None:
+                    merged_footer, first = footer, RowGroups.of(footer)
+                else:
+                    merged_footer.append_row_groups(footer)
                 if not is_local(output.folder) and not job_file.exists():
                     # Whoever gave the run up removes the output once; elsewhere it is moved away first.
                     remove_file(output.folder / next(reversed(reduced.files)))
@@ -89,10 +95,8 @@ def reduce_batch(job_file: Path, task: tuple[DestinationBatch, Output]) -> Reduc
                 return StorageError(
                     f"the margin of order {margin.order}, pixel {margin.pixel} cannot be written: {error}"
                 )
-    first, *others = reduced.footers
-    for footer in others:
-        first.append_row_groups(footer)
-    del reduced.footers[1:]
+    if merged_footer is not None:
+        reduced.row_groups.append(RowGroups.of(merged_footer, like=first))
     return reduced
 
 
@@ -131,8 +135,8 @@ def _runs(reader: ShardReader, folder: Path, margin: _Margin, output: Output) ->
 
 def _write_margin(
     merged: Merged, number: int, margin: _Margin, loaded: LoadedJob, output: Output, reduced: Reduced
-) -> None:
-    """Write the file of one margin, and note it."""
+) -> pq.FileMetaData:
+    """Write the file of one margin, and note it; its footer."""
     import pyarrow.parquet as pq
 
     known = format_named(output.format)
@@ -154,7 +158,7 @@ def _write_margin(
     reduced.orders.append(margin.order)
     reduced.pixels.append(margin.pixel)
     reduced.rows += footer.num_rows
-    reduced.footers.append(footer)
+    return footer
 
 
 def _row_groups(

@@ -18,7 +18,8 @@ from skymargin.storage import AnyPath, can_list, exists
 if TYPE_CHECKING:
     import numpy as np
     import pyarrow as pa
-    import pyarrow.parquet as pq
+
+    from skymargin.formats.row_groups import RowGroups
 
 # The first that recognises a folder has it: HATS also takes for its own what has but a list of partitions.
 FORMATS = ("hipscat", "hats")
@@ -96,8 +97,8 @@ class MarginContents:
         Rows in all its partitions.
     orders, pixels : numpy.ndarray
         Its partitions in nested order.
-    footers : list of pyarrow.parquet.FileMetaData
-        Their footers in the same order; each may hold the row groups of several partitions, with their file paths set.
+    row_groups : list of RowGroups
+        Their row groups in the same order, with the paths of their files; each may hold those of several partitions.
     wanted : OutputOptions
         What is wanted of its files beside the rows.
     """
@@ -107,7 +108,7 @@ class MarginContents:
     rows: int
     orders: np.ndarray
     pixels: np.ndarray
-    footers: list[pq.FileMetaData]
+    row_groups: list[RowGroups]
     wanted: OutputOptions = field(default_factory=OutputOptions)
 
 

@@ -108,13 +108,13 @@ def finish_margin(folder: AnyPath, catalog: Catalog, contents: MarginContents) -
     contents
         What was written.
     """
-    if contents.footers:
+    if contents.row_groups:
         write_samples(folder, contents.wanted)
     wanted = contents.wanted
     described = wanted.create_summary_html or wanted.create_summary_md
     dataset = folder / "dataset"
     write_parquet_metadata(
-        dataset, catalog.schema, contents.footers, whole=wanted.create_metadata or described
+        dataset, catalog.schema, contents.row_groups, whole=wanted.create_metadata or described
     )
     rows = (f"{order},{pixel}\n" for order, pixel in zip(contents.orders, contents.pixels, strict=True))
     (folder / "partition_info.csv").write_text("Norder,Npix\n" + "".join(rows), encoding="utf-8")

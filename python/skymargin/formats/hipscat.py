@@ -129,7 +129,7 @@ def finish_margin(folder: AnyPath, catalog: Catalog, contents: MarginContents) -
     contents
         What was written.
     """
-    write_parquet_metadata(folder, margin_schema(catalog.schema), contents.footers)
+    write_parquet_metadata(folder, margin_schema(catalog.schema), contents.row_groups)
     rows = (
         f"{order},{pixel},{_directory(pixel)}\n"
         for order, pixel in zip(contents.orders.tolist(), contents.pixels.tolist(), strict=True)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from skymargin.errors import CatalogError, MissingPartitionError
+from skymargin.formats.row_groups import RowGroups, metadata_file
 from skymargin.ranged_reads import read_tail
 from skymargin.storage import AnyPath, exists, file_sizes, open_input, read_text
 
@@ -160,9 +161,9 @@ def total_bytes(files: list[tuple[str, ...]], sizes: dict[str, int]) -> Any:
 
 
 def write_parquet_metadata(
-    dataset: AnyPath, schema: pa.Schema, footers: list[pq.FileMetaData], *, whole: bool = True
+    dataset: AnyPath, schema: pa.Schema, row_groups: list[RowGroups], *, whole: bool = True
 ) -> None:
-    """Write `_common_metadata`, and if it is to be `whole`, `_metadata` from the footers of the partitions."""
+    """Write `_common_metadata`, and if it is to be `whole`, `_metadata` with the row groups of the partitions."""
     import pyarrow.parquet as pq
 
     dataset.mkdir(parents=True, exist_ok=True)
@@ -170,8 +171,8 @@ def write_parquet_metadata(
         pq.write_metadata(schema, sink)
     if whole:
         with (dataset / "_metadata").open("wb") as sink:
-            if footers:
-                _merged(footers).write_metadata_file(sink)
+            if row_groups:
+                sink.writelines(metadata_file(row_groups))
             else:
                 pq.write_metadata(schema, sink)
 
@@ -208,10 +209,3 @@ def _read_footer(file: AnyPath) -> pq.FileMetaData:
             return pq.read_metadata(source)
     except (OSError, pa.ArrowException) as error:
         raise CatalogError(f"{file} cannot be read as Parquet: {error}") from error
-
-
-def _merged(footers: list[pq.FileMetaData]) -> pq.FileMetaData:
-    merged, *others = footers
-    for footer in others:
-        merged.append_row_groups(footer)
-    return merged
