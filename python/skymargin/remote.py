@@ -18,15 +18,20 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from skymargin.errors import SkymarginError, StorageError
 
 if TYPE_CHECKING:
+    from aiohttp import ClientResponse
     from upath import UPath
 
 T = TypeVar("T")
 
 TRIES = 4
+# A web server that takes a connection and then says nothing for so long is given up; aiohttp waits for five minutes.
+_SILENCE_SECONDS = 30
 _FIRST_WAIT_SECONDS = 0.2
 # The clients of these try again themselves: five times each and with longer waits, in s3fs and botocore.
 _TRY_AGAIN_THEMSELVES = frozenset({"s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "adl"})
 _TRANSIENT_STATUS = frozenset({408, 429, 500, 502, 503, 504})
+_PARTIAL_CONTENT = 206
+_RANGE = re.compile(r"bytes[ =](\d+)-")
 # Servers answer 403 for a file that is not there when they do not let the asker list.
 _ABSENT_STATUS = frozenset({403, 404, 410})
 # Round trips in flight at once where each file has to be asked for.
@@ -37,6 +42,46 @@ _SECRET = re.compile("key|secret|token|pass|auth|cred|header|cookie|sas|connecti
 def is_http(path: UPath) -> bool:
     """Whether the path is a URL of the web: its files can be read, but neither listed nor written."""
     return path.protocol in ("http", "https")
+
+
+class WrongAnswerError(ConnectionError):
+    """An answer that is whole for the client but not what it was asked for; the next one may be right."""
+
+
+def checked(path: UPath) -> UPath:
+    """The path, for the web with options of its client: that it gives up a silent server, and checks each range.
+
+    Options that the path has already go before these.
+    """
+    if not is_http(path):
+        return path
+    from aiohttp import ClientTimeout
+    from upath import UPath
+
+    options = dict(path.storage_options)
+    ours = {
+        "timeout": ClientTimeout(total=None, sock_connect=_SILENCE_SECONDS, sock_read=_SILENCE_SECONDS),
+        "raise_for_status": check_range,
+    }
+    options["client_kwargs"] = {**ours, **(options.get("client_kwargs") or {})}
+    return UPath(str(path), protocol=path.protocol, **options)
+
+
+async def check_range(response: ClientResponse) -> None:
+    """Refuse the answer with another part of a file than was asked for; aiohttp calls this with each answer.
+
+    Raises
+    ------
+    WrongAnswerError
+        When it says that it is another.
+    """
+    asked = _RANGE.match(response.request_info.headers.get("Range", ""))
+    sent = _RANGE.match(response.headers.get("Content-Range", ""))
+    if response.status == _PARTIAL_CONTENT and asked and sent and asked[1] != sent[1]:
+        response.close()
+        raise WrongAnswerError(
+            f"what was asked for begins at byte {asked[1]}, what was sent at byte {sent[1]}"
+        )
 
 
 def attempt(path: UPath, call: Callable[[], T], *, named: bool = True) -> T:
@@ -58,8 +103,8 @@ def attempt(path: UPath, call: Callable[[], T], *, named: bool = True) -> T:
     StorageError
         When it cannot be had for another reason.
     """
-    tries = 1 if path.protocol in _TRY_AGAIN_THEMSELVES else TRIES
-    for number in range(tries):
+    persistent = path.protocol in _TRY_AGAIN_THEMSELVES
+    for number in range(TRIES):
         if number:
             # Many workers meet the same bad moment; they are not to come back together.
             time.sleep(_FIRST_WAIT_SECONDS * 2 ** (number - 1) * random.uniform(0.5, 1.5))
@@ -67,7 +112,9 @@ def attempt(path: UPath, call: Callable[[], T], *, named: bool = True) -> T:
             try:
                 return call()
             except Exception as error:
-                if number + 1 == tries or not is_transient(error):
+                # What is wrong with an answer that came, no client finds.
+                again = isinstance(error, WrongAnswerError) if persistent else is_transient(error)
+                if number + 1 == TRIES or not again:
                     raise
     raise AssertionError("the last try returns or raises")
 
@@ -136,6 +183,28 @@ def file_size(path: UPath) -> int:
     if size is None:
         raise StorageError(f"{path}: the server does not tell the size of the file, which ranged reads need")
     return int(size)
+
+
+def read_whole(path: UPath) -> bytes:
+    """Contents of a small file, of the length that the server tells in another answer, if it tells one.
+
+    Raises
+    ------
+    FileNotFoundError
+        When there is no such file.
+    StorageError
+        When it cannot be had, or not in full.
+    """
+
+    def read() -> bytes:
+        content: bytes = path.fs.cat_file(path.path)
+        path.fs.invalidate_cache(path.path)
+        size = path.fs.info(path.path)["size"]
+        if size is not None and size != len(content):
+            raise WrongAnswerError(f"{len(content)} bytes arrived of a file of {size} bytes")
+        return content
+
+    return attempt(path, read)
 
 
 def file_sizes(folder: UPath, names: Iterable[str]) -> dict[str, int]:

@@ -1,0 +1,15 @@
+"""Servers that fail, in short; and that the judge of the runs sees a wrong one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tests.trust.conftest import RunShort
+from trust import network
+from trust.network import KINDS, Case
+
+
+def test_servers_that_fail(run_short: RunShort) -> None:
+    outcome = run_short("network")
+    assert sum(tally.survived for tally in outcome.tallies) >= 4
+    assert sum(tally.refused for tally in outcome.tallies) >= 3
