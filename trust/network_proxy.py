@@ -121,7 +121,9 @@ def proxy_of(server_url: str) -> Iterator[Proxy]:
                 self.wfile.write(b"HTTP/1.1 100 Continue\r\n\r\n")
             body = _read_body(self.rfile, head)
             ranged = _RANGE.search(head)
-            request = Request(method, unquote(path), ranged[0].decode().split("=")[1].strip() if ranged else "")
+            request = Request(
+                method, unquote(path), ranged[0].decode().split("=")[1].strip() if ranged else ""
+            )
             fault = faults.next(request)
             if fault == "drop":
                 return False

@@ -27,8 +27,15 @@ TRIES = 4
 # A web server that takes a connection and then says nothing for so long is given up; aiohttp waits for five minutes.
 _SILENCE_SECONDS = 30
 _FIRST_WAIT_SECONDS = 0.2
-# The clients of these try again themselves: five times each and with longer waits, in s3fs and botocore.
+# The clients of these try again themselves, with longer waits.
 _TRY_AGAIN_THEMSELVES = frozenset({"s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "adl"})
+# What these do not try again, or not often: bodies that were cut, or do not fit the checksum that came with them.
+_SPOILT_BODIES = frozenset(
+    {"FlexibleChecksumError", "ClientPayloadError", "IncompleteReadError", "ResponseStreamingError"}
+)
+# s3fs does what botocore has tried five times five times, and reads that again five times: 125 requests, and half an
+# hour if a server is silent. With these of its own there are 20, and five minutes.
+_TRIES_OF_S3FS = 2
 _TRANSIENT_STATUS = frozenset({408, 429, 500, 502, 503, 504})
 _PARTIAL_CONTENT = 206
 _RANGE = re.compile(r"bytes[ =](\d+)-")
@@ -112,8 +119,7 @@ def attempt(path: UPath, call: Callable[[], T], *, named: bool = True) -> T:
             try:
                 return call()
             except Exception as error:
-                # What is wrong with an answer that came, no client finds.
-                again = isinstance(error, WrongAnswerError) if persistent else is_transient(error)
+                again = _is_spoilt(error) if persistent else is_transient(error)
                 if number + 1 == TRIES or not again:
                     raise
     raise AssertionError("the last try returns or raises")
@@ -123,6 +129,9 @@ def attempt(path: UPath, call: Callable[[], T], *, named: bool = True) -> T:
 def explained(path: UPath, *, named: bool = True) -> Iterator[None]:
     """Errors of the file system as errors that name the path, without what the storage options keep secret."""
     try:
+        if path.protocol in ("s3", "s3a"):
+            # There is no option for it, and each process has a file system of its own.
+            path.fs.retries = _TRIES_OF_S3FS
         yield
     except SkymarginError:
         raise
@@ -263,6 +272,11 @@ def _is_client_error(error: BaseException) -> bool:
     import aiohttp
 
     return isinstance(error, (aiohttp.ClientConnectionError, aiohttp.ClientPayloadError))
+
+
+def _is_spoilt(error: BaseException) -> bool:
+    """Whether an answer came, and was not right."""
+    return isinstance(error, WrongAnswerError) or type(_unmasked(error)).__name__ in _SPOILT_BODIES
 
 
 def _secrets(options: Mapping[str, Any], within: bool) -> Iterator[str]:

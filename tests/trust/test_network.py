@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from tests.trust.conftest import RunShort
-from trust import network
-from trust.network import KINDS, Case
 
 
 def test_servers_that_fail(run_short: RunShort) -> None:
