@@ -12,6 +12,7 @@ import subprocess
 import sys
 import threading
 import time
+import uuid
 from collections import defaultdict
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -163,6 +164,9 @@ def variations(short: bool) -> list[Variation]:
 def run(scratch: Path, seed: int, *, short: bool) -> Outcome:
     """Make each kind of margin in every variation, and margins in memory on several numbers of threads."""
     varied = variations(short)
+    if not short:
+        # Before the first is forked, or it is too late.
+        _FORKS.set_forkserver_preload(["hipscat.io.write_metadata", "distributed", "tests.killing"])
     kinds = [("HATS", True), ("HiPSCat", False)] if short else KINDS
     tallies = {group: Tally(group) for group in dict.fromkeys(one.group for one in varied)}
     rows, failures = [], []
@@ -241,8 +245,10 @@ class Runs:
         exact: bool,
         sky: Sky,
         urls: dict[str, tuple[str, dict[str, Any] | None]],
+        short: bool,
     ) -> None:
-        self._folder, self._form, self._exact, self._sky, self._urls = folder, form, exact, sky, urls
+        self._folder, self._form, self._exact, self._sky = folder, form, exact, sky
+        self._urls, self._short = urls, short
 
     def made(self, one: Variation) -> Made:
         """Make the margin in a process of its own."""
@@ -409,16 +415,15 @@ def _served(scratch: Path, servers: ExitStack) -> dict[str, tuple[str, dict[str,
     web, s3 = servers.enter_context(http_server(scratch)), servers.enter_context(s3_server())
     options = {"key": "any", "secret": "any-secret", "endpoint_url": s3.url}
     store = fsspec.filesystem("s3", **options)
-    store.mkdir("bucket")
+    # The buckets of all servers of a process are the same.
+    bucket = f"determinism-{uuid.uuid4().hex[:8]}"
+    store.mkdir(bucket)
     for form in ("HATS", "HiPSCat"):
-        store.put(str(scratch / form / "stars"), f"bucket/{form}/stars", recursive=True)
-    return {"http": (web.url, None), "s3": ("s3://bucket", options)}
+        store.put(str(scratch / form / "stars"), f"{bucket}/{form}/stars", recursive=True)
+    return {"http": (web.url, None), "s3": (f"s3://{bucket}", options)}
 
 
 def _fork(told: dict[str, Any]) -> None:
-    _FORKS.set_forkserver_preload(
-        ["hipscat.io.write_metadata", "distributed", "tests.killing", "trust.determinism_run"]
-    )
     process = _FORKS.Process(target=determinism_run.make, kwargs=told)
     process.start()
     process.join(_PATIENCE_SECONDS)

@@ -9,6 +9,7 @@ import sys
 import tempfile
 import threading
 import time
+import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -241,6 +242,7 @@ class Stage:
     folder: Path
     web: Server
     s3: Server
+    bucket: str
     wanted: dict[str, dict[str, bytes]]
 
     def judged(self, case: Case) -> tuple[int, str, str]:
@@ -319,7 +321,7 @@ class Trial:
         if self._case.kind.where == "over":
             self._old = {"margin/hats.properties": b"dataproduct_type=margin\n", "margin/dataset/old": b"old"}
             for name, content in self._old.items():
-                self._store.pipe_file(f"bucket/{self._name}/{name}", content)
+                self._store.pipe_file(f"{self._stage.bucket}/{self._name}/{name}", content)
 
     def run(self) -> None:
         """Make the margin."""
@@ -334,10 +336,10 @@ class Trial:
             limit = aiohttp.ClientTimeout(sock_read=_SILENCE_SECONDS)
             arguments["input_storage_options"] = {"client_kwargs": {"timeout": limit}}
         elif where == "s3":
-            source = "s3://bucket/stars"
+            source = f"s3://{stage.bucket}/stars"
             arguments["input_storage_options"] = patient
         if self._remote_output:
-            output = f"s3://bucket/{self._name}"
+            output = f"s3://{stage.bucket}/{self._name}"
             # The smallest parts that S3 takes.
             more = {"default_block_size": 5 << 20} if where == "parts" else {}
             arguments |= {"output_storage_options": {**patient, **more}, "overwrite": where == "over"}
@@ -348,7 +350,7 @@ class Trial:
         if not self._remote_output:
             return on_disk(self._here / "out")
         self._store.invalidate_cache()
-        root = f"bucket/{self._name}"
+        root = f"{self._stage.bucket}/{self._name}"
         return {name[len(root) + 1 :]: self._store.cat_file(name) for name in self._store.find(root)}
 
     def survived(self, committed: int) -> tuple[str, str]:
@@ -368,7 +370,7 @@ class Trial:
 
     def wrong_with(self, refused: str) -> str:
         """Say what is wrong with a run that ended with an error, if anything."""
-        if not re.search(r"s3://bucket/|http://127", refused):
+        if not re.search(r"s3://network-|http://127", refused):
             return f"the error names no URL: {refused}"
         concerned = self._case.kind.asked == re.escape(ENDING) and self._case.kind.stays
         if concerned and not refused.count(ENDING):
@@ -402,9 +404,11 @@ def stage(scratch: Path, seed: int) -> Iterator[Stage]:
     wanted = {name: on_disk(scratch / f"{name}-margin" / "margin") for name in ("stars", "parts")}
     with http_server(scratch) as web, s3_server() as s3:
         store = fsspec.filesystem("s3", **_options(s3.url))
-        store.mkdir("bucket")
-        store.put(str(scratch / "stars"), "bucket/stars", recursive=True)
-        yield Stage(scratch, web, s3, wanted)
+        # The buckets of all servers of a process are the same.
+        bucket = f"network-{uuid.uuid4().hex[:8]}"
+        store.mkdir(bucket)
+        store.put(str(scratch / "stars"), f"{bucket}/stars", recursive=True)
+        yield Stage(scratch, web, s3, bucket, wanted)
 
 
 def _options(url: str) -> dict[str, Any]:
