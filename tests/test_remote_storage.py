@@ -50,6 +50,7 @@ from tests.catalogs import (
 from tests.catalogs import (
     same_margin as same,
 )
+from tests.hipscat_catalogs import hipscat_files, hipscat_ids, write_hipscat_catalog
 from tests.servers import Server, fail_first, http_server, s3_server
 from tests.test_readme import REMOTE, Example, examples
 from trust.network_proxy import Request, proxy_of
@@ -233,6 +234,20 @@ def test_http_in(web: Server, local: Local, tmp_path: Path) -> None:
     ] or {
         path.rsplit("/", 1)[1] for _, path, _ in web.record.requests if "." not in path.rsplit("/", 1)[1]
     } <= {"properties", "_metadata", "_common_metadata"}
+
+
+def test_hipscat_over_http_which_lists_no_files(tmp_path: Path) -> None:
+    """It was looked for in a listing, which the web does not have: no partition but one was found."""
+    sky = sky_near_edges(PARTITIONS, 300, THRESHOLD_ARCSEC, seed=4)
+    write_hipscat_catalog(tmp_path / "old", sky)
+    with http_server(tmp_path) as server:
+        catalog = open_catalog(as_path(f"{server.url}/old"))
+        assert catalog.format == "hipscat"
+        assert catalog.size_bytes.tolist() == [
+            hipscat_files(tmp_path / "old")[pixel].stat().st_size for pixel in PARTITIONS
+        ]
+        make_margin(f"{server.url}/old", tmp_path / "out", THRESHOLD_ARCSEC)  # type: ignore[arg-type]
+    assert hipscat_ids(tmp_path / "out" / "margin") == sky.margins(THRESHOLD_ARCSEC)
 
 
 @pytest.mark.parametrize(
