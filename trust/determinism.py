@@ -52,8 +52,8 @@ _SIDE_BY_SIDE = 2
 _ONE_AT_A_TIME = threading.Lock()
 # A process that has the hipscat library loaded is forked for each run, where the environment is not what is varied.
 _FORKS = multiprocessing.get_context("forkserver")
-# Lines and entries that hold the time of the run, its place, or how long it took: by design not those of another run.
-_TIMES = ("hats_creation_date", '"creation_date"', '"runtime')
+# Lines that hold the time of the run, or places of it: by design not those of another run.
+_TIMES = ("hats_creation_date", '"generation_date"')
 _PLACES = (
     "hats_primary_table_url",
     '"primary_catalog"',
