@@ -13,6 +13,8 @@ import pyarrow.parquet as pq
 
 from skymargin import MarginCacheArguments, MarginReport, pipeline
 from skymargin.carried import carry, restore
+from skymargin.made_from import RECORD
+from skymargin.storage import list_files
 from tests import brute_force
 
 Pixel = tuple[int, int]
@@ -23,6 +25,11 @@ MIXED_PARTITIONS: tuple[Pixel, ...] = (
     *((1, pixel) for pixel in (0, 1, 2, 12, 14, 15, 16, 17, 19)),
     *((2, pixel) for pixel in (12, 13, 14, 52, 53, 54, 55, 72, 73, 75)),
     *((3, pixel) for pixel in (60, 61, 62, 63, 296, 297, 299)),
+)
+
+# Lines that are of one run, or say where the primary catalog is and how much room folders take on a disk.
+OWN_LINES = re.compile(
+    rb"^(#.*|hats_creation_date=.*|hats_primary_table_url=.*|hats_estsize=.*)\n", re.MULTILINE
 )
 
 
@@ -243,6 +250,32 @@ def contents(catalog: Path, least: int = 20) -> dict[str, bytes]:
             found[file.relative_to(catalog).as_posix()] = lines
     assert len(found) >= least
     return found
+
+
+def same_margin(got: dict[str, bytes], wanted: dict[str, bytes]) -> bool:
+    """Whether margins are the same, but for the lines of their properties that cannot be.
+
+    Parameters
+    ----------
+    got, wanted
+        The contents of each file, from stores of two kinds or from two runs.
+    """
+
+    def bare(files: dict[str, bytes]) -> dict[str, bytes]:
+        return {
+            name: OWN_LINES.sub(b"", content) if name.endswith("properties") else content
+            for name, content in files.items()
+            # Its digests are of times and tags, which each store has its own of.
+            if not name.endswith(RECORD)
+        }
+
+    assert any(name.endswith(RECORD) for name in got)
+    return bare(got) == bare(wanted)
+
+
+def on_disk(folder: Path) -> dict[str, bytes]:
+    """Contents of every file of a folder."""
+    return {name: (folder / name).read_bytes() for name in list_files(folder)}
 
 
 def plain(table: pa.Table) -> pa.Table:

@@ -9,11 +9,12 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import fsspec
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -34,7 +35,6 @@ from skymargin.errors import (
 )
 from skymargin.formats import open_catalog
 from skymargin.job import Job
-from skymargin.made_from import RECORD
 from skymargin.ranged_reads import RangeReader, read_tail
 from skymargin.storage import as_path, exists, is_empty_folder, linked, list_files, with_options
 from tests.catalogs import (
@@ -42,20 +42,22 @@ from tests.catalogs import (
     files_of,
     make_margin,
     nothing_left,
+    on_disk,
     rows_of,
     sky_near_edges,
     write_catalog,
 )
+from tests.catalogs import (
+    same_margin as same,
+)
+from tests.hipscat_catalogs import hipscat_files, hipscat_ids, write_hipscat_catalog
 from tests.servers import Server, fail_first, http_server, s3_server
 from tests.test_readme import REMOTE, Example, examples
+from trust.network_proxy import Request, proxy_of
 
 THRESHOLD_ARCSEC = 60.0
 PARTITIONS = ((0, 5), (1, 14), (1, 15), (2, 52), (2, 53), (2, 54))
 KEY, SECRET = "AKIAOFTHETESTS", "a-secret-nobody-shall-read"
-# Lines that are of one run, or say where the primary catalog is and how much room folders take on a disk.
-OWN_LINES = re.compile(
-    rb"^(#.*|hats_creation_date=.*|hats_primary_table_url=.*|hats_estsize=.*)\n", re.MULTILINE
-)
 
 
 @dataclass(frozen=True)
@@ -130,25 +132,6 @@ def quiet_servers(bucket: Bucket, web: Server, monkeypatch: pytest.MonkeyPatch, 
     monkeypatch.setattr(remote, "_FIRST_WAIT_SECONDS", 0.001)
     (tmp_path / "system").mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "system"))
-
-
-def same(got: dict[str, bytes], wanted: dict[str, bytes]) -> bool:
-    """Whether margins are the same, but for the lines of their properties that cannot be."""
-
-    def bare(files: dict[str, bytes]) -> dict[str, bytes]:
-        return {
-            name: OWN_LINES.sub(b"", content) if name.endswith("properties") else content
-            for name, content in files.items()
-            # Its digests are of times and tags, which each store has its own of.
-            if not name.endswith(RECORD)
-        }
-
-    assert any(name.endswith(RECORD) for name in got)
-    return bare(got) == bare(wanted)
-
-
-def on_disk(folder: Path) -> dict[str, bytes]:
-    return {name: (folder / name).read_bytes() for name in list_files(folder)}
 
 
 # --- the same bytes ---
@@ -253,6 +236,20 @@ def test_http_in(web: Server, local: Local, tmp_path: Path) -> None:
     } <= {"properties", "_metadata", "_common_metadata"}
 
 
+def test_hipscat_over_http_which_lists_no_files(tmp_path: Path) -> None:
+    """It was looked for in a listing, which the web does not have: no partition but one was found."""
+    sky = sky_near_edges(PARTITIONS, 300, THRESHOLD_ARCSEC, seed=4)
+    write_hipscat_catalog(tmp_path / "old", sky)
+    with http_server(tmp_path) as server:
+        catalog = open_catalog(as_path(f"{server.url}/old"))
+        assert catalog.format == "hipscat"
+        assert catalog.size_bytes.tolist() == [
+            hipscat_files(tmp_path / "old")[pixel].stat().st_size for pixel in PARTITIONS
+        ]
+        make_margin(f"{server.url}/old", tmp_path / "out", THRESHOLD_ARCSEC)  # type: ignore[arg-type]
+    assert hipscat_ids(tmp_path / "out" / "margin") == sky.margins(THRESHOLD_ARCSEC)
+
+
 @pytest.mark.parametrize(
     "example", [pytest.param(one, id=f"line {one.line}") for one in examples() if one.page == REMOTE]
 )
@@ -306,7 +303,7 @@ def test_planning_over_http_asks_side_by_side(tmp_path: Path) -> None:
         assert catalog.size_bytes.tolist() == [100 + pixel for pixel in range(count)]
         assert server.record.asked("HEAD", ".parquet") == count
         assert server.record.asked("GET", ".parquet") == 0
-        assert len(server.record.requests) <= count + 10
+        assert len(server.record.requests) <= count + 12
         assert server.record.most_at_once >= 8
 
 
@@ -508,6 +505,112 @@ def test_a_bucket_is_not_made_by_mistake(bucket: Bucket) -> None:
     assert "no-such-bucket" not in bucket.fs.ls("", refresh=True)
 
 
+# --- faults that only show on the wire ---
+
+
+def first_of(fault: str, ending: str, method: str = "GET") -> Callable[[Request, int], str | None]:
+    """Commit a fault at the first of the same requests."""
+
+    def choose(request: Request, before: int) -> str | None:
+        concerned = request.method == method and request.path.endswith(ending)
+        return fault if concerned and not before else None
+
+    return choose
+
+
+def always(fault: str, ending: str, method: str = "GET") -> Callable[[Request, int], str | None]:
+    """Commit a fault at all requests of a method."""
+    return lambda request, _: fault if request.method == method and request.path.endswith(ending) else None
+
+
+def test_a_silent_web_server_is_given_up(
+    web: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What aiohttp does by itself is to wait for five minutes, and we tried four times."""
+    monkeypatch.setattr(remote, "_SILENCE_SECONDS", 0.1)
+    ending = "Norder=2/Dir=0/Npix=53.parquet"
+    with proxy_of(web.url) as proxy:
+        proxy.faults.choose = always("stall", ending)
+        with pytest.raises(PartitionReadError, match=rf"{re.escape(ending)}: .*Timeout"):
+            make_margin(f"{proxy.url}/collection/stars", tmp_path / "out", THRESHOLD_ARCSEC)  # type: ignore[arg-type]
+        assert max(proxy.faults.asked.values()) <= 2 * remote.TRIES
+    assert nothing_left(tmp_path / "out")
+
+
+def test_the_user_says_how_long_a_server_may_be_silent() -> None:
+    limit = aiohttp.ClientTimeout(sock_read=600)
+    path: Any = with_options("https://one.example/stars", {"client_kwargs": {"timeout": limit}})
+    assert path.storage_options["client_kwargs"]["timeout"] is limit
+    plain: Any = as_path("https://one.example/stars")
+    assert plain.storage_options["client_kwargs"]["timeout"].sock_read == 30
+    # A large file may take as long as it takes.
+    assert plain.storage_options["client_kwargs"]["timeout"].total is None
+
+
+def test_another_range_than_that_asked_for_is_not_taken(tmp_path: Path) -> None:
+    content = bytes(range(256)) * 1_000
+    (tmp_path / "file").write_bytes(content)
+    with http_server(tmp_path) as server, proxy_of(server.url) as proxy:
+        reader = RangeReader(as_path(f"{proxy.url}/file"))  # type: ignore[arg-type]
+        proxy.faults.choose = first_of("shifted", "file")
+        assert reader.read_ranges([1_000], [3_000]) == [content[1_000:3_000]]
+        proxy.faults.choose = always("shifted", "file")
+        with pytest.raises(StorageError, match="asked for begins at byte 1000, what was sent at byte 936"):
+            reader.read_ranges([1_000], [3_000])
+        assert proxy.faults.done["shifted"] == 1 + remote.TRIES
+
+
+def test_a_list_of_partitions_that_ends_early_is_not_taken(web: Server, local: Local, tmp_path: Path) -> None:
+    """Half of the list, with a length that agrees, is a list of fewer partitions: a margin without their rows."""
+    with proxy_of(web.url) as proxy:
+        proxy.faults.choose = first_of("short", "partition_info.csv")
+        make_margin(f"{proxy.url}/collection/stars", tmp_path / "out", THRESHOLD_ARCSEC)  # type: ignore[arg-type]
+        assert same(on_disk(tmp_path / "out" / "margin"), local.margin)
+        proxy.faults.choose = always("short", "partition_info.csv")
+        size = (local.folder / "collection" / "stars" / "partition_info.csv").stat().st_size
+        with pytest.raises(CatalogError, match=f"{size // 2} bytes arrived of a file of {size} bytes"):
+            make_margin(f"{proxy.url}/collection/stars", tmp_path / "never", THRESHOLD_ARCSEC)  # type: ignore[arg-type]
+    assert nothing_left(tmp_path / "never")
+
+
+@pytest.mark.parametrize("fault", ["short", "cut"])
+def test_a_spoilt_answer_of_s3_is_asked_for_again(fault: str, bucket: Bucket, local: Local) -> None:
+    """Such a body does not fit its checksum, which botocore takes for a reason to give up."""
+    with proxy_of(bucket.server.url) as proxy:
+        proxy.faults.choose = first_of(fault, ".parquet")
+        options = bucket.options | {"endpoint_url": proxy.url}
+        bucket.make("collection/stars", f"spoilt-{fault}", input_storage_options=options)
+        assert proxy.faults.done[fault] >= len(PARTITIONS)
+    assert same(bucket.contents(f"bucket/spoilt-{fault}/margin"), local.margin)
+
+
+def test_a_lost_connection_to_s3_is_not_tried_a_hundred_times(bucket: Bucket) -> None:
+    ending = "Norder=2/Dir=0/Npix=53.parquet"
+    with proxy_of(bucket.server.url) as proxy:
+        proxy.faults.choose = always("drop", ending)
+        options = impatient(bucket) | {"endpoint_url": proxy.url}
+        with pytest.raises(PartitionReadError, match=re.escape(ending)):
+            bucket.make("collection/stars", "lost", input_storage_options=options)
+        # Two tries in each of two layers of s3fs.
+        assert proxy.faults.done["drop"] <= 8
+
+
+def test_a_deletion_that_s3_refuses_with_status_200_leaves_the_old_catalog(bucket: Bucket) -> None:
+    old = {"margin/hats.properties": b"dataproduct_type=margin\n", "margin/dataset/old": b"old"}
+    for name, content in old.items():
+        bucket.fs.pipe_file(f"bucket/refused/{name}", content)
+    with proxy_of(bucket.server.url) as proxy:
+        proxy.faults.choose = always("errors", "?delete", "POST")
+        options = bucket.options | {"endpoint_url": proxy.url}
+        with pytest.raises(StorageError, match=r"refused/margin/hats\.properties .*was not deleted"):
+            bucket.make("collection", "refused", overwrite=True, output_storage_options=options)
+        found = bucket.contents("bucket/refused")
+        assert {name: kept for name, kept in found.items() if name.startswith("margin/")} == old
+        proxy.faults.heal()
+        bucket.make("collection", "refused", overwrite=True, output_storage_options=options)
+    assert "margin/dataset/old" not in bucket.contents("bucket/refused")
+
+
 # --- in the place of another ---
 
 
@@ -653,11 +756,15 @@ def test_partitions_come_from_metadata_if_there_is_no_list(local: Local, tmp_pat
 
 
 def test_options_go_to_the_same_server_only() -> None:
-    options = {"client_kwargs": {"headers": {"Authorization": "Bearer of-all-things"}}}
-    folder = with_options("https://one.example/collection", options)
-    assert linked(folder, "stars").storage_options == options  # type: ignore[union-attr]
-    assert linked(folder, "https://one.example/stars").storage_options == options  # type: ignore[union-attr]
-    assert linked(folder, "https://two.example/stars").storage_options == {}  # type: ignore[union-attr]
+    headers = {"Authorization": "Bearer of-all-things"}
+    folder = with_options("https://one.example/collection", {"client_kwargs": {"headers": headers}})
+
+    def sent_to(target: str) -> Any:
+        return linked(folder, target).storage_options["client_kwargs"].get("headers")  # type: ignore[union-attr]
+
+    assert sent_to("stars") == headers
+    assert sent_to("https://one.example/stars") == headers
+    assert sent_to("https://two.example/stars") is None
     assert str(linked(folder, "https://two.example/stars")) == "https://two.example/stars"
 
 

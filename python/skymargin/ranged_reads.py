@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from skymargin.errors import StorageError
-from skymargin.remote import attempt, file_size
+from skymargin.remote import WrongAnswerError, attempt, file_size
 
 if TYPE_CHECKING:
     from upath import UPath
@@ -94,7 +94,7 @@ class RangeReader:
                 "copy the catalog to a disk, or use a server that knows range requests"
             )
         # A connection may be closed in the middle of an answer; the next one can be whole.
-        return ConnectionError(f"{len(answer)} bytes arrived of the {stop - start} from byte {start} on")
+        return WrongAnswerError(f"{len(answer)} bytes arrived of the {stop - start} from byte {start} on")
 
 
 def read_tail(path: UPath) -> bytes:

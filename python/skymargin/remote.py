@@ -18,15 +18,27 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from skymargin.errors import SkymarginError, StorageError
 
 if TYPE_CHECKING:
+    from aiohttp import ClientResponse
     from upath import UPath
 
 T = TypeVar("T")
 
 TRIES = 4
+# A web server that takes a connection and then says nothing for so long is given up; aiohttp waits for five minutes.
+_SILENCE_SECONDS = 30
 _FIRST_WAIT_SECONDS = 0.2
-# The clients of these try again themselves: five times each and with longer waits, in s3fs and botocore.
+# The clients of these try again themselves, with longer waits.
 _TRY_AGAIN_THEMSELVES = frozenset({"s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "adl"})
+# What these do not try again, or not often: bodies that were cut, or do not fit the checksum that came with them.
+_SPOILT_BODIES = frozenset(
+    {"FlexibleChecksumError", "ClientPayloadError", "IncompleteReadError", "ResponseStreamingError"}
+)
+# s3fs does what botocore has tried five times five times, and reads that again five times: 125 requests, and half an
+# hour if a server is silent. With these of its own there are 20, and five minutes.
+_TRIES_OF_S3FS = 2
 _TRANSIENT_STATUS = frozenset({408, 429, 500, 502, 503, 504})
+_PARTIAL_CONTENT = 206
+_RANGE = re.compile(r"bytes[ =](\d+)-")
 # Servers answer 403 for a file that is not there when they do not let the asker list.
 _ABSENT_STATUS = frozenset({403, 404, 410})
 # Round trips in flight at once where each file has to be asked for.
@@ -37,6 +49,46 @@ _SECRET = re.compile("key|secret|token|pass|auth|cred|header|cookie|sas|connecti
 def is_http(path: UPath) -> bool:
     """Whether the path is a URL of the web: its files can be read, but neither listed nor written."""
     return path.protocol in ("http", "https")
+
+
+class WrongAnswerError(ConnectionError):
+    """An answer that is whole for the client but not what it was asked for; the next one may be right."""
+
+
+def checked(path: UPath) -> UPath:
+    """The path, for the web with options of its client: that it gives up a silent server, and checks each range.
+
+    Options that the path has already go before these.
+    """
+    if not is_http(path):
+        return path
+    from aiohttp import ClientTimeout
+    from upath import UPath
+
+    options = dict(path.storage_options)
+    ours = {
+        "timeout": ClientTimeout(total=None, sock_connect=_SILENCE_SECONDS, sock_read=_SILENCE_SECONDS),
+        "raise_for_status": check_range,
+    }
+    options["client_kwargs"] = {**ours, **(options.get("client_kwargs") or {})}
+    return UPath(str(path), protocol=path.protocol, **options)
+
+
+async def check_range(response: ClientResponse) -> None:
+    """Refuse the answer with another part of a file than was asked for; aiohttp calls this with each answer.
+
+    Raises
+    ------
+    WrongAnswerError
+        When it says that it is another.
+    """
+    asked = _RANGE.match(response.request_info.headers.get("Range", ""))
+    sent = _RANGE.match(response.headers.get("Content-Range", ""))
+    if response.status == _PARTIAL_CONTENT and asked and sent and asked[1] != sent[1]:
+        response.close()
+        raise WrongAnswerError(
+            f"what was asked for begins at byte {asked[1]}, what was sent at byte {sent[1]}"
+        )
 
 
 def attempt(path: UPath, call: Callable[[], T], *, named: bool = True) -> T:
@@ -58,8 +110,8 @@ def attempt(path: UPath, call: Callable[[], T], *, named: bool = True) -> T:
     StorageError
         When it cannot be had for another reason.
     """
-    tries = 1 if path.protocol in _TRY_AGAIN_THEMSELVES else TRIES
-    for number in range(tries):
+    persistent = path.protocol in _TRY_AGAIN_THEMSELVES
+    for number in range(TRIES):
         if number:
             # Many workers meet the same bad moment; they are not to come back together.
             time.sleep(_FIRST_WAIT_SECONDS * 2 ** (number - 1) * random.uniform(0.5, 1.5))
@@ -67,7 +119,8 @@ def attempt(path: UPath, call: Callable[[], T], *, named: bool = True) -> T:
             try:
                 return call()
             except Exception as error:
-                if number + 1 == tries or not is_transient(error):
+                again = _is_spoilt(error) if persistent else is_transient(error)
+                if number + 1 == TRIES or not again:
                     raise
     raise AssertionError("the last try returns or raises")
 
@@ -76,6 +129,9 @@ def attempt(path: UPath, call: Callable[[], T], *, named: bool = True) -> T:
 def explained(path: UPath, *, named: bool = True) -> Iterator[None]:
     """Errors of the file system as errors that name the path, without what the storage options keep secret."""
     try:
+        if path.protocol in ("s3", "s3a"):
+            # There is no option for it, and each process has a file system of its own.
+            path.fs.retries = _TRIES_OF_S3FS
         yield
     except SkymarginError:
         raise
@@ -138,6 +194,28 @@ def file_size(path: UPath) -> int:
     return int(size)
 
 
+def read_whole(path: UPath) -> bytes:
+    """Contents of a small file, of the length that the server tells in another answer, if it tells one.
+
+    Raises
+    ------
+    FileNotFoundError
+        When there is no such file.
+    StorageError
+        When it cannot be had, or not in full.
+    """
+
+    def read() -> bytes:
+        content: bytes = path.fs.cat_file(path.path)
+        path.fs.invalidate_cache(path.path)
+        size = path.fs.info(path.path)["size"]
+        if size is not None and size != len(content):
+            raise WrongAnswerError(f"{len(content)} bytes arrived of a file of {size} bytes")
+        return content
+
+    return attempt(path, read)
+
+
 def file_sizes(folder: UPath, names: Iterable[str]) -> dict[str, int]:
     """Sizes of those of the files that exist, each asked for by name, many at a time."""
     names = list(names)
@@ -194,6 +272,11 @@ def _is_client_error(error: BaseException) -> bool:
     import aiohttp
 
     return isinstance(error, (aiohttp.ClientConnectionError, aiohttp.ClientPayloadError))
+
+
+def _is_spoilt(error: BaseException) -> bool:
+    """Whether an answer came, and was not right."""
+    return isinstance(error, WrongAnswerError) or type(_unmasked(error)).__name__ in _SPOILT_BODIES
 
 
 def _secrets(options: Mapping[str, Any], within: bool) -> Iterator[str]:

@@ -24,12 +24,23 @@ def make_parent(file: UPath) -> None:
 
 
 def remove(folder: UPath) -> None:
-    """Remove a folder and everything in it, its marks first; no error when it is not there."""
+    """Remove a folder and everything in it, its marks first; no error when it is not there.
+
+    Raises
+    ------
+    StorageError
+        When it does not go. With its marks all the rest stays.
+    """
     names = _marks_last(list(list_files(folder)))
     with explained(folder):
-        if names:
-            _remove_files(folder, [name for name in names if _is_mark(name)])
-            _remove_files(folder, [name for name in names if not _is_mark(name)])
+        for some in ([n for n in names if _is_mark(n)], [n for n in names if not _is_mark(n)]):
+            if some:
+                _remove_files(folder, some)
+                # An object store answers 200 to a deletion of many, and names in the answer what it did not delete.
+                if left := sorted(set(some) & set(list_files(folder))):
+                    raise StorageError(
+                        f"{folder / left[0]} (of {len(left)} files) was not deleted by the store"
+                    )
         folder.fs.invalidate_cache()
         # What is left of it where folders are kept.
         if folder.fs.exists(folder.path):
@@ -77,8 +88,7 @@ def _is_mark(name: str) -> bool:
 
 
 def _remove_files(folder: UPath, names: list[str]) -> None:
-    if names:
-        folder.fs.rm([_key(folder, name) for name in names])
+    folder.fs.rm([_key(folder, name) for name in names])
 
 
 def _key(folder: UPath, name: str) -> str:

@@ -44,8 +44,8 @@ def as_path(path: str | os.PathLike[str] | UPath) -> AnyPath:
         return Path(path)
     from upath import UPath
 
-    remote = UPath(path)
-    return Path(remote.path) if remote.protocol in ("", "file", "local") else remote
+    plain = UPath(path)
+    return Path(plain.path) if plain.protocol in ("", "file", "local") else remote.checked(plain)
 
 
 def with_options(path: str | os.PathLike[str] | UPath, storage_options: Mapping[str, Any] | None) -> AnyPath:
@@ -63,7 +63,8 @@ def with_options(path: str | os.PathLike[str] | UPath, storage_options: Mapping[
         return plain
     from upath import UPath
 
-    return UPath(str(plain), protocol=plain.protocol, **{**plain.storage_options, **storage_options})
+    given = {**plain.storage_options, **storage_options}
+    return remote.checked(UPath(str(plain), protocol=plain.protocol, **given))
 
 
 def absolute(path: AnyPath) -> AnyPath:
@@ -124,8 +125,7 @@ def read_text(path: AnyPath) -> str:
     """
     if isinstance(path, Path):
         return path.read_bytes().decode("utf-8")
-    content: bytes = remote.attempt(path, lambda: path.fs.cat_file(path.path))
-    return content.decode("utf-8")
+    return remote.read_whole(path).decode("utf-8")
 
 
 def linked(folder: AnyPath, target: str) -> AnyPath:

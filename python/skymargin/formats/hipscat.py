@@ -19,10 +19,11 @@ from skymargin.formats.listing import (
     list_partitions,
     partition_arrays,
     read_schema,
+    sizes_unlisted,
     total_bytes,
     write_parquet_metadata,
 )
-from skymargin.storage import AnyPath, exists, list_files, read_text
+from skymargin.storage import AnyPath, can_list, exists, list_files, read_text
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -62,12 +63,16 @@ def open_catalog(path: AnyPath) -> Catalog:
         When the `hipscat` library is not installed.
     """
     info = _read_catalog_info(path)
-    sizes = {
-        name: size
-        for name, size in list_files(path).items()
-        if name.startswith("Norder=") or name == "_metadata"
-    }
+    sizes: dict[str, int] | None = None
+    if can_list(path):
+        sizes = {
+            name: size
+            for name, size in list_files(path).items()
+            if name.startswith("Norder=") or name == "_metadata"
+        }
     listed_in, partitions = list_partitions(path, path, sizes)
+    if sizes is None:
+        sizes = sizes_unlisted(path, path, partitions, _SUFFIX)
     files = files_of_partitions(path, partitions, sizes, _SUFFIX, listed_in)
     schema = read_schema(path, path, files)
     arrays = partition_arrays(partitions, listed_in)
