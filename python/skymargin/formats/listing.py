@@ -214,7 +214,8 @@ def read_footer(file: AnyPath) -> pq.FileMetaData:
         with open_input(file) if isinstance(file, Path) else pa.BufferReader(read_tail(file)) as source:
             return pq.read_metadata(source)
     except (OSError, pa.ArrowException) as error:
-        raise CatalogError(f"{file} cannot be read as Parquet: {error}") from error
+        # Messages of Thrift end with a line.
+        raise CatalogError(f"{file} cannot be read as Parquet: {' '.join(str(error).split())}") from error
 
 
 def _merged(footers: list[pq.FileMetaData]) -> pq.FileMetaData:
