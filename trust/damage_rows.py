@@ -55,11 +55,8 @@ def coordinates(copy: Copy, number: int) -> Case:
             values[row] = value
         what = f"{column}={value}"
     _write(copy, pixel, _with(table, column, values))
-    # A row whose index says that it is far from every other pixel never has its position looked at.
-    believed = pixel if copy.base.index else None
-    return copy.case(
-        f"{what} in rows {chosen} of {file.name}", file, flipped={"ra", "dec"}, believed=believed
-    )
+    # A row in a margin is refused. Of one whose index says that it is far from every other pixel, nothing is read.
+    return copy.case(f"{what} in rows {chosen} of {file.name}", file)
 
 
 def index(copy: Copy, number: int) -> Case:
