@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -67,6 +67,7 @@ class Layout:
     coordinates: pa.DataType = field(default_factory=pa.float64)
     statistics: bool = True
     without: tuple[str, ...] = ()
+    options: Mapping[str, object] = field(default_factory=dict)
 
 
 def sky_near_edges(
@@ -133,6 +134,7 @@ def write_catalog(
                 row_group_size=layout.row_group_rows,
                 write_statistics=layout.statistics,
                 metadata_collector=footers,
+                **layout.options,
             )
             footers[-1].set_file_path(name)
     if "_metadata" not in layout.without:
@@ -221,12 +223,32 @@ def make_margins(
 
 def files_of(catalog: Path) -> dict[Pixel, Path]:
     """The file of each partition."""
+    return _files_below(catalog / "dataset")
+
+
+def _files_below(folder: Path) -> dict[Pixel, Path]:
     found = {}
-    for file in (catalog / "dataset").rglob("*.parquet"):
+    for file in folder.rglob("*.parquet"):
         match = re.search(r"Norder=(\d+)/.*Npix=(\d+)", file.as_posix())
         assert match, f"{file} is no partition"
         found[int(match[1]), int(match[2])] = file
     return found
+
+
+def state_rows(catalog: Path) -> None:
+    """Have a catalog whose files were changed say how many rows it has, as a tool that changes it would."""
+    listed = (catalog / "partition_info.csv").read_text().splitlines()[1:]
+    pixels = {(int(order), int(pixel)) for order, pixel, *_ in (line.split(",") for line in listed)}
+    rows = sum(
+        pq.read_metadata(file).num_rows for pixel, file in _files_below(catalog).items() if pixel in pixels
+    )
+    for name in ("hats.properties", "properties", "catalog_info.json"):
+        if (catalog / name).exists():
+            text = (catalog / name).read_text()
+            text = re.sub(r"(?m)^hats_nrows=.*$", f"hats_nrows={rows}", text)
+            (catalog / name).write_text(re.sub(r'"total_rows": \d+', f'"total_rows": {rows}', text))
+    for folder in (catalog, catalog / "dataset"):
+        (folder / "_metadata").unlink(missing_ok=True)
 
 
 def ids_of(margin: Path, column: str = "id") -> dict[Pixel, list[int]]:

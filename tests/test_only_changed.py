@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -19,7 +20,7 @@ from skymargin.errors import ArgumentError, StorageError
 from skymargin.formats.properties import read_properties
 from skymargin.made_from import RECORD
 from skymargin.resume import Progress
-from tests.catalogs import Pixel, files_of, make_margin, sky_near_edges, write_catalog
+from tests.catalogs import Pixel, files_of, make_margin, sky_near_edges, state_rows, write_catalog
 from tests.hipscat_catalogs import hipscat_files, write_hipscat_catalog
 from tests.killing import Moment, run_killed_at
 
@@ -76,7 +77,7 @@ def _list_again(catalog: Path) -> None:
     found = sorted(files_of(catalog))
     lines = "".join(f"{order},{pixel}\n" for order, pixel in found)
     (catalog / "partition_info.csv").write_text(f"Norder,Npix\n{lines}")
-    (catalog / "dataset" / "_metadata").unlink(missing_ok=True)
+    state_rows(catalog)
 
 
 def change_one_row(catalog: Path) -> None:
@@ -266,6 +267,7 @@ def test_hipscat_catalogs(tmp_path: Path) -> None:
     file = hipscat_files(stars)[CHANGED]
     rows = pq.read_table(file, partitioning=None)
     pq.write_table(rows.slice(0, len(rows) // 2), file)
+    state_rows(stars)
     report = make_margin(stars, tmp_path, THRESHOLD_ARCSEC, only_changed=True)
     whole = make_margin(stars, tmp_path, THRESHOLD_ARCSEC, name="whole")
     found, expected = hipscat_files(tmp_path / "margin"), hipscat_files(tmp_path / "whole")
@@ -289,6 +291,10 @@ def test_catalogs_in_memory(made: Path) -> None:
         rows = pq.read_table(source, partitioning=None)
     with fs.open(name, "wb") as sink:
         pq.write_table(rows.slice(0, len(rows) // 2), sink)
+    for stale in ("hats.properties", "dataset/_metadata"):
+        fs.rm(f"/changed-stars/{stale}")
+    about = (made / "stars" / "properties").read_text()
+    fs.pipe("/changed-stars/properties", re.sub(r"hats_nrows=.*\n", "", about).encode())
     some, whole = (
         make_margin("memory://changed-stars", "memory://changed-out", THRESHOLD_ARCSEC, **more)  # type: ignore[arg-type]
         for more in ({"only_changed": True}, {"name": "whole"})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -238,6 +239,94 @@ def test_a_partition_with_a_damaged_page(catalog: Path) -> None:
         data[start : start + column.total_compressed_size] = b"\xff" * column.total_compressed_size
     file.write_bytes(data)
     fails(catalog, PartitionReadError, str(file))
+
+
+@pytest.mark.parametrize("rows", ["1000000", "7"])
+def test_rows_that_properties_and_metadata_state_otherwise(catalog: Path, rows: str) -> None:
+    stated = re.search(r"hats_nrows=(\d+)", (catalog / "hats.properties").read_text())
+    assert stated is not None
+    edit_properties(catalog, stated[0], f"hats_nrows={rows}")
+    metadata = str(catalog / "dataset" / "_metadata")
+    fails(catalog, CatalogError, "hats.properties", f"hats_nrows={rows}", metadata, stated[1])
+
+
+@pytest.mark.parametrize("rows", ["1000000", "7"])
+def test_rows_that_properties_state_and_files_do_not_have(catalog: Path, rows: str) -> None:
+    (catalog / "dataset" / "_metadata").unlink()
+    stated = re.search(r"hats_nrows=(\d+)", (catalog / "hats.properties").read_text())
+    assert stated is not None
+    edit_properties(catalog, stated[0], f"hats_nrows={rows}")
+    fails(
+        catalog,
+        CatalogError,
+        "hats.properties",
+        f"hats_nrows={rows}",
+        f"hold {stated[1]}",
+        "correct hats_nrows",
+    )
+
+
+@pytest.mark.parametrize("rows", ["many", "-1", "1e3", "\u0663"])
+def test_a_number_of_rows_that_is_none(catalog: Path, rows: str) -> None:
+    text = (catalog / "hats.properties").read_text(encoding="utf-8")
+    changed = re.sub(r"hats_nrows=\d+", f"hats_nrows={rows}", text)
+    (catalog / "hats.properties").write_text(changed, encoding="utf-8")
+    fails(catalog, CatalogError, "hats.properties", f"hats_nrows={rows}", "whole numbers")
+
+
+def test_properties_without_a_number_of_rows(catalog: Path) -> None:
+    edit_properties(catalog, "hats_nrows=", "rows=")
+    assert make_margin(catalog, catalog.parent / "out", THRESHOLD_ARCSEC).rows > 50
+
+
+def test_a_list_of_partitions_that_lost_a_line(catalog: Path) -> None:
+    edit(catalog / "partition_info.csv", "3,61\n", "")
+    message = fails(
+        catalog, CatalogError, "hats_nrows=", str(catalog / "partition_info.csv"), "a file was lost"
+    )
+    rows = pq.read_metadata(files_of(catalog)[3, 61]).num_rows
+    stated, found = (int(number) for number in re.findall(r"(?:hats_nrows=|hold )(\d+)", message))
+    assert stated - found == rows > 0
+
+
+def test_a_partition_that_lost_a_row_since_metadata_was_written(catalog: Path) -> None:
+    edit_properties(catalog, "hats_nrows=", "rows=")
+    file = fullest(catalog)
+    rows = pq.read_metadata(file).num_rows
+    rewrite(file, lambda table: table.slice(1))
+    metadata = str(catalog / "dataset" / "_metadata")
+    fails(catalog, CatalogError, metadata, f"{file}: {rows - 1}, not {rows}", "remove it")
+
+
+def test_metadata_of_a_partition_that_is_not_listed(catalog: Path) -> None:
+    edit_properties(catalog, "hats_nrows=", "rows=")
+    edit(catalog / "partition_info.csv", "3,61\n", "")
+    fails(catalog, CatalogError, str(catalog / "dataset" / "_metadata"), "Npix=61.parquet is not among them")
+
+
+@pytest.mark.parametrize("damage", ["emptied", "cut", "other"])
+def test_metadata_whose_rows_cannot_be_read(catalog: Path, damage: str) -> None:
+    file = catalog / "dataset" / "_metadata"
+    whole = file.read_bytes()
+    # Its beginning is lost: what its end says of its length is more than there is.
+    file.write_bytes({"emptied": b"", "cut": whole[len(whole) // 2 :], "other": b"no Parquet at all"}[damage])
+    fails(catalog, CatalogError, str(file), "Parquet", "remove it")
+
+
+def test_a_part_of_a_catalog_has_less_rows_than_it_states(catalog: Path) -> None:
+    report = make_margin(
+        catalog, catalog.parent / "out", THRESHOLD_ARCSEC, debug_filter_pixel_list=[(3, 60), (3, 61)]
+    )
+    assert report.primary_partitions == 2
+
+
+def test_an_error_of_thrift_is_one_line(catalog: Path) -> None:
+    file = catalog / "dataset" / "_common_metadata"
+    damaged = bytearray(file.read_bytes())
+    # The kind of the second field of the footer.
+    damaged[-8 - int.from_bytes(damaged[-8:-4], "little") + 2] ^= 0x0F
+    file.write_bytes(damaged)
+    fails(catalog, CatalogError, str(file), "cannot be read as Parquet")
 
 
 @pytest.mark.parametrize("name", ["_common_metadata", "_metadata"])

@@ -26,6 +26,7 @@ from tests.catalogs import (
     make_margin,
     nothing_left,
     sky_near_edges,
+    state_rows,
     write_catalog,
 )
 
@@ -196,11 +197,13 @@ def lose_a_row(catalog: Path) -> None:
     file = files_of(catalog)[1, 2]
     rows = pq.ParquetFile(file).read()
     pq.write_table(rows.slice(1), file)
+    state_rows(catalog)
 
 
 def lose_a_partition(catalog: Path) -> None:
     listing = catalog / "partition_info.csv"
     listing.write_text(listing.read_text().replace("2,14\n", ""))
+    state_rows(catalog)
 
 
 def change_metadata(catalog: Path) -> None:

@@ -35,6 +35,7 @@ from tests.catalogs import (
     make_margin,
     rows_of,
     sky_near_edges,
+    state_rows,
     write_catalog,
 )
 from tests.test_pipeline_exact import CORNER, LAYOUTS
@@ -457,6 +458,7 @@ def test_equal_rows_of_the_primary_are_no_duplicates(tmp_path: Path) -> None:
     for file in files_of(tmp_path / "catalog").values():
         rows = read(file)
         rewrite(file, pa.concat_tables([rows, rows]).sort_by("_healpix_29"))
+    state_rows(tmp_path / "catalog")
     make_margin(tmp_path / "catalog", tmp_path, 60.0)
     report = verify(tmp_path / "margin")
     assert report.right, report.summary()

@@ -16,6 +16,7 @@ from skymargin.finishing import contents_of, empty_reason, finish
 from skymargin.formats import Catalog, format_named, open_catalog
 from skymargin.formats.collection import add_margin
 from skymargin.formats.output_options import OutputOptions
+from skymargin.formats.row_counts import check_rows
 from skymargin.job import DestinationBatch, Job, Output
 from skymargin.locking import locked
 from skymargin.made_from import write_record
@@ -295,6 +296,7 @@ def _build(run: _Run, workers: Workers, progress: Progress, seen_by: Client | No
 
         workers.run(map_batch, job_file, todo, keep_mapped)
         mapped = [*(progress.mapped[batch.number] for batch in sources), *scope.unread]
+        check_rows(catalog, {(order, pixel): rows for one in mapped for order, pixel, rows, _ in one.sizes})
         row_bytes = average_row_bytes(mapped)
         threads = progress.begin_reducing(workers.threads)
         tasks, total = _reducing_tasks(run, progress, len(sources), row_bytes, threads)

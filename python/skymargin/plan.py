@@ -129,6 +129,7 @@ def restricted(catalog: Catalog, pixels: Sequence[tuple[int, int]]) -> Catalog:
         pixels=catalog.pixels[chosen],
         files=[catalog.files[partition] for partition in chosen],
         size_bytes=catalog.size_bytes[chosen],
+        stated_rows=[],
     )
 
 

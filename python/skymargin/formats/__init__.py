@@ -49,6 +49,30 @@ class SpatialColumns:
 
 
 @dataclass(frozen=True)
+class StatedRows:
+    """A number of rows that a file of a catalog says it has.
+
+    Attributes
+    ----------
+    file : Path or UPath
+        The file.
+    rows : int
+        The number.
+    key : str
+        What the file calls it; empty for the sum that `_metadata` has.
+    """
+
+    file: AnyPath
+    rows: int
+    key: str = ""
+
+    def __str__(self) -> str:
+        return (
+            f"{self.file} says {self.key}={self.rows}" if self.key else f"{self.file} is of {self.rows} rows"
+        )
+
+
+@dataclass(frozen=True)
 class Catalog:
     """A catalog whose margin is to be made.
 
@@ -70,6 +94,8 @@ class Catalog:
         The size of each partition's files together, int64.
     listed_in : Path or UPath
         The file (or folder) the list of partitions came from.
+    stated_rows : list of StatedRows
+        How many rows it says it has.
     """
 
     path: AnyPath
@@ -81,6 +107,7 @@ class Catalog:
     files: list[tuple[str, ...]]
     size_bytes: np.ndarray
     listed_in: AnyPath
+    stated_rows: list[StatedRows] = field(default_factory=list)
 
 
 @dataclass(frozen=True)

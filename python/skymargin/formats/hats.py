@@ -22,6 +22,7 @@ from skymargin.formats.listing import (
     write_parquet_metadata,
 )
 from skymargin.formats.properties import read_properties
+from skymargin.formats.row_counts import check_stated, rows_in_metadata, stated_rows
 from skymargin.storage import AnyPath, can_list, exists, linked, list_files
 
 if TYPE_CHECKING:
@@ -59,6 +60,9 @@ def open_catalog(path: AnyPath) -> Catalog:
     dataset = path / "dataset"
     sizes = list_files(dataset) if can_list(path) else None
     listed_in, partitions = list_partitions(path, dataset, sizes)
+    stated = stated_rows(properties_file, "hats_nrows", properties.get("hats_nrows"))
+    stated += rows_in_metadata(dataset, sizes)
+    check_stated(stated)
     suffix = properties.get("hats_npix_suffix", ".parquet")
     if sizes is None:
         sizes = sizes_unlisted(path, dataset, partitions, suffix)
@@ -73,6 +77,7 @@ def open_catalog(path: AnyPath) -> Catalog:
         files=[tuple(f"dataset/{name}" for name in names) for names in files],
         size_bytes=total_bytes(files, sizes),
         listed_in=listed_in,
+        stated_rows=stated,
     )
 
 

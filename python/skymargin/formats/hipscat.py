@@ -23,6 +23,7 @@ from skymargin.formats.listing import (
     total_bytes,
     write_parquet_metadata,
 )
+from skymargin.formats.row_counts import check_stated, rows_in_metadata, stated_rows
 from skymargin.storage import AnyPath, can_list, exists, list_files, read_text
 
 if TYPE_CHECKING:
@@ -71,6 +72,9 @@ def open_catalog(path: AnyPath) -> Catalog:
             if name.startswith("Norder=") or name == "_metadata"
         }
     listed_in, partitions = list_partitions(path, path, sizes)
+    stated = stated_rows(path / _CATALOG_INFO, "total_rows", info.total_rows)
+    stated += rows_in_metadata(path, sizes)
+    check_stated(stated)
     if sizes is None:
         sizes = sizes_unlisted(path, path, partitions, _SUFFIX)
     files = files_of_partitions(path, partitions, sizes, _SUFFIX, listed_in)
@@ -86,6 +90,7 @@ def open_catalog(path: AnyPath) -> Catalog:
         files=files,
         size_bytes=total_bytes(files, sizes),
         listed_in=listed_in,
+        stated_rows=stated,
     )
 
 

@@ -49,7 +49,7 @@ def list_partitions(
         return listing, _read_partition_info(listing)
     listing = dataset / "_metadata"
     if exists(listing) if sizes is None else "_metadata" in sizes:
-        footer = _read_footer(listing)
+        footer = read_footer(listing)
         names = [footer.row_group(i).column(0).file_path for i in range(footer.num_row_groups)]
         return listing, _partitions_in(names)
     if sizes is None:
@@ -133,7 +133,7 @@ def read_schema(path: AnyPath, dataset: AnyPath, files: list[tuple[str, ...]]) -
         raise CatalogError(
             f"{path} has no partitions and no _common_metadata: nothing says which columns it has"
         )
-    schema = _read_footer(source).schema.to_arrow_schema()
+    schema = read_footer(source).schema.to_arrow_schema()
     twice = sorted({name for name in schema.names if schema.names.count(name) > 1})
     if twice:
         raise CatalogError(f"{source} has more than one column named {twice[0]!r}")
@@ -199,7 +199,14 @@ def _read_partition_info(listing: AnyPath) -> list[tuple[int, int]]:
         raise CatalogError(f"{listing} cannot be read as a list of partitions: {error}") from error
 
 
-def _read_footer(file: AnyPath) -> pq.FileMetaData:
+def read_footer(file: AnyPath) -> pq.FileMetaData:
+    """The footer of a Parquet file.
+
+    Raises
+    ------
+    CatalogError
+        When it cannot be read.
+    """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -208,4 +215,5 @@ def _read_footer(file: AnyPath) -> pq.FileMetaData:
         with open_input(file) if isinstance(file, Path) else pa.BufferReader(read_tail(file)) as source:
             return pq.read_metadata(source)
     except (OSError, pa.ArrowException) as error:
-        raise CatalogError(f"{file} cannot be read as Parquet: {error}") from error
+        # Messages of Thrift end with a line.
+        raise CatalogError(f"{file} cannot be read as Parquet: {' '.join(str(error).split())}") from error
