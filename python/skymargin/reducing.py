@@ -87,7 +87,8 @@ def reduce_batch(job_file: Path, task: tuple[DestinationBatch, Output]) -> Reduc
                     return StorageError(f"the run was given up: there is no {job_file}")
             except OSError as error:
                 return StorageError(
-                    f"the margin of order {margin.order}, pixel {margin.pixel} cannot be written: {error}"
+                    f"the margin of order {margin.order}, pixel {margin.pixel} cannot be written to "
+                    f"{output.folder}: {error}"
                 )
     first, *others = reduced.footers
     for footer in others:
