@@ -171,7 +171,7 @@ def try_run(run: Run, plan: Path) -> Ending:
             ending.survived = True
         else:
             ending.message = check_refusal(status, told, bench.named)
-            _check_nothing_valid(bench)
+            _check_nothing_valid(bench, ending.message)
             _mend(bench)
             status, told = bench.build(spoiled=False)
             if status != 0:
@@ -235,7 +235,7 @@ def check_no_catalog(folder: Path) -> None:
     raise Failed(f"verify takes {folder} for a margin")
 
 
-def _check_nothing_valid(bench: _Bench) -> None:
+def _check_nothing_valid(bench: _Bench, told: str) -> None:
     final = bench.output / NAME
     if bench.earlier is not None:
         if bench.contents(final) != bench.earlier:
@@ -251,7 +251,8 @@ def _check_nothing_valid(bench: _Bench) -> None:
                 # Built whole, and what came after it failed: no half of it may look like it.
                 ours = bench.contents(folder, least=0)
                 if any(bench.reference.get(name) != content for name, content in ours.items()):
-                    raise Failed(f"{folder} has properties, but is not whole")
+                    wrong = [name for name in ours if bench.reference.get(name) != ours[name]]
+                    raise Failed(f"{folder} has properties, but other files than the margin: {wrong}; {told}")
 
 
 def _check_right(bench: _Bench) -> None:

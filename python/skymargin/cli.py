@@ -264,7 +264,7 @@ def _build(args: list[MarginCacheArguments], scheduler: str | None) -> list[Marg
 
 
 def _warn(message: Warning | str, *_where: object) -> None:
-    print("skymargin: warning:", " ".join(str(message).split()), file=sys.stderr)
+    print("skymargin: warning:", _one_line(str(message)), file=sys.stderr)
 
 
 @cli.command(context_settings=_CONTEXT)
@@ -467,5 +467,11 @@ def _complain(message: str) -> int:
     # Arguments of the pipeline are options here.
     for option in ("overwrite", "only_changed", "add_to_collection", "default_margin"):
         message = message.replace(f"{option}=True", f"--{option.replace('_', '-')}")
-    print("skymargin: error:", " ".join(message.split()), file=sys.stderr)
+    print("skymargin: error:", _one_line(message), file=sys.stderr)
     return EXIT_ERROR
+
+
+def _one_line(message: str) -> str:
+    """A message on one line; what a terminal would act upon, from a file of a catalog perhaps, is spelled out."""
+    line = " ".join(message.split())
+    return "".join(one if one.isprintable() else ascii(one)[1:-1] for one in line)

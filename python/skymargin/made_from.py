@@ -137,7 +137,7 @@ def read_record(margin: AnyPath, decided: dict[str, str]) -> dict[Pixel, Partiti
         columns = [about["partitions"][name] for name in _COLUMNS]
         before: dict[str, str] = about["decided_by"]
         found = {(order, pixel): Partition(*known) for order, pixel, *known in zip(*columns, strict=True)}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         if isinstance(error, ArgumentError):
             raise
         raise ArgumentError(f"only_changed=True: {file} cannot be read ({error}); {instead}") from error

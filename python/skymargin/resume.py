@@ -405,7 +405,7 @@ def _read_json(file: Path) -> Any:
     """Content of a record; None when there is none, or it is damaged."""
     try:
         return json.loads(file.read_bytes())
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None
 
 

@@ -6,6 +6,7 @@ odd types say, is a warning: the margin is as good without, and may have taken h
 
 from __future__ import annotations
 
+import errno
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -106,6 +107,10 @@ def as_written(properties: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in with_them.items() if without.get(name) != value}
 
 
+# No room on the disk, in the quota, in a file of the largest size.
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
 @contextmanager
 def _attempt(option: str) -> Iterator[None]:
     """Do something for an option, without the deprecations between the libraries of others; a failure is a warning."""
@@ -115,6 +120,9 @@ def _attempt(option: str) -> Iterator[None]:
             warnings.simplefilter("ignore", FutureWarning)
             yield
     except Exception as error:
+        if isinstance(error, OSError) and error.errno in _NO_ROOM:
+            # Half of a file may be there, and what comes next is not going to fit either.
+            raise
         warnings.warn(
             f"the margin is complete, but {option} did not work: {type(error).__name__}: {error}",
             stacklevel=3,
