@@ -13,7 +13,7 @@ from skymargin import MarginCacheArguments
 from skymargin.cli import main
 from skymargin.errors import ArgumentError, CatalogError, PartitionReadError, StorageError
 from skymargin.places import Places
-from tests.catalogs import Sky, ids_of, make_margin, sky_near_edges, write_catalog
+from tests.catalogs import Layout, Sky, ids_of, make_margin, rows_of, sky_near_edges, write_catalog
 
 THRESHOLD_ARCSEC = 60.0
 PARTITIONS = ((1, 4), (1, 5), (1, 6))
@@ -136,6 +136,17 @@ def test_a_dictionary_that_is_not_there_is_no_panic(
     with pytest.raises(PartitionReadError, match=r"Npix=4\.parquet.*dictionary, and there is none"):
         make_margin(catalog, tmp_path / "out", THRESHOLD_ARCSEC)
     assert "panicked" not in capfd.readouterr().err
+
+
+def test_the_name_of_a_column_is_no_script_in_the_page_for_people(sky: Sky, tmp_path: Path) -> None:
+    script = "<script>alert('x')</script>"
+    table = rows_of(sky, Layout())
+    table = table.append_column(script, table.column("mag"))
+    write_catalog(tmp_path / "stars", sky, table=table)
+    make_margin(tmp_path / "stars", tmp_path / "out", THRESHOLD_ARCSEC, create_summary_html=True)
+    page = (tmp_path / "out" / "margin" / "index.html").read_text()
+    assert "<script>alert" not in page
+    assert "&lt;script&gt;alert" in page
 
 
 def test_a_description_that_does_not_fit_the_disk_is_an_error(

@@ -166,12 +166,12 @@ def _bombs() -> list[Case]:
         return damage
 
     def text(codec: str) -> Callable[[Path], object]:
-        """Rows with a name of 300 MB each: some kB, and all as it should be."""
+        """Rows with a name of 100 MB each: some kB, and all as it should be."""
 
         def damage(file: Path) -> None:
             table = pq.ParquetFile(file).read()
             at = table.schema.get_field_index("name")
-            names = pa.array(["a" * (300 << 20 if row < 3 else 1) for row in range(len(table))])
+            names = pa.array(["a" * (100 << 20 if row < 3 else 1) for row in range(len(table))])
             pq.write_table(
                 table.set_column(at, table.schema.field(at), names), file, compression=codec, row_group_size=1_000,
                 use_dictionary=False, write_statistics=False,
@@ -237,7 +237,7 @@ def _schemas() -> list[Case]:
         "30 levels": nested(20),
         "70 levels": nested(50),
         "3,000 columns": columns(3_000),
-        "20 MB of metadata": metadata(20 << 20),
+        "2 MB of metadata": metadata(2 << 20),
         "columns with the names of paths": named(
             "../../x", "/etc/passwd", "", " ", "a.b", "Norder", "a\nb", "a\0b"
         ),
@@ -245,5 +245,5 @@ def _schemas() -> list[Case]:
             "margin_order", "separation_arcsec", "position", "row", "source_order"
         ),
     }
-    slow = ("3,000 columns", "20 MB of metadata")
+    slow = ("3,000 columns", "2 MB of metadata")
     return [Case(fault, name, whole(change), name in slow) for name, change in changes.items()]

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from skymargin.errors import ArgumentError
+from skymargin.storage import open_input
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -63,6 +64,10 @@ def write_descriptions(folder: AnyPath, name: str, partitions: int, wanted: Outp
     wanted
         Which of the files to write.
     """
+    import html
+
+    import pyarrow.parquet as pq
+
     if wanted.create_partition_info_png and partitions:
         with _attempt("create_partition_info_png"):
             from hats.io.summary_file import write_partition_info_png
@@ -75,6 +80,12 @@ def write_descriptions(folder: AnyPath, name: str, partitions: int, wanted: Outp
 
                 file = folder / write_catalog_summary_file(folder, fmt=form).name
                 text = file.read_text(encoding="utf-8")
+                if form == "html":
+                    # The library takes a name for text, whatever is in it.
+                    with open_input(folder / "dataset" / "_common_metadata") as source:
+                        columns = pq.read_schema(source).names
+                    for column in columns:
+                        text = text.replace(column, html.escape(column)) if "<" in column else text
                 file.write_text(text.replace(folder.name, name), encoding="utf-8")
 
 
