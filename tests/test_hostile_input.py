@@ -6,12 +6,12 @@ import os
 import warnings
 from pathlib import Path
 
-import pyarrow.parquet as pq
+import pyarrow as pa
 import pytest
 
 from skymargin import MarginCacheArguments
 from skymargin.cli import main
-from skymargin.errors import ArgumentError, CatalogError, PartitionReadError, StorageError
+from skymargin.errors import ArgumentError, CatalogError, StorageError
 from skymargin.places import Places
 from tests.catalogs import Layout, Sky, ids_of, make_margin, rows_of, sky_near_edges, write_catalog
 
@@ -121,21 +121,20 @@ def test_a_record_of_brackets_in_brackets_is_told(catalog: Path, tmp_path: Path)
         make_margin(catalog, tmp_path / "out", THRESHOLD_ARCSEC, only_changed=True)
 
 
-def test_a_dictionary_that_is_not_there_is_no_panic(
-    catalog: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+@pytest.mark.parametrize(
+    "door", ["skymargin.reducing.Merged", "skymargin.reducing.output_file", "skymargin.mapping.shard_writer"]
+)
+def test_rows_that_do_not_fit_the_memory_are_told_with_the_folder(
+    door: str, catalog: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from trust.thrift_edit import I64, Value, chunk_of, edit_footer, row_groups
+    def full(*_: object) -> None:
+        raise pa.ArrowMemoryError("malloc of size 314572800 failed")
 
-    file = catalog / "dataset/Norder=1/Dir=0/Npix=4.parquet"
-    assert pq.read_metadata(file).row_group(0).column(1).dictionary_page_offset
-
-    def change(footer: dict[int, Value]) -> None:
-        chunk_of(row_groups(footer)[0], "ra")[11] = Value(I64, 10**9)
-
-    edit_footer(file, change)
-    with pytest.raises(PartitionReadError, match=r"Npix=4\.parquet.*dictionary, and there is none"):
+    monkeypatch.setattr(door, full)
+    with pytest.raises(
+        StorageError, match=rf"{tmp_path}/out/margin\.skymargin-.*malloc of size 314572800 failed"
+    ):
         make_margin(catalog, tmp_path / "out", THRESHOLD_ARCSEC)
-    assert "panicked" not in capfd.readouterr().err
 
 
 def test_the_name_of_a_column_is_no_script_in_the_page_for_people(sky: Sky, tmp_path: Path) -> None:
