@@ -13,6 +13,7 @@ import pytest
 from aiosmtpd.controller import Controller
 
 from skymargin import MarginCacheArguments, SkymarginError, pipeline
+from skymargin.errors import ArgumentError
 from skymargin.notify import mailed
 
 
@@ -157,6 +158,22 @@ def test_an_error_with_line_breaks_stays_in_the_text(mailbox: Mailbox) -> None:
         ".",
         "last é",
     ]
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "me@here.org\0",
+        "\x1b@here.org",
+        "me@here\x7f.org",
+        "me@\udc80",
+        "me@here.org\x85",
+        "me@here.org\u2028",
+    ],
+)
+def test_an_address_has_no_control_characters(address: str, small_catalog: Path, tmp_path: Path) -> None:
+    with pytest.raises(ArgumentError, match="completion_email_address"):
+        arguments(small_catalog, tmp_path, address)
 
 
 def two_margins(catalog: Path, output: Path, *addresses: str) -> list[MarginCacheArguments]:

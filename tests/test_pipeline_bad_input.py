@@ -444,6 +444,72 @@ def test_a_full_disk(door: str, catalog: Path, monkeypatch: pytest.MonkeyPatch) 
     assert [entry.name for entry in output.iterdir()] == ["margin"]
 
 
+def full_file(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have the disk be full, as the system says it, whenever a file of this name is written."""
+    write_text, write_bytes = Path.write_text, Path.write_bytes
+
+    def full(original: Callable[..., int]) -> Callable[..., int]:
+        def write(self: Path, *content: object, **named: object) -> int:
+            if name not in self.name:
+                return original(self, *content, **named)
+            self.touch()
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+        return write
+
+    monkeypatch.setattr(Path, "write_text", full(write_text))
+    monkeypatch.setattr(Path, "write_bytes", full(write_bytes))
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("job-", "margin.skymargin-shards"),
+        ("mapped-", "margin.skymargin-progress"),
+        ("placing.json", "margin.skymargin-progress"),
+        ("_metadata.skymargin.json", "_metadata.skymargin.json"),
+        ("partition_info.csv", "margin.skymargin-partial"),
+        ("hats.properties", "margin.skymargin-partial"),
+    ],
+)
+def test_a_full_disk_is_told_with_the_file_or_folder(
+    name: str, told: str, catalog: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    output = catalog.parent / "out"
+    with monkeypatch.context() as patched:
+        full_file(name, patched)
+        with pytest.raises(StorageError, match="No space left on device") as caught:
+            make_margin(catalog, output, THRESHOLD_ARCSEC)
+    assert str(output) in str(caught.value)
+    assert told in str(caught.value)
+    make_margin(catalog, output, THRESHOLD_ARCSEC)
+    assert [entry.name for entry in output.iterdir()] == ["margin"]
+
+
+def test_a_full_disk_is_told_with_the_folder_of_the_margin(
+    catalog: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("skymargin.reducing.output_file", full)
+    with pytest.raises(
+        StorageError, match=r"margin of order \d+, pixel \d+ .*/out/margin\.skymargin-partial"
+    ):
+        make_margin(catalog, catalog.parent / "out", THRESHOLD_ARCSEC)
+
+
+@pytest.mark.parametrize("name", ["hats.properties", "properties"])
+def test_nothing_that_makes_a_catalog_valid_is_left_when_the_disk_is_full_as_it_is_written(
+    name: str, catalog: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    output = catalog.parent / "out"
+    full_file(name, monkeypatch)
+    with pytest.raises(StorageError, match="No space left on device"):
+        make_margin(catalog, output, THRESHOLD_ARCSEC)
+    assert not list(output.rglob("*properties*"))
+
+
 def test_a_margin_that_lacks_rows_is_not_kept(catalog: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     read_groups = ShardReader.read_groups
     monkeypatch.setattr(

@@ -152,4 +152,4 @@ def test_on_a_store_there_is_never_a_mixture(
 def test_readers_know_a_catalog_by_its_properties() -> None:
     from skymargin.formats import hats
 
-    assert set(hats._PROPERTIES) < set(placing._VALID_BY)
+    assert set(hats._PROPERTIES) < set(placing.VALID_BY)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from skymargin.errors import ArgumentError
 from skymargin.remote import without_secrets
-from skymargin.storage import can_list, with_options
+from skymargin.storage import OURS, can_list, with_options
 
 if TYPE_CHECKING:
     from skymargin.storage import AnyPath
@@ -25,7 +25,9 @@ _SUFFIX = re.compile(r"\.[A-Za-z0-9][A-Za-z0-9._-]*")
 # As it must be for the file to be found again: readers pass over names that begin with a dot or an underscore.
 _FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._=-]*\.(parquet|parq)")
 _PASSWORD_IN_URL = re.compile(r"(?:https?|s?ftp|ssh|smb)://[^/@:]*:[^/@]+@")
-_ADDRESS = re.compile(r"[^@\s,;:<>()\[\]\\\"]+@[^@\s,;:<>()\[\]\\\"]+", re.ASCII)
+# Neither control characters nor halves of surrogate pairs.
+_IN_ADDRESS = r"[^@\x00-\x20\x7f-\xa0\u2028\u2029\ud800-\udfff,;:<>()\[\]\\\"]+"
+_ADDRESS = re.compile(f"{_IN_ADDRESS}@{_IN_ADDRESS}")
 
 # What the pipeline itself passes to the progress bars and to the Parquet writer.
 _BAR_OWN = ("iterable", "desc", "total", "disable")
@@ -103,6 +105,10 @@ def artifact_name(value: object) -> str:
         )
     if not value.strip("."):
         raise ArgumentError(f"output_artifact_name {value!r} is not a name")
+    if OURS in value:
+        raise ArgumentError(
+            f"output_artifact_name {value!r} is not allowed: names with {OURS!r} are those of intermediate files"
+        )
     return value
 
 
@@ -110,6 +116,8 @@ def given_path(name: str, value: Any, storage_options: object) -> AnyPath:
     """A path that must be given, with the options of its file system."""
     if not _is_path(value) or not str(value).strip():
         raise ArgumentError(f"{name} is required, as a path or URL, not {value!r}")
+    if "\0" in str(value):
+        raise ArgumentError(f"{name} {value!r} is not allowed: no path has a null character")
     if _PASSWORD_IN_URL.match(str(value)):
         raise ArgumentError(
             f"{name} has a password in its URL, where it would be printed: give storage options"
@@ -145,6 +153,8 @@ def local_folder(name: str, value: Any) -> Path | None:
         return None
     if not _is_path(value):
         raise ArgumentError(f"{name} {value!r} is not allowed: it is a local folder, or None")
+    if "\0" in str(value):
+        raise ArgumentError(f"{name} {value!r} is not allowed: no path has a null character")
     path = with_options(value, None)
     if not isinstance(path, Path):
         raise ArgumentError(f"{name} {value} must be a local folder")

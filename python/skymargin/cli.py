@@ -13,7 +13,7 @@ import click
 
 from skymargin.commands.audit import info, verify
 from skymargin.commands.build import build
-from skymargin.commands.options import CONTEXT
+from skymargin.commands.options import CONTEXT, one_line
 from skymargin.commands.pictures import demo, plot
 
 if TYPE_CHECKING:
@@ -85,5 +85,5 @@ def _complain(message: str) -> int:
     # Arguments of the pipeline are options here.
     for option in ("overwrite", "only_changed", "add_to_collection", "default_margin"):
         message = message.replace(f"{option}=True", f"--{option.replace('_', '-')}")
-    print("skymargin: error:", " ".join(message.split()), file=sys.stderr)
+    print("skymargin: error:", one_line(message), file=sys.stderr)
     return EXIT_ERROR

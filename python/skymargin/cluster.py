@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-from skymargin.errors import SkymarginError
+from skymargin.errors import SkymarginError, WorkerError
 from skymargin.storage import temporary_folder
 
 if TYPE_CHECKING:
@@ -69,11 +69,18 @@ def _client(workers: int, threads_per_worker: int, folder: Path) -> Iterator[Cli
     }
     # The scheduler, too, keeps files, and cannot be told where in another way.
     with dask.config.set({"temporary-directory": str(folder)}):
-        cluster = SpecCluster(
-            scheduler={"cls": Scheduler, "options": everywhere},
-            workers={number: {"cls": Nanny, "options": options} for number in range(workers)},
-            silence_logs=logging.CRITICAL,
-        )
+        try:
+            cluster = SpecCluster(
+                scheduler={"cls": Scheduler, "options": everywhere},
+                workers={number: {"cls": Nanny, "options": options} for number in range(workers)},
+                silence_logs=logging.CRITICAL,
+            )
+        except (OSError, RuntimeError) as error:
+            # What Dask says of it is no more than that a process did not start.
+            raise WorkerError(
+                f"{workers} worker processes cannot be started with their files in {folder}, "
+                f"for want of room or of file descriptors, perhaps: {error}"
+            ) from error
         with cluster, Client(cluster) as client:
             yield client
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from skymargin.errors import IncompleteMarginError, StorageError
 from skymargin.formats import Catalog, MarginContents, format_named
 from skymargin.job import nested_position
-from skymargin.storage import explained
+from skymargin.placing import VALID_BY
+from skymargin.storage import exists, explained, remove_files
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -68,6 +70,9 @@ def finish(folder: AnyPath, catalog: Catalog, contents: MarginContents, found: i
         with explained(folder):
             format_named(catalog.format).finish_margin(folder, catalog, contents)
     except OSError as error:
+        # Half of what makes a catalog valid may be there, in a folder that is kept for the next run.
+        with suppress(OSError):
+            remove_files(folder, [name for name in VALID_BY if exists(folder / name)])
         raise StorageError(f"{folder} cannot be written: {error}") from error
 
 

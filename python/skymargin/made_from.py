@@ -15,7 +15,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from skymargin.errors import ArgumentError
+from skymargin.errors import ArgumentError, StorageError
 from skymargin.storage import AnyPath, can_list, exists, explained, read_text
 
 if TYPE_CHECKING:
@@ -81,6 +81,11 @@ def write_record(
         One for each partition, taken before any was read, so that a change during the run counts as a later one.
     mapped
         What is known of all partitions.
+
+    Raises
+    ------
+    StorageError
+        When it cannot be written.
     """
     sizes = {(order, pixel): known for one in mapped for order, pixel, *known in one.sizes}
     pixels = partitions_of(catalog)
@@ -93,9 +98,12 @@ def write_record(
         "decided_by": decided_by(catalog, job, wanted),
         "partitions": {name: [line[place] for line in lines] for place, name in enumerate(_COLUMNS)},
     }
-    with explained(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / RECORD).write_text(json.dumps(about, separators=(",", ":")) + "\n", encoding="utf-8")
+    try:
+        with explained(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / RECORD).write_text(json.dumps(about, separators=(",", ":")) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise StorageError(f"{folder / RECORD} cannot be written: {error}") from error
 
 
 def read_record(margin: AnyPath, decided: dict[str, str]) -> dict[Pixel, Partition]:
@@ -129,7 +137,7 @@ def read_record(margin: AnyPath, decided: dict[str, str]) -> dict[Pixel, Partiti
         columns = [about["partitions"][name] for name in _COLUMNS]
         before: dict[str, str] = about["decided_by"]
         found = {(order, pixel): Partition(*known) for order, pixel, *known in zip(*columns, strict=True)}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         if isinstance(error, ArgumentError):
             raise
         raise ArgumentError(f"only_changed=True: {file} cannot be read ({error}); {instead}") from error

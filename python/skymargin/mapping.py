@@ -79,7 +79,7 @@ def map_batch(job_file: Path, batch: SourceBatch) -> Mapped | SkymarginError:
         return mapped
     except SkymarginError as error:
         return error
-    except OSError as error:
+    except (OSError, MemoryError) as error:
         return StorageError(f"the shards in {job_file.parent} cannot be written: {error}")
 
 

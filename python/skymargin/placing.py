@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from upath import UPath
 
 # Without these no reader takes a folder for a catalog; in the order in which they are written.
-_VALID_BY = ("catalog_info.json", "properties", "hats.properties")
+VALID_BY = ("catalog_info.json", "properties", "hats.properties")
 
 
 def put_in_place(partial: AnyPath, final: AnyPath, old: AnyPath) -> None:
@@ -96,5 +96,5 @@ def digest_of(catalog: AnyPath) -> str | None:
     import hashlib
 
     # The two of HATS have the same bytes; a copy that was cut off may have one of them.
-    written = [catalog / name for name in _VALID_BY if (catalog / name).exists()]
+    written = [catalog / name for name in VALID_BY if (catalog / name).exists()]
     return hashlib.sha256(written[-1].read_bytes()).hexdigest() if written else None

@@ -78,7 +78,7 @@ def reduce_batch(job_file: Path, task: tuple[DestinationBatch, Output]) -> Reduc
             schema = format_named(output.format).margin_schema(loaded.job.schema)
             with loaded.reducing:
                 merged = Merged(runs, schema, output.gathered_rows, output.within_arcsec)
-        except OSError as error:
+        except (OSError, MemoryError) as error:
             return StorageError(f"the shards in {job_file.parent} cannot be read: {error}")
         for number, margin in enumerate(group):
             try:
@@ -91,9 +91,10 @@ def reduce_batch(job_file: Path, task: tuple[DestinationBatch, Output]) -> Reduc
                     # Whoever gave the run up removes the output once; elsewhere it is moved away first.
                     remove_file(output.folder / next(reversed(reduced.files)))
                     return StorageError(f"the run was given up: there is no {job_file}")
-            except OSError as error:
+            except (OSError, MemoryError) as error:
                 return StorageError(
-                    f"the margin of order {margin.order}, pixel {margin.pixel} cannot be written: {error}"
+                    f"the margin of order {margin.order}, pixel {margin.pixel} cannot be written to "
+                    f"{output.folder}: {error}"
                 )
     if merged_footer is not None:
         reduced.row_groups.append(RowGroups.of(merged_footer, like=first))

@@ -97,7 +97,10 @@ class Progress:
         for file in self.shards.glob("job-*"):
             file.unlink(missing_ok=True)
         job_file = self.shards / f"job-{uuid.uuid4().hex[:8]}"
-        job.save(job_file)
+        try:
+            job.save(job_file)
+        except OSError as error:
+            raise StorageError(f"{self.shards} cannot be written: {error}") from error
         return job_file
 
     def add_mapped(self, mapped: Mapped) -> None:
@@ -402,7 +405,7 @@ def _read_json(file: Path) -> Any:
     """Content of a record; None when there is none, or it is damaged."""
     try:
         return json.loads(file.read_bytes())
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None
 
 

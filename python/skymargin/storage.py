@@ -124,6 +124,7 @@ def read_text(path: AnyPath) -> str:
         When it is not UTF-8.
     """
     if isinstance(path, Path):
+        _refuse_no_file(path)
         return path.read_bytes().decode("utf-8")
     return remote.read_whole(path).decode("utf-8")
 
@@ -152,7 +153,10 @@ def open_input(path: AnyPath) -> Any:
     """
     import pyarrow as pa
 
-    return pa.OSFile(str(path)) if isinstance(path, Path) else pa.PythonFile(path.open("rb"), mode="r")
+    if not isinstance(path, Path):
+        return pa.PythonFile(path.open("rb"), mode="r")
+    _refuse_no_file(path)
+    return pa.OSFile(str(path))
 
 
 def open_output(path: AnyPath) -> Any:
@@ -281,6 +285,12 @@ def remove_file(path: AnyPath) -> None:
     else:
         with remote.explained(path), suppress(FileNotFoundError):
             path.fs.rm_file(path.path)
+
+
+def _refuse_no_file(path: Path) -> None:
+    """Refuse what is there but is no file: a pipe would be waited for, a device read without end."""
+    if path.exists() and not path.is_file():
+        raise OSError(f"{path} is not a file")
 
 
 def _walk(folder: str, inside: str) -> Iterator[tuple[str, int]]:

@@ -17,6 +17,7 @@ from skymargin.commands.options import (
     CONTEXT,
     GroupedCommand,
     GroupedOption,
+    one_line,
     read_cone,
     read_pairs,
     read_pixels,
@@ -253,7 +254,7 @@ def _build(args: list[MarginCacheArguments], scheduler: str | None) -> list[Marg
 
 
 def _warn(message: Warning | str, *_where: object) -> None:
-    print("skymargin: warning:", " ".join(str(message).split()), file=sys.stderr)
+    print("skymargin: warning:", one_line(str(message)), file=sys.stderr)
 
 
 def default_name(catalog: str, threshold_arcsec: float) -> str:

@@ -1,4 +1,4 @@
-"""Options of the command line in groups with titles, and what their values are turned into."""
+"""Options of the command line in groups with titles, what their values are turned into, and messages on one line."""
 
 from __future__ import annotations
 
@@ -74,3 +74,9 @@ def read_pairs(_ctx: click.Context, _option: click.Parameter, given: tuple[str, 
             raise click.BadParameter(f"{text!r} is not KEY=VALUE")
         found[key] = value
     return found
+
+
+def one_line(message: str) -> str:
+    """A message on one line; what a terminal would act upon, from a file of a catalog perhaps, is spelled out."""
+    line = " ".join(message.split())
+    return "".join(one if one.isprintable() else ascii(one)[1:-1] for one in line)

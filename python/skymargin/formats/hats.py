@@ -5,7 +5,11 @@ The `hats` library takes 1.8 s to import; nothing here needs it.
 
 from __future__ import annotations
 
+import os
+import re
+import warnings
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from skymargin.errors import CatalogError
@@ -139,12 +143,31 @@ def _open_primary(path: AnyPath) -> Catalog:
         raise CatalogError(
             f"{collection_file} has no hats_primary_table_url: it does not say which catalog it is of"
         )
-    primary = linked(path, inside)
-    if not any(exists(primary / name) for name in _PROPERTIES):
+    try:
+        primary = linked(path, inside)
+        is_there = any(exists(primary / name) for name in _PROPERTIES)
+    except (OSError, ValueError, ImportError) as error:
+        raise CatalogError(
+            f"{collection_file} names {inside!r:.200} as its primary catalog, which cannot be opened: {error!s:.200}"
+        ) from error
+    if _is_elsewhere(path, primary):
+        warnings.warn(
+            f"{collection_file} names a primary catalog outside of its folder, which is used: {primary}",
+            stacklevel=2,
+        )
+    if not is_there:
         raise CatalogError(
             f"{collection_file} names {inside} as its primary catalog, but {primary} is not a catalog"
         )
     return open_catalog(primary)
+
+
+def _is_elsewhere(collection: AnyPath, primary: AnyPath) -> bool:
+    """Whether a primary is not below its collection, as far as the paths tell."""
+    if not isinstance(collection, Path) or not isinstance(primary, Path):
+        return False
+    outer, inner = (Path(os.path.normpath(path.absolute())) for path in (collection, primary))
+    return outer not in inner.parents and collection.resolve() not in primary.resolve().parents
 
 
 def _spatial_columns(properties: dict[str, str], schema: pa.Schema, where: AnyPath) -> SpatialColumns:
@@ -168,8 +191,8 @@ def _spatial_columns(properties: dict[str, str], schema: pa.Schema, where: AnyPa
             f"{where} names {index!r} as the HEALPix index column, which is of type {kind}, not integer"
         )
     order = properties.get("hats_col_healpix_order") or str(_DEFAULT_INDEX_ORDER)
-    if not order.isdecimal() or int(order) > _DEFAULT_INDEX_ORDER:
+    if not re.fullmatch("[0-9]{1,2}", order) or int(order) > _DEFAULT_INDEX_ORDER:
         raise CatalogError(
-            f"{where} has hats_col_healpix_order={order}: allowed are 0 to {_DEFAULT_INDEX_ORDER}"
+            f"{where} has hats_col_healpix_order={order:.40}: allowed are 0 to {_DEFAULT_INDEX_ORDER}"
         )
     return SpatialColumns(names["ra"], names["dec"], index=index, index_order=int(order))

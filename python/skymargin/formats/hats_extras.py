@@ -6,12 +6,14 @@ odd types say, is a warning: the margin is as good without, and may have taken h
 
 from __future__ import annotations
 
+import errno
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from skymargin.errors import ArgumentError
+from skymargin.storage import open_input
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -62,6 +64,10 @@ def write_descriptions(folder: AnyPath, name: str, partitions: int, wanted: Outp
     wanted
         Which of the files to write.
     """
+    import html
+
+    import pyarrow.parquet as pq
+
     if wanted.create_partition_info_png and partitions:
         with _attempt("create_partition_info_png"):
             from hats.io.summary_file import write_partition_info_png
@@ -74,6 +80,12 @@ def write_descriptions(folder: AnyPath, name: str, partitions: int, wanted: Outp
 
                 file = folder / write_catalog_summary_file(folder, fmt=form).name
                 text = file.read_text(encoding="utf-8")
+                if form == "html":
+                    # The library takes a name for text, whatever is in it.
+                    with open_input(folder / "dataset" / "_common_metadata") as source:
+                        columns = pq.read_schema(source).names
+                    for column in columns:
+                        text = text.replace(column, html.escape(column)) if "<" in column else text
                 file.write_text(text.replace(folder.name, name), encoding="utf-8")
 
 
@@ -106,6 +118,10 @@ def as_written(properties: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in with_them.items() if without.get(name) != value}
 
 
+# No room on the disk, in the quota, in a file of the largest size.
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
 @contextmanager
 def _attempt(option: str) -> Iterator[None]:
     """Do something for an option, without the deprecations between the libraries of others; a failure is a warning."""
@@ -115,6 +131,9 @@ def _attempt(option: str) -> Iterator[None]:
             warnings.simplefilter("ignore", FutureWarning)
             yield
     except Exception as error:
+        if isinstance(error, OSError) and error.errno in _NO_ROOM:
+            # Half of a file may be there, and what comes next is not going to fit either.
+            raise
         warnings.warn(
             f"the margin is complete, but {option} did not work: {type(error).__name__}: {error}",
             stacklevel=3,

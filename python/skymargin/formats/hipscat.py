@@ -189,8 +189,8 @@ def _read_catalog_info(path: AnyPath) -> Any:
         raise CatalogError(f"{path} has no {_CATALOG_INFO}, which a HiPSCat catalog must have")
     try:
         keywords = json.loads(read_text(file))
-    # What json raises is a ValueError, and so is what is no UTF-8.
-    except ValueError as error:
+    # What json raises is a ValueError, and so is what is no UTF-8; brackets in brackets are too deep for it.
+    except (ValueError, RecursionError) as error:
         raise CatalogError(f"{file} cannot be read as JSON: {error}") from error
     if not isinstance(keywords, dict):
         raise CatalogError(

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from itertools import pairwise
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from skymargin.errors import CatalogError
-from skymargin.storage import read_text
+from skymargin.storage import read_text, written_aside
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -50,14 +51,19 @@ def parse_properties(text: str) -> dict[str, str]:
 
 
 def write_properties(path: AnyPath, properties: Mapping[str, object], comment: str) -> None:
-    """Write keys and values, in their order, below a comment of one line."""
+    """Write keys and values, in their order, below a comment of one line; the file is whole or not there."""
     lines = [f"#{comment}"]
     for key, value in properties.items():
         text = str(value).translate(_ESCAPED)
         # Blanks at the beginning of a value would be taken for those after the separator.
         text = f"\\{text}" if text.startswith(" ") else text
         lines.append(f"{key.translate(_ESCAPED_IN_KEY)}={text}")
-    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    content = "\n".join(lines) + "\n"
+    if isinstance(path, Path):
+        with written_aside(path) as aside:
+            aside.write_text(content, encoding="utf-8")
+    else:
+        path.write_text(content, encoding="utf-8")
 
 
 def edited(text: str, key: str, value: str) -> str:
