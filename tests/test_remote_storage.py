@@ -53,7 +53,7 @@ from tests.catalogs import (
 from tests.hipscat_catalogs import hipscat_files, hipscat_ids, write_hipscat_catalog
 from tests.servers import Server, fail_first, http_server, s3_server
 from tests.test_readme import REMOTE, Example, examples
-from trust.network_proxy import Request, proxy_of
+from trust.network.proxy import Request, proxy_of
 
 THRESHOLD_ARCSEC = 60.0
 PARTITIONS = ((0, 5), (1, 14), (1, 15), (2, 52), (2, 53), (2, 54))

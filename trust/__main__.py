@@ -15,7 +15,7 @@ from pathlib import Path
 from trust.outcomes import Outcome, keep, kept
 from trust.page import write_page
 
-# In the order of the page. A part is the module of this name.
+# In the order of the page. A part is the package of this name.
 PARTS = (
     "geometry",
     "kill",
@@ -34,7 +34,7 @@ SEED = 20_261_125
 def run_part(part: str, scratch: Path, *, seed: int = SEED, short: bool = False) -> Outcome:
     """Run a part of the campaign in an empty folder that it may fill."""
     begun = time.monotonic()
-    outcome: Outcome = importlib.import_module(f"trust.{part}").run(scratch, seed, short=short)
+    outcome: Outcome = importlib.import_module(f"trust.{part}.campaign").run(scratch, seed, short=short)
     outcome.seconds = time.monotonic() - begun
     return outcome
 

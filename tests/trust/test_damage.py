@@ -14,11 +14,11 @@ import pytest
 from skymargin.errors import CatalogError
 from tests.catalogs import files_of, make_margin
 from tests.trust.conftest import RunShort
-from trust.damage import KINDS
-from trust.damage_catalogs import THRESHOLD_ARCSEC, Base, Case, difference, missing_of, write_bases
-from trust.damage_judge import BELIEVED, FAILED, FLIPPED, REFUSED, RIGHT, judged, refusal
-from trust.damage_parquet import ParquetPlaces
-from trust.damage_runner import run_all
+from trust.damage.campaign import KINDS
+from trust.damage.catalogs import THRESHOLD_ARCSEC, Base, Case, difference, missing_of, write_bases
+from trust.damage.judge import BELIEVED, FAILED, FLIPPED, REFUSED, RIGHT, judged, refusal
+from trust.damage.parquet import ParquetPlaces
+from trust.damage.runner import run_all
 
 PLAIN = "snappy, dictionaries"
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.trust.conftest import RunShort
-from trust.determinism import different, digests_of
+from trust.determinism.campaign import different, digests_of
 
 MARGIN = {
     "dataset/Norder=0/Dir=0/Npix=1.parquet": b"rows",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.trust.conftest import RunShort
-from trust.geometry import Printed, damaged_files, decisions
+from trust.geometry.campaign import Printed, damaged_files, decisions
 
 
 def test_short(run_short: RunShort) -> None:

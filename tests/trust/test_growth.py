@@ -13,11 +13,11 @@ from benchmarks.generate import spatial_index
 from benchmarks.meter import Measurement
 from tests.catalogs import files_of
 from tests.trust.conftest import RunShort
-from trust.growth_check import check_margins
-from trust.growth_estimate import Rates, estimates, rates
-from trust.growth_judge import judge
-from trust.growth_measure import Build, build
-from trust.invented import InventedSky
+from trust.growth.check import check_margins
+from trust.growth.estimate import Rates, estimates, rates
+from trust.growth.invented import InventedSky
+from trust.growth.judge import judge
+from trust.growth.measure import Build, build
 
 
 def test_growth_in_short(run_short: RunShort) -> None:

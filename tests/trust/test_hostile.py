@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from tests.trust.conftest import RunShort
-from trust.hostile_runs import Asked, Case, Sandbox, build, template, try_case
+from trust.hostile.process import Asked, Case, Sandbox, build, template, try_case
 
 
 def test_hostile_input_is_refused_or_does_no_harm(run_short: RunShort) -> None:

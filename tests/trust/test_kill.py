@@ -10,7 +10,7 @@ import pytest
 
 from tests.catalogs import files_of, make_margin
 from tests.trust.conftest import RunShort
-from trust.kill import FULL, SHORT, THRESHOLD_ARCSEC, Case, Ending, Field, cases
+from trust.kill.campaign import FULL, SHORT, THRESHOLD_ARCSEC, Case, Ending, Field, cases
 
 
 def test_short(run_short: RunShort) -> None:
@@ -58,7 +58,7 @@ def test_another_margin_and_leftovers_are_seen(field: Field, monkeypatch: pytest
         (Path(str(arguments["output"])) / "rest").mkdir()
         (Path(str(arguments["output"])) / "rest" / "file").touch()
 
-    monkeypatch.setattr("trust.kill.make_margin", leave)
+    monkeypatch.setattr("trust.kill.campaign.make_margin", leave)
     ending = field.try_case(CASE, seed=3)
     assert "the margin is not that of the undisturbed run" in ending.failures
     assert "rest is left" in ending.failures

@@ -9,9 +9,9 @@ import pytest
 
 from tests.catalogs import files_of, make_margin
 from tests.trust.conftest import RunShort
-from trust.memory import _Build, broken
-from trust.memory_giants import Giants
-from trust.memory_watch import watch
+from trust.memory.campaign import _Build, broken
+from trust.memory.giants import Giants
+from trust.memory.watch import watch
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="counts memory as Linux does, in /proc")
 

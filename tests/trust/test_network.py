@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from tests.trust.conftest import RunShort
-from trust.network import KINDS, Case, Trial, stage
-from trust.network_proxy import proxy_of
+from trust.network.campaign import KINDS, Case, Trial, stage
+from trust.network.proxy import proxy_of
 
 
 def test_servers_that_fail(run_short: RunShort) -> None:

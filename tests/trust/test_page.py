@@ -54,9 +54,9 @@ def test_the_page_has_a_place_for_each_part(tmp_path: Path) -> None:
     assert all(written.count(f"| fault of {part} | 1 |") == 1 for part in command.PARTS)
 
 
-def test_each_part_is_a_module_with_a_short_form_in_the_tests() -> None:
+def test_each_part_is_a_package_with_a_short_form_in_the_tests() -> None:
     folder = Path(trust.__file__).parent
-    assert all((folder / f"{part}.py").exists() for part in command.PARTS)
+    assert {path.parent.name for path in folder.glob("*/campaign.py")} == set(command.PARTS)
     tests = "".join(path.read_text(encoding="utf-8") for path in Path(__file__).parent.glob("test_*.py"))
     assert set(re.findall(r'run_short\("(\w+)"', tests)) == set(command.PARTS)
 

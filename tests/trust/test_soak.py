@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.trust.conftest import RunShort
-from trust.soak import judged
+from trust.soak.campaign import judged
 
 Samples = list[tuple[int, dict[str, dict[str, float]]]]
 

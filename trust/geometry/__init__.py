@@ -1,0 +1,1 @@
+"""The core's random tests at full length."""

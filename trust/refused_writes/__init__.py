@@ -1,0 +1,1 @@
+"""Disks that are full, and writes that are refused."""
