@@ -7,11 +7,12 @@ import warnings
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from skymargin import MarginCacheArguments
 from skymargin.cli import main
-from skymargin.errors import ArgumentError, CatalogError, StorageError
+from skymargin.errors import ArgumentError, CatalogError, PartitionReadError, StorageError
 from skymargin.places import Places
 from tests.catalogs import Layout, Sky, ids_of, make_margin, rows_of, sky_near_edges, write_catalog
 
@@ -135,6 +136,23 @@ def test_rows_that_do_not_fit_the_memory_are_told_with_the_folder(
         StorageError, match=rf"{tmp_path}/out/margin\.skymargin-.*malloc of size 314572800 failed"
     ):
         make_margin(catalog, tmp_path / "out", THRESHOLD_ARCSEC)
+
+
+def test_a_dictionary_that_is_not_there_is_no_panic(
+    catalog: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    from trust.thrift_edit import I64, Value, chunk_of, edit_footer, row_groups
+
+    file = catalog / "dataset/Norder=1/Dir=0/Npix=4.parquet"
+    assert pq.read_metadata(file).row_group(0).column(1).dictionary_page_offset
+
+    def change(footer: dict[int, Value]) -> None:
+        chunk_of(row_groups(footer)[0], "ra")[11] = Value(I64, 10**9)
+
+    edit_footer(file, change)
+    with pytest.raises(PartitionReadError, match=r"Npix=4\.parquet.*dictionary, and there is none"):
+        make_margin(catalog, tmp_path / "out", THRESHOLD_ARCSEC)
+    assert "panicked" not in capfd.readouterr().err
 
 
 def test_the_name_of_a_column_is_no_script_in_the_page_for_people(sky: Sky, tmp_path: Path) -> None:

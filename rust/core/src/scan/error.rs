@@ -277,6 +277,12 @@ pub enum PageError {
         /// The number.
         number: i64,
     },
+    /// Values that are numbers of a dictionary which the column chunk does not have.
+    #[error("page at byte {offset}: its values are those of a dictionary, and there is none before it")]
+    NoDictionary {
+        /// Where the page starts in the file.
+        offset: u64,
+    },
     /// Levels that end too soon or do not give the rows of the page.
     #[error("page at byte {offset}: its repetition or definition levels are damaged")]
     Levels {

@@ -36,6 +36,18 @@ pub(super) enum PageKind {
     Other,
 }
 
+impl PageKind {
+    /// Whether it is a data page whose values are numbers of a dictionary.
+    pub(super) fn needs_dictionary(self) -> bool {
+        match self {
+            Self::Data { encoding, .. } | Self::DataV2(DataV2 { encoding, .. }) => {
+                matches!(encoding, Encoding::PLAIN_DICTIONARY | Encoding::RLE_DICTIONARY)
+            }
+            Self::Dictionary { .. } | Self::Other => false,
+        }
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct DataV2 {
     pub(super) values: u32,

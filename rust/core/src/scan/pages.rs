@@ -130,6 +130,10 @@ impl Pages {
         let bytes = self.bytes(range)?;
         let chunk = &self.plan.chunk;
         let header = PageHeader::parse(&bytes, offset, chunk.bounds).map_err(|error| self.failed(error))?;
+        // The decoders of the `parquet` crate take it for granted.
+        if header.kind.needs_dictionary() && self.plan.map.dictionary.is_none() {
+            return Err(self.failed(PageError::NoDictionary { offset }));
+        }
         let end = header.header_bytes + header.compressed_bytes;
         if end > bytes.len() {
             return Err(self.failed(PageError::Index(IndexProblem::Outside)));
