@@ -1,4 +1,4 @@
-"""One run in a process of its own: ``python -m trust.determinism.process``, told as JSON on standard input what to do."""
+"""One run in a process of its own: ``python -m trust.determinism.process``, told as JSON what to do."""
 
 from __future__ import annotations
 
