@@ -14,7 +14,13 @@ Samples = list[tuple[int, dict[str, dict[str, float]]]]
 
 def samples(**growing: float) -> Samples:
     """What a process holds that gains so much of each with each pipeline."""
-    held: dict[str, float] = {"USS kB": 90_000, "descriptors": 20, "threads": 9, "files left": 0, "keys": 0}
+    held: dict[str, float] = {
+        "anonymous kB": 90_000,
+        "descriptors": 20,
+        "threads": 9,
+        "files left": 0,
+        "keys": 0,
+    }
     return [
         (number, {"driver": {name: kept + growing.get(name, 0) * number for name, kept in held.items()}})
         for number in range(20, 201, 20)
@@ -35,7 +41,7 @@ def test_nothing_grows(run_short: RunShort) -> None:
 @pytest.mark.parametrize(
     ("growing", "said"),
     [
-        ({"USS kB": 60.0}, "USS kB grows by 60.0 kB for each pipeline, of 30 kB allowed"),
+        ({"anonymous kB": 60.0}, "anonymous kB grows by 60.0 kB for each pipeline, of 30 kB allowed"),
         ({"descriptors": 1}, "descriptors grows from 40 to 220"),
         ({"threads": 0.1}, "threads grows from 11 to 29"),
         ({"files left": 0.05}, "files left grows from 1 to 10"),

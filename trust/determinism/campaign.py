@@ -54,12 +54,14 @@ _ONE_AT_A_TIME = threading.Lock()
 _FORKS = multiprocessing.get_context("forkserver")
 # Lines that hold the time of the run, or places of it: by design not those of another run.
 _TIMES = ("hats_creation_date", '"generation_date"')
+# The last is the room that the files take, the record of the times of change among them.
 _PLACES = (
     "hats_primary_table_url",
     '"primary_catalog"',
     '"input_catalog_path"',
     '"output_path"',
     '"catalog_path"',
+    "hats_estsize",
 )
 
 

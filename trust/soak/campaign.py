@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import uuid
@@ -26,7 +27,12 @@ LIMIT_KB_PER_PIPELINE = 30.0
 # From few pipelines no slope can be told; what is left by each run, of a MB or so, can.
 SHORT_LIMIT_KB_PER_PIPELINE = 1_000.0
 _PATIENCE_SECONDS = 900
-_MEASURED = ("RSS kB", "USS kB")
+# Dask keeps the last thousands of its steps, which take more and more memory until they are so many.
+_SHORT_HISTORY = {
+    "DASK_DISTRIBUTED__ADMIN__LOG_LENGTH": "50",
+    "DASK_DISTRIBUTED__ADMIN__LOW_LEVEL_LOG_LENGTH": "50",
+}
+_MEASURED = ("RSS kB", "anonymous kB")
 # Dask and fsspec keep some connections and threads ready, which come and go.
 _SLACK = {"descriptors": 3, "threads": 2, "asyncio tasks": 3}
 _NOT_LIMITED = ("objects",)
@@ -134,6 +140,7 @@ def _soaked(told: dict[str, Any]) -> list[dict[str, Any]]:
         command,
         input=json.dumps(told),
         cwd=Path(__file__).parent.parent.parent,
+        env=os.environ | _SHORT_HISTORY,
         capture_output=True,
         text=True,
         timeout=_PATIENCE_SECONDS,

@@ -197,10 +197,9 @@ def held_here() -> dict[str, float]:
     gc.collect()
     ctypes.CDLL("libc.so.6").malloc_trim(0)
     me = psutil.Process()
-    memory = me.memory_full_info()
     return {
-        "RSS kB": memory.rss / 1024,
-        "USS kB": memory.uss / 1024,
+        "RSS kB": me.memory_info().rss / 1024,
+        "anonymous kB": _anonymous_kb(),
         "descriptors": me.num_fds(),
         "threads": me.num_threads(),
         "child processes": len(me.children(recursive=True)),
@@ -209,6 +208,12 @@ def held_here() -> dict[str, float]:
         "file systems kept": sum(len(kind._cache) for kind in _kinds_of(fsspec.AbstractFileSystem)),
         "objects": len(gc.get_objects()),
     }
+
+
+def _anonymous_kb() -> float:
+    """Memory that no file stands behind; unlike what no other process shares, it is this process's doing alone."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return float(next(line.split()[1] for line in lines if line.startswith("RssAnon:")))
 
 
 def _tasks() -> int:
