@@ -17,7 +17,7 @@ from upath import UPath
 
 from skymargin import mapping, reducing
 from skymargin.cli import main
-from skymargin.errors import CatalogError, OutputExistsError, PartitionReadError
+from skymargin.errors import CatalogError, OutputExistsError, PartitionReadError, StorageError
 from skymargin.resume import Progress
 from tests.catalogs import (
     Layout,
@@ -523,3 +523,21 @@ def test_the_command_line_goes_on_or_begins_anew(
     assert line.endswith("is thrown away, because resume=False")
     assert [entry.name for entry in output.iterdir()] == ["margin"]
     assert not any(records.iterdir())
+
+
+def test_records_of_another_user_are_not_read(
+    catalog: Path, output: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    everybodys = tmp_path / "everybodys"
+    cut_off(catalog, output, done=4, resume_tmp=everybodys)
+    (records,) = everybodys.iterdir()
+    monkeypatch.setattr("skymargin.records.os.geteuid", lambda: os.getuid() + 1)
+    everybodys.chmod(0o1777)
+    with pytest.raises(
+        StorageError, match=f"{records}, where a run keeps its progress, belongs to another user"
+    ):
+        make_margin(catalog, output, THRESHOLD_ARCSEC, resume_tmp=everybodys)
+    # Where nobody else may make folders, it does not matter whose they are: file servers may tell other numbers.
+    everybodys.chmod(0o755)
+    make_margin(catalog, output, THRESHOLD_ARCSEC, resume_tmp=everybodys)
+    assert [entry.name for entry in output.iterdir()] == ["margin"]

@@ -43,6 +43,7 @@ from skymargin.making import Making, check_output
 from skymargin.mapping import Mapped
 from skymargin.places import COMPLETED, PLACING, Places
 from skymargin.placing import digest_of
+from skymargin.records import check_owner, read_json, read_pickle, write_record
 from skymargin.reducing import Reduced
 from skymargin.report import MarginReport
 from skymargin.storage import (
@@ -51,7 +52,6 @@ from skymargin.storage import (
     make_folder,
     remove_files,
     remove_folder,
-    written_aside,
 )
 
 _log = logging.getLogger("skymargin")
@@ -120,7 +120,7 @@ class Progress:
 
     def begin_reducing(self, threads: int) -> int:
         """Threads to make the batches of margins for: those of the run that began with it, else the given."""
-        begun = _read_json(self.records / _REDUCING)
+        begun = read_json(self.records / _REDUCING)
         if isinstance(begun, dict) and isinstance(begun.get("threads"), int):
             self.reduced = self._read_reduced()
             return int(begun["threads"])
@@ -153,7 +153,7 @@ class Progress:
         for making in self.margins[1:]:
             # Without this, what has got its place would be refused as an output of the call that goes on.
             make_folder(making.places.records, exist_ok=True)
-            _write_record(making.places.records, PLACING, json.dumps({"with": str(self.records)}).encode())
+            write_record(making.places.records, PLACING, json.dumps({"with": str(self.records)}).encode())
         made = [
             {"report": report.to_dict(), "digest": digest}
             for report, digest in zip(reports, digests, strict=True)
@@ -204,7 +204,7 @@ class Progress:
     def _read(self) -> None:
         """Read the records of an earlier run; those whose files are not as they were do not count."""
         for file in self.records.glob("mapped-??????"):
-            mapped, size = _read_pickle(file) or (None, None)
+            mapped, size = read_pickle(file) or (None, None)
             if isinstance(mapped, Mapped):
                 shard = shard_file(self.shards, mapped.number)
                 if shard.exists() and shard.stat().st_size == size:
@@ -214,7 +214,7 @@ class Progress:
         read = {}
         found = [_files_of(making.partial) for making in self.margins]
         for file in self.records.glob("reduced-??????"):
-            reduced = _read_pickle(file)
+            reduced = read_pickle(file)
             if isinstance(reduced, Reduced) and all(
                 found[reduced.margin].get(name) == size for name, size in reduced.files.items()
             ):
@@ -222,7 +222,7 @@ class Progress:
         return read
 
     def _record(self, name: str, content: bytes) -> None:
-        _write_record(self.records, name, content)
+        write_record(self.records, name, content)
 
 
 @contextmanager
@@ -247,12 +247,14 @@ def progress_of(
     Raises
     ------
     StorageError
-        When a folder cannot be made.
+        When a folder cannot be made, or one with records is another user's.
     OutputExistsError
         When something is at an output that is not to be replaced. Nothing is thrown away then.
     """
     places = margins[0].places
-    progress, reason = _earlier(margins, _read_json(places.records / _RUN), fingerprint)
+    for args in margins:
+        check_owner(args.places.records)
+    progress, reason = _earlier(margins, read_json(places.records / _RUN), fingerprint)
     for number, args in enumerate(margins):
         check_output(args, None if progress is None or not progress.is_made else progress.margins[number])
     reasons = {places.final: reason} | {args.places.final: _reason_of_another(args) for args in margins[1:]}
@@ -296,6 +298,7 @@ def _begun(margins: Sequence[MarginCacheArguments], fingerprint: Fingerprint, th
     token = uuid.uuid4().hex[:8]
     progress = _progress(margins, token, threads)
     make_folder(progress.records, exist_ok=True)
+    check_owner(progress.records)
     about = {
         "token": token,
         "shards": str(progress.shards),
@@ -321,7 +324,7 @@ def _earlier(
     except (KeyError, TypeError, ValueError):
         return None, f"its records in {places.records} are damaged"
     change = fingerprint.change_from(old)
-    made = _read_json(places.records / PLACING)
+    made = read_json(places.records / PLACING)
     if made is not None:
         try:
             # Of a run that made others with it, the first is the one that is here.
@@ -361,7 +364,7 @@ def _reason_of_another(args: MarginCacheArguments) -> str | None:
 
 def _remove_leftovers(places: Places, progress: Progress | None) -> None:
     """Remove what runs of this output have left, but what is gone on with."""
-    records = _read_json(places.records / _RUN)
+    records = read_json(places.records / _RUN)
     kept = [] if progress is None else _folders_of(progress)
     if places.records not in kept and isinstance(records, dict) and "shards" in records:
         # These may be in a tmp_dir that is not that of this run.
@@ -386,33 +389,8 @@ def _is_of_use(progress: Progress, error: BaseException, input_is_local: bool) -
     return not isinstance(error, at_fault)
 
 
-def _write_record(folder: Path, name: str, content: bytes) -> None:
-    try:
-        with written_aside(folder / name) as aside:
-            aside.write_bytes(content)
-    except OSError as error:
-        raise StorageError(f"{folder} cannot be written: {error}") from error
-
-
 def _files_of(folder: AnyPath) -> dict[str, int]:
     """Every file below a folder now, with its size."""
     if not isinstance(folder, Path):
         folder.fs.invalidate_cache()
     return list_files(folder)
-
-
-def _read_json(file: Path) -> Any:
-    """Content of a record; None when there is none, or it is damaged."""
-    try:
-        return json.loads(file.read_bytes())
-    except (OSError, ValueError, RecursionError):
-        return None
-
-
-def _read_pickle(file: Path) -> Any:
-    """The same for a record of results."""
-    try:
-        return pickle.loads(file.read_bytes())
-    except Exception:
-        # Whatever a damaged file raises, its batch is done again.
-        return None
