@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from skymargin.errors import CatalogError
 from skymargin.formats import StatedRows
+from skymargin.formats.thrift import I64, STOP, CompactReader, ThriftError
 from skymargin.ranged_reads import RangeReader
 from skymargin.storage import AnyPath
 
@@ -22,10 +23,8 @@ _MAGIC = b"PAR1"
 _TRAILER_BYTES = 8
 # Columns and number of rows come first in a footer, what there is of each file after them.
 _HEAD_BYTES = 64 * 1024
-# Kinds of values in a footer, which is a struct of Thrift's compact protocol.
-_STOP, _TRUE, _FALSE, _BYTE, _I16, _I32, _I64, _DOUBLE, _BINARY, _LIST, _SET, _MAP, _STRUCT = range(13)
-_ROWS_FIELD = 3
-_DEEPEST = 32
+# The field of the footer with the number of rows, in parquet.thrift.
+_ROWS = 3
 _PARTITION_FILE = re.compile(r"Norder=\d+/.*")
 
 
@@ -75,7 +74,7 @@ def rows_in_metadata(dataset: AnyPath, sizes: Mapping[str, int] | None) -> list[
     file = dataset / _METADATA
     try:
         return [StatedRows(file, _footer_rows(_range_reader(file), sizes[_METADATA]))]
-    except (OSError, _FooterError) as error:
+    except (OSError, ThriftError) as error:
         raise CatalogError(
             f"{file} cannot be read as Parquet: {error}; write it anew, or remove it: a catalog may be without"
         ) from error
@@ -146,10 +145,6 @@ def _at_fault(catalog: Catalog, metadata: AnyPath, rows: Mapping[tuple[int, int]
     return f" ({lost} is not among them)" if lost else ""
 
 
-class _FooterError(ValueError):
-    """A footer that does not hold together."""
-
-
 def _range_reader(file: AnyPath) -> Callable[[int, int], bytes]:
     if not isinstance(file, Path):
         reader = RangeReader(file)
@@ -169,81 +164,23 @@ def _footer_rows(read: Callable[[int, int], bytes], size: int) -> int:
     trailer = read(end, size) if end >= 0 else b""
     length = int.from_bytes(trailer[:4], "little")
     if trailer[4:] != _MAGIC or length > end:
-        raise _FooterError("it does not end as a Parquet file does")
+        raise ThriftError("it does not end as a Parquet file does")
     head = min(length, _HEAD_BYTES)
     while True:
         try:
-            return _Compact(read(end - length, end - length + head)).rows()
+            return _rows(CompactReader(read(end - length, end - length + head)))
         except IndexError:
             # There are more columns than fit what was read.
             if head == length:
-                raise _FooterError("its footer ends too early") from None
+                raise ThriftError("its footer ends too early") from None
             head = min(length, 8 * head)
 
 
-class _Compact:
-    """Steps through a struct of the compact protocol; an IndexError says that it goes on beyond its bytes."""
-
-    def __init__(self, encoded: bytes) -> None:
-        self._encoded = encoded
-        self._at = 0
-
-    def rows(self) -> int:
-        """The number of rows, of a footer."""
-        number = 0
-        while kind := self._byte():
-            number = number + (kind >> 4) if kind >> 4 else self._integer()
-            kind &= 15
-            if number == _ROWS_FIELD and kind == _I64:
-                return self._integer()
-            self._skip(kind, 0)
-        raise _FooterError("its footer has no number of rows")
-
-    def _byte(self) -> int:
-        self._at += 1
-        return self._encoded[self._at - 1]
-
-    def _unsigned(self) -> int:
-        value = shift = 0
-        while True:
-            byte = self._byte()
-            value |= (byte & 0x7F) << shift
-            shift += 7
-            if byte < 0x80:
-                return value
-            if shift > 63:
-                raise _FooterError("its footer has a number that is too long")
-
-    def _integer(self) -> int:
-        value = self._unsigned()
-        return (value >> 1) ^ -(value & 1)
-
-    def _forward(self, count: int) -> None:
-        self._at += count
-        if self._at > len(self._encoded):
-            raise IndexError
-
-    def _skip(self, kind: int, depth: int) -> None:
-        if depth > _DEEPEST:
-            raise _FooterError("its footer is nested too deeply")
-        if kind in (_BYTE, _DOUBLE):
-            self._forward(1 if kind == _BYTE else 8)
-        elif kind in (_I16, _I32, _I64):
-            self._unsigned()
-        elif kind == _BINARY:
-            self._forward(self._unsigned())
-        elif kind in (_LIST, _SET):
-            head = self._byte()
-            for _ in range(head >> 4 if head >> 4 < 15 else self._unsigned()):
-                self._skip_element(head & 15, depth)
-        elif kind == _STRUCT:
-            while field := self._byte():
-                if not field >> 4:
-                    self._integer()
-                self._skip(field & 15, depth + 1)
-        elif kind not in (_TRUE, _FALSE):
-            raise _FooterError(f"its footer has a value of kind {kind}")
-
-    def _skip_element(self, kind: int, depth: int) -> None:
-        # Alone in a list, a truth value takes a byte.
-        self._skip(_BYTE if kind in (_TRUE, _FALSE) else kind, depth + 1)
+def _rows(footer: CompactReader) -> int:
+    number, kind = footer.field(0)
+    while kind != STOP:
+        if number == _ROWS and kind == I64:
+            return footer.integer()
+        footer.skip(kind)
+        number, kind = footer.field(number)
+    raise ThriftError("its footer has no number of rows")

@@ -10,15 +10,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from skymargin.formats.thrift import I64, LIST, LONG_LIST, STRUCT, CompactReader
+
 if TYPE_CHECKING:
     import pyarrow.parquet as pq
 
 _MAGIC = b"PAR1"
-# Fields of the footer, by their numbers in parquet.thrift; after the row groups come key-value metadata and more.
-_ROWS, _ROW_GROUPS = 3, 4
-# Types of Thrift's compact protocol.
-_TRUE, _FALSE, _BYTE, _I16, _I32, _I64, _DOUBLE, _BINARY, _LIST, _SET, _MAP, _STRUCT = range(1, 13)
-_LONG_LIST = 15
+# The field of the footer with the number of rows, in parquet.thrift; the row groups come after it.
+_ROWS = 3
 
 
 @dataclass(frozen=True)
@@ -64,20 +63,20 @@ class RowGroups:
         content = file[len(_MAGIC) : -len(_MAGIC) - 4]
         if like is not None and not (content.startswith(like.before) and content.endswith(like.after)):
             like = None
-        at = _Position(content)
+        reader = CompactReader(content)
         if like is None:
-            at.skip_fields(before=_ROWS)
+            _skip_to_rows(reader)
         else:
-            at.place = len(like.before)
-        before = content[: at.place]
-        at.place += 1
-        rows = at.zigzag()
-        at.place += 1
-        count = at.list_head()[1]
-        start = at.place
+            reader.at = len(like.before)
+        before = content[: reader.at]
+        reader.byte()
+        rows = reader.integer()
+        reader.byte()
+        count = reader.list_head()[1]
+        start = reader.at
         for _ in range(count if like is None else 0):
-            at.skip_struct()
-        stop = at.place if like is None else len(content) - len(like.after)
+            reader.skip(STRUCT)
+        stop = reader.at if like is None else len(content) - len(like.after)
         return cls(before, rows, count, content[start:stop], content[stop:])
 
     @property
@@ -109,6 +108,18 @@ def metadata_file(parts: Sequence[RowGroups]) -> Iterator[bytes]:
     yield _MAGIC
 
 
+def _skip_to_rows(reader: CompactReader) -> None:
+    """Move to the head of the field with the number of rows; those before it are there in every footer."""
+    number, start = 0, reader.at
+    while True:
+        number, kind = reader.field(number)
+        if number == _ROWS:
+            reader.at = start
+            return
+        reader.skip(kind)
+        start = reader.at
+
+
 def _appended(parts: Sequence[RowGroups]) -> RowGroups:
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -127,10 +138,10 @@ def _appended(parts: Sequence[RowGroups]) -> RowGroups:
 def _head(before: bytes, rows: int, count: int) -> list[bytes]:
     """The footer up to the first row group."""
     # Heads of fields: how far the number is from that of the field before, and the type.
-    head = [before, bytes([1 << 4 | _I64]), _varint(rows << 1), bytes([1 << 4 | _LIST])]
-    if count < _LONG_LIST:
-        return [*head, bytes([count << 4 | _STRUCT])]
-    return [*head, bytes([_LONG_LIST << 4 | _STRUCT]), _varint(count)]
+    head = [before, bytes([1 << 4 | I64]), _varint(rows << 1), bytes([1 << 4 | LIST])]
+    if count < LONG_LIST:
+        return [*head, bytes([count << 4 | STRUCT])]
+    return [*head, bytes([LONG_LIST << 4 | STRUCT]), _varint(count)]
 
 
 def _varint(value: int) -> bytes:
@@ -140,70 +151,3 @@ def _varint(value: int) -> bytes:
         value >>= 7
     parts.append(value)
     return bytes(parts)
-
-
-class _Position:
-    """A place in a footer that moves on over what is of no interest."""
-
-    def __init__(self, content: bytes) -> None:
-        self._content = content
-        self.place = 0
-
-    def varint(self) -> int:
-        value = shift = 0
-        while True:
-            byte = self._content[self.place]
-            self.place += 1
-            value |= (byte & 0x7F) << shift
-            if byte < 0x80:
-                return value
-            shift += 7
-
-    def zigzag(self) -> int:
-        value = self.varint()
-        return value >> 1 ^ -(value & 1)
-
-    def list_head(self) -> tuple[int, int]:
-        """Type and number of the elements of a list."""
-        head = self._content[self.place]
-        self.place += 1
-        count = head >> 4
-        return head & 0x0F, self.varint() if count == _LONG_LIST else count
-
-    def skip_fields(self, before: int) -> None:
-        """Move to the field of a number, over those before it."""
-        number = 0
-        while (number := number + (self._content[self.place] >> 4)) < before:
-            kind = self._content[self.place] & 0x0F
-            self.place += 1
-            self._skip(kind)
-
-    def skip_struct(self) -> None:
-        while head := self._content[self.place]:
-            self.place += 1
-            if not head >> 4:
-                self.varint()
-            self._skip(head & 0x0F)
-        self.place += 1
-
-    def _skip(self, kind: int) -> None:
-        if kind in (_I16, _I32, _I64):
-            self.varint()
-        elif kind == _BINARY:
-            length = self.varint()
-            self.place += length
-        elif kind == _STRUCT:
-            self.skip_struct()
-        elif kind in (_LIST, _SET):
-            inside, count = self.list_head()
-            for _ in range(count):
-                if inside in (_TRUE, _FALSE):
-                    self.place += 1
-                else:
-                    self._skip(inside)
-        elif kind == _DOUBLE:
-            self.place += 8
-        elif kind == _BYTE:
-            self.place += 1
-        elif kind not in (_TRUE, _FALSE):
-            raise ValueError(f"Thrift type {kind} is not one that footers of Parquet have")

@@ -1,0 +1,98 @@
+"""Thrift's compact protocol, in which footers of Parquet files are written: read, and passed over."""
+
+from __future__ import annotations
+
+# Kinds of values; truth values are told by their kind alone.
+STOP, TRUE, FALSE, BYTE, I16, I32, I64, DOUBLE, BINARY, LIST, SET, MAP, STRUCT = range(13)
+# A list of as many or more elements has their number after its head.
+LONG_LIST = 15
+_DEEPEST = 32
+_MOST_BITS = 64
+
+
+class ThriftError(ValueError):
+    """What is not in the compact protocol, or not as footers are."""
+
+
+class CompactReader:
+    """Steps through encoded values; an IndexError says that they go on beyond the bytes.
+
+    Parameters
+    ----------
+    encoded
+        The bytes.
+    at
+        Where to begin.
+
+    Attributes
+    ----------
+    at : int
+        Place of the next byte.
+    """
+
+    def __init__(self, encoded: bytes, at: int = 0) -> None:
+        self._encoded = encoded
+        self.at = at
+
+    def byte(self) -> int:
+        """The next byte."""
+        self.at += 1
+        return self._encoded[self.at - 1]
+
+    def unsigned(self) -> int:
+        """A number without sign, such as a length."""
+        value = shift = 0
+        while True:
+            byte = self.byte()
+            value |= (byte & 0x7F) << shift
+            shift += 7
+            if byte < 0x80:
+                return value
+            if shift >= _MOST_BITS:
+                raise ThriftError("a number is too long")
+
+    def integer(self) -> int:
+        """A number with a sign."""
+        value = self.unsigned()
+        return (value >> 1) ^ -(value & 1)
+
+    def field(self, before: int) -> tuple[int, int]:
+        """Number and kind of the next field of a struct, after the number of the one before; `STOP` at its end."""
+        head = self.byte()
+        kind = head & 0x0F
+        if kind == STOP:
+            return before, STOP
+        return (before + (head >> 4) if head >> 4 else self.integer()), kind
+
+    def list_head(self) -> tuple[int, int]:
+        """Kind and number of the elements of a list."""
+        head = self.byte()
+        count = head >> 4
+        return head & 0x0F, self.unsigned() if count == LONG_LIST else count
+
+    def skip(self, kind: int, depth: int = 0) -> None:
+        """Pass over a value."""
+        if depth > _DEEPEST:
+            raise ThriftError("structs are nested too deeply")
+        if kind in (I16, I32, I64):
+            self.unsigned()
+        elif kind == BINARY:
+            self._forward(self.unsigned())
+        elif kind == STRUCT:
+            while (inside := self.field(0)[1]) != STOP:
+                self.skip(inside, depth + 1)
+        elif kind in (LIST, SET):
+            inside, count = self.list_head()
+            # Alone in a list, a truth value takes a byte.
+            inside = BYTE if inside in (TRUE, FALSE) else inside
+            for _ in range(count):
+                self.skip(inside, depth + 1)
+        elif kind in (BYTE, DOUBLE):
+            self._forward(1 if kind == BYTE else 8)
+        elif kind not in (TRUE, FALSE):
+            raise ThriftError(f"a value of kind {kind}")
+
+    def _forward(self, count: int) -> None:
+        self.at += count
+        if self.at > len(self._encoded):
+            raise IndexError
