@@ -407,6 +407,13 @@ def test_without_the_library_the_error_names_the_extra(
     fails(catalog, MissingExtraError, str(catalog), "HiPSCat", "pip install 'skymargin[hipscat]'")
 
 
+def test_a_schema_without_the_columns_of_the_pixel_is_named(catalog: Path) -> None:
+    file = catalog / "_common_metadata"
+    schema = pq.read_schema(file)
+    pq.write_metadata(schema.remove(schema.get_field_index("Norder")), file)
+    fails(catalog, CatalogError, str(file), "no column 'Norder', which partitions of HiPSCat have")
+
+
 def test_no_catalog_info(catalog: Path) -> None:
     (catalog / "catalog_info.json").unlink()
     fails(catalog, CatalogError, str(catalog), "catalog_info.json")

@@ -329,6 +329,24 @@ def test_an_error_of_thrift_is_one_line(catalog: Path) -> None:
     fails(catalog, CatalogError, str(file), "cannot be read as Parquet")
 
 
+def test_a_name_of_a_column_that_is_no_text(catalog: Path) -> None:
+    """It raised UnicodeDecodeError in pyarrow."""
+    file = catalog / "dataset" / "_common_metadata"
+    # Without the copy of the schema in which pyarrow would look first.
+    pq.write_metadata(pq.read_schema(file), file, store_schema=False)
+    content = file.read_bytes()
+    assert content.count(b"mag") == 1
+    file.write_bytes(content.replace(b"mag", b"m\xeeg"))
+    fails(catalog, CatalogError, str(file), "cannot be read as Parquet", "utf-8")
+
+
+def test_metadata_of_a_schema_that_are_no_text(catalog: Path) -> None:
+    """They raised TypeError on their way to the core."""
+    file = catalog / "dataset" / "_common_metadata"
+    pq.write_metadata(pq.read_schema(file).with_metadata({b"made": b"for \xffests"}), file)
+    fails(catalog, CatalogError, str(file), "not UTF-8")
+
+
 @pytest.mark.parametrize("name", ["_common_metadata", "_metadata"])
 def test_a_metadata_file_that_cannot_be_read(catalog: Path, name: str) -> None:
     (catalog / "dataset" / "_common_metadata").unlink()

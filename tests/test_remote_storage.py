@@ -35,6 +35,7 @@ from skymargin.errors import (
 )
 from skymargin.formats import open_catalog
 from skymargin.job import Job
+from skymargin.places import Places
 from skymargin.ranged_reads import RangeReader, read_tail
 from skymargin.storage import as_path, exists, is_empty_folder, linked, list_files, with_options
 from tests.catalogs import (
@@ -582,6 +583,21 @@ def test_a_spoilt_answer_of_s3_is_asked_for_again(fault: str, bucket: Bucket, lo
         bucket.make("collection/stars", f"spoilt-{fault}", input_storage_options=options)
         assert proxy.faults.done[fault] >= len(PARTITIONS)
     assert same(bucket.contents(f"bucket/spoilt-{fault}/margin"), local.margin)
+
+
+def test_a_listing_that_is_cut_names_the_folder(
+    bucket: Bucket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What lies beside an output is listed by way of its path, whose errors are those of the client."""
+
+    def cut(_path: UPath) -> None:
+        raise aiohttp.ClientPayloadError("222 of 445 bytes")
+
+    bucket.fs.pipe_file("bucket/listed/other", b"")
+    output = UPath("s3://bucket/listed/margin", **bucket.options)
+    monkeypatch.setattr(type(output), "iterdir", cut)
+    with pytest.raises(StorageError, match=r"^s3://bucket/listed: ClientPayloadError: 222 of 445 bytes$"):
+        Places(output, tmp_path, tmp_path).leftovers()
 
 
 def test_a_lost_connection_to_s3_is_not_tried_a_hundred_times(bucket: Bucket) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from skymargin.errors import OutputExistsError, OutputInUseError
+from skymargin.errors import OutputExistsError, OutputInUseError, WorkerError
 from tests import killing
 from tests.catalogs import MIXED_PARTITIONS, Layout, contents, make_margin, sky_near_edges, write_catalog
 from tests.killing import Moment, run_halted_at, run_killed_after, run_killed_at
@@ -167,6 +167,27 @@ def test_a_killed_worker_is_replaced(
     (shards,) = tmp_path.glob("margin.skymargin-shards-*")
     assert (shards / "died").exists()
     assert contents(tmp_path / "margin") == undisturbed
+
+
+def test_workers_that_die_again_and_again_are_told(
+    primary: Path, undisturbed: dict[str, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import dask
+
+    with monkeypatch.context() as patched:
+        patched.setattr(sys.modules["skymargin.pipeline"], "map_batch", killing.die_once)
+        with (
+            dask.config.set({"distributed.scheduler.allowed-failures": 0}),
+            pytest.raises(
+                WorkerError, match=r"workers of Dask died one after the other .* memory_limit"
+            ) as died,
+        ):
+            make_margin(primary, tmp_path, THRESHOLD_ARCSEC, dask_n_workers=2)
+    assert any("the same call goes on from there" in note for note in died.value.__notes__)
+    assert not (tmp_path / "margin").exists()
+    make_margin(primary, tmp_path, THRESHOLD_ARCSEC)
+    assert contents(tmp_path / "margin") == undisturbed
+    assert names_in(tmp_path) == ["margin"]
 
 
 def test_no_two_runs_at_once(primary: Path, undisturbed: dict[str, bytes], tmp_path: Path) -> None:

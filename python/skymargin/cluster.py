@@ -101,7 +101,7 @@ def run_batches(
     done: Callable[[Result], object],
 ) -> list[Result]:
     """Run a task for each batch on a client, as `skymargin.workers.Workers` has it."""
-    from distributed import as_completed, wait
+    from distributed import KilledWorker, as_completed, wait
 
     if not batches:
         return []
@@ -115,10 +115,15 @@ def run_batches(
                 raise result
             done(result)
             results[future.key] = result
-    except BaseException:
+    except BaseException as error:
         # What has not begun ends at once without the job, what runs ends with its partition.
         job_file.unlink(missing_ok=True)
         with suppress(Exception):
             wait(futures, timeout=_PATIENCE_SECONDS)
+        if isinstance(error, KilledWorker):
+            raise WorkerError(
+                "several workers of Dask died one after the other over the same partitions, for want of memory "
+                f"perhaps, which memory_limit caps: {error}"
+            ) from error
         raise
     return [cast(Result, results[future.key]) for future in futures]

@@ -55,7 +55,7 @@ class StandInError(ImportError, SkymarginError):
 
 
 class WorkerError(SkymarginError, RuntimeError):
-    """A Dask worker cannot do its part: it does not see the files of the run, or has no skymargin."""
+    """A Dask worker cannot do its part: it does not see the files of the run, has no skymargin, or dies."""
 
 
 class StorageError(OSError, SkymarginError):

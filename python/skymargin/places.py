@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from skymargin.storage import OURS, REMOVED, AnyPath, is_local
+from skymargin.storage import OURS, REMOVED, AnyPath, explained, is_local
 
 # Records that are looked for from outside: all is made but not at its place yet; all is over.
 PLACING = "placing.json"
@@ -86,8 +86,9 @@ class Places:
         bases = dict.fromkeys([self.final.parent, self.intermediate, self.progress])
         entries: list[AnyPath] = []
         for base in bases:
-            if base.exists():
-                entries += sorted(base.iterdir(), key=str)
+            with explained(base):
+                if base.exists():
+                    entries += sorted(base.iterdir(), key=str)
         return [entry for entry in entries if self.is_of_this(entry.name)]
 
     def dask_leftovers(self, base: Path) -> list[Path]:

@@ -10,7 +10,7 @@ import pytest
 
 from tests.catalogs import files_of, make_margin
 from tests.trust.conftest import RunShort
-from trust.kill.campaign import FULL, SHORT, THRESHOLD_ARCSEC, Case, Ending, Field, cases
+from trust.kill.campaign import FULL, SHORT, THRESHOLD_ARCSEC, Case, Ending, Field, cases, is_whole
 
 
 def test_short(run_short: RunShort) -> None:
@@ -31,6 +31,16 @@ def test_the_full_form_tries_every_kind_on_every_store() -> None:
 def field(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Field:
     monkeypatch.setattr("skymargin.plan._SMALLEST_TASK_BYTES", 1)
     return Field(tmp_path, ExitStack(), {"disk"})
+
+
+def test_what_is_whole() -> None:
+    margin = {"properties": b"p", "hats.properties": b"p", "data": b"d"}
+    assert is_whole(margin, margin)
+    assert is_whole({"properties": b"p", "data": b"d"}, margin)
+    assert not is_whole({"properties": b"p", "hats.properties": b"p"}, margin)
+    assert not is_whole({"data": b"d"}, margin)
+    assert not is_whole(margin | {"data": b"e"}, margin)
+    assert not is_whole(margin | {"more": b"m"}, margin)
 
 
 CASE = Case(0, "hats", "disk", "driver", "events", 0.5, 1, False, 1)

@@ -112,7 +112,7 @@ def bounds(printed: Printed) -> Figures:
     ]
     return Figures(
         "Proven bounds, attacked by a search for their worst case:",
-        ["bound", "worst found", "bound", "share"],
+        ["what is bounded", "worst found", "bound", "share"],
         rows,
     )
 

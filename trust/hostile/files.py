@@ -212,8 +212,9 @@ def _schemas() -> list[Case]:
             for number in range(3):
                 table = change(pq.ParquetFile(sandbox.partition(number)).read())
                 pq.write_table(table, sandbox.partition(number))
-            for name in ("_metadata", "_common_metadata"):
-                pq.write_metadata(table.schema, sandbox.catalog / "dataset" / name)
+            dataset = sandbox.catalog / "dataset"
+            (dataset / "_metadata").unlink()
+            pq.write_metadata(table.schema, dataset / "_common_metadata")
             return Asked(build(sandbox), (str(sandbox.catalog),), sandbox.out / "margin")
 
         return arrange

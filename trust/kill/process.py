@@ -113,10 +113,11 @@ class _Watch:
             return
         with self.lock:
             self.count += 1
-            due = not self.is_over and 0 < self.order.event <= self.count
-            # A worker may not be there yet: then the next event is tried.
-            self.is_over = due
-        if due and not kill(os.getpid(), self.order.victim, self.order.seed):
+            if self.is_over or not 0 < self.order.event <= self.count:
+                return
+            self.is_over = True
+        if not kill(os.getpid(), self.order.victim, self.order.seed):
+            # A worker is not there yet: the next event is tried.
             self.is_over = False
 
     def enter(self, stage: str) -> None:

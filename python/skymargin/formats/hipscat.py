@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 from skymargin.columns import to_arrow, to_numpy
 from skymargin.errors import CatalogError, MissingExtraError
-from skymargin.formats import Catalog, MarginContents, SpatialColumns, require_column, require_number_column
+from skymargin.formats import Catalog, MarginContents, SpatialColumns, require_number_column
 from skymargin.formats.listing import (
     files_of_partitions,
     list_partitions,
     partition_arrays,
     read_schema,
+    schema_source,
     sizes_unlisted,
     total_bytes,
     write_parquet_metadata,
@@ -80,7 +81,7 @@ def open_catalog(path: AnyPath) -> Catalog:
     files = files_of_partitions(path, partitions, sizes, _SUFFIX, listed_in)
     schema = read_schema(path, path, files)
     arrays = partition_arrays(partitions, listed_in)
-    _check_pixel_columns(schema, path, int(max(arrays["orders"], default=0)))
+    _check_pixel_columns(schema, schema_source(path, files) or path, int(max(arrays["orders"], default=0)))
     return Catalog(
         path=path,
         format="hipscat",
@@ -229,14 +230,22 @@ def _spatial_columns(info: Any, schema: pa.Schema, where: AnyPath) -> SpatialCol
 
 
 def _check_pixel_columns(schema: pa.Schema, path: AnyPath, highest_order: int) -> None:
-    """The columns of the pixel are there and wide enough, and those of a margin are still free."""
+    """The columns of the pixel are there and wide enough, and those of a margin are still free.
+
+    `path` is that of the file that the schema is of.
+    """
     import pyarrow as pa
 
     largest_pixel = (12 << 2 * highest_order) - 1
     for name, largest in zip(
         _PIXEL_COLUMNS, (highest_order, _directory(largest_pixel), largest_pixel), strict=True
     ):
-        kind = require_column(schema, name, "pixel", path).type
+        if name not in schema.names:
+            raise CatalogError(
+                f"{path} has no column {name!r}, which partitions of HiPSCat have; its columns are "
+                f"{', '.join(schema.names)}"
+            )
+        kind = schema.field(name).type
         if not pa.types.is_integer(kind):
             raise CatalogError(f"{path} has the pixel column {name!r} of type {kind}, not integer")
         try:

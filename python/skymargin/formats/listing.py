@@ -125,19 +125,41 @@ def read_schema(path: AnyPath, dataset: AnyPath, files: list[tuple[str, ...]]) -
     CatalogError
         When there is none of them, or it cannot be read.
     """
-    candidates = [dataset / name for name in ("_common_metadata", "_metadata")]
-    source = next((file for file in candidates if exists(file)), None)
-    if source is None and files:
-        source = dataset / files[0][0]
+    source = schema_source(dataset, files)
     if source is None:
         raise CatalogError(
             f"{path} has no partitions and no _common_metadata: nothing says which columns it has"
         )
     schema = read_footer(source).schema.to_arrow_schema()
+    if not _is_text(schema):
+        raise CatalogError(f"{source} has names or metadata of columns that are not UTF-8: it is damaged")
     twice = sorted({name for name in schema.names if schema.names.count(name) > 1})
     if twice:
         raise CatalogError(f"{source} has more than one column named {twice[0]!r}")
     return schema
+
+
+def schema_source(dataset: AnyPath, files: list[tuple[str, ...]]) -> AnyPath | None:
+    """The file whose schema is that of the catalog, if there is one."""
+    candidates = [dataset / name for name in ("_common_metadata", "_metadata")]
+    first = dataset / files[0][0] if files else None
+    return next((file for file in candidates if exists(file)), first)
+
+
+def _is_text(schema: pa.Schema) -> bool:
+    """Whether all names and metadata of a schema are UTF-8, as everything that reads them takes for granted."""
+    told = dict(schema.metadata or {})
+    fields = list(schema)
+    try:
+        while fields:
+            field = fields.pop()
+            told |= {field.name.encode(): b"", **(field.metadata or {})}
+            fields += [field.type.field(number) for number in range(field.type.num_fields)]
+        for text in (*told.keys(), *told.values()):
+            text.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def partition_arrays(partitions: list[tuple[int, int]], listed_in: AnyPath) -> dict[str, Any]:
@@ -214,6 +236,7 @@ def read_footer(file: AnyPath) -> pq.FileMetaData:
         # The offsets of a footer count from the start of the file, but it is read from the end.
         with open_input(file) if isinstance(file, Path) else pa.BufferReader(read_tail(file)) as source:
             return pq.read_metadata(source)
-    except (OSError, pa.ArrowException) as error:
+    # A name that is not UTF-8 is not an error of Arrow's.
+    except (OSError, pa.ArrowException, UnicodeDecodeError) as error:
         # Messages of Thrift end with a line.
         raise CatalogError(f"{file} cannot be read as Parquet: {' '.join(str(error).split())}") from error
