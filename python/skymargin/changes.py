@@ -289,7 +289,7 @@ def _footer(folder: AnyPath, name: str) -> pq.FileMetaData:
     try:
         with open_input(folder / name) as source:
             return pq.read_metadata(source)
-    except (OSError, pa.ArrowException) as error:
+    except (OSError, pa.ArrowException, UnicodeDecodeError) as error:
         raise ArgumentError(
             f"only_changed=True: {folder / name} cannot be read, so it cannot be taken over ({error}); "
             "overwrite=True makes the margin anew"

@@ -148,6 +148,6 @@ def _reading(path: AnyPath) -> Iterator[None]:
         yield
     except PartitionReadError:
         raise
-    except (OSError, pa.ArrowException) as error:
+    except (OSError, pa.ArrowException, UnicodeDecodeError) as error:
         reason = " ".join(str(error).split())
         raise PartitionReadError(f"{path} cannot be read as Parquet: {reason}") from error

@@ -182,7 +182,7 @@ def _wrong_schema(margin: Survey, expected: pa.Schema) -> list[Fault]:
         try:
             with open_input(margin.data / name) as source:
                 schema = pq.read_schema(source)
-        except (OSError, pa.ArrowException) as error:
+        except (OSError, pa.ArrowException, UnicodeDecodeError) as error:
             reason = f"cannot be read as Parquet: {' '.join(str(error).split())}"
             faults.append(Fault("unreadable_file", str(margin.data / name), note=reason))
             continue

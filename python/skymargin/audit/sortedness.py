@@ -178,6 +178,6 @@ def _footer(path: AnyPath) -> pq.FileMetaData:
     try:
         with open_input(path) as source:
             return pq.read_metadata(source)
-    except (OSError, pa.ArrowException) as error:
+    except (OSError, pa.ArrowException, UnicodeDecodeError) as error:
         reason = " ".join(str(error).split())
         raise PartitionReadError(f"{path} cannot be read as Parquet: {reason}") from error

@@ -118,7 +118,7 @@ class Survey:
             try:
                 with open_input(self.data / name) as source:
                     return pq.read_schema(source)
-            except (OSError, pa.ArrowException) as error:
+            except (OSError, pa.ArrowException, UnicodeDecodeError) as error:
                 reason = f"{self.data / name} cannot be read as Parquet: {' '.join(str(error).split())}"
         raise CatalogError(f"{self.path}: nothing says which columns it has: {reason}")
 
