@@ -479,7 +479,7 @@ def test_trouble_with_writing_to_s3_leaves_no_catalog(ending: str, bucket: Bucke
     bucket.server.record.trouble = lambda method, path: (
         500 if method == "PUT" and path.endswith(ending) else None
     )
-    with pytest.raises(StorageError, match=r"cannot be written: .*s3://bucket/unwritten/margin") as caught:
+    with pytest.raises(StorageError, match=r"cannot be written.*: s3://bucket/unwritten/margin") as caught:
         bucket.make("collection/stars", "unwritten", output_storage_options=impatient(bucket))
     assert SECRET not in str(caught.value)
     # What is done is kept beside the place, and gone on with when the store answers again.
@@ -598,6 +598,16 @@ def test_a_listing_that_is_cut_names_the_folder(
     monkeypatch.setattr(type(output), "iterdir", cut)
     with pytest.raises(StorageError, match=r"^s3://bucket/listed: ClientPayloadError: 222 of 445 bytes$"):
         Places(output, tmp_path, tmp_path).leftovers()
+
+
+def test_properties_that_arrive_cut_are_asked_for_again(bucket: Bucket, local: Local) -> None:
+    """Before the last move, what was made is compared with what was recorded of it; an error of aiohttp got out."""
+    with proxy_of(bucket.server.url) as proxy:
+        proxy.faults.choose = first_of("cut", "hats.properties")
+        options = bucket.options | {"endpoint_url": proxy.url}
+        bucket.make("collection/stars", "cut-properties", output_storage_options=options)
+        assert proxy.faults.done["cut"]
+    assert same(bucket.contents("bucket/cut-properties/margin"), local.margin)
 
 
 def test_a_lost_connection_to_s3_is_not_tried_a_hundred_times(bucket: Bucket) -> None:

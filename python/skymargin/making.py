@@ -9,7 +9,7 @@ from skymargin.errors import StorageError
 from skymargin.places import Places
 from skymargin.placing import bring_back, digest_of, put_in_place
 from skymargin.report import MarginReport
-from skymargin.storage import AnyPath, is_local, remove_folder
+from skymargin.storage import AnyPath, exists, is_local, remove_folder
 
 
 @dataclass
@@ -39,7 +39,7 @@ class Making:
     @property
     def is_lost(self) -> bool:
         """Whether the catalog that was made is neither where it was built nor at its place any more."""
-        return not self.partial.exists() and digest_of(self.places.final) != self.digest
+        return not exists(self.partial) and digest_of(self.places.final) != self.digest
 
     def place(self) -> MarginReport:
         """Put it at its place, when it is not there yet.

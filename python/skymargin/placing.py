@@ -28,7 +28,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from skymargin import remote_output
-from skymargin.storage import AnyPath, is_empty_folder, remove_folder
+from skymargin.storage import AnyPath, exists, is_empty_folder, read_bytes, remove_folder
 
 if TYPE_CHECKING:
     from upath import UPath
@@ -96,5 +96,5 @@ def digest_of(catalog: AnyPath) -> str | None:
     import hashlib
 
     # The two of HATS have the same bytes; a copy that was cut off may have one of them.
-    written = [catalog / name for name in VALID_BY if (catalog / name).exists()]
-    return hashlib.sha256(written[-1].read_bytes()).hexdigest() if written else None
+    written = [catalog / name for name in VALID_BY if exists(catalog / name)]
+    return hashlib.sha256(read_bytes(written[-1])).hexdigest() if written else None

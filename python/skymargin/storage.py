@@ -123,10 +123,21 @@ def read_text(path: AnyPath) -> str:
     UnicodeDecodeError
         When it is not UTF-8.
     """
+    return read_bytes(path).decode("utf-8")
+
+
+def read_bytes(path: AnyPath) -> bytes:
+    """Contents of a small file.
+
+    Raises
+    ------
+    OSError
+        When it cannot be read.
+    """
     if isinstance(path, Path):
         _refuse_no_file(path)
-        return path.read_bytes().decode("utf-8")
-    return remote.read_whole(path).decode("utf-8")
+        return path.read_bytes()
+    return remote.read_whole(path)
 
 
 def linked(folder: AnyPath, target: str) -> AnyPath:

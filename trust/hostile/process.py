@@ -8,6 +8,8 @@ import resource
 import shutil
 import stat
 import sys
+import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,6 +25,8 @@ ADDRESS_SPACE_BYTES = 3 << 30
 # A process that has these loaded is forked for each run, which saves seconds of imports. It has no threads.
 _FORKS = multiprocessing.get_context("forkserver")
 _FORKS.set_forkserver_preload(["skymargin.cli", "skymargin.pipeline", "pyarrow.parquet", "hats", __name__])
+# At each start multiprocessing asks after all other children, too: the end of one is not to be read by two threads.
+_LOCK = threading.Lock()
 
 
 @dataclass
@@ -172,12 +176,15 @@ def _run(sandbox: Sandbox, arguments: list[str]) -> tuple[int | None, str]:
     """Exit status, None for a run that did not end, and what it said on standard error."""
     told = sandbox.out.parent / "told"
     run = _FORKS.Process(target=_child, args=(arguments, sandbox.folder, told))
-    run.start()
-    run.join(SECONDS)
-    status = run.exitcode
+    with _LOCK:
+        run.start()
+    end, status = time.monotonic() + SECONDS, None
+    while status is None and time.monotonic() < end:
+        time.sleep(0.005)
+        with _LOCK:
+            status = run.exitcode
     if status is None:
         run.kill()
-        run.join()
     text = told.read_bytes().decode("utf-8", "replace")
     told.unlink()
     return status, text

@@ -116,6 +116,7 @@ class _Watch:
             if self.is_over or not 0 < self.order.event <= self.count:
                 return
             self.is_over = True
+        (self.order.notes / "hit").write_text(stage_of(self.order.notes))
         if not kill(os.getpid(), self.order.victim, self.order.seed):
             # A worker is not there yet: the next event is tried.
             self.is_over = False
