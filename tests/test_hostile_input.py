@@ -141,7 +141,7 @@ def test_rows_that_do_not_fit_the_memory_are_told_with_the_folder(
 def test_a_dictionary_that_is_not_there_is_no_panic(
     catalog: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    from trust.thrift_edit import I64, Value, chunk_of, edit_footer, row_groups
+    from trust.hostile.thrift_edit import I64, Value, chunk_of, edit_footer, row_groups
 
     file = catalog / "dataset/Norder=1/Dir=0/Npix=4.parquet"
     assert pq.read_metadata(file).row_group(0).column(1).dictionary_page_offset
