@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from tests.trust.conftest import RunShort
-from trust.network.campaign import KINDS, Case, Trial, stage
+from trust.network.campaign import Trial, stage
+from trust.network.kinds import KINDS, Case
 from trust.network.proxy import proxy_of
 
 

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from tests.trust.conftest import RunShort
-from trust.refused_writes.process import Failed, check_no_catalog, check_refusal
+from trust.refused_writes.bench import Failed
+from trust.refused_writes.process import check_no_catalog, check_refusal
 
 ERROR = "skymargin: error: /out/margin cannot be written: No space left on device\n"
 

@@ -21,7 +21,7 @@ import numpy as np
 from tests.catalogs import MIXED_PARTITIONS, Layout, ids_of, make_margin, sky_near_edges, write_catalog
 from tests.hipscat_catalogs import hipscat_ids, write_hipscat_catalog
 from trust.outcomes import Figures, Outcome, Tally
-from trust.refused_writes.process import NAME, THRESHOLD_ARCSEC, Ending, Run
+from trust.refused_writes.bench import NAME, THRESHOLD_ARCSEC, Ending, Run
 
 _NEEDS_MOUNT = ("full disk", "few inodes", "earlier margin", "collection", "read-only")
 _PROCESSES = 2
