@@ -92,7 +92,7 @@ def test_what_grows_too_fast_is_found() -> None:
 def test_rates_are_found_again() -> None:
     known = Rates(0.5, 200e-6, 10e-6, 2e-9, 30e-6, 20e-6, 150.0, 1e8, 1.8)
 
-    def made(partitions: int, columns: int, read_bytes: float, rows: int, threads: int = 1) -> Build:
+    def made(partitions: int, columns: int, read_bytes: float, rows: int, workers: int = 1) -> Build:
         work = (
             partitions * (known.partition_seconds + columns * known.column_seconds)
             + read_bytes * known.byte_seconds
@@ -100,13 +100,18 @@ def test_rates_are_found_again() -> None:
         )
         driver = partitions * known.driver_seconds
         one = _build_of(0.5 + work)
-        wall = 0.5 + driver + (work - driver) / (known.speed_up if threads == 2 else 1)
+        wall = 0.5 + driver + (work - driver) / (known.speed_up if workers == 2 else 1)
         report = {
             **one.report,
             "primary_partitions": partitions,
             "bytes_read": read_bytes,
             "rows": rows,
-            "seconds": {"planning": driver, "mapping": wall - driver, "reducing": 0.0, "finishing": 0.0},
+            "seconds": {
+                "planning": driver,
+                "mapping": wall - driver - 0.5,
+                "reducing": 0.0,
+                "finishing": 0.0,
+            },
         }
         peak_bytes = int(1e8 + partitions * 8 * 150)
         return Build(dataclasses.replace(one.cost, seconds=wall, peak_tree_bytes=peak_bytes), report)
@@ -118,7 +123,7 @@ def test_rates_are_found_again() -> None:
         (made(3_000, 34, 90e6, 5_000), made(3_000, 8, 20e6, 5_000)),
         made(300, 8, 100e6, 2_000),
         made(300, 8, 11e6, 90_000),
-        made(20_000, 8, 40e6, 9_000, threads=2),
+        made(20_000, 8, 40e6, 9_000, workers=2),
     )
     values = dataclasses.asdict(found)
     expected = dataclasses.asdict(known) | {"base_bytes": 1e8 + 300 * 8 * 150}

@@ -43,7 +43,7 @@ SURVEYS = (
 
 @dataclass(frozen=True)
 class Rates:
-    """What things cost: processor seconds, bytes of the driver's memory, and how much two threads gain.
+    """What things cost: processor seconds, bytes of the driver's memory, and how much two workers gain.
 
     Attributes
     ----------
@@ -58,7 +58,7 @@ class Rates:
     base_bytes
         Memory of a build of next to nothing.
     speed_up
-        How many times faster two threads are than one, without start-up and without what the driver does alone.
+        How many times faster two worker processes of one thread map and reduce than one.
     """
 
     start_seconds: float
@@ -76,18 +76,18 @@ def measured(scratch: Path, seed: int) -> Rates:
     """Measure the rates."""
 
     def built(
-        columns: str, rows: int, partitions: int, arcsec: float = THRESHOLD_ARCSEC, threads: int = 1
+        columns: str, rows: int, partitions: int, arcsec: float = THRESHOLD_ARCSEC, workers: int = 1
     ) -> Build:
         print(f"growth: rates, {columns}, {partitions:,} partitions", file=sys.stderr, flush=True)
         catalog = generate(CatalogSpec(columns, rows, partitions, seed=seed), scratch / "rates")
-        return build(str(catalog.path), scratch, arcsec, threads)
+        return build(str(catalog.path), scratch, arcsec, threads=1, workers=workers)
 
     start = built("narrow", 1_200, 12)
     few, many = built("narrow", 1_000_000, 300), built("narrow", 1_000_000, 20_000)
     more_columns = built("stars", 1_000_000, 3_000), built("narrow", 1_000_000, 3_000)
     large = built("narrow", 10_000_000, 300)
     wide = built("narrow", 1_000_000, 300, _WIDE_ARCSEC)
-    twice = built("narrow", 1_000_000, 20_000, threads=2)
+    twice = built("narrow", 1_000_000, 20_000, workers=2)
     return rates(start, few, many, more_columns, large, wide, twice)
 
 
@@ -115,7 +115,7 @@ def rates(
     wide
         As `few`, with a larger threshold.
     twice
-        As `many`, with two threads.
+        As `many`, by two worker processes.
     """
     partitions = _of(many, "primary_partitions") - _of(few, "primary_partitions")
     per_byte = _difference(large, few) / (_of(large, "bytes_read") - _of(few, "bytes_read"))
@@ -124,7 +124,8 @@ def rates(
     both = sum(_of(one, "primary_partitions") for one in columns) / 2
     per_column = max(_difference(*columns, per_byte, per_row) / both / (34 - 8), 0.0)
     memory_bytes = many.cost.peak_tree_bytes - few.cost.peak_tree_bytes
-    alone, together = (one.seconds - start.seconds - _driver_seconds(one) for one in (many, twice))
+    # The start of processes is outside of the stages.
+    alone, together = (one.stage_seconds("mapping") + one.stage_seconds("reducing") for one in (many, twice))
     return Rates(
         start_seconds=start.processor_seconds,
         partition_seconds=max(per_eight - 8 * per_column, 0.0),
@@ -149,7 +150,7 @@ def estimates(rates: Rates) -> list[Figures]:
         ["a row of a margin, 8 columns", f"{rates.margin_row_seconds * 1e6:.1f} us"],
         ["of it the driver alone, a partition", f"{rates.driver_seconds * 1e6:.0f} us"],
         ["memory of the driver, a partition of 8 columns", f"{rates.driver_column_bytes * 8:,.0f} bytes"],
-        ["two threads against one", f"{rates.speed_up:.2f} times as fast"],
+        ["two worker processes against one", f"{rates.speed_up:.2f} times as fast"],
     ]
     heads = [
         "survey",

@@ -40,7 +40,12 @@ class Build:
 
 
 def build(
-    catalog: str, scratch: Path, threshold_arcsec: float, threads: int, keep: Path | None = None
+    catalog: str,
+    scratch: Path,
+    threshold_arcsec: float,
+    threads: int,
+    keep: Path | None = None,
+    workers: int = 1,
 ) -> Build:
     """Build a margin; what was built is removed, unless there is a folder where to `keep` it.
 
@@ -53,7 +58,7 @@ def build(
     shutil.rmtree(output, ignore_errors=True)
     output.mkdir()
     command = [sys.executable, "-m", "trust.growth.process", str(result), catalog, str(output)]
-    cost = measure([*command, str(threshold_arcsec), str(threads)], TIMEOUT_SECONDS, log)
+    cost = measure([*command, str(threshold_arcsec), str(threads), str(workers)], TIMEOUT_SECONDS, log)
     if cost.exit_code != 0:
         how = "took too long" if cost.exit_code is None else f"ended with {cost.exit_code}"
         raise RuntimeError(f"the build of {catalog} {how}: {log.read_text()[-2_000:]}")

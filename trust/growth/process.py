@@ -1,4 +1,4 @@
-"""One build, measured from outside: ``python -m trust.growth.process RESULT.json CATALOG OUTPUT THRESHOLD THREADS``."""
+"""One build, measured from outside: its arguments are RESULT.json CATALOG OUTPUT THRESHOLD THREADS WORKERS."""
 
 from __future__ import annotations
 
@@ -13,13 +13,14 @@ STAGES = ("planning", "mapping", "reducing", "finishing")
 
 def main() -> None:
     """Entry point."""
-    result, catalog, output, threshold_arcsec, threads = sys.argv[1:]
+    result, catalog, output, threshold_arcsec, threads, workers = sys.argv[1:]
     args = MarginCacheArguments(
         input_catalog_path=_known(catalog),
         output_path=output,
         output_artifact_name="margin",
         margin_threshold=float(threshold_arcsec),
         dask_threads_per_worker=int(threads),
+        dask_n_workers=int(workers),
         resume_tmp=Path(output, "records"),
         delete_resume_log_files=False,
         progress_bar=False,
