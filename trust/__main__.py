@@ -51,6 +51,8 @@ def main() -> int:
     given = parser.parse_args()
     if unknown := set(given.parts) - set(PARTS):
         parser.error(f"{', '.join(sorted(unknown))}: no such part; there are {', '.join(PARTS)}")
+    if given.scratch is not None and not given.scratch.is_dir():
+        parser.error(f"--scratch {given.scratch}: there is no such folder")
     failures = 0
     for part in given.parts or PARTS:
         with tempfile.TemporaryDirectory(prefix=f"trust-{part}-", dir=given.scratch) as scratch:

@@ -36,6 +36,15 @@ class Tally:
         """All that was tried."""
         return self.survived + self.refused + len(self.failures)
 
+    def count(self, failure: str = "", *, refused: bool = False) -> None:
+        """Count a run: a failure if there is one to tell, else one that was refused, or that survived."""
+        if failure:
+            self.failures.append(failure)
+        elif refused:
+            self.refused += 1
+        else:
+            self.survived += 1
+
 
 @dataclass
 class Figures:

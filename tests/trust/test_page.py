@@ -39,6 +39,15 @@ def test_counts_and_details_name_every_failure() -> None:
         assert said in text
 
 
+def test_a_folder_that_is_not_there_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["trust", "kill", "--short", "--scratch", str(tmp_path / "none")])
+    with pytest.raises(SystemExit):
+        command.main()
+    assert f"--scratch {tmp_path / 'none'}: there is no such folder" in capsys.readouterr().err
+
+
 def test_what_is_kept_is_what_was_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(outcomes, "RESULTS", tmp_path / "results")
     assert kept("kill") is None

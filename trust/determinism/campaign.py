@@ -185,8 +185,7 @@ def run(scratch: Path, seed: int, *, short: bool) -> Outcome:
                         digests[name].add(digest)
                 except Exception as error:
                     trouble = f"{type(error).__name__}: {error}"
-                _count(
-                    tallies[one.group],
+                tallies[one.group].count(
                     trouble and f"{form}, exact={exact}, {one.name}: {trouble} (seed {seed})",
                 )
             rows.append(_row(form, exact, len(varied), digests))
@@ -335,8 +334,7 @@ def frames(scratch: Path, sky: Sky, cores: Sequence[str]) -> Tally:
         found = json.loads(_run(told, environment))
         first = first or found["1"]
         for threads, digest in found.items():
-            _count(
-                tally,
+            tally.count(
                 "" if digest == first else f"threads={threads}, {number_of_cores} of rayon: another result",
             )
     return tally
@@ -364,13 +362,6 @@ def _run(told: dict[str, Any], environment: dict[str, str]) -> str:
     if ended.returncode:
         raise AssertionError(" ".join(ended.stderr.split()[-60:]))
     return ended.stdout
-
-
-def _count(tally: Tally, trouble: str) -> None:
-    if trouble:
-        tally.failures.append(trouble)
-    else:
-        tally.survived += 1
 
 
 def _row(form: str, exact: bool, runs: int, digests: dict[str, set[str]]) -> list[str]:

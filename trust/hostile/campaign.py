@@ -61,10 +61,5 @@ def _counted(cases: list[Case]) -> list[Tally]:
     tallies: dict[str, Tally] = {}
     for case in cases:
         tally = tallies.setdefault(case.fault, Tally(case.fault))
-        if case.failure:
-            tally.failures.append(f"{case.name}: {case.failure}")
-        elif case.survived:
-            tally.survived += 1
-        else:
-            tally.refused += 1
+        tally.count(case.failure and f"{case.name}: {case.failure}", refused=not case.survived)
     return list(tallies.values())

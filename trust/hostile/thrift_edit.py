@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from skymargin.formats.thrift import varint
+
 TRUE, FALSE, BYTE, I16, I32, I64, DOUBLE, BINARY, LIST, SET, _MAP, STRUCT = range(1, 13)
 
 
@@ -95,25 +97,17 @@ def _content(value: Value) -> bytes:
     if kind == DOUBLE:
         return bytes(content)
     if kind == BINARY:
-        return _varint(len(content)) + content
+        return varint(len(content)) + content
     if kind in (LIST, SET):
         inside = content[0].kind if content else I64
         count = len(content)
-        head = bytes([count << 4 | inside]) if count < 15 else bytes([0xF0 | inside]) + _varint(count)
+        head = bytes([count << 4 | inside]) if count < 15 else bytes([0xF0 | inside]) + varint(count)
         return head + b"".join(_content(one) for one in content)
     return encoded(content)
 
 
-def _varint(value: int) -> bytes:
-    parts = bytearray()
-    while value >= 128:
-        parts.append(value & 127 | 128)
-        value >>= 7
-    return bytes([*parts, value])
-
-
 def _zigzag(value: int) -> bytes:
-    return _varint((value << 1 ^ value >> 63) & (1 << 64) - 1)
+    return varint((value << 1 ^ value >> 63) & (1 << 64) - 1)
 
 
 def edit_footer(file: Path, change: Callable[[dict[int, Value]], object], more: bytes = b"") -> None:

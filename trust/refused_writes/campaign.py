@@ -214,13 +214,9 @@ def _tried(runs: list[Run], scratch: Path, prefix: list[str]) -> dict[int, Endin
 def _counted(runs: list[Run], endings: dict[int, Ending], seed: int) -> list[Tally]:
     tallies = {one.fault: Tally(one.fault) for one in runs}
     for one in runs:
-        tally, ending = tallies[one.fault], endings[one.number]
-        if ending.failure:
-            tally.failures.append(f"seed {seed}, {ending.failure}")
-        elif ending.survived:
-            tally.survived += 1
-        else:
-            tally.refused += 1
+        ending = endings[one.number]
+        failure = ending.failure and f"seed {seed}, {ending.failure}"
+        tallies[one.fault].count(failure, refused=not ending.survived)
     return list(tallies.values())
 
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from skymargin.formats.thrift import I64, LIST, LONG_LIST, STRUCT, CompactReader
+from skymargin.formats.thrift import I64, LIST, LONG_LIST, STRUCT, CompactReader, varint
 
 if TYPE_CHECKING:
     import pyarrow.parquet as pq
@@ -138,16 +138,7 @@ def _appended(parts: Sequence[RowGroups]) -> RowGroups:
 def _head(before: bytes, rows: int, count: int) -> list[bytes]:
     """The footer up to the first row group."""
     # Heads of fields: how far the number is from that of the field before, and the type.
-    head = [before, bytes([1 << 4 | I64]), _varint(rows << 1), bytes([1 << 4 | LIST])]
+    head = [before, bytes([1 << 4 | I64]), varint(rows << 1), bytes([1 << 4 | LIST])]
     if count < LONG_LIST:
         return [*head, bytes([count << 4 | STRUCT])]
-    return [*head, bytes([LONG_LIST << 4 | STRUCT]), _varint(count)]
-
-
-def _varint(value: int) -> bytes:
-    parts = bytearray()
-    while value >= 0x80:
-        parts.append(value & 0x7F | 0x80)
-        value >>= 7
-    parts.append(value)
-    return bytes(parts)
+    return [*head, bytes([LONG_LIST << 4 | STRUCT]), varint(count)]

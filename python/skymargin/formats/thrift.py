@@ -96,3 +96,13 @@ class CompactReader:
         self.at += count
         if self.at > len(self._encoded):
             raise IndexError
+
+
+def varint(value: int) -> bytes:
+    """A number without sign, written."""
+    parts = bytearray()
+    while value >= 0x80:
+        parts.append(value & 0x7F | 0x80)
+        value >>= 7
+    parts.append(value)
+    return bytes(parts)
