@@ -23,6 +23,7 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -48,21 +49,28 @@ class Measurement:
 def measure(
     command: list[str], timeout_seconds: float, log: Path, environment: dict[str, str] | None = None
 ) -> Measurement:
-    """Run a command under a meter process; its output goes to `log`."""
+    """Run a command under a meter process; its output goes to `log`.
+
+    Raises
+    ------
+    RuntimeError
+        When the meter itself fails, with what it said.
+    """
     result = log.with_suffix(".json")
     result.unlink(missing_ok=True)
     meter = [sys.executable, "-m", "benchmarks.meter", str(result), str(timeout_seconds), *command]
     root = Path(__file__).parent.parent
     with log.open("wb") as output:
-        subprocess.run(
+        metered = subprocess.run(
             meter,
             cwd=root,
             env={**os.environ, **(environment or {})},
             stdout=output,
             stderr=subprocess.STDOUT,
             stdin=subprocess.DEVNULL,
-            check=True,
         )
+    if metered.returncode != 0:
+        raise RuntimeError(f"the meter of {command} failed: {log.read_text(errors='replace')[-2_000:]}")
     return Measurement(**json.loads(result.read_text()))
 
 
@@ -111,17 +119,26 @@ def proportional_bytes(process: int) -> int:
     return 0
 
 
-class _Sampler(threading.Thread):
-    """Keeps the highest sum of PSS over the descendants of this process."""
+class _Watch(threading.Thread):
+    """Keeps the highest sum of PSS over the descendants of this process, and ends them when their time is up.
 
-    def __init__(self) -> None:
+    This is the only other thread, and it lives until all is counted: a thread that ends meanwhile would take
+    what it read to the figures of the children.
+    """
+
+    def __init__(self, timeout_seconds: float) -> None:
         super().__init__(daemon=True)
         self.peak_bytes = 0
+        self.is_timed_out = False
         self.is_over = threading.Event()
+        self._deadline = time.monotonic() + timeout_seconds
 
     def run(self) -> None:
         pause = SAMPLE_SECONDS
         while not self.is_over.wait(pause):
+            if not self.is_timed_out and time.monotonic() > self._deadline:
+                self.is_timed_out = True
+                _kill(descendants(os.getpid()))
             start = time.thread_time()
             processes = descendants(os.getpid())
             # A sum of PSS is never above the sum of resident sizes, which is far cheaper to read.
@@ -130,14 +147,16 @@ class _Sampler(threading.Thread):
             pause = max(SAMPLE_SECONDS, (time.thread_time() - start) / SAMPLER_SHARE)
 
 
+def _kill(processes: list[int]) -> None:
+    for process in processes:
+        with suppress(ProcessLookupError):
+            os.kill(process, signal.SIGKILL)
+
+
 def _end_descendants() -> None:
     """End every process this meter started, and wait until none is left."""
     while processes := descendants(os.getpid()):
-        for process in processes:
-            try:
-                os.kill(process, signal.SIGKILL)
-            except ProcessLookupError:
-                continue
+        _kill(processes)
         _reap_all()
 
 
@@ -163,36 +182,25 @@ def run(command: list[str], timeout_seconds: float) -> Measurement:
     """Run and measure a command from this process, which must have no other children."""
     if ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0:
         raise OSError(ctypes.get_errno(), "cannot become the reaper of orphaned processes")
-    sampler = _Sampler()
-    timed_out = threading.Event()
-
-    def give_up() -> None:
-        timed_out.set()
-        for process in descendants(os.getpid()):
-            os.kill(process, signal.SIGKILL)
-
-    alarm = threading.Timer(timeout_seconds, give_up)
-    alarm.daemon = True
-    sampler.start()
+    watch = _Watch(timeout_seconds)
+    watch.start()
     start = time.perf_counter()
     child = subprocess.Popen(command)
-    alarm.start()
-    exit_code = child.wait()
+    exit_code: int | None = child.wait()
     seconds = time.perf_counter() - start
-    alarm.cancel()
-    # A thread that ends while the threads are counted has no counts any more.
-    alarm.join()
+    if watch.is_timed_out:
+        exit_code = None
     _end_descendants()
     # This process's own reads are those of its living threads: what remains came from reaped children.
     own = sum(_read_by(f"{thread}/io") for thread in Path("/proc/self/task").iterdir())
     children_read = max(_read_by("/proc/self/io") - own, 0)
     usage = resource.getrusage(resource.RUSAGE_CHILDREN)
-    sampler.is_over.set()
-    sampler.join()
+    watch.is_over.set()
+    watch.join()
     return Measurement(
         seconds=seconds,
-        exit_code=None if timed_out.is_set() else exit_code,
-        peak_tree_bytes=sampler.peak_bytes,
+        exit_code=exit_code,
+        peak_tree_bytes=watch.peak_bytes,
         peak_process_bytes=usage.ru_maxrss * 1024,
         bytes_read=children_read,
         cpu_seconds=usage.ru_utime + usage.ru_stime,

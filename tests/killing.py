@@ -71,7 +71,7 @@ def run_killed_after(
     begun = output.parent / f"{output.name}-begun"
     begun.unlink(missing_ok=True)
     run = _started(catalog, output, threshold_arcsec, None, begun, arguments)
-    wait_for(begun)
+    wait_for(begun.exists, str(begun))
     run.join(seconds)
     run.kill()
     run.join(60)
@@ -89,23 +89,25 @@ def run_halted_at(
 ) -> Any:
     """Run the pipeline in a process that touches a file at a moment and then waits; to be killed by the caller."""
     run = _started(catalog, output, threshold_arcsec, moment, reached, arguments)
-    wait_for(reached)
+    wait_for(reached.exists, str(reached))
     return run
 
 
-def wait_for(file: Path) -> None:
-    """Wait until another process has made a file."""
+def wait_for(is_there: Callable[[], bool], what: str) -> None:
+    """Wait until another process has made something."""
     for _ in range(3_000):
-        if file.exists():
+        if is_there():
             return
         time.sleep(0.02)
-    raise AssertionError(f"{file} was not made")
+    raise AssertionError(f"{what} was not made")
 
 
 def die_once(job_file: Path, batch: SourceBatch) -> mapping.Mapped | SkymarginError:
-    """Map a batch, but kill the worker before the third one, once."""
+    """Map a batch, but kill the worker before the third one, once, when another batch is recorded as mapped."""
     died = job_file.parent / "died"
     if batch.number == 2 and not died.exists():
+        beside = job_file.parent.parent
+        wait_for(lambda: any(beside.glob("*-progress-*/mapped-*")), f"a record of a batch in {beside}")
         died.touch()
         os.kill(os.getpid(), signal.SIGKILL)
     return mapping.map_batch(job_file, batch)
