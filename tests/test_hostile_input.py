@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import warnings
 from pathlib import Path
 
@@ -178,3 +180,59 @@ def test_a_description_that_does_not_fit_the_disk_is_an_error(
     monkeypatch.setattr("hats.io.summary_file.write_catalog_summary_file", full)
     with pytest.raises(StorageError, match="No space left on device"):
         make_margin(catalog, tmp_path / "out", THRESHOLD_ARCSEC, create_summary_md=True)
+
+
+# A run in a process that has so many bytes of address space more than it needed for a first one.
+_WITH_LITTLE_MEMORY = """
+import resource, sys
+from pathlib import Path
+from skymargin.cli import main
+
+first, catalog, output, more_bytes = sys.argv[1:]
+arguments = ["--threshold", "60", "--output", output, "--threads", "1", "--no-progress"]
+assert main(["build", first, "--name", "first", *arguments]) == 0
+(size,) = (line.split()[1] for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmSize"))
+limit = int(size) * 1024 + int(more_bytes)
+resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+sys.exit(main(["build", catalog, "--name", "margin", *arguments]))
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits the address space as Linux does")
+@pytest.mark.parametrize("more_pages", [0.5, 1.5])
+def test_a_valid_page_without_memory_for_it_or_its_values_is_no_end_of_the_process(
+    more_pages: float, sky: Sky, catalog: Path, tmp_path: Path
+) -> None:
+    write_catalog(tmp_path / "first", sky)
+    (file,) = catalog.rglob("Npix=4.parquet")
+    table = pq.ParquetFile(file).read()
+    texts = pa.array(["a" * (300 << 20 if row == 0 else 1) for row in range(len(table))])
+    table = table.set_column(table.schema.get_field_index("name"), table.schema.field("name"), texts)
+    pq.write_table(table, file, compression="zstd", use_dictionary=False, write_statistics=False)
+    given = [tmp_path / "first", catalog, tmp_path / "out", int(more_pages * (300 << 20))]
+    ran = subprocess.run(
+        [sys.executable, "-c", _WITH_LITTLE_MEMORY, *map(str, given)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ran.returncode == 1, ran.stderr
+    (told,) = ran.stderr.splitlines()
+    assert f"{file}: column 'name': there is no memory for 3145" in told
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"first"}
+
+
+def test_a_file_without_memory_to_write_it_is_not_told_as_one_that_is_incomplete(
+    catalog: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_memory(*_: object, **__: object) -> None:
+        raise MemoryError("malloc of size 314572800 failed")
+
+    def incomplete(writer: pq.ParquetWriter) -> None:
+        writer.is_open = False
+        raise RuntimeError("file metadata is only available after writer close")
+
+    monkeypatch.setattr(pq.ParquetWriter, "write_table", no_memory)
+    monkeypatch.setattr(pq.ParquetWriter, "close", incomplete)
+    with pytest.raises(StorageError, match=r"margin of order \d, pixel \d .*malloc of size 314572800 failed"):
+        make_margin(catalog, tmp_path / "out", THRESHOLD_ARCSEC)

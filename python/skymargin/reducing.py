@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import groupby, pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from skymargin.errors import SkymarginError, StorageError
 from skymargin.formats import format_named
@@ -18,6 +19,7 @@ from skymargin.storage import is_local, output_file, remove_file
 
 if TYPE_CHECKING:
     import numpy as np
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
     from skymargin.formats import SpatialColumns
@@ -138,8 +140,6 @@ def _write_margin(
     merged: Merged, number: int, margin: _Margin, loaded: LoadedJob, output: Output, reduced: Reduced
 ) -> pq.FileMetaData:
     """Write the file of one margin, and note it; its footer."""
-    import pyarrow.parquet as pq
-
     known = format_named(output.format)
     name = output.wanted.file_name(known.margin_file(margin.order, margin.pixel))
     options = {key: value for key, value in output.options.items() if key != "row_group_size"}
@@ -147,7 +147,7 @@ def _write_margin(
         options |= {"compression": "none", "compression_level": None}
     footers: list[pq.FileMetaData] = []
     with output_file(output.folder / name) as sink:
-        with pq.ParquetWriter(sink, merged.schema, metadata_collector=footers, **options) as writer:
+        with _parquet_writer(sink, merged.schema, metadata_collector=footers, **options) as writer:
             for start, stop in _row_groups(margin, merged.index(number), loaded.job.columns, output):
                 with loaded.reducing:
                     rows = merged.rows(number, start, stop)
@@ -160,6 +160,21 @@ def _write_margin(
     reduced.pixels.append(margin.pixel)
     reduced.rows += footer.num_rows
     return footer
+
+
+@contextmanager
+def _parquet_writer(sink: Any, schema: pa.Schema, **options: Any) -> Iterator[pq.ParquetWriter]:
+    """Close the writer at the end; after an error, the error is told, and not that the file is incomplete."""
+    import pyarrow.parquet as pq
+
+    writer = pq.ParquetWriter(sink, schema, **options)
+    try:
+        yield writer
+    except BaseException:
+        with suppress(Exception):
+            writer.close()
+        raise
+    writer.close()
 
 
 def _row_groups(

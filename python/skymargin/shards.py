@@ -265,7 +265,8 @@ def read_rows_within(file: Path, narrower: int) -> np.ndarray:
 def _metadata(file: Path) -> Any:
     import pyarrow as pa
 
-    with pa.memory_map(str(file)) as source:
+    # Not mapped: the whole of a large file would take address space, and only its end is read.
+    with pa.OSFile(str(file)) as source:
         shard = pa.ipc.open_file(source)
         return shard.get_batch_with_custom_metadata(shard.num_record_batches - 1).custom_metadata
 

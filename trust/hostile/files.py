@@ -18,6 +18,7 @@ from trust.hostile.thrift_edit import (
     Value,
     chunk_of,
     edit_footer,
+    encoded_run,
     page,
     replace_pages,
     row_groups,
@@ -191,6 +192,22 @@ def _bombs() -> list[Case]:
 
         return damage
 
+    def giant(megabytes: int) -> Callable[[Path], object]:
+        """One name so long that the page, its value or the margin does not fit; all of it is valid."""
+
+        def damage(file: Path) -> None:
+            names, text_bytes = pq.ParquetFile(file).metadata.row_group(0).num_rows, megabytes << 20
+            levels = encoded_run(1, names)
+            content = bytearray(len(levels) + 4 * names + text_bytes)
+            content[: len(levels) + 4] = levels + text_bytes.to_bytes(4, "little")
+            body = pa.Codec("zstd").compress(content, asbytes=True)
+            replace_pages(
+                file, "name", page(body, uncompressed_bytes=len(content), values=names),
+                uncompressed_bytes=len(content), codec=_CODECS["zstd"],
+            )  # fmt: skip
+
+        return damage
+
     found = [
         _damaged(fault, f"coordinates, {codec}", coordinates(codec), slow=True) for codec in ("zstd", "gzip")
     ]
@@ -198,6 +215,10 @@ def _bombs() -> list[Case]:
     found += [
         _damaged(fault, f"text, {codec}", text(codec), refused=False, slow=True)
         for codec in ("zstd", "brotli")
+    ]
+    found += [
+        _damaged(fault, f"one text of {megabytes} MiB", giant(megabytes), refused=False, slow=True)
+        for megabytes in (200, 400, 600, 800, 1_000)
     ]
     return found
 

@@ -163,6 +163,12 @@ def replace_pages(
     edit_footer(file, change, pages)
 
 
+def encoded_run(level: int, values: int) -> bytes:
+    """Levels of a data page, all the same, behind their length."""
+    run = varint(values << 1) + bytes([level])
+    return len(run).to_bytes(4, "little") + run
+
+
 def page(body: bytes, *, uncompressed_bytes: int, compressed_bytes: int | None = None, values: int) -> bytes:
     """A data page of plain values, with a header that claims what it is told."""
     detail = {

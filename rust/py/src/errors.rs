@@ -50,6 +50,7 @@ pub(crate) fn scan(error: ScanError) -> PyErr {
         | ScanError::Column { .. }
         | ScanError::Page { .. }
         | ScanError::Decode { .. }
+        | ScanError::Room { .. }
         | ScanError::Panic { .. } => PyOSError::new_err(error.to_string()),
     }
 }

@@ -1,8 +1,11 @@
 //! Buffers for pages, used again: fresh memory costs a page fault every 4 KiB, as much as decompression itself.
 
+use std::collections::TryReserveError;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
+
+use super::room;
 
 /// Buffers kept for later, and their size together.
 const KEPT_BUFFERS: usize = 6;
@@ -23,7 +26,10 @@ pub(super) struct Buffer {
 
 impl Buffers {
     /// A buffer of so many bytes, all to be written.
-    pub(super) fn take(&self, length: usize) -> Buffer {
+    ///
+    /// # Errors
+    /// When there is no memory for it.
+    pub(super) fn take(&self, length: usize) -> Result<Buffer, TryReserveError> {
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         // The one that fits best; else the largest, to grow.
         let best = (0..idle.len()).min_by_key(|at| {
@@ -33,10 +39,12 @@ impl Buffers {
         let mut bytes = best.map(|at| idle.swap_remove(at)).unwrap_or_default();
         drop(idle);
         if bytes.len() < length {
+            drop(bytes);
+            room::check(length)?;
             // Zeroed by the system where it is fresh, without the copy that growing would do.
             bytes = vec![0; length];
         }
-        Buffer { bytes, used: length, home: self.clone() }
+        Ok(Buffer { bytes, used: length, home: self.clone() })
     }
 }
 
@@ -74,7 +82,7 @@ mod tests {
     #[test]
     fn a_buffer_comes_back_when_its_last_reader_is_gone() {
         let buffers = Buffers::default();
-        let mut buffer = buffers.take(100);
+        let mut buffer = buffers.take(100).unwrap();
         buffer.as_mut_slice().fill(7);
         let bytes = buffer.into_bytes();
         let part = bytes.slice(10..20);
@@ -83,15 +91,16 @@ mod tests {
         assert_eq!(part[..], [7; 10]);
         drop(part);
         assert_eq!(buffers.idle.lock().unwrap().len(), 1);
-        assert_eq!(buffers.take(40).as_ref().len(), 40);
+        assert_eq!(buffers.take(40).unwrap().as_ref().len(), 40);
     }
 
     #[test]
     fn not_more_is_kept_than_stated() {
         let buffers = Buffers::default();
-        let many: Vec<Buffer> = (0..20).map(|_| buffers.take(KEPT_BYTES / 4)).collect();
+        let many: Vec<Buffer> = (0..20).map(|_| buffers.take(KEPT_BYTES / 4).unwrap()).collect();
         drop(many);
-        drop(buffers.take(2 * KEPT_BYTES));
+        drop(buffers.take(2 * KEPT_BYTES).unwrap());
+        assert!(buffers.take(1 << 60).is_err());
         let idle = buffers.idle.lock().unwrap();
         assert!(idle.iter().map(Vec::len).sum::<usize>() <= KEPT_BYTES && !idle.is_empty());
     }

@@ -58,6 +58,16 @@ pub enum ScanError {
         /// What the decoder said.
         source: ParquetError,
     },
+    /// There is no memory for what a column holds.
+    #[error("{file}: column '{column}': there is no memory for {bytes} bytes of it")]
+    Room {
+        /// The file.
+        file: String,
+        /// The column.
+        column: String,
+        /// The bytes that were wanted.
+        bytes: usize,
+    },
     /// The row filter refused rows, or answered what it was not asked.
     #[error("{file}: {source}")]
     Filter {

@@ -22,6 +22,7 @@ use super::guard::guarded;
 use super::page_body::check_body;
 use super::page_header::{PageHeader, PageKind};
 use super::page_map::{Chunk, PageMap};
+use super::room;
 use super::row_ranges::RowRanges;
 use super::schema::FileColumn;
 use super::source::Source;
@@ -117,8 +118,21 @@ impl ParquetFile {
     }
 
     pub(super) fn page_error(&self, chunk: &Chunk, source: PageError) -> ScanError {
-        let column = self.metadata().row_group(chunk.row_group).column(chunk.leaf).column_path().string();
-        ScanError::Page { file: self.name().to_string(), column, row_group: chunk.row_group, source }
+        ScanError::Page {
+            file: self.name().to_string(),
+            column: self.column_of(chunk),
+            row_group: chunk.row_group,
+            source,
+        }
+    }
+
+    fn column_of(&self, chunk: &Chunk) -> String {
+        self.metadata().row_group(chunk.row_group).column(chunk.leaf).column_path().string()
+    }
+
+    /// An error of a column for which there is no memory.
+    pub(super) fn room_error(&self, column: impl Into<String>, bytes: usize) -> ScanError {
+        ScanError::Room { file: self.name().to_string(), column: column.into(), bytes }
     }
 
     pub(super) fn chunk(&self, row_group: usize, leaf: usize) -> Result<Chunk, ScanError> {
@@ -188,6 +202,7 @@ impl ParquetFile {
         if levels > body.len() {
             return Err(wrong(String::new()));
         }
+        let no_room = |_| self.room_error(self.column_of(chunk), wanted_bytes);
         let plain = !compressed || chunk.codec == parquet::basic::Compression::UNCOMPRESSED;
         let buffer = if plain {
             if body.len() != wanted_bytes {
@@ -199,10 +214,10 @@ impl ParquetFile {
             let claimed = wanted_bytes.checked_sub(levels).ok_or_else(|| wrong(String::new()))?;
             let mut output = if claimed == 0 {
                 // A page without values has nothing to decompress, whatever its codec would write for it.
-                self.buffers.take(levels)
+                self.buffers.take(levels).map_err(no_room)?
             } else {
                 codec::check_claim(chunk.codec, input, claimed).map_err(wrong)?;
-                self.buffers.take(wanted_bytes)
+                self.buffers.take(wanted_bytes).map_err(no_room)?
             };
             let (before, after) = output.as_mut_slice().split_at_mut(levels);
             before.copy_from_slice(&body[..levels]);
@@ -212,6 +227,12 @@ impl ParquetFile {
             output.into_bytes()
         };
         check_body(chunk, offset, header.kind, &buffer, rows).map_err(failed)?;
+        // The decoder holds its values beside it: those of some rows, or of a whole dictionary in a vector that grows.
+        let values_bytes = match header.kind {
+            PageKind::Dictionary { .. } => wanted_bytes.saturating_mul(2),
+            _ => wanted_bytes,
+        };
+        room::check(values_bytes).map_err(no_room)?;
         Ok(match header.kind {
             PageKind::Data { values, encoding, definition, repetition } => Page::DataPage {
                 buf: buffer,

@@ -16,8 +16,8 @@
 //! Each step is one call of [`RangedReader::read_ranges`] while its bytes fit the budget. Over sources where seeks are
 //! cheap, pages are read one by one, as they are needed.
 //!
-//! Files are not trusted: footers and page headers are bounded before anything is allocated for them, and a panic of a
-//! decoder on damaged bytes is an error of that file.
+//! Files are not trusted: footers and page headers are bounded before anything is allocated for them, large allocations
+//! are tried first, and a panic of a decoder on damaged bytes is an error of that file.
 
 // An error ends a scan: its size costs nothing, and a box would be in every match.
 #![allow(clippy::result_large_err)]
@@ -44,6 +44,7 @@ mod page_header;
 mod page_map;
 mod pages;
 mod report;
+mod room;
 mod row_ranges;
 mod scanner;
 mod schema;

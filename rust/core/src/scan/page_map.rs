@@ -12,6 +12,7 @@ use super::fetched::Forward;
 use super::footer::chunk_range;
 use super::levels::{RowStarts, count_row_starts};
 use super::page_header::{ChunkBounds, MAX_HEADER_BYTES, PageHeader, PageKind};
+use super::room;
 
 /// Writers that miscount the size of a chunk are forgiven up to this.
 const FORGIVEN_BYTES: u64 = 16 * 1024 * 1024;
@@ -274,10 +275,11 @@ fn read_row_starts(
         }
         if whole {
             // Compressions without a prefix.
-            if codec::check_claim(chunk.codec, &bytes, header.uncompressed_bytes).is_err() {
+            let claimed = header.uncompressed_bytes;
+            if codec::check_claim(chunk.codec, &bytes, claimed).is_err() || room::check(claimed).is_err() {
                 return Ok(None);
             }
-            let mut page = vec![0; header.uncompressed_bytes];
+            let mut page = vec![0; claimed];
             let complete = codecs.decompress(chunk.codec, &bytes, &mut page);
             return Ok(complete.ok().and_then(|()| count(&page)));
         }

@@ -13,6 +13,7 @@ use super::error::ScanError;
 use super::file::{ParquetFile, array_bytes};
 use super::filter::Selected;
 use super::guard::guarded;
+use super::room;
 use super::row_ranges::RowRanges;
 use super::schema::{FileColumn, Projection};
 
@@ -185,6 +186,11 @@ impl BatchReader<'_> {
     ) -> Result<ArrayRef, ScanError> {
         let name = self.file.name();
         guarded(name, || {
+            if pieces.len() > 1 || positions.is_some() {
+                let bytes = pieces.iter().map(|piece| array_bytes(piece.as_ref())).sum::<u64>();
+                let bytes = usize::try_from(bytes).unwrap_or(usize::MAX);
+                room::check(bytes).map_err(|_| self.file.room_error(column.name(), bytes))?;
+            }
             let failed = |error| self.file.kernel_error(column.name(), error);
             let whole = match pieces {
                 [piece] => Arc::clone(piece),

@@ -51,6 +51,10 @@ impl LocalFile {
     }
 }
 
+fn no_room(bytes: usize) -> io::Error {
+    io::Error::new(io::ErrorKind::OutOfMemory, format!("there is no memory for {bytes} bytes of it"))
+}
+
 #[cfg(unix)]
 fn read_exact_at(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<()> {
     std::os::unix::fs::FileExt::read_exact_at(file, buffer, offset)
@@ -79,7 +83,7 @@ impl RangedReader for LocalFile {
             .iter()
             .map(|range| {
                 let length = usize::try_from(range.end - range.start).map_err(io::Error::other)?;
-                let mut buffer = self.buffers.take(length);
+                let mut buffer = self.buffers.take(length).map_err(|_| no_room(length))?;
                 read_exact_at(&self.file, buffer.as_mut_slice(), range.start)?;
                 Ok(buffer.into_bytes())
             })
