@@ -71,12 +71,13 @@ CASES: dict[str, tuple[tuple[Pixel, ...], float, int]] = {
 }
 
 
+@pytest.mark.parametrize("check_index", [False, True])
 @pytest.mark.parametrize("name", CASES)
-def test_margins_equal_brute_force(name: str, tmp_path: Path) -> None:
+def test_margins_equal_brute_force(name: str, check_index: bool, tmp_path: Path) -> None:
     partitions, threshold_arcsec, rows = CASES[name]
     sky = sky_near_edges(partitions, rows, threshold_arcsec, seed=len(name))
     write_hipscat_catalog(tmp_path / "stars", sky)
-    report = make_margin(tmp_path / "stars", tmp_path / "out", threshold_arcsec)
+    report = make_margin(tmp_path / "stars", tmp_path / "out", threshold_arcsec, check_index=check_index)
     expected = sky.margins(threshold_arcsec)
     assert sum(map(len, expected.values())) > 50
     assert hipscat_ids(tmp_path / "out" / "margin") == expected

@@ -155,6 +155,34 @@ def test_two_columns_of_one_name(catalog: Path) -> None:
     fails(catalog, CatalogError, str(file), "'mag'")
 
 
+def far_from_every_edge(table: pa.Table) -> tuple[pa.Table, int]:
+    """Have the first row, which lies near an edge, say that it is in the middle of partition 9 of order 0."""
+    values = table.column("_healpix_29").to_pylist()
+    values[0] = (9 << 58) + (3 << 56)
+    at = table.schema.get_field_index("_healpix_29")
+    lying = table.set_column(at, table.schema.field(at), pa.array(values, table.schema.field(at).type))
+    row = sorted(values).index(values[0])
+    return lying.sort_by("_healpix_29"), row
+
+
+@pytest.mark.parametrize("coarse", [{}, {"fine_filtering": False, "margin_order": 8}])
+def test_an_index_that_lies_far_from_every_edge_is_found_by_check_index(
+    coarse: dict[str, object], catalog: Path
+) -> None:
+    file = catalog / "dataset/Norder=0/Dir=0/Npix=9.parquet"
+    table, row = far_from_every_edge(pq.ParquetFile(file).read())
+    pq.write_table(table, file, row_group_size=10)
+    words = (str(file), f"0.2 arcsec from the pixel of their index value; the first is row {row}: ")
+    fails(catalog, PositionError, *words, check_index=True, **coarse)
+
+
+def test_a_position_that_is_none_far_from_every_edge_is_found_by_check_index(catalog: Path) -> None:
+    file = catalog / "dataset/Norder=0/Dir=0/Npix=9.parquet"
+    table, row = far_from_every_edge(pq.ParquetFile(file).read())
+    pq.write_table(set_value("dec", row, float("nan"))(table), file, row_group_size=10)
+    fails(catalog, PositionError, str(file), "no valid position", f"first is row {row}: ", check_index=True)
+
+
 def test_an_index_order_that_cannot_be(catalog: Path) -> None:
     edit_properties(catalog, "hats_col_healpix_order=29", "hats_col_healpix_order=30")
     fails(catalog, CatalogError, "hats_col_healpix_order=30", "0 to 29")

@@ -84,11 +84,12 @@ LAYOUTS = {
 }
 
 
+@pytest.mark.parametrize("check_index", [False, True])
 @pytest.mark.parametrize("name", LAYOUTS)
-def test_margins_do_not_depend_on_the_layout(name: str, tmp_path: Path) -> None:
+def test_margins_do_not_depend_on_the_layout(name: str, check_index: bool, tmp_path: Path) -> None:
     sky = sky_near_edges(MIXED_PARTITIONS, rows=600, reach_arcsec=60.0, seed=5)
     write_catalog(tmp_path / "catalog", sky, LAYOUTS[name])
-    make_margin(tmp_path / "catalog", tmp_path / "out", 60.0)
+    make_margin(tmp_path / "catalog", tmp_path / "out", 60.0, check_index=check_index)
     expected = sky.margins(60.0)
     assert len(expected) > 20
     assert ids_of(tmp_path / "out" / "margin") == expected

@@ -222,6 +222,7 @@ CHANGES = {
     "margin_threshold changed from 600.0 to 500.0": {"margin_threshold": 500.0},
     "margin_order changed from -1 to 9": {"margin_order": 9},
     "fine_filtering changed from True to False": {"fine_filtering": False, "margin_order": 6},
+    "check_index changed from False to True": {"check_index": True},
     "npix_suffix changed from '.parquet' to '/'": {"npix_suffix": "/"},
     "write_table_kwargs changed from {} to {'compression': 'GZIP'}": {
         "write_table_kwargs": {"compression": "GZIP"}

@@ -52,6 +52,10 @@ class MarginCacheArguments:
     fine_filtering
         True, the default: exactly the rows within the threshold. False: the rows that hats-import takes, whole margin
         pixels, to compare with it.
+    check_index
+        Whether to read the position of every row and hold it against the index column; default False. Then a row whose
+        index names another place in its partition, far from every margin, is an error instead of missing in margins.
+        Set it for a catalog whose index you have no reason to believe: index and coordinates are then read in full.
     debug_filter_pixel_list
         Pixels, each a pair (order, pixel) or a `HealpixPixel`; default none. The run is that of a catalog which has
         only the partitions that overlap one of them: rows come from these alone, and all the rest of the sky counts
@@ -159,6 +163,7 @@ class MarginCacheArguments:
     margin_threshold: float = 5.0
     margin_order: int = -1
     fine_filtering: bool = True
+    check_index: bool = False
     # Objects with `order` and `pixel` serve as well; None is the same as an empty list.
     debug_filter_pixel_list: Iterable[Any] | None = None
     cone: tuple[float, float, float] | None = None

@@ -80,6 +80,7 @@ def fingerprint_of(catalog: Catalog, job: Job, margins: Sequence[MarginCacheArgu
         "margin_threshold": job.margin_threshold_arcsec,
         "margin_order": job.margin_order,
         "fine_filtering": job.fine_filtering,
+        "check_index": job.check_index,
         "the choice of margins to be made": None if job.margins is None else sorted(job.margins),
         **asdict(OutputOptions.of(first)),
         "tmp_dir": str(first.places.intermediate),

@@ -158,7 +158,7 @@ def plan_margin(args: MarginCacheArguments) -> MarginPlan:
     margins, destinations, feeding = _destinations(catalog, sources, job)
     planning = time.perf_counter() - began
     chosen, weights = _chosen(sources, feeding)
-    scanner = make_scanner(catalog.schema, catalog.columns, job.memory.scan_bytes)
+    scanner = make_scanner(catalog.schema, catalog.columns, job.memory.scan_bytes, job.check_index)
     found: list[pa.Table] = []
     measured = [
         _measure(sources, number, times, weights[number], job, margins, scanner, found)

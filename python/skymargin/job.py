@@ -53,6 +53,8 @@ class Job:
         The margins that are made, by order and pixel; None for all.
     narrower_arcsec : tuple of float
         The other thresholds of a run that makes several margins.
+    check_index : bool
+        Whether the position of every row is held against the index.
     """
 
     catalog_path: AnyPath
@@ -66,6 +68,7 @@ class Job:
     memory: MemoryShares = field(default_factory=MemoryShares)
     margins: frozenset[Pixel] | None = None
     narrower_arcsec: tuple[float, ...] = ()
+    check_index: bool = False
 
     def save(self, file: Path) -> None:
         """Write the job where tasks find it."""
@@ -198,5 +201,5 @@ def _load_job(file: Path) -> LoadedJob:
     job: Job = pickle.loads(file.read_bytes())
     tiling = _core.Tiling(job.orders, job.pixels)
     margins = _core.Margins(tiling, job.margin_threshold_arcsec, job.margin_order, job.fine_filtering)
-    scanner = make_scanner(job.schema, job.columns, job.memory.scan_bytes)
+    scanner = make_scanner(job.schema, job.columns, job.memory.scan_bytes, job.check_index)
     return LoadedJob(job, margins, scanner, threading.Semaphore(job.memory.reducing))

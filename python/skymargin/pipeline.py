@@ -254,7 +254,7 @@ def planned(margins: Sequence[MarginCacheArguments], stages: Stages) -> tuple[Ca
         tiling = check_partitions(catalog)
         thresholds = {args.margin_threshold for args in margins}
         narrower_arcsec = tuple(sorted(thresholds - {first.margin_threshold}))
-        job = make_job(catalog, *choice, first.fine_filtering, narrower_arcsec)
+        job = make_job(catalog, *choice, first.fine_filtering, narrower_arcsec, first.check_index)
         scope = scope_of(first, catalog, job, tiling)
         advance(1)
     return catalog, replace(job, margins=scope.margins), scope

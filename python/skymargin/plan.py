@@ -201,6 +201,7 @@ def make_job(
     margin_order: int,
     fine_filtering: bool,
     narrower_arcsec: tuple[float, ...] = (),
+    check_index: bool = False,
 ) -> Job:
     """What the tasks are told of the run."""
     return Job(
@@ -213,6 +214,7 @@ def make_job(
         margin_order=margin_order,
         fine_filtering=fine_filtering,
         narrower_arcsec=narrower_arcsec,
+        check_index=check_index,
     )
 
 

@@ -42,7 +42,9 @@ class Selection:
     memberships: pa.RecordBatch
 
 
-def make_scanner(schema: pa.Schema, columns: SpatialColumns, memory_bytes: int) -> _core.Scanner:
+def make_scanner(
+    schema: pa.Schema, columns: SpatialColumns, memory_bytes: int, check_index: bool = False
+) -> _core.Scanner:
     """What reads the partitions of a catalog; threads share it.
 
     Parameters
@@ -53,6 +55,8 @@ def make_scanner(schema: pa.Schema, columns: SpatialColumns, memory_bytes: int) 
         The columns that say where a row is.
     memory_bytes
         What the reading of one partition may hold, beside one page of each column.
+    check_index
+        Whether to read the position of every row and hold it against the index, instead of believing the index.
     """
     return _core.Scanner(
         schema,
@@ -62,6 +66,7 @@ def make_scanner(schema: pa.Schema, columns: SpatialColumns, memory_bytes: int) 
         index_order=columns.index_order,
         index_shift=columns.index_shift,
         memory_bytes=memory_bytes,
+        check_index=check_index,
     )
 
 
@@ -121,7 +126,8 @@ class PartitionScan:
         Raises
         ------
         PositionError
-            When the coordinates of a candidate are NaN, null or out of range, or a row lies outside its partition.
+            When the coordinates of a candidate are NaN, null or out of range, or a row lies elsewhere than its index
+            or its partition says.
         PartitionReadError
             When a file cannot be read, or a column cannot be brought to the catalog's type without loss.
         """

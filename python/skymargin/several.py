@@ -16,6 +16,7 @@ _IN_COMMON = (
     "debug_filter_pixel_list",
     "cone",
     "margin_order",
+    "check_index",
     "tmp_dir",
     "dask_tmp",
     "resume_tmp",

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import shutil
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -40,9 +41,23 @@ class Verdict:
 
 
 def tried(base: Base, case: Case, output: Path) -> Verdict:
-    """Make the margin of a damaged catalog and judge what came of it."""
+    """Make the margin of a damaged catalog and judge what came of it.
+
+    Where the index may lie, another run does not believe it: that one is to be right, or refused.
+    """
+    verdict = _made(base, case, output)
+    if case.believed is None or verdict.ending == FAILED:
+        return verdict
+    checked = _made(base, replace(case, believed=None), output, check_index=True)
+    if checked.ending == FAILED:
+        return Verdict(FAILED, f"with check_index: {checked.detail}")
+    return verdict
+
+
+def _made(base: Base, case: Case, output: Path, **arguments: bool) -> Verdict:
+    shutil.rmtree(output, ignore_errors=True)
     try:
-        make_margin(case.catalog, output, THRESHOLD_ARCSEC)
+        make_margin(case.catalog, output, THRESHOLD_ARCSEC, **arguments)
     except SkymarginError as error:
         return refusal(case, error, output)
     # PanicException is no Exception.

@@ -79,6 +79,11 @@ def _option(group: str, *names: str, **settings: Any) -> Callable[[F], F]:
 @click.option(
     "--coarse", is_flag=True, help="Keep every row in a margin-order pixel that touches the partition."
 )
+@click.option(
+    "--check-index",
+    is_flag=True,
+    help="Hold the position of every row against its index, which is believed else.",
+)
 @click.option("--overwrite", is_flag=True, help="Replace a margin catalog of the same name.")
 @click.option(
     *("--pixel", "--pixels", "debug_filter_pixel_list"),

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::cover::Cover;
+use crate::cover::{Cover, Filtering};
 use crate::scan::{self, FilterError, RowFilter};
 use crate::select::Candidates;
 
@@ -11,12 +11,16 @@ use crate::select::Candidates;
 pub struct CoverFilter {
     cover: Arc<Cover>,
     index_shift: u8,
+    checks_all: bool,
 }
 
 impl CoverFilter {
     /// The filter of a cover, for an index column with so many bits below the pixel at the cover's index order.
-    pub fn new(cover: Arc<Cover>, index_shift: u8) -> Self {
-        Self { cover, index_shift }
+    ///
+    /// With `checks_all`, every row of the partition is a candidate, so that the position of each is held against its
+    /// index: neither the index nor its statistics are believed.
+    pub fn new(cover: Arc<Cover>, index_shift: u8, checks_all: bool) -> Self {
+        Self { cover, index_shift, checks_all }
     }
 
     /// The cover it selects by.
@@ -32,6 +36,9 @@ impl CoverFilter {
 
 impl RowFilter for CoverFilter {
     fn may_hold(&self, min: u64, max: u64) -> bool {
+        if self.checks_all {
+            return true;
+        }
         match (i64::try_from(self.pixel(min)), i64::try_from(self.pixel(max))) {
             (Ok(min), Ok(max)) => self.cover.may_hold(min, max),
             _ => true,
@@ -39,7 +46,9 @@ impl RowFilter for CoverFilter {
     }
 
     fn candidates(&self, index: &[u64], positions: &mut Vec<usize>) {
-        if self.index_shift == 0 {
+        if self.checks_all {
+            positions.extend(0..index.len());
+        } else if self.index_shift == 0 {
             self.cover.each_candidate(index.iter().copied(), |row| positions.push(row));
         } else {
             self.cover.each_candidate(index.iter().map(|&index| self.pixel(index)), |row| positions.push(row));
@@ -47,7 +56,7 @@ impl RowFilter for CoverFilter {
     }
 
     fn needs_coordinates(&self) -> bool {
-        self.cover.needs_coordinates()
+        self.checks_all || self.cover.needs_coordinates()
     }
 
     fn select(
@@ -59,7 +68,12 @@ impl RowFilter for CoverFilter {
         let index: Vec<Option<i64>> = index.iter().map(|index| i64::try_from(self.pixel(*index)).ok()).collect();
         let has_coordinates = ra_deg.len() == rows.len();
         let coordinates_deg = has_coordinates.then_some((ra_deg, dec_deg));
-        let found = self.cover.select(Candidates { rows, index: &index, coordinates_deg })?;
+        let candidates = Candidates { rows, index: &index, coordinates_deg };
+        // Selecting exactly checks each row that it is given.
+        if self.checks_all && self.cover.filtering != Filtering::Exact {
+            self.cover.check_positions(candidates)?;
+        }
+        let found = self.cover.select(candidates)?;
         // What was selected is in the order of the candidates, whose rows ascend.
         let mut candidate = 0;
         for row in found {

@@ -126,6 +126,21 @@ impl Candidates<'_> {
         Row { number: self.rows[place], ra_deg, dec_deg, index: self.index[place] }
     }
 
+    /// Does something with each row; the faults are counted, and the first of them told.
+    fn each(&self, mut with: impl FnMut(Row) -> Result<(), Fault>) -> Result<(), SelectError> {
+        let mut faults: Option<(usize, Fault, Row)> = None;
+        for place in 0..self.rows.len() {
+            let row = self.row(place);
+            if let Err(fault) = with(row) {
+                faults.get_or_insert((0, fault, row)).0 += 1;
+            }
+        }
+        match faults {
+            None => Ok(()),
+            Some((count, fault, first)) => Err(SelectError::Rows { count, checked: self.rows.len(), fault, first }),
+        }
+    }
+
     fn check_lengths(&self) -> Result<(), SelectError> {
         let rows = self.rows.len();
         let (ra, dec) = self.coordinates_deg.map_or((rows, rows), |(ra, dec)| (ra.len(), dec.len()));
@@ -186,23 +201,27 @@ impl Cover {
             return Err(SelectError::NoCoordinates);
         }
         let mut selected = Vec::new();
-        let mut faults: Option<(usize, Fault, Row)> = None;
-        for place in 0..candidates.rows.len() {
-            let row = candidates.row(place);
-            let outcome = match self.filtering {
-                Filtering::Exact => self.select_exactly(row, &mut selected),
-                Filtering::Ring { margin_order } => self.select_in_rings(row, margin_order, &mut selected),
-            };
-            if let Err(fault) = outcome {
-                faults.get_or_insert((0, fault, row)).0 += 1;
-            }
+        candidates.each(|row| match self.filtering {
+            Filtering::Exact => self.select_exactly(row, &mut selected),
+            Filtering::Ring { margin_order } => self.select_in_rings(row, margin_order, &mut selected),
+        })?;
+        Ok(selected)
+    }
+
+    /// Holds the position of each row against its index value and the partition, as [`Cover::select`] does when it
+    /// selects exactly.
+    ///
+    /// # Errors
+    /// [`SelectError`] when there are no coordinates, or a row lies nowhere, or elsewhere.
+    pub fn check_positions(&self, candidates: Candidates<'_>) -> Result<(), SelectError> {
+        candidates.check_lengths()?;
+        if candidates.coordinates_deg.is_none() {
+            return Err(SelectError::NoCoordinates);
         }
-        match faults {
-            None => Ok(selected),
-            Some((count, fault, first)) => {
-                Err(SelectError::Rows { count, checked: candidates.rows.len(), fault, first })
-            }
-        }
+        candidates.each(|row| {
+            UnitVector::from_ra_dec_deg(row.ra_deg, row.dec_deg).map_err(|_| Fault::NoPosition)?;
+            self.place_of(row).map(|_| ())
+        })
     }
 
     /// Decides on one row by its separation from each destination.

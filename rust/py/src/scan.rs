@@ -15,19 +15,23 @@ use pyo3::pybacked::PyBackedBytes;
 use pyo3_arrow::{PyRecordBatch, PySchema};
 use skymargin_core::pixel::Pixel;
 use skymargin_core::row_filter::CoverFilter;
-use skymargin_core::scan::{self as core, RangedReader, ScanBatch, ScanOptions, Source};
+use skymargin_core::scan::{self as core, RangedReader, ScanBatch, ScanError, ScanOptions, Source};
 
 use crate::cover::Cover;
 use crate::{columns, errors};
 
 /// What the files of a catalog have in common.
 #[pyclass(module = "skymargin._core", frozen)]
-pub(crate) struct Scanner(core::Scanner);
+pub(crate) struct Scanner {
+    scanner: core::Scanner,
+    check_index: bool,
+}
 
 #[pymethods]
 impl Scanner {
     #[new]
-    #[pyo3(signature = (schema, *, ra_column, dec_column, index_column, index_order = 29, index_shift = 0, memory_bytes = core::DEFAULT_MEMORY_BYTES))]
+    #[pyo3(signature = (schema, *, ra_column, dec_column, index_column, index_order = 29, index_shift = 0, memory_bytes = core::DEFAULT_MEMORY_BYTES, check_index = false))]
+    #[allow(clippy::too_many_arguments, reason = "they have names in Python")]
     fn new(
         schema: PySchema,
         ra_column: String,
@@ -36,51 +40,63 @@ impl Scanner {
         index_order: i64,
         index_shift: u8,
         memory_bytes: u64,
+        check_index: bool,
     ) -> PyResult<Self> {
         let index_order = columns::order("index_order", index_order)?;
         let schema = schema.into_inner();
         let options =
             ScanOptions { schema, index_column, index_order, index_shift, ra_column, dec_column, memory_bytes };
-        core::Scanner::new(options).map(Self).map_err(|error| PyValueError::new_err(error.to_string()))
+        let scanner = core::Scanner::new(options).map_err(|error| PyValueError::new_err(error.to_string()))?;
+        Ok(Self { scanner, check_index })
     }
 
     /// Opens a local file.
     fn open_local(&self, py: Python<'_>, path: String) -> PyResult<ScanFile> {
-        py.detach(|| self.0.open(Source::local(&path)?)).map(ScanFile).map_err(errors::scan)
+        self.open(py, || Source::local(&path))
     }
 
     /// Opens a file by its reader: an object with `size_bytes` and `read_ranges(starts, stops) -> list of bytes`.
     fn open_reader(&self, py: Python<'_>, name: String, reader: Bound<'_, PyAny>) -> PyResult<ScanFile> {
         let size_bytes = reader.getattr("size_bytes")?.extract()?;
         let reader = PythonReader { size_bytes, reader: reader.unbind() };
-        py.detach(|| self.0.open(Source::new(name, Box::new(reader))?)).map(ScanFile).map_err(errors::scan)
+        self.open(py, || Source::new(name, Box::new(reader)))
+    }
+}
+
+impl Scanner {
+    fn open(&self, py: Python<'_>, source: impl FnOnce() -> Result<Source, ScanError> + Send) -> PyResult<ScanFile> {
+        let file = py.detach(|| self.scanner.open(source()?)).map_err(errors::scan)?;
+        Ok(ScanFile { file, check_index: self.check_index })
     }
 }
 
 /// An open file of a partition.
 #[pyclass(module = "skymargin._core", frozen)]
-pub(crate) struct ScanFile(core::ScanFile);
+pub(crate) struct ScanFile {
+    file: core::ScanFile,
+    check_index: bool,
+}
 
 #[pymethods]
 impl ScanFile {
     /// Rows of the file.
     #[getter]
     fn rows(&self) -> u64 {
-        self.0.rows_total()
+        self.file.rows_total()
     }
 
     /// Size of its columns before compression, as its footer states it.
     #[getter]
     fn uncompressed_bytes(&self) -> u64 {
-        self.0.uncompressed_bytes()
+        self.file.uncompressed_bytes()
     }
 
     /// The rows that a cover selects. `first_row` is the row of the partition that the file starts with.
     #[pyo3(signature = (cover, first_row = 0))]
     fn scan(&self, py: Python<'_>, cover: &Cover, first_row: u64) -> PyResult<Scan> {
         let destinations = cover.0.destinations().collect();
-        let filter = CoverFilter::new(Arc::clone(&cover.0), self.0.index_shift());
-        let scan = py.detach(|| self.0.scan(first_row, filter)).map_err(errors::scan)?;
+        let filter = CoverFilter::new(Arc::clone(&cover.0), self.file.index_shift(), self.check_index);
+        let scan = py.detach(|| self.file.scan(first_row, filter)).map_err(errors::scan)?;
         Ok(Scan { scan: Mutex::new(scan), destinations })
     }
 }
