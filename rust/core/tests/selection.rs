@@ -198,6 +198,33 @@ fn a_row_whose_coordinates_contradict_its_index_is_refused() {
 }
 
 #[test]
+fn every_position_can_be_held_against_the_index_whatever_the_filtering() {
+    let (cover, pixel) = small_cover(29);
+    let tiling = Arc::new(Tiling::new(vec![pixel]).unwrap());
+    let ring = Filtering::Ring { margin_order: 12 };
+    let margins = Margins::new(tiling, threshold(10.0), ring, Some(12)).unwrap();
+    let index_slack = threshold(INDEX_SLACK_ARCSEC);
+    let rings = margins.cover(Source { pixel, rows: 2, index_order: 29, index_slack }).unwrap();
+    let (ra_deg, dec_deg) = centre_deg(pixel);
+    let right = index_of(29, ra_deg, dec_deg);
+    // Near the centre of the partition, where neither cover has a candidate.
+    let wrong = right + (1 << 20);
+    for cover in [cover, rings] {
+        let mut found = Vec::new();
+        cover.candidates(&[right, wrong], 0, &mut found);
+        assert_eq!(found, []);
+        let check = |index, coordinates_deg| {
+            cover.check_positions(Candidates { rows: &[0, 1], index: &[Some(right), Some(index)], coordinates_deg })
+        };
+        let coordinates_deg: (&[f64], &[f64]) = (&[ra_deg; 2], &[dec_deg; 2]);
+        assert_eq!(check(right, Some(coordinates_deg)), Ok(()));
+        let error = check(wrong, Some(coordinates_deg)).unwrap_err();
+        assert!(matches!(error, SelectError::Rows { count: 1, checked: 2, fault: Fault::OffIndex { .. }, .. }));
+        assert_eq!(check(right, None), Err(SelectError::NoCoordinates));
+    }
+}
+
+#[test]
 fn a_row_of_another_partition_is_refused() {
     let (cover, _) = small_cover(29);
     let (ra_deg, dec_deg) = centre_deg(Pixel::new(3, 600).unwrap());
