@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 
 from skymargin import MarginCacheArguments, MarginReport, pipeline
 from skymargin.carried import carry, restore
-from skymargin.made_from import RECORD
+from skymargin.partial.made_from import RECORD
 from skymargin.storage import list_files
 from tests import brute_force
 

@@ -15,7 +15,7 @@ import pytest
 from skymargin import MarginCacheArguments
 from skymargin.cli import main
 from skymargin.errors import ArgumentError, CatalogError, PartitionReadError, StorageError
-from skymargin.places import Places
+from skymargin.run.places import Places
 from tests.catalogs import Layout, Sky, ids_of, make_margin, rows_of, sky_near_edges, write_catalog
 
 THRESHOLD_ARCSEC = 60.0

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from skymargin.errors import OutputInUseError, StorageError
-from skymargin.locking import locked
-from skymargin.places import Places
+from skymargin.run.locking import locked
+from skymargin.run.places import Places
 
 
 def test_a_lock_is_had_once_and_leaves_nothing(tmp_path: Path) -> None:
@@ -42,7 +42,7 @@ def test_what_is_had_is_let_go_when_another_is_not_to_be_had(tmp_path: Path) -> 
 
 def test_a_killed_process_has_no_lock(tmp_path: Path) -> None:
     code = (
-        "import os, signal, sys; from pathlib import Path; from skymargin.locking import locked\n"
+        "import os, signal, sys; from pathlib import Path; from skymargin.run.locking import locked\n"
         "with locked([Path(sys.argv[1])], 'it'): os.kill(os.getpid(), signal.SIGKILL)"
     )
     assert subprocess.run([sys.executable, "-c", code, str(tmp_path / "lock")]).returncode < 0

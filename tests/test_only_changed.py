@@ -18,8 +18,8 @@ from skymargin import plan
 from skymargin.cli import main
 from skymargin.errors import ArgumentError, StorageError
 from skymargin.formats.properties import read_properties
-from skymargin.made_from import RECORD
-from skymargin.resume import Progress
+from skymargin.partial.made_from import RECORD
+from skymargin.run.resume import Progress
 from tests.catalogs import Pixel, files_of, make_margin, sky_near_edges, state_rows, write_catalog
 from tests.hipscat_catalogs import hipscat_files, write_hipscat_catalog
 from tests.killing import Moment, run_killed_at
@@ -221,9 +221,9 @@ def test_one_change_after_the_other(here: Path) -> None:
 @pytest.mark.parametrize(
     "moment",
     [
-        Moment("skymargin.resume:Progress.add_reduced", 2),
+        Moment("skymargin.run.resume:Progress.add_reduced", 2),
         Moment("skymargin.pipeline:taken_over", after=True),
-        Moment("skymargin.resume:Progress.record_made", after=True),
+        Moment("skymargin.run.resume:Progress.record_made", after=True),
         *(Moment("pathlib:Path.rename", call) for call in (1, 2, 3)),
     ],
     ids=str,

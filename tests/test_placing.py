@@ -8,9 +8,9 @@ import pytest
 from fsspec.implementations.memory import MemoryFileSystem
 from upath import UPath
 
-from skymargin import placing
 from skymargin.errors import StorageError
-from skymargin.placing import bring_back, digest_of, put_in_place
+from skymargin.run import placing
+from skymargin.run.placing import bring_back, digest_of, put_in_place
 from skymargin.storage import AnyPath, list_files
 
 FILES = (

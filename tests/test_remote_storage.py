@@ -35,8 +35,8 @@ from skymargin.errors import (
 )
 from skymargin.formats import open_catalog
 from skymargin.job import Job
-from skymargin.places import Places
 from skymargin.ranged_reads import RangeReader, read_tail
+from skymargin.run.places import Places
 from skymargin.storage import as_path, exists, is_empty_folder, linked, list_files, with_options
 from tests.catalogs import (
     Layout,

@@ -18,7 +18,7 @@ from upath import UPath
 from skymargin import mapping, reducing
 from skymargin.cli import main
 from skymargin.errors import CatalogError, OutputExistsError, PartitionReadError, StorageError
-from skymargin.resume import Progress
+from skymargin.run.resume import Progress
 from tests.catalogs import (
     Layout,
     contents,
@@ -272,7 +272,7 @@ def test_work_of_another_version_is_not_used(
 ) -> None:
     cut_off(catalog, output, done=5)
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(f"skymargin.fingerprint.{door}", value)
+        patched.setattr(f"skymargin.run.fingerprint.{door}", value)
         make_margin(catalog, output, THRESHOLD_ARCSEC)
     (line,) = warnings_in(caplog)
     assert reason in line
@@ -532,7 +532,7 @@ def test_records_of_another_user_are_not_read(
     everybodys = tmp_path / "everybodys"
     cut_off(catalog, output, done=4, resume_tmp=everybodys)
     (records,) = everybodys.iterdir()
-    monkeypatch.setattr("skymargin.records.os.geteuid", lambda: os.getuid() + 1)
+    monkeypatch.setattr("skymargin.run.records.os.geteuid", lambda: os.getuid() + 1)
     everybodys.chmod(0o1777)
     with pytest.raises(
         StorageError, match=f"{records}, where a run keeps its progress, belongs to another user"

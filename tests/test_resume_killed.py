@@ -17,16 +17,16 @@ THRESHOLD_ARCSEC = 600.0
 
 WHILE_IT_IS_MADE = [
     Moment("skymargin.shards:ShardWriter.finish", 1),
-    Moment("skymargin.resume:Progress.add_mapped", 12),
-    Moment("skymargin.resume:Progress.add_mapped", 31, after=True),
-    Moment("skymargin.resume:Progress.begin_reducing", after=True),
+    Moment("skymargin.run.resume:Progress.add_mapped", 12),
+    Moment("skymargin.run.resume:Progress.add_mapped", 31, after=True),
+    Moment("skymargin.run.resume:Progress.begin_reducing", after=True),
     Moment("skymargin.merging:restore", 25),
-    Moment("skymargin.resume:Progress.add_reduced", 5),
-    Moment("skymargin.resume:Progress.add_reduced", 20, after=True),
-    Moment("skymargin.resume:Progress.keep_only_margins"),
+    Moment("skymargin.run.resume:Progress.add_reduced", 5),
+    Moment("skymargin.run.resume:Progress.add_reduced", 20, after=True),
+    Moment("skymargin.run.resume:Progress.keep_only_margins"),
     Moment("skymargin.formats.hats:write_margin_properties"),
     Moment("skymargin.formats.hats:write_margin_properties", after=True),
-    Moment("skymargin.resume:Progress.record_made", after=True),
+    Moment("skymargin.run.resume:Progress.record_made", after=True),
 ]
 # The moves of an overwrite: the old away, the new in, the old removed; then the shards and the records are removed.
 MOVES = [Moment("pathlib:Path.rename", call) for call in (1, 2, 3, 4, 5)]
@@ -144,7 +144,7 @@ def test_killed_again_and_again(primary: Path, undisturbed: dict[str, bytes], tm
 def test_a_killed_driver_of_worker_processes(
     primary: Path, undisturbed: dict[str, bytes], tmp_path: Path
 ) -> None:
-    moment = Moment("skymargin.resume:Progress.add_mapped", 8)
+    moment = Moment("skymargin.run.resume:Progress.add_mapped", 8)
     output, dask_tmp = tmp_path / "out", tmp_path / "dask"
     run_killed_at(moment, primary, output, THRESHOLD_ARCSEC, dask_n_workers=2, dask_tmp=dask_tmp)
     (left,) = dask_tmp.glob("dask.skymargin-workers-*")
@@ -191,7 +191,7 @@ def test_workers_that_die_again_and_again_are_told(
 
 
 def test_no_two_runs_at_once(primary: Path, undisturbed: dict[str, bytes], tmp_path: Path) -> None:
-    moment = Moment("skymargin.resume:Progress.add_mapped", 20)
+    moment = Moment("skymargin.run.resume:Progress.add_mapped", 20)
     run = run_halted_at(moment, tmp_path / "reached", primary, tmp_path / "out", THRESHOLD_ARCSEC)
     try:
         before = names_in(tmp_path / "out")

@@ -26,7 +26,7 @@ from skymargin.errors import (
     PartitionReadError,
     StorageError,
 )
-from skymargin.locking import locked
+from skymargin.run.locking import locked
 from tests.catalogs import (
     MIXED_PARTITIONS,
     Layout,
@@ -350,13 +350,13 @@ def test_every_output_is_locked(catalogs: dict[str, Path], tmp_path: Path) -> No
 
 # The smallest batches, so that there is much to be cut off; the widest margin comes first.
 KILLED = [
-    Moment("skymargin.resume:Progress.add_mapped", 12),
-    Moment("skymargin.resume:Progress.add_reduced", 50),
+    Moment("skymargin.run.resume:Progress.add_mapped", 12),
+    Moment("skymargin.run.resume:Progress.add_reduced", 50),
     Moment("skymargin.formats.hats:write_margin_properties", 2, after=True),
-    Moment("skymargin.resume:Progress.record_made", after=True),
-    Moment("skymargin.making:Making.place", 1, after=True),
-    Moment("skymargin.making:Making.place", 3),
-    Moment("skymargin.resume:Progress.clean_up"),
+    Moment("skymargin.run.resume:Progress.record_made", after=True),
+    Moment("skymargin.run.making:Making.place", 1, after=True),
+    Moment("skymargin.run.making:Making.place", 3),
+    Moment("skymargin.run.resume:Progress.clean_up"),
 ]
 # Margins that have their places then.
 PLACED = dict(zip(KILLED[4:], (1, 2, 3), strict=True))
@@ -421,7 +421,7 @@ def test_a_killed_single_run_is_followed_by_one_of_several(
     tmp_path: Path,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    moment = Moment("skymargin.resume:Progress.add_mapped", 1, after=True)
+    moment = Moment("skymargin.run.resume:Progress.add_mapped", 1, after=True)
     for threshold in (1.0, 3_600.0):
         run_killed_at(moment, catalogs["hats"], tmp_path / "out", (threshold,))
     make_margins(catalogs["hats"], tmp_path / "out", THRESHOLDS_ARCSEC)

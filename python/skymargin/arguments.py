@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from skymargin import argument_checks as check
 from skymargin.errors import ArgumentError, CatalogNotFoundError, OutputExistsError
 from skymargin.memory import read_size
-from skymargin.places import Places
+from skymargin.run.places import Places
 from skymargin.storage import AnyPath, absolute, can_list, exists, is_empty_folder, with_options
 
 if TYPE_CHECKING:

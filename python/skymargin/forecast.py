@@ -17,12 +17,12 @@ from skymargin.formats import Catalog, format_named
 from skymargin.formats.output_options import OutputOptions
 from skymargin.job import nested_position
 from skymargin.mapping import feeds, only_of
+from skymargin.partial.scope import pixels_of
 from skymargin.pipeline import planned
 from skymargin.plan import check_partitions, layout
 from skymargin.progress import Stages
 from skymargin.report import readable_bytes
 from skymargin.scan import PartitionScan, make_scanner
-from skymargin.scope import pixels_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -9,20 +9,19 @@ from operator import itemgetter
 from typing import TYPE_CHECKING, overload
 
 from skymargin.arguments import MarginCacheArguments
-from skymargin.changes import scope_of, taken_over
 from skymargin.errors import OutputExistsError
-from skymargin.fingerprint import fingerprint_of
 from skymargin.finishing import contents_of, empty_reason, finish
 from skymargin.formats import Catalog, format_named, open_catalog
 from skymargin.formats.collection import add_margin
 from skymargin.formats.output_options import OutputOptions
 from skymargin.formats.row_counts import check_rows
 from skymargin.job import DestinationBatch, Job, Output
-from skymargin.locking import locked
-from skymargin.made_from import write_record
 from skymargin.mapping import Mapped, map_batch
 from skymargin.memory import memory_shares
 from skymargin.notify import mailed
+from skymargin.partial.changes import scope_of, taken_over
+from skymargin.partial.made_from import write_record
+from skymargin.partial.scope import Scope
 from skymargin.plan import (
     average_row_bytes,
     check_output,
@@ -38,8 +37,9 @@ from skymargin.plan import (
 from skymargin.progress import Stages
 from skymargin.reducing import Reduced, reduce_batch
 from skymargin.report import MarginReport
-from skymargin.resume import Progress, progress_of
-from skymargin.scope import Scope
+from skymargin.run.fingerprint import fingerprint_of
+from skymargin.run.locking import locked
+from skymargin.run.resume import Progress, progress_of
 from skymargin.several import as_several, widest_first
 from skymargin.storage import AnyPath, absolute, is_local, remove_folder
 from skymargin.visibility import check_visible

@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from skymargin.made_from import RECORD
+from skymargin.partial.made_from import RECORD
 from tests.catalogs import (
     MIXED_PARTITIONS,
     Sky,
@@ -143,8 +143,8 @@ def variations(short: bool) -> list[Variation]:
             killed=moment,
         )
         for moment in (
-            Moment("skymargin.resume:Progress.add_mapped", 12),
-            Moment("skymargin.resume:Progress.add_reduced", 5),
+            Moment("skymargin.run.resume:Progress.add_mapped", 12),
+            Moment("skymargin.run.resume:Progress.add_reduced", 5),
         )
     ]
     remote = [Variation("read from a server", name, catalog=name) for name in ("http", "s3")]

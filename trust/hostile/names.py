@@ -46,7 +46,7 @@ def _own_names() -> list[Case]:
 
     def case(purpose: str) -> Case:
         def arrange(sandbox: Sandbox) -> Asked:
-            from skymargin.places import Places
+            from skymargin.run.places import Places
 
             places = Places(sandbox.out / "margin", sandbox.out, sandbox.out)
             name = f"margin.skymargin-{purpose}-{places.key}"

@@ -147,7 +147,7 @@ def _run(order: Order) -> None:
         return stage(self, name, total)
 
     Stages.stage = watched  # type: ignore[method-assign]
-    Moment("skymargin.resume:Progress.place").arrange(lambda: watch.enter("Placing"))
+    Moment("skymargin.run.resume:Progress.place").arrange(lambda: watch.enter("Placing"))
     sys.addaudithook(watch)
     (order.notes / "begun").touch()
     try:

@@ -20,13 +20,20 @@ from skymargin.formats import format_named
 from skymargin.formats.listing import list_partitions
 from skymargin.formats.output_options import OutputOptions
 from skymargin.formats.row_groups import RowGroups
-from skymargin.made_from import Partition, decided_by, partitions_of, read_record, record_digest, stamps_of
 from skymargin.mapping import Mapped
 from skymargin.outline import outline, unit_vectors
+from skymargin.partial.made_from import (
+    Partition,
+    decided_by,
+    partitions_of,
+    read_record,
+    record_digest,
+    stamps_of,
+)
+from skymargin.partial.scope import Scope, cone_scope, pixels_of, tiles, with_partitions
 from skymargin.plan import layout
 from skymargin.reducing import Reduced
 from skymargin.scan import PartitionScan, make_scanner
-from skymargin.scope import Scope, cone_scope, pixels_of, tiles, with_partitions
 from skymargin.storage import AnyPath, exists, explained, open_input
 
 if TYPE_CHECKING:

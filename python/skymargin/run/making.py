@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 from skymargin.arguments import MarginCacheArguments
 from skymargin.errors import StorageError
-from skymargin.places import Places
-from skymargin.placing import bring_back, digest_of, put_in_place
 from skymargin.report import MarginReport
+from skymargin.run.places import Places
+from skymargin.run.placing import bring_back, digest_of, put_in_place
 from skymargin.storage import AnyPath, exists, is_local, remove_folder
 
 

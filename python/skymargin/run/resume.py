@@ -37,15 +37,15 @@ from skymargin.errors import (
     PartitionReadError,
     StorageError,
 )
-from skymargin.fingerprint import Fingerprint
 from skymargin.job import Job, shard_file
-from skymargin.making import Making, check_output
 from skymargin.mapping import Mapped
-from skymargin.places import COMPLETED, PLACING, Places
-from skymargin.placing import digest_of
-from skymargin.records import check_owner, read_json, read_pickle, write_record
 from skymargin.reducing import Reduced
 from skymargin.report import MarginReport
+from skymargin.run.fingerprint import Fingerprint
+from skymargin.run.making import Making, check_output
+from skymargin.run.places import COMPLETED, PLACING, Places
+from skymargin.run.placing import digest_of
+from skymargin.run.records import check_owner, read_json, read_pickle, write_record
 from skymargin.storage import (
     AnyPath,
     list_files,
