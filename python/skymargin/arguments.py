@@ -55,7 +55,8 @@ class MarginCacheArguments:
     check_index
         Whether to read the position of every row and hold it against the index column; default False. Then a row whose
         index names another place in its partition, far from every margin, is an error instead of missing in margins.
-        Set it for a catalog whose index you have no reason to believe: index and coordinates are then read in full.
+        Set it for a catalog whose index you have no reason to believe: index and coordinates are then read in full, of
+        all partitions, or of those that a run of less than all reads.
     debug_filter_pixel_list
         Pixels, each a pair (order, pixel) or a `HealpixPixel`; default none. The run is that of a catalog which has
         only the partitions that overlap one of them: rows come from these alone, and all the rest of the sky counts
