@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -16,6 +17,7 @@ from distributed import Client
 
 from skymargin import MarginCacheArguments, pipeline_with_client
 from skymargin.cli import main
+from skymargin.cluster import own_client, run_batches
 from skymargin.errors import WorkerError
 from skymargin.visibility import missing
 from tests.catalogs import (
@@ -216,3 +218,31 @@ def test_what_is_missing_is_said_in_words(tmp_path: Path) -> None:
     assert missing({"output_path": there}) == ""
     told = missing({"output_path": there, "tmp_dir": gone})
     assert told == f"{gone} (tmp_dir) on {os.uname().nodename}: there is no such file or folder"
+
+
+def noted(job_file: Path, batch: tuple[int, float]) -> tuple[int, int]:
+    """Note that a batch is begun, take some time, and return its number and the worker's process."""
+    number, seconds = batch
+    (job_file.parent / f"{number}-{time.monotonic_ns()}.begun").touch()
+    time.sleep(seconds)
+    return number, os.getpid()
+
+
+def test_no_task_runs_again_for_a_result_that_was_taken(tmp_path: Path) -> None:
+    """It wrote into a margin that was at its place already, and left part of a file in it."""
+    job = tmp_path / "notes" / "job"
+    job.parent.mkdir()
+    job.touch()
+
+    def die(result: tuple[int, int]) -> None:
+        if result[0] == 0:
+            os.kill(result[1], signal.SIGKILL)
+
+    batches = [(0, 0.0), (1, 3.0), (2, 0.0), (3, 0.0)]
+    with own_client(2, 1, tmp_path) as client:
+        results = run_batches(client, noted, job, batches, die)
+        begun = sorted(file.stem for file in job.parent.glob("*.begun"))
+        time.sleep(1)
+        assert sorted(file.stem for file in job.parent.glob("*.begun")) == begun
+    assert [number for number, _ in results] == [0, 1, 2, 3]
+    assert [name for name in begun if name.startswith("0-")] == begun[:1]

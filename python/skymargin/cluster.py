@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import signal
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -18,8 +19,10 @@ if TYPE_CHECKING:
 Batch = TypeVar("Batch")
 Result = TypeVar("Result")
 
-# How long tasks that still run may take to notice that the run was given up.
+# How long tasks that still run may take to notice that the run was given up, and a task of nothing to be run.
 _PATIENCE_SECONDS = 10
+# How long a message between Dask's processes may wait to be sent with others, and more.
+_MOMENT_SECONDS = 0.02
 
 
 @contextmanager
@@ -115,6 +118,10 @@ def run_batches(
                 raise result
             done(result)
             results[future.key] = result
+            # Dask would run the task again when the worker that keeps its result dies: beside the next stage, or after
+            # the end, into folders that have moved.
+            future.release()
+        _wait_for_stragglers(client, [future.key for future in futures])
     except BaseException as error:
         # What has not begun ends at once without the job, what runs ends with its partition.
         job_file.unlink(missing_ok=True)
@@ -127,3 +134,25 @@ def run_batches(
             ) from error
         raise
     return [cast(Result, results[future.key]) for future in futures]
+
+
+def _wait_for_stragglers(client: Client, keys: Sequence[str]) -> None:
+    """Wait until no worker runs a task again whose result was taken just before the worker that kept it died."""
+    # It comes after the releases on the way to the scheduler, which begins none of the tasks any more then. Where no
+    # worker is left, none runs anything.
+    with suppress(TimeoutError):
+        client.submit(_nothing, pure=False).result(timeout=_PATIENCE_SECONDS)
+    # A worker may be told of a task a moment after it was asked, so it is asked twice.
+    silent = 0
+    while silent < 2:
+        running = client.run(_is_running_any, keys, on_error="ignore")
+        silent = 0 if any(running.values()) else silent + 1
+        time.sleep(_MOMENT_SECONDS)
+
+
+def _nothing() -> None:
+    pass
+
+
+def _is_running_any(keys: Sequence[str], dask_worker: Worker) -> bool:
+    return not {task.key for task in dask_worker.state.all_running_tasks}.isdisjoint(keys)

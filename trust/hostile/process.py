@@ -95,6 +95,7 @@ class Case:
     name: str
     arrange: Callable[[Sandbox], Asked]
     slow: bool = False
+    address_space_bytes: int = ADDRESS_SPACE_BYTES
     failure: str = field(default="", init=False)
     survived: bool = field(default=False, init=False)
 
@@ -143,7 +144,7 @@ def try_case(case: Case, begins: Template, folder: Path) -> None:
     try:
         asked = case.arrange(sandbox)
         before = everything(folder)
-        status, told = _run(sandbox, asked.arguments)
+        status, told = _run(sandbox, asked.arguments, case.address_space_bytes)
         case.survived = status == 0
         case.failure = (
             _wrong_ending(status, told, asked)
@@ -172,10 +173,10 @@ def everything(folder: Path) -> dict[str, tuple[object, ...]]:
     return found
 
 
-def _run(sandbox: Sandbox, arguments: list[str]) -> tuple[int | None, str]:
+def _run(sandbox: Sandbox, arguments: list[str], address_space_bytes: int) -> tuple[int | None, str]:
     """Exit status, None for a run that did not end, and what it said on standard error."""
     told = sandbox.out.parent / "told"
-    run = _FORKS.Process(target=_child, args=(arguments, sandbox.folder, told))
+    run = _FORKS.Process(target=_child, args=(arguments, sandbox.folder, told, address_space_bytes))
     with _LOCK:
         run.start()
     end, status = time.monotonic() + SECONDS, None
@@ -190,13 +191,13 @@ def _run(sandbox: Sandbox, arguments: list[str]) -> tuple[int | None, str]:
     return status, text
 
 
-def _child(arguments: list[str], folder: Path, told: Path) -> None:
+def _child(arguments: list[str], folder: Path, told: Path, address_space_bytes: int) -> None:
     os.chdir(folder / "here")
     os.environ["TMPDIR"] = str(folder / "system")
     errors = os.open(told, os.O_WRONLY | os.O_CREAT, 0o600)
     os.dup2(errors, 2)
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-    resource.setrlimit(resource.RLIMIT_AS, (ADDRESS_SPACE_BYTES, ADDRESS_SPACE_BYTES))
+    resource.setrlimit(resource.RLIMIT_AS, (address_space_bytes, address_space_bytes))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     from skymargin.cli import main
 

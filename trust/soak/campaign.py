@@ -34,7 +34,7 @@ _SHORT_HISTORY = {
 }
 _MEASURED = ("RSS kB", "anonymous kB")
 # Dask and fsspec keep some connections and threads ready, which come and go.
-_SLACK = {"descriptors": 3, "threads": 2, "asyncio tasks": 3}
+_SLACK = {"descriptors": 8, "threads": 2, "asyncio tasks": 3}
 _NOT_LIMITED = ("objects",)
 
 
