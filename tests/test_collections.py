@@ -104,6 +104,29 @@ def test_a_catalog_in_a_collection_is_known_to_be(collection: Path, monkeypatch:
     assert CollectionProperties.read_from_dir(collection).all_margins == ["stars_60arcs", "from_inside"]
 
 
+def test_the_collection_may_be_asked_for_after_construction(collection: Path, tmp_path: Path) -> None:
+    args = MarginCacheArguments(tmp_path / "out", "m", input_catalog_path=collection / "stars")
+    with pytest.raises(ArgumentError, match="default_margin=True needs add_to_collection=True"):
+        args.default_margin = True
+    args.add_to_collection = True
+    args.default_margin = True
+    args.output_path = ""
+    assert args.catalog_path == collection / "m"
+    with pytest.raises(ArgumentError, match="default_margin=True needs add_to_collection=True"):
+        args.add_to_collection = False
+    with pytest.raises(ArgumentError, match=r"two words.* where names are separated by blanks"):
+        args.output_path = collection / "two words"
+    write_catalog(tmp_path / "alone", sky_near_edges(PARTITIONS, 100, THRESHOLD_ARCSEC, seed=9))
+    with pytest.raises(ArgumentError, match="is no collection and lies in none"):
+        args.input_catalog_path = tmp_path / "alone"
+    assert args == MarginCacheArguments(
+        output_artifact_name="m",
+        input_catalog_path=collection / "stars",
+        add_to_collection=True,
+        default_margin=True,
+    )
+
+
 def test_a_primary_in_a_folder_of_a_folder(collection: Path) -> None:
     (collection / "deep" / "down").mkdir(parents=True)
     (collection / "stars").rename(collection / "deep" / "down" / "stars")

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 import os
+import pickle
 import subprocess
 import sys
 import textwrap
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -267,11 +270,14 @@ def test_arguments_by_position(folder: Path) -> None:
         "/",
         "data.parquet",
     )
-    with pytest.raises(TypeError, match="output_path was given by position and by name"):
+    with pytest.raises(ArgumentError, match="output_path was given by position and by name"):
         HatsImportArguments("out", output_path="out")
-    with pytest.raises(TypeError, match="but there are"):
+    with pytest.raises(
+        ArgumentError,
+        match=r"HatsImportArguments takes at most 36 arguments by position: output_path, .* 37 were",
+    ):
         HatsImportArguments(*range(len(HATS_IMPORT_ARGUMENTS) + 1))
-    with pytest.raises(TypeError, match="file_list"):
+    with pytest.raises(ArgumentError, match="file_list is not an argument"):
         HatsImportArguments(**given(folder), file_list=[])
 
 
@@ -290,6 +296,36 @@ def test_what_is_gone_is_refused_by_name(name: str, value: object, harmless: obj
     with pytest.raises(ArgumentError, match=f"{name}=.* cannot be given"):
         HatsImportArguments(**given(folder), **{name: value})
     HatsImportArguments(**given(folder), **{name: harmless})
+
+
+def test_what_scripts_assign_is_checked(folder: Path) -> None:
+    for kind in (HipscatImportArguments, HatsImportArguments):
+        args = kind(**given(folder), margin_threshold=7.0)
+        before = dict(vars(args))
+        with pytest.raises(ArgumentError, match="margin_threshold 'x' is not allowed"):
+            args.margin_threshold = "x"
+        with pytest.raises(ArgumentError, match=r"did you mean margin_threshold\?"):
+            args.margin_treshold = 3
+        with pytest.raises(
+            ArgumentError, match="tmp_path='elsewhere' cannot be given: it is made of tmp_dir"
+        ):
+            args.tmp_path = "elsewhere"
+        args.tmp_path = None
+        assert vars(args) == before
+        args.tmp_dir = str(folder / "tmp")
+        assert args.tmp_path == folder / "tmp"
+        for made in (copy.copy(args), copy.deepcopy(args), pickle.loads(pickle.dumps(args)), replace(args)):
+            assert type(made) is kind
+            assert made == args
+
+
+def test_the_catalog_that_scripts_read_follows_the_arguments(folder: Path) -> None:
+    args = HatsImportArguments(**given(folder))
+    pixels = args.catalog.get_healpix_pixels()
+    assert args.catalog is args.catalog
+    assert len(pixels) > 1
+    args.debug_filter_pixel_list = pixels[:1]
+    assert args.catalog.get_healpix_pixels() == pixels[:1]
 
 
 def test_from_scratch_means_overwrite_there(folder: Path) -> None:

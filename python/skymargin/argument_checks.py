@@ -9,14 +9,11 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from numbers import Integral, Real
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from skymargin.errors import ArgumentError
-from skymargin.remote import without_secrets
-from skymargin.storage import OURS, can_list, with_options
-
-if TYPE_CHECKING:
-    from skymargin.storage import AnyPath
+from skymargin.memory import read_size
+from skymargin.storage import OURS, with_options
 
 LARGEST_THRESHOLD_ARCSEC = 90 * 3600.0
 LARGEST_ORDER = 29
@@ -112,8 +109,8 @@ def artifact_name(value: object) -> str:
     return value
 
 
-def given_path(name: str, value: Any, storage_options: object) -> AnyPath:
-    """A path that must be given, with the options of its file system."""
+def path_or_url(name: str, value: Any) -> Any:
+    """A path that must be given; kept as it is."""
     if not _is_path(value) or not str(value).strip():
         raise ArgumentError(f"{name} is required, as a path or URL, not {value!r}")
     if "\0" in str(value):
@@ -122,29 +119,20 @@ def given_path(name: str, value: Any, storage_options: object) -> AnyPath:
         raise ArgumentError(
             f"{name} has a password in its URL, where it would be printed: give storage options"
         )
-    options_name = name.partition("_")[0] + "_storage_options"
-    if not isinstance(storage_options, Mapping | None):
+    return value
+
+
+def output_path(value: Any) -> Any:
+    """A path, or none (None or empty text), which only `add_to_collection` allows."""
+    return value if value is None or value == "" else path_or_url("output_path", value)
+
+
+def storage_options(name: str, value: Any) -> Any:
+    """Options of a file system; kept as they are."""
+    if not isinstance(value, Mapping | None):
         # Not shown: it may be a password.
-        raise ArgumentError(
-            f"{options_name} must be a dict with text keys, not of type {type(storage_options).__name__}"
-        )
-    options = dict(storage_options or {})
-    try:
-        path = with_options(value, options)
-        if isinstance(path, Path):
-            if options:
-                raise ArgumentError(f"{options_name} are for remote file systems, but {name} {path} is local")
-            return path
-        if name == "output_path" and not can_list(path):
-            raise ArgumentError(f"output_path {path}: nothing can be written over {path.protocol}")
-        path.fs  # noqa: B018 - made when it is first asked for
-    except ArgumentError:
-        raise
-    except (ImportError, ValueError, TypeError) as error:
-        raise ArgumentError(
-            without_secrets(f"{name} {value} with its {options_name} cannot be used: {error}", options)
-        ) from None
-    return path
+        raise ArgumentError(f"{name} must be a dict with text keys, not of type {type(value).__name__}")
+    return value
 
 
 def local_folder(name: str, value: Any) -> Path | None:
@@ -280,25 +268,30 @@ def npix_suffix(value: object) -> str:
     )
 
 
-def npix_parquet_name(value: object, suffix: str) -> str | None:
+def npix_parquet_name(value: object) -> str | None:
     """Name of the file in the folder of a partition."""
-    if value is None:
-        return None
-    if suffix != "/":
-        raise ArgumentError(f"npix_parquet_name {value!r} has a meaning only with npix_suffix='/'")
-    if not isinstance(value, str) or not _FILE_NAME.fullmatch(value):
+    if value is not None and (not isinstance(value, str) or not _FILE_NAME.fullmatch(value)):
         raise ArgumentError(
             f"npix_parquet_name {value!r} is not allowed: it is a file name that ends with .parquet"
         )
     return value
 
 
-def needs_matplotlib(name: str) -> None:
-    """Refuse a picture before the work, rather than fail after it."""
+def memory_limit(value: Any) -> int | str | None:
+    """The most memory of a worker; kept as it is."""
+    if value is not None:
+        read_size("memory_limit", value)
+    return value  # type: ignore[no-any-return]
+
+
+def partition_picture(value: object) -> bool:
+    """A switch that needs matplotlib, which is missed here rather than after the work."""
     import importlib.util
 
-    if importlib.util.find_spec("matplotlib") is None:
+    name = "create_partition_info_png"
+    if yes_or_no(name, value) and importlib.util.find_spec("matplotlib") is None:
         raise ArgumentError(f'{name} needs matplotlib: pip install "skymargin[plot]"')
+    return bool(value)
 
 
 def _is_path(value: object) -> bool:

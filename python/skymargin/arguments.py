@@ -1,32 +1,102 @@
-"""The arguments of a run, checked when they are given."""
+"""The arguments of a run, checked when they are given, when they are changed, and when the run starts."""
 
 from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
+from copy import copy
 from dataclasses import KW_ONLY, dataclass, field, fields
+from difflib import get_close_matches
+from functools import cached_property, wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from skymargin import argument_checks as check
+from skymargin.argument_rules import validate
 from skymargin.errors import ArgumentError, CatalogNotFoundError, OutputExistsError
 from skymargin.memory import read_size
 from skymargin.run.places import Places
-from skymargin.storage import AnyPath, absolute, can_list, exists, is_empty_folder, with_options
+from skymargin.storage import AnyPath, absolute, can_list, exists, is_empty_folder, is_local, with_options
 
 if TYPE_CHECKING:
     from upath import UPath
 
 Location: TypeAlias = "str | os.PathLike[str] | UPath"
+_POSITIONS = ("output_path", "output_artifact_name")
+_Class = TypeVar("_Class")
 
 
+def by_name(
+    owner: str, positions: Sequence[str], values: Sequence[Any], named: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Arguments by name, from those by position and those by name.
+
+    Raises
+    ------
+    ArgumentError
+        When there are more values than positions, or an argument is given twice.
+    """
+    if len(values) > len(positions):
+        raise ArgumentError(
+            f"{owner} takes at most {len(positions)} arguments by position: {', '.join(positions)}; "
+            f"{len(values)} were given. The others go by name"
+        )
+    given = dict(zip(positions, values, strict=False))
+    for name in given:
+        if name in named:
+            raise ArgumentError(f"{name} was given by position and by name")
+    return given | dict(named)
+
+
+def _with_checked_names(cls: type[_Class]) -> type[_Class]:
+    """Make the constructor explain wrong names and positions of arguments."""
+    generated = cls.__init__
+
+    @wraps(generated)
+    def construct(self: _Class, *values: Any, **named: Any) -> None:
+        given = by_name(type(self).__name__, _POSITIONS, values, named)
+        for name in named:
+            _check_name(self, name)
+        if values and not str(given.get("input_catalog_path") or ""):
+            raise ArgumentError(
+                "input_catalog_path is required, by name: the first position is output_path, not the catalog, "
+                "and the second is output_artifact_name"
+            )
+        if len(values) == len(_POSITIONS):
+            try:
+                check.artifact_name(values[1])
+            except ArgumentError as error:
+                raise ArgumentError(f"{error}; it is the second position, after output_path") from None
+        generated(self, **given)
+
+    cls.__init__ = construct  # type: ignore[assignment]
+    return cls
+
+
+def _names(args: Any) -> list[str]:
+    return [each.name for each in fields(args)]
+
+
+def _check_name(args: Any, name: str) -> None:
+    """Refuse an unknown name, and suggest the nearest known one."""
+    if name not in _names(args):
+        near = get_close_matches(name, _names(args), n=1)
+        hint = f"did you mean {near[0]}?" if near else f"help({type(args).__name__}) lists the arguments"
+        raise ArgumentError(f"{name} is not an argument; {hint}")
+
+
+@_with_checked_names
 @dataclass
 class MarginCacheArguments:
     """Which catalog to make a margin of, how wide, and where to put it.
 
     The first two may be given by position, as in hats-import and hipscat-import; all others by name. Where a text is
     asked for or a folder, empty text is the same as None.
+
+    An argument that is assigned later is checked as at construction: its value, its combination with the others, and,
+    for a local path or the name of the output, what is on disk. When it is refused, nothing changes. To change several
+    arguments at once, use `dataclasses.replace`. A run checks all values and places again when it starts.
 
     Parameters
     ----------
@@ -198,44 +268,47 @@ class MarginCacheArguments:
     default_margin: bool = False
 
     def __post_init__(self) -> None:
-        check.given_path("input_catalog_path", self.input_catalog_path, self.input_storage_options)
+        self.check_values()
         self._find_collection()
-        check.given_path("output_path", self.output_path, self.output_storage_options)
-        check.artifact_name(self.output_artifact_name)
-        self.margin_threshold = check.threshold_arcsec(self.margin_threshold)
-        self.margin_order = check.whole_number("margin_order", self.margin_order, -1, check.LARGEST_ORDER)
-        for name in ("dask_n_workers", "dask_threads_per_worker"):
-            setattr(self, name, check.whole_number(name, getattr(self, name), 1))
-        if self.memory_limit is not None:
-            read_size("memory_limit", self.memory_limit)
-        for each in fields(self):
-            if each.type == "bool":
-                check.yes_or_no(each.name, getattr(self, each.name))
-        for name in ("tmp_dir", "dask_tmp", "resume_tmp"):
-            setattr(self, name, check.local_folder(name, getattr(self, name)))
-        self.debug_filter_pixel_list = check.pixels("debug_filter_pixel_list", self.debug_filter_pixel_list)
-        self.cone = check.cone(self.cone)
-        if self.cone is not None and (self.debug_filter_pixel_list or self.only_changed):
-            other = "only_changed" if self.only_changed else "debug_filter_pixel_list"
-            raise ArgumentError(
-                f"cone and {other} are not for the same run: each makes a part, of its own kind"
-            )
-        if self.only_changed and not self.fine_filtering:
-            raise ArgumentError("only_changed=True is for exact margins: not with fine_filtering=False")
-        self.npix_suffix = check.npix_suffix(self.npix_suffix)
-        self.npix_parquet_name = check.npix_parquet_name(self.npix_parquet_name, self.npix_suffix)
-        self.write_table_kwargs = check.writer_keywords(self.write_table_kwargs)
-        self.row_group_kwargs = check.row_group_keywords(self.row_group_kwargs)
-        if "num_rows" in self.row_group_kwargs and "row_group_size" in self.write_table_kwargs:
-            raise ArgumentError(
-                "row_group_kwargs['num_rows'] and write_table_kwargs['row_group_size'] are the same"
-            )
-        self.addl_hats_properties = check.properties(self.addl_hats_properties)
-        self.tqdm_kwargs = check.bar_keywords(self.tqdm_kwargs)
-        self.completion_email_address = check.email_address(self.completion_email_address)
-        if self.create_partition_info_png:
-            check.needs_matplotlib("create_partition_info_png")
         self.check_places()
+
+    if not TYPE_CHECKING:
+        # Hidden from type checkers, which accept any attribute of a class that has these.
+        def __setattr__(self, name: str, value: Any) -> None:
+            self._assign(name, value)
+
+        def __delattr__(self, name: str) -> None:
+            if name in _names(self):
+                raise ArgumentError(f"{name} cannot be deleted; assign its default instead")
+            super().__delattr__(name)
+
+    def _assign(self, name: str, value: Any) -> None:
+        """Check an argument and assign it; when it is refused, nothing changes."""
+        if isinstance(getattr(type(self), name, None), property | cached_property):
+            raise ArgumentError(f"{name} cannot be assigned: it is computed from the arguments")
+        _check_name(self, name)
+        if name not in vars(self):
+            # The generated constructor assigns each field once; __post_init__ then checks all of them.
+            vars(self)[name] = value
+            return
+        changed = copy(self)
+        vars(changed).update(validate(self._values() | {name: value}, [name]))
+        changed._find_collection()
+        changed._check_places_of(name)
+        vars(self).update(changed._values())
+
+    def _values(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in _names(self)}
+
+    def check_values(self) -> None:
+        """Check all values again, as at construction: those inside a dict may have been changed since.
+
+        Raises
+        ------
+        ArgumentError
+            When a value is not allowed.
+        """
+        vars(self).update(validate(self._values()))
 
     @property
     def primary_path(self) -> AnyPath:
@@ -283,14 +356,10 @@ class MarginCacheArguments:
 
     def _find_collection(self) -> None:
         """Put the margin into the folder of the collection, unless it was said where."""
-        for name in ("add_to_collection", "default_margin"):
-            check.yes_or_no(name, getattr(self, name))
-        if self.default_margin and not self.add_to_collection:
-            raise ArgumentError("default_margin=True needs add_to_collection=True")
-        collection = self.collection_path
-        if collection is not None and not str(self.output_path or ""):
-            self.output_path = collection
-            self.output_storage_options = self.input_storage_options
+        if not str(self.output_path or ""):
+            vars(self).update(
+                output_path=self.collection_path, output_storage_options=self.input_storage_options
+            )
 
     def check_places(self) -> None:
         """Check that there is an input, and room for the output.
@@ -304,17 +373,36 @@ class MarginCacheArguments:
         StorageError
             When a server cannot be asked.
         """
+        self._check_input()
+        self._check_collection()
+        self._check_output()
+
+    def _check_places_of(self, name: str) -> None:
+        """Check the places that an argument names, if they are on this machine; servers are asked by `check_places`."""
+        if is_local(self.primary_path):
+            if name == "input_catalog_path":
+                self._check_input()
+            if name in ("input_catalog_path", "output_path", "output_artifact_name", "add_to_collection"):
+                self._check_collection()
+        if name in ("output_path", "output_artifact_name") and is_local(self.catalog_path):
+            self._check_output()
+
+    def _check_input(self) -> None:
         source = self.primary_path
         if can_list(source) and not exists(source):
             raise CatalogNotFoundError(f"input_catalog_path: there is nothing at {source}")
-        base = with_options(self.output_path, self.output_storage_options)
-        if exists(base) and not base.is_dir():
-            raise ArgumentError(f"output_path {base} is a file, not a folder")
+
+    def _check_collection(self) -> None:
         collection = self.collection_path
         if collection is not None:
             from skymargin.formats.collection import margin_entry
 
             margin_entry(collection, self.catalog_path)
+
+    def _check_output(self) -> None:
+        base = with_options(self.output_path, self.output_storage_options)
+        if exists(base) and not base.is_dir():
+            raise ArgumentError(f"output_path {base} is a file, not a folder")
         if not (self.resume and self.places.is_being_placed):
             self.check_free()
 

@@ -13,11 +13,11 @@ from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from skymargin.arguments import MarginCacheArguments
+from skymargin.arguments import MarginCacheArguments, by_name
 from skymargin.errors import ArgumentError, StandInError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from distributed import Client
 
@@ -62,14 +62,22 @@ class _ScriptArguments(MarginCacheArguments):
     positions: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, *values: Any, **named: Any) -> None:
-        given = _named(self.positions, values, named)
-        for name, (nothing, reason) in _GONE.items():
-            if name in given and (value := given.pop(name)) not in nothing:
-                raise ArgumentError(f"{name}={value!r} cannot be given: {reason}")
+        given = by_name(type(self).__name__, self.positions, values, named)
+        for name in _GONE:
+            if name in given:
+                _refuse_gone(name, given.pop(name))
         # There it means: from scratch, overwriting what is at the output. Here that stays until the new one is whole.
         if given.get("resume") is False:
             given.setdefault("overwrite", True)
         super().__init__(**self.meant(given))
+
+    def _assign(self, name: str, value: Any) -> None:
+        if name in _GONE:
+            _refuse_gone(name, value)
+            return
+        super()._assign(name, value)
+        # It was read from the input that the arguments named before.
+        vars(self).pop("catalog", None)
 
     @classmethod
     def meant(cls, given: dict[str, Any]) -> dict[str, Any]:
@@ -175,6 +183,12 @@ class _Finder:
         return None
 
 
+def _refuse_gone(name: str, value: object) -> None:
+    nothing, reason = _GONE[name]
+    if value not in nothing:
+        raise ArgumentError(f"{name}={value!r} cannot be given: {reason}")
+
+
 def _install(package: str, arguments: type[MarginCacheArguments], face: Sequence[str]) -> None:
     there = sys.modules.get(package)
     if isinstance(there, _StandIn):
@@ -208,14 +222,3 @@ def _install(package: str, arguments: type[MarginCacheArguments], face: Sequence
         if parent and child not in sys.modules[parent].skymargin_names:
             setattr(sys.modules[parent], child, module)
     sys.meta_path.insert(0, _Finder(package))
-
-
-def _named(positions: Sequence[str], values: Sequence[Any], named: Mapping[str, Any]) -> dict[str, Any]:
-    """Arguments by name, from those by position and those by name."""
-    if len(values) > len(positions):
-        raise TypeError(f"{len(values)} arguments were given by position, but there are {len(positions)}")
-    given = dict(zip(positions, values, strict=False))
-    twice = sorted(set(given) & set(named))
-    if twice:
-        raise TypeError(f"{twice[0]} was given by position and by name")
-    return given | dict(named)

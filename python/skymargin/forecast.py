@@ -153,6 +153,7 @@ def plan_margin(args: MarginCacheArguments) -> MarginPlan:
         When the run would be refused: the catalog is not whole, the output exists, an argument is not allowed.
     """
     began = time.perf_counter()
+    args.check_values()
     catalog, job, scope = planned([args], Stages(progress_bar=False))
     wanted, sources = OutputOptions.of(args), scope.sources
     margins, destinations, feeding = _destinations(catalog, sources, job)

@@ -35,7 +35,7 @@ _NOT_SHOWN = ("input_storage_options",)
 
 
 def as_several(given: object) -> list[MarginCacheArguments]:
-    """The arguments of the margins of a run, in the order given.
+    """The arguments of the margins of a run, in the order given, with their values checked again.
 
     Parameters
     ----------
@@ -48,6 +48,7 @@ def as_several(given: object) -> list[MarginCacheArguments]:
         When these are none, or cannot be those of one run.
     """
     if isinstance(given, MarginCacheArguments):
+        given.check_values()
         return [given]
     if not isinstance(given, Sequence) or isinstance(given, str | bytes):
         raise ArgumentError(
@@ -58,6 +59,7 @@ def as_several(given: object) -> list[MarginCacheArguments]:
     for number, one in enumerate(given):
         if not isinstance(one, MarginCacheArguments):
             raise ArgumentError(f"args[{number}] must be MarginCacheArguments, not {type(one).__name__}")
+        one.check_values()
     several = list(given)
     if len(several) > 1:
         _check_exact(several)
