@@ -177,7 +177,7 @@ def test_an_output_that_exists(given: dict[str, Any], tmp_path: Path) -> None:
     output = tmp_path / "out" / "catalog_5arcs"
     output.mkdir(parents=True)
     MarginCacheArguments(**given)
-    (output / "properties").touch()
+    (output / "properties").write_text("dataproduct_type=margin\n")
     with pytest.raises(OutputExistsError, match="catalog_5arcs exists already; overwrite=True"):
         MarginCacheArguments(**given)
     MarginCacheArguments(**given, overwrite=True)

@@ -527,7 +527,7 @@ def test_metadata_that_pandas_did_not_write_is_kept(
 def test_overwrite_removes_no_folder_of_parquet_files(primary: Path, tmp_path: Path) -> None:
     (tmp_path / "margin").mkdir()
     shutil.copy(primary / "_metadata", tmp_path / "margin")
-    with pytest.raises(OutputExistsError, match="is not a catalog"):
+    with pytest.raises(OutputExistsError, match="is a folder that is no margin"):
         make_margin(primary, tmp_path, 20.0, overwrite=True)
     assert [entry.name for entry in (tmp_path / "margin").iterdir()] == ["_metadata"]
 

@@ -442,7 +442,7 @@ def test_overwrite_removes_no_folder_that_is_not_a_catalog(catalog: Path) -> Non
     precious = catalog.parent / "out" / "margin" / "thesis.tex"
     precious.parent.mkdir(parents=True)
     precious.touch()
-    with pytest.raises(OutputExistsError, match="not a catalog"):
+    with pytest.raises(OutputExistsError, match=r"no margin: .*thesis\.tex"):
         make_margin(catalog, catalog.parent / "out", THRESHOLD_ARCSEC, overwrite=True)
     assert precious.exists()
 

@@ -230,11 +230,13 @@ def test_an_empty_margin_is_valid_and_says_why(tmp_path: Path, capsys: pytest.Ca
 def test_overwrite_replaces_the_whole_catalog(primary: Path, tmp_path: Path) -> None:
     make_margin(primary, tmp_path, 100_000.0)
     before = set(files_of(tmp_path / "margin"))
-    (tmp_path / "margin" / "left over").touch()
+    left_over = tmp_path / "margin" / "dataset" / "Norder=9" / "Dir=0" / "Npix=1.parquet"
+    left_over.parent.mkdir(parents=True)
+    left_over.touch()
     make_margin(primary, tmp_path, 1e-4, overwrite=True)
     after = set(files_of(tmp_path / "margin"))
     assert after < before
-    assert not (tmp_path / "margin" / "left over").exists()
+    assert not left_over.parent.exists()
     assert [entry.name for entry in tmp_path.iterdir()] == ["margin"]
 
 

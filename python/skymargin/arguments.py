@@ -22,6 +22,8 @@ from skymargin.storage import AnyPath, absolute, can_list, exists, is_empty_fold
 if TYPE_CHECKING:
     from upath import UPath
 
+    from skymargin.formats.ownership import Existing
+
 Location: TypeAlias = "str | os.PathLike[str] | UPath"
 _POSITIONS = ("output_path", "output_artifact_name")
 _Class = TypeVar("_Class")
@@ -202,8 +204,9 @@ class MarginCacheArguments:
         Address to which a mail is sent when the run has ended, well or not; several with commas between. Default none.
         The SMTP host is that of `SKYMARGIN_SMTP_HOST` and `SKYMARGIN_SMTP_PORT`, else port 25 of this machine.
     overwrite
-        Whether to replace a catalog that is already at the output; default False. It stays until the new one is
-        complete.
+        Whether to replace a margin catalog that is already at the output; default False. It stays until the new one is
+        complete. Nothing else is ever replaced: no primary catalog, no collection, no other folder, and no margin
+        catalog that holds files which are not of a catalog.
     only_changed
         Whether to make anew only the margins that changes of the catalog have touched since the margin at the output
         was made, and take over the others; default False. The result is that of a run of all. It replaces the margin
@@ -221,7 +224,7 @@ class MarginCacheArguments:
     CatalogNotFoundError
         When there is nothing at `input_catalog_path`.
     OutputExistsError
-        When there is something at the output, and `overwrite` is not given.
+        When there is something at the output, and `overwrite` is not given or may not replace it.
     """
 
     output_path: Location = ""
@@ -406,20 +409,38 @@ class MarginCacheArguments:
         if not (self.resume and self.places.is_being_placed):
             self.check_free()
 
-    def check_free(self) -> None:
+    def check_free(self, *, is_own: bool = False) -> None:
         """Check that nothing is at the output, or only what may be replaced.
+
+        Parameters
+        ----------
+        is_own
+            Whether what is there is known to be the work of the run that goes on, which needs no `overwrite`.
 
         Raises
         ------
         OutputExistsError
             As the class has it.
         """
-        from skymargin.formats import is_catalog
+        from skymargin.formats.ownership import inspect_existing
 
         target = self.catalog_path
         if not exists(target) or is_empty_folder(target):
             return
-        if not (self.overwrite or self.only_changed):
-            raise OutputExistsError(f"{target} exists already; overwrite=True replaces it")
-        if not is_catalog(target):
-            raise OutputExistsError(f"{target} is not a catalog, so overwrite=True does not remove it")
+        # A margin may lie in the folder of the collection that is given.
+        check.apart(self.primary_path, target, inside=True)
+        existing = inspect_existing(target, copy_has_begun=self.places.copy_has_begun)
+        if not existing.replaceable:
+            raise OutputExistsError(
+                f"{target} exists already and is {existing.description}. overwrite=True replaces a margin catalog and "
+                "nothing else: move it away, or choose another name for the margin"
+            )
+        if not (is_own or self._may_replace(existing)):
+            raise OutputExistsError(
+                f"{target} exists already; overwrite=True replaces it"
+                + (f" (it is {existing.description})" if existing.interrupted else "")
+            )
+
+    def _may_replace(self, existing: Existing) -> bool:
+        """Whether the arguments allow to replace what is replaceable; margins are taken over only from whole ones."""
+        return self.overwrite or (self.only_changed and not existing.interrupted)

@@ -41,7 +41,7 @@ def run_demo(output: str | Path, *, overwrite: bool = False, progress_bar: bool 
     output : str or Path
         The directory for the catalog, the margin and the picture.
     overwrite : bool
-        Replace what an earlier demo left there.
+        Replace what an earlier demo left there: its catalog, its margin, and a picture of that name.
     progress_bar : bool
         Show progress bars.
 
@@ -50,7 +50,8 @@ def run_demo(output: str | Path, *, overwrite: bool = False, progress_bar: bool 
     ModuleNotFoundError
         If the packages of the extra ``demo`` are not installed.
     FileExistsError
-        If an earlier demo is there and `overwrite` is false.
+        If an earlier demo is there and `overwrite` is false, or something has the name of its catalog or margin that
+        is not the work of a demo.
     RuntimeError
         If the margin is not what brute force finds.
     """
@@ -58,15 +59,19 @@ def run_demo(output: str | Path, *, overwrite: bool = False, progress_bar: bool 
     from skymargin import MarginCacheArguments, pipeline, verify
     from skymargin.formats.hats_writer import write_catalog
     from skymargin.plot import most_telling_pixel, plot_partition
+    from skymargin.storage import temporary_folder
 
     output = Path(output)
     catalog_path, margin_path, picture_path = (
         output / name for name in (CATALOG_NAME, MARGIN_NAME, PICTURE_NAME)
     )
-    _make_room(output, [catalog_path, margin_path], overwrite=overwrite)
+    _make_room(catalog_path, margin_path, picture_path, overwrite=overwrite)
 
     stars = load_stars()
-    partitions = write_catalog(stars, catalog_path, rows_per_partition=ROWS_PER_PARTITION)
+    # Under its name it is whole: what lies there without properties is not the work of a demo.
+    with temporary_folder(output, CATALOG_NAME, "partial") as aside:
+        partitions = write_catalog(stars, aside / CATALOG_NAME, rows_per_partition=ROWS_PER_PARTITION)
+        (aside / CATALOG_NAME).rename(catalog_path)
     orders = sorted({order for order, _ in partitions})
     print(
         f"Catalog : {catalog_path}: {stars.num_rows:,} stars of Gaia DR3 and Hipparcos in {len(partitions)} "
@@ -140,10 +145,35 @@ def _require(*modules: str) -> None:
         raise ModuleNotFoundError(f"the demo needs {' and '.join(missing)}: pip install {' '.join(missing)}")
 
 
-def _make_room(output: Path, paths: list[Path], *, overwrite: bool) -> None:
-    taken = [path for path in paths if path.exists()]
+def _make_room(catalog: Path, margin: Path, picture: Path, *, overwrite: bool) -> None:
+    taken = [path for path in (catalog, margin, picture) if path.exists()]
     if taken and not overwrite:
         raise FileExistsError(f"{taken[0]} exists: choose another --output, or replace it with --overwrite")
-    for path in taken:
-        shutil.rmtree(path)
-    output.mkdir(parents=True, exist_ok=True)
+    for path in (catalog, margin):
+        if path in taken and (reason := _reason_to_keep(path, is_margin=path == margin)):
+            raise FileExistsError(
+                f"{path} is {reason}, so --overwrite does not replace it: choose another --output, or move it away"
+            )
+    for path in (catalog, margin):
+        if path in taken:
+            shutil.rmtree(path)
+    catalog.parent.mkdir(parents=True, exist_ok=True)
+
+
+def _reason_to_keep(path: Path, *, is_margin: bool) -> str | None:
+    """What is at the place of the demo's catalog or margin when a demo did not make it; else None."""
+    from skymargin.formats.ownership import file_names, foreign_files, inspect_existing, listed
+    from skymargin.formats.properties import read_properties
+
+    if path.is_dir() and not any(path.iterdir()):
+        return None
+    existing = inspect_existing(path)
+    if is_margin or not (path / "hats.properties").is_file():
+        return None if existing.replaceable and is_margin else existing.description
+    about = read_properties(path / "hats.properties")
+    if about.get("obs_collection") != CATALOG_NAME or not about.get("hats_builder", "").startswith(
+        "skymargin "
+    ):
+        return existing.description
+    foreign = foreign_files(file_names(path))
+    return f"a catalog of a demo that also holds {listed(foreign)}" if foreign else None

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from skymargin.errors import IncompleteMarginError, StorageError
 from skymargin.formats import Catalog, MarginContents, format_named
+from skymargin.formats.ownership import VALID_BY
 from skymargin.job import nested_position
-from skymargin.run.placing import VALID_BY
 from skymargin.storage import exists, explained, remove_files
 
 if TYPE_CHECKING:

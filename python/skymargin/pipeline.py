@@ -8,8 +8,8 @@ from dataclasses import dataclass, field, replace
 from operator import itemgetter
 from typing import TYPE_CHECKING, overload
 
+from skymargin.argument_checks import apart
 from skymargin.arguments import MarginCacheArguments
-from skymargin.errors import OutputExistsError
 from skymargin.finishing import contents_of, empty_reason, finish
 from skymargin.formats import Catalog, format_named, open_catalog
 from skymargin.formats.collection import add_margin
@@ -246,7 +246,7 @@ def planned(margins: Sequence[MarginCacheArguments], stages: Stages) -> tuple[Ca
         catalog = restricted(open_catalog(first.primary_path), list(first.debug_filter_pixel_list or ()))
         advance(1)
         for args in margins:
-            _check_apart(catalog.path, args.catalog_path)
+            apart(catalog.path, args.catalog_path)
         choice = margin_choice(first.margin_threshold, first.margin_order, first.fine_filtering, catalog)
         for args in margins:
             check_output(catalog, OutputOptions.of(args))
@@ -386,14 +386,3 @@ def _places(catalog: Catalog, folder: AnyPath, job_file: Path) -> dict[str, AnyP
     source = catalog.path / catalog.files[0][0] if catalog.files else catalog.listed_in
     output = {"output_path": absolute(folder)} if is_local(folder) else {}
     return {"input_catalog_path": absolute(source), **output, "tmp_dir": job_file}
-
-
-def _check_apart(primary: AnyPath, margin: AnyPath) -> None:
-    """The margin must not replace the catalog it is of, nor anything around or inside it."""
-    if type(primary) is not type(margin):
-        return
-    inner, outer = primary.resolve(), margin.resolve()
-    if inner == outer or outer in inner.parents or inner in outer.parents:
-        raise OutputExistsError(
-            f"the output {margin} and the input catalog {primary} overlap; the margin needs a folder of its own"
-        )

@@ -236,11 +236,11 @@ def list_files(folder: UPath) -> dict[str, int]:
             return {}
 
     found = attempt(folder, find)
-    # Some tools leave an empty object where they think a folder is.
+    # Some tools leave an empty object, whose name ends with a slash, where they think a folder is.
     return {
         name[len(root) + 1 :]: int(about["size"] or 0)
         for name, about in found.items()
-        if name.rstrip("/") != root and about["type"] == "file"
+        if name.rstrip("/") != root and about["type"] == "file" and (about["size"] or name[-1] != "/")
     }
 
 

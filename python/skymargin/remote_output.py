@@ -31,16 +31,10 @@ def remove(folder: UPath) -> None:
     StorageError
         When it does not go. With its marks all the rest stays.
     """
-    names = _marks_last(list(list_files(folder)))
+    names = list(list_files(folder))
     with explained(folder):
-        for some in ([n for n in names if _is_mark(n)], [n for n in names if not _is_mark(n)]):
-            if some:
-                _remove_files(folder, some)
-                # An object store answers 200 to a deletion of many, and names in the answer what it did not delete.
-                if left := sorted(set(some) & set(list_files(folder))):
-                    raise StorageError(
-                        f"{folder / left[0]} (of {len(left)} files) was not deleted by the store"
-                    )
+        _remove_files(folder, [name for name in names if _is_mark(name)])
+        _remove_files(folder, [name for name in names if not _is_mark(name)])
         folder.fs.invalidate_cache()
         # What is left of it where folders are kept.
         if folder.fs.exists(folder.path):
@@ -48,11 +42,19 @@ def remove(folder: UPath) -> None:
         folder.fs.invalidate_cache()
 
 
-def replace(whole: UPath, final: UPath) -> None:
+def replace(whole: UPath, final: UPath, *, marker: str = "") -> None:
     """Put a whole folder in the place of another, file by file within the file system.
 
     From the removal of the old one's marks to the copy of the new one's there is no catalog at `final`; there never is
     a mixture of both.
+
+    Parameters
+    ----------
+    whole, final
+        The new folder, and its place.
+    marker
+        A file of the new one by which its maker is known. It is at `final` whenever other files but no marks are, so
+        that what is left of a copy that was cut off can be told from the files of others.
 
     Raises
     ------
@@ -62,12 +64,20 @@ def replace(whole: UPath, final: UPath) -> None:
     rescue = f"the new catalog is whole at {whole} and stays there, but it could not replace {final}"
     try:
         sizes = list_files(whole)
-        remove(final)
         names = _marks_last(list(sizes))
+        first = [name for name in names if name == marker]
         with explained(final):
-            for some in ([n for n in names if not _is_mark(n)], *([n] for n in names if _is_mark(n))):
-                if some:
-                    whole.fs.copy([_key(whole, name) for name in some], [_key(final, name) for name in some])
+            if first:
+                old = list(list_files(final))
+                _remove_files(final, [name for name in old if _is_mark(name)])
+                _copy(whole, final, first)
+                _remove_files(final, [name for name in old if not _is_mark(name) and name != marker])
+            else:
+                remove(final)
+            _copy(whole, final, [name for name in names if not _is_mark(name) and name != marker])
+            for name in names:
+                if _is_mark(name):
+                    _copy(whole, final, [name])
         arrived = list_files(final)
         if arrived != sizes:
             raise StorageError(f"{len(arrived)} files of {len(sizes)} are there in full")
@@ -88,7 +98,17 @@ def _is_mark(name: str) -> bool:
 
 
 def _remove_files(folder: UPath, names: list[str]) -> None:
+    if not names:
+        return
     folder.fs.rm([_key(folder, name) for name in names])
+    # An object store answers 200 to a deletion of many, and names in the answer what it did not delete.
+    if left := sorted(set(names) & set(list_files(folder))):
+        raise StorageError(f"{folder / left[0]} (of {len(left)} files) was not deleted by the store")
+
+
+def _copy(source: UPath, target: UPath, names: list[str]) -> None:
+    if names:
+        source.fs.copy([_key(source, name) for name in names], [_key(target, name) for name in names])
 
 
 def _key(folder: UPath, name: str) -> str:

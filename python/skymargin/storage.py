@@ -258,7 +258,11 @@ def remove_folder(folder: AnyPath) -> None:
             folder.rename(doomed)
         except FileNotFoundError:
             return
-    shutil.rmtree(doomed, ignore_errors=True)
+    if doomed.is_symlink():
+        # What it leads to lies elsewhere, and stays.
+        doomed.unlink()
+    else:
+        shutil.rmtree(doomed, ignore_errors=True)
 
 
 def remove_files(folder: AnyPath, names: Sequence[str]) -> None:

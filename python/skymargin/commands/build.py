@@ -84,7 +84,9 @@ def _option(group: str, *names: str, **settings: Any) -> Callable[[F], F]:
     is_flag=True,
     help="Hold the position of every row against its index, which is believed else.",
 )
-@click.option("--overwrite", is_flag=True, help="Replace a margin catalog of the same name.")
+@click.option(
+    "--overwrite", is_flag=True, help="Replace a margin catalog of the same name, and nothing else."
+)
 @click.option(
     *("--pixel", "--pixels", "debug_filter_pixel_list"),
     multiple=True,

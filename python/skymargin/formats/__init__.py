@@ -173,11 +173,6 @@ def format_named(name: str) -> Format:
     return cast(Format, importlib.import_module(f"{__name__}.{name}"))
 
 
-def is_catalog(path: AnyPath) -> bool:
-    """Whether the folder looks like a catalog of any known format, whole or not."""
-    return any(format_named(name).is_catalog(path) for name in FORMATS)
-
-
 def open_catalog(path: AnyPath) -> Catalog:
     """Open a catalog, or the primary catalog of a collection.
 

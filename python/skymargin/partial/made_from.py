@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from skymargin.errors import ArgumentError, StorageError
+from skymargin.formats.ownership import RECORD
 from skymargin.storage import AnyPath, can_list, exists, explained, read_text
 
 if TYPE_CHECKING:
@@ -24,8 +25,6 @@ if TYPE_CHECKING:
     from skymargin.job import Job, Pixel
     from skymargin.mapping import Mapped
 
-# The hipscat library takes every file for data whose name does not begin like one of those it knows.
-RECORD = "_metadata.skymargin.json"
 # To be raised when the same rows are to be written in other files, or the record has something else.
 RECORD_FORMAT = 1
 _COLUMNS = ("order", "pixel", "rows", "memory_bytes", "stamp")

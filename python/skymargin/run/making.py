@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from skymargin.arguments import MarginCacheArguments
-from skymargin.errors import StorageError
+from skymargin.errors import OutputExistsError, StorageError
+from skymargin.formats.ownership import inspect_existing
 from skymargin.report import MarginReport
-from skymargin.run.places import Places
+from skymargin.run.places import COPYING, Places
 from skymargin.run.placing import bring_back, digest_of, put_in_place
-from skymargin.storage import AnyPath, exists, is_local, remove_folder
+from skymargin.run.records import write_record
+from skymargin.storage import AnyPath, exists, is_empty_folder, is_local, remove_folder
 
 
 @dataclass
@@ -51,13 +54,19 @@ class Making:
 
         Raises
         ------
+        OutputExistsError
+            When there is something that may not be replaced.
         StorageError
             When it cannot be put there.
         """
         final, old = self.places.final, self.places.old
+        # It may have taken hours since this was checked.
+        check_output(self.args, self)
         try:
             # What was built loses its properties first when it is removed, and that comes after the last copy.
             if digest_of(self.partial) == self.digest:
+                if not is_local(final):
+                    write_record(self.places.records, COPYING, b"")
                 put_in_place(self.partial, final, old)
             else:
                 # A run was killed after it had been put there.
@@ -85,11 +94,25 @@ def check_output(args: MarginCacheArguments, made: Making | None) -> None:
         When it may not.
     """
     places = args.places
+    _check_old(places.old)
     if made is None:
         bring_back(places.final, places.old)
         args.check_free()
         return
-    there = digest_of(places.final)
-    # On an object store, what is there without properties is the copy that was cut off.
-    if there != made.digest and (there is not None or is_local(places.final)):
-        args.check_free()
+    existing = digest_of(places.final)
+    if existing == made.digest and digest_of(made.partial) != made.digest:
+        return
+    # On an object store, what is there without properties may be the copy that was cut off.
+    args.check_free(is_own=existing == made.digest or (existing is None and places.copy_has_begun))
+
+
+def _check_old(old: AnyPath) -> None:
+    """Check that what has the name of a catalog that was replaced is one, before it is removed."""
+    if not isinstance(old, Path) or not exists(old) or is_empty_folder(old):
+        return
+    existing = inspect_existing(old)
+    if not existing.replaceable:
+        raise OutputExistsError(
+            f"{old} would be removed, as the margin catalog that an earlier run has replaced, but it is "
+            f"{existing.description}: move it away"
+        )

@@ -16,8 +16,10 @@ from pathlib import Path
 
 from skymargin.storage import OURS, REMOVED, AnyPath, explained, is_local
 
-# Records that are looked for from outside: all is made but not at its place yet; all is over.
+# Records that are looked for from outside: all is made but not at its place yet; it is being copied there, on an
+# object store; all is over.
 PLACING = "placing.json"
+COPYING = "copying"
 COMPLETED = "completed"
 
 
@@ -75,6 +77,11 @@ class Places:
     def is_being_placed(self) -> bool:
         """Whether a run ended between having made the margin catalog and having cleaned up after it."""
         return (self.records / PLACING).exists() and not (self.records / COMPLETED).exists()
+
+    @property
+    def copy_has_begun(self) -> bool:
+        """Whether a run ended after it had begun to copy the margin catalog to its place on an object store."""
+        return (self.records / COPYING).exists() and not (self.records / COMPLETED).exists()
 
     @property
     def workers(self) -> str:

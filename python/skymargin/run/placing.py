@@ -17,7 +17,8 @@ the old one are removed until those of the new one are written, last.
 | a run is killed | a reader finds | the next run |
 |---|---|---|
 | before the old properties are removed | the old catalog, or none | goes on |
-| before the new properties are written | none | with the same arguments: copies again; else needs `overwrite` |
+| before the new properties are written | none | with the same arguments: copies again; else needs `overwrite`, \
+which knows the files for those of skymargin by `RECORD` |
 | after that | the new catalog | removes what was built aside |
 """
 
@@ -28,13 +29,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from skymargin import remote_output
+from skymargin.formats.ownership import RECORD, VALID_BY
 from skymargin.storage import AnyPath, exists, is_empty_folder, read_bytes, remove_folder
 
 if TYPE_CHECKING:
     from upath import UPath
-
-# Without these no reader takes a folder for a catalog; in the order in which they are written.
-VALID_BY = ("catalog_info.json", "properties", "hats.properties")
 
 
 def put_in_place(partial: AnyPath, final: AnyPath, old: AnyPath) -> None:
@@ -55,7 +54,7 @@ def put_in_place(partial: AnyPath, final: AnyPath, old: AnyPath) -> None:
         When something cannot be moved. What was at the place before is there then, on a local file system.
     """
     if not isinstance(partial, Path):
-        remote_output.replace(partial, cast("UPath", final))
+        remote_output.replace(partial, cast("UPath", final), marker=RECORD)
         return
     final, old = Path(str(final)), Path(str(old))
     replaces = final.exists()

@@ -8,6 +8,7 @@ A run writes, in its folder of records:
   files are there in that size.
 - `reducing.json` when reducing begins: its number of threads.
 - `placing.json` when the margin catalog is made and verified, before it gets its place: the report.
+- `copying` when the margin catalog begins to be copied to its place, on an object store.
 - `completed` at the end, when the records are to be kept.
 
 A run that makes several margin catalogs keeps all that beside the first, the one with the largest threshold. The
@@ -34,9 +35,11 @@ from skymargin.errors import (
     ArgumentError,
     CatalogError,
     IncompleteMarginError,
+    OutputExistsError,
     PartitionReadError,
     StorageError,
 )
+from skymargin.formats.ownership import file_names, foreign_to_run, listed
 from skymargin.job import Job, shard_file
 from skymargin.mapping import Mapped
 from skymargin.reducing import Reduced
@@ -249,7 +252,8 @@ def progress_of(
     StorageError
         When a folder cannot be made, or one with records is another user's.
     OutputExistsError
-        When something is at an output that is not to be replaced. Nothing is thrown away then.
+        When something is at an output that is not to be replaced, or a folder of earlier runs holds files of others.
+        Nothing is thrown away then.
     """
     places = margins[0].places
     for args in margins:
@@ -257,6 +261,7 @@ def progress_of(
     progress, reason = _earlier(margins, read_json(places.records / _RUN), fingerprint)
     for number, args in enumerate(margins):
         check_output(args, None if progress is None or not progress.is_made else progress.margins[number])
+        _check_leftovers(args.places)
     reasons = {places.final: reason} | {args.places.final: _reason_of_another(args) for args in margins[1:]}
     for final, why in reasons.items():
         if why:
@@ -362,16 +367,43 @@ def _reason_of_another(args: MarginCacheArguments) -> str | None:
     return "it is made together with others now"
 
 
+def _leftovers(places: Places) -> list[AnyPath]:
+    """The folders that runs of this output have left, among them shards in a `tmp_dir` that is not that of this run."""
+    folders = places.leftovers()
+    records = read_json(places.records / _RUN)
+    if isinstance(records, dict) and isinstance(records.get("shards"), str):
+        elsewhere = Path(records["shards"])
+        if places.is_of_this(elsewhere.name) and elsewhere.is_dir() and elsewhere not in folders:
+            folders.append(elsewhere)
+    return folders
+
+
+def _check_leftovers(places: Places) -> None:
+    """Check that folders which only their names make ours hold nothing but the work of runs.
+
+    Raises
+    ------
+    OutputExistsError
+        When one of them does.
+    """
+    records = read_json(places.records / _RUN)
+    token = str(records.get("token")) if isinstance(records, dict) else ""
+    for folder in _leftovers(places):
+        if token and folder != places.records and folder.name.endswith(f"-{token}"):
+            # A record names it, by a token that only its maker knew.
+            continue
+        foreign = foreign_to_run(file_names(folder))
+        if foreign:
+            raise OutputExistsError(
+                f"{folder} was left by an earlier run and would be removed, but it also holds {listed(foreign)}, which "
+                "skymargin did not write: move that elsewhere"
+            )
+
+
 def _remove_leftovers(places: Places, progress: Progress | None) -> None:
     """Remove what runs of this output have left, but what is gone on with."""
-    records = read_json(places.records / _RUN)
     kept = [] if progress is None else _folders_of(progress)
-    if places.records not in kept and isinstance(records, dict) and "shards" in records:
-        # These may be in a tmp_dir that is not that of this run.
-        elsewhere = Path(records["shards"])
-        if places.is_of_this(elsewhere.name):
-            remove_folder(elsewhere)
-    for folder in places.leftovers():
+    for folder in _leftovers(places):
         if folder not in kept:
             remove_folder(folder)
 
@@ -380,6 +412,9 @@ def _is_of_use(progress: Progress, error: BaseException, input_is_local: bool) -
     """Whether what is done can be gone on with after an error: not when the catalog or the arguments are at fault."""
     import pyarrow as pa
 
+    if progress.is_made and isinstance(error, OutputExistsError):
+        # Something has come to the output while the margins were made; when it is gone, they get their places.
+        return True
     if not progress.mapped and not progress.is_made:
         return False
     if isinstance(error, PartitionReadError):
