@@ -427,7 +427,7 @@ def test_places_are_checked_at_an_assignment(given: dict[str, Any], tmp_path: Pa
         args.input_catalog_path = tmp_path / "nowhere"
     with pytest.raises(ArgumentError, match=r"output_path .*file is a file, not a folder"):
         args.output_path = tmp_path / "file"
-    with pytest.raises(OutputExistsError, match="taken exists already; overwrite=True"):
+    with pytest.raises(OutputExistsError, match="taken exists already"):
         args.output_artifact_name = "taken"
     with pytest.raises(ArgumentError, match=r"output_artifact_name '\.\./x' is not allowed"):
         args.output_artifact_name = "../x"

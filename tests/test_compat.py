@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from distributed import LocalCluster
 
+from skymargin import MarginCacheArguments, pipeline
 from skymargin.compat import HATS_IMPORT_ARGUMENTS, HatsImportArguments, HipscatImportArguments
 from skymargin.errors import ArgumentError, OutputExistsError
 from skymargin.plan import coarse_threshold_arcsec
@@ -328,16 +329,82 @@ def test_the_catalog_that_scripts_read_follows_the_arguments(folder: Path) -> No
     assert args.catalog.get_healpix_pixels() == pixels[:1]
 
 
-def test_from_scratch_means_overwrite_there(folder: Path) -> None:
+def files_in(folder: Path) -> dict[str, bytes]:
+    return {str(file.relative_to(folder)): file.read_bytes() for file in folder.rglob("*") if file.is_file()}
+
+
+def test_from_scratch_replaces_a_finished_margin_as_hipscat_import_does(folder: Path) -> None:
+    """There the folder is deleted when the arguments are made; here the new margin takes its place."""
     catalog = Path(given(folder)["input_catalog_path"])
-    make_margin(catalog, folder / "out", 5.0)
-    with pytest.raises(OutputExistsError):
-        HatsImportArguments(**given(folder))
-    for kind in (HatsImportArguments, HipscatImportArguments):
-        assert kind(**given(folder), resume=False).overwrite
-        with pytest.raises(OutputExistsError):
-            kind(**given(folder), resume=False, overwrite=False)
-    assert ids_of(folder / "out" / "margin") is not None
+    margin = folder / "out" / "margin"
+    make_margin(catalog, folder / "out", 3600.0)
+    before = files_in(margin)
+    with pytest.raises(OutputExistsError, match="exists already; overwrite=True replaces it"):
+        HipscatImportArguments(**given(folder))
+    with pytest.raises(OutputExistsError, match="exists already; overwrite=True replaces it"):
+        HipscatImportArguments(**given(folder), resume=False, overwrite=False)
+    args = HipscatImportArguments(**given(folder), resume=False, progress_bar=False)
+    assert files_in(margin) == before
+    pipeline(args)
+    assert "hats_margin_threshold=5.0" in (margin / "hats.properties").read_text().splitlines()
+
+
+def test_from_scratch_refuses_a_finished_margin_as_hats_import_does(folder: Path) -> None:
+    """There it is "Output path ... already contains a valid catalog", whether `resume` is given or not."""
+    catalog = Path(given(folder)["input_catalog_path"])
+    make_margin(catalog, folder / "out", 3600.0)
+    before = files_in(folder / "out")
+    for asked in ({}, {"resume": True}, {"resume": False}):
+        with pytest.raises(OutputExistsError, match="exists already; overwrite=True replaces it"):
+            HatsImportArguments(**given(folder), **asked)
+    assert not HatsImportArguments(**given(folder), resume=False, overwrite=True).resume
+    assert files_in(folder / "out") == before
+
+
+@pytest.mark.parametrize("kind", [HatsImportArguments, HipscatImportArguments])
+def test_from_scratch_replaces_what_an_interrupted_run_of_ours_left(
+    kind: type[MarginCacheArguments], folder: Path
+) -> None:
+    """On an object store; by the record that lies with it."""
+    catalog = Path(given(folder)["input_catalog_path"])
+    margin = folder / "out" / "margin"
+    make_margin(catalog, folder / "out", 3600.0)
+    for name in ("hats.properties", "properties"):
+        (margin / name).unlink()
+    with pytest.raises(OutputExistsError, match="interrupted run"):
+        kind(**given(folder))
+    (margin / "thesis.tex").write_text("mine")
+    before = files_in(margin)
+    with pytest.raises(OutputExistsError, match=r"thesis\.tex"):
+        kind(**given(folder), resume=False)
+    assert files_in(margin) == before
+    (margin / "thesis.tex").unlink()
+    pipeline(kind(**given(folder), resume=False, progress_bar=False))
+    assert ids_of(margin) is not None
+
+
+@pytest.mark.parametrize("kind", [HatsImportArguments, HipscatImportArguments])
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("thesis.tex",),
+        ("dataset/Norder=0/Dir=0/Npix=4.parquet", "intermediate/mapping/0_0_4_done"),
+        ("Norder=0/Dir=0/Npix=4.parquet", "intermediate/margin_pair.csv"),
+    ],
+    ids=["a folder of the user", "cut off by hats-import", "cut off by hipscat-import"],
+)
+def test_from_scratch_deletes_no_folder_of_others(
+    names: tuple[str, ...], kind: type[MarginCacheArguments], folder: Path
+) -> None:
+    """Both packages delete these when the arguments are made."""
+    for name in names:
+        file = folder / "out" / "margin" / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text("mine")
+    before = files_in(folder / "out")
+    with pytest.raises(OutputExistsError, match="is a folder that is no margin"):
+        kind(**given(folder), resume=False)
+    assert files_in(folder / "out") == before
 
 
 def test_a_margin_order_alone_sets_the_threshold_for_hats_import(folder: Path) -> None:

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
     from distributed import Client
 
+    from skymargin.formats.ownership import Existing
+
 # The arguments of the margin pipelines of hipscat-import 0.3 and hats-import 0.11, in the order of their positions.
 HIPSCAT_IMPORT_ARGUMENTS = (
     *("output_path", "output_artifact_name", "output_storage_options", "tmp_dir", "resume", "progress_bar"),
@@ -66,9 +68,6 @@ class _ScriptArguments(MarginCacheArguments):
         for name in _GONE:
             if name in given:
                 _refuse_gone(name, given.pop(name))
-        # There it means: from scratch, overwriting what is at the output. Here that stays until the new one is whole.
-        if given.get("resume") is False:
-            given.setdefault("overwrite", True)
         super().__init__(**self.meant(given))
 
     def _assign(self, name: str, value: Any) -> None:
@@ -97,6 +96,13 @@ class HipscatImportArguments(_ScriptArguments):
 
     positions = HIPSCAT_IMPORT_ARGUMENTS
 
+    @classmethod
+    def meant(cls, given: dict[str, Any]) -> dict[str, Any]:
+        """`resume=False` removes whatever is at the output there; here it replaces a margin, and nothing else."""
+        if given.get("resume") is False:
+            given.setdefault("overwrite", True)
+        return given
+
 
 class HatsImportArguments(_ScriptArguments):
     """`MarginCacheArguments` for scripts of hats-import; exact unless `fine_filtering=False` is given."""
@@ -114,6 +120,10 @@ class HatsImportArguments(_ScriptArguments):
             order = whole_number("margin_order", order, -1, LARGEST_ORDER)
             given["margin_threshold"] = coarse_threshold_arcsec(order)
         return given
+
+    def _may_replace(self, existing: Existing) -> bool:
+        """`resume=False` begins an unfinished catalog anew there, and refuses a finished one as `resume=True` does."""
+        return super()._may_replace(existing) or (existing.interrupted and not self.resume)
 
 
 def generate_margin_cache(args: MarginCacheArguments, client: Client) -> None:
