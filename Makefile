@@ -65,7 +65,7 @@ bench: $(BUILT)  ## the benchmarks: of the core, then against hats-import and AC
 	$(BIN)/python -m benchmarks
 
 trust: $(BUILT) deny  ## the campaign of faults, damage and growth; its results go into the documentation (40 minutes)
-	$(BIN)/python -m trust
+	$(BIN)/python -m tests.campaign
 
 deny: $(DENY)  ## licences and sources of the crates, without a network once cargo-deny is there
 	$(DENY) --offline --all-features check licenses bans sources

@@ -9,7 +9,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from tests.samples import scattered_stars
+from tests.support.samples import scattered_stars
 
 
 def pytest_configure() -> None:
@@ -32,7 +32,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Demo:
     import contextlib
     import io
 
-    from skymargin.cli import main
+    from skymargin.cli.main import main
 
     folder = tmp_path_factory.mktemp("clone") / "demo"
     printed = io.StringIO()
@@ -47,7 +47,7 @@ def small_catalog(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Write 3,500 rows, a third of the sky left empty, in partitions of several orders."""
     import pyarrow.compute as pc
 
-    from skymargin.formats.hats_writer import write_catalog
+    from skymargin.catalogs.write_catalog import write_catalog
 
     stars = scattered_stars(4_500, seed=20_261_123)
     crowded = scattered_stars(500, seed=7)

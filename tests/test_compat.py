@@ -15,11 +15,11 @@ import pytest
 from distributed import LocalCluster
 
 from skymargin import MarginCacheArguments, pipeline
+from skymargin.build.stages.plan import coarse_threshold_arcsec
 from skymargin.compat import HATS_IMPORT_ARGUMENTS, HatsImportArguments, HipscatImportArguments
 from skymargin.errors import ArgumentError, OutputExistsError
-from skymargin.plan import coarse_threshold_arcsec
-from tests.catalogs import MIXED_PARTITIONS, ids_of, make_margin, sky_near_edges
-from tests.hipscat_catalogs import hipscat_ids, write_hipscat_catalog
+from tests.support.catalogs import MIXED_PARTITIONS, ids_of, make_margin, sky_near_edges
+from tests.support.hipscat_catalogs import hipscat_ids, write_hipscat_catalog
 
 # The examples of the page on margin caches of hipscat-import. They come one after the other in a script or notebook.
 MINIMAL = """
@@ -426,7 +426,7 @@ def test_the_catalog_that_scripts_read_is_restricted_like_the_run(folder: Path) 
 
 
 def test_the_info_of_a_hipscat_catalog(tmp_path: Path) -> None:
-    from skymargin.formats.library import library_catalog
+    from skymargin.catalogs.library import library_catalog
 
     (tmp_path / "catalog_info.json").write_text('{"ra_column": "a", "dec_column": "d", "total_rows": 131}')
     info = library_catalog(tmp_path, []).catalog_info

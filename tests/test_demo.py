@@ -14,10 +14,10 @@ from hats.io.validation import is_valid_catalog
 from PIL import Image
 
 from skymargin import demo as demo_module
-from skymargin.cli import main
+from skymargin.catalogs.folder import partition_files
+from skymargin.cli.main import main
 from skymargin.demo import CATALOG_NAME, MARGIN_NAME, PICTURE_NAME, load_stars, run_demo
-from skymargin.formats.partition_files import partition_files
-from skymargin.plot import plot_partition
+from skymargin.plot.figures import plot_partition
 from tests.conftest import Demo
 
 

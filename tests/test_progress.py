@@ -15,7 +15,7 @@ import tqdm.auto
 import tqdm.std
 
 from skymargin.progress import Stages
-from tests.catalogs import make_margin
+from tests.support.catalogs import make_margin
 
 
 class Recorded(tqdm.std.tqdm):

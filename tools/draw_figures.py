@@ -15,12 +15,12 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from skymargin import MarginCacheArguments, pipeline
+from skymargin.catalogs.write_catalog import write_catalog
 from skymargin.demo import MARGIN_NAME, PICTURE_NAME, run_demo
-from skymargin.drawing.projection import Plane
-from skymargin.drawing.view import View
-from skymargin.formats.hats_writer import write_catalog
-from skymargin.outline import edge_points, unit_vectors
-from skymargin.plot import plot_partition, plot_sky
+from skymargin.geometry.outline import edge_points, unit_vectors
+from skymargin.plot.figures import plot_partition, plot_sky
+from skymargin.plot.projection import Plane
+from skymargin.plot.view import View
 
 ARCSEC_RAD = np.pi / 648_000
 # Okabe and Ito's colours.

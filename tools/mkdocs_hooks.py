@@ -11,7 +11,7 @@ def on_page_markdown(markdown: str, **_: Any) -> str:
     """Put the help where a page marks it."""
     if MARK not in markdown:
         return markdown
-    from skymargin.cli import cli
+    from skymargin.cli.main import cli
 
     return markdown.replace(MARK, help_pages(cli))
 

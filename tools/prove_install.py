@@ -12,8 +12,8 @@ import numpy as np
 import pyarrow as pa
 
 import skymargin
-from skymargin.cli import main
-from skymargin.formats.hats_writer import write_catalog
+from skymargin.catalogs.write_catalog import write_catalog
+from skymargin.cli.main import main
 
 THRESHOLD_ARCSEC = 1800.0
 

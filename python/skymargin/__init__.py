@@ -12,16 +12,16 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from skymargin._core import CoordinateError
-    from skymargin.arguments import MarginCacheArguments
+    from skymargin.audit.info import CatalogInfo, info
     from skymargin.audit.report import VerifyReport
+    from skymargin.audit.verify import verify
+    from skymargin.build.arguments import MarginCacheArguments
+    from skymargin.build.estimate import MarginPlan, plan_margin
+    from skymargin.build.pipeline import pipeline, pipeline_with_client
+    from skymargin.build.report import MarginReport
     from skymargin.compat import install_as_hats_import, install_as_hipscat_import
     from skymargin.errors import SkymarginError
-    from skymargin.forecast import MarginPlan, plan_margin
-    from skymargin.geometry import is_within, margin_rows, neighbours, separation_arcsec, spatial_index
-    from skymargin.info import CatalogInfo, info
-    from skymargin.pipeline import pipeline, pipeline_with_client
-    from skymargin.report import MarginReport
-    from skymargin.verify import verify
+    from skymargin.geometry.arrays import is_within, margin_rows, neighbours, separation_arcsec, spatial_index
 
 __all__ = [
     "CatalogInfo",

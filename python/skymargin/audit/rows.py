@@ -14,18 +14,18 @@ import numpy as np
 
 from skymargin.audit.brute_force import Margins, Pixel
 from skymargin.audit.digest import digests, digests_of_numbers
-from skymargin.audit.match import Match, match_rows
 from skymargin.audit.positions import KnownRows, MarginRows, OddRows, known_in, once_each, read_margin
 from skymargin.audit.report import MOST_NAMED, Fault
+from skymargin.audit.row_matching import Match, match_rows
 from skymargin.audit.schemas import can_compare, expected_schema, schema_difference
+from skymargin.catalogs.partition_reader import PartitionRows
 from skymargin.errors import PartitionReadError
-from skymargin.partition_rows import PartitionRows
 
 if TYPE_CHECKING:
     import pyarrow as pa
     from numpy.typing import NDArray
 
-    from skymargin.formats.survey import Survey
+    from skymargin.catalogs.folder import Survey
 
     Digests = NDArray[np.uint64]
     Numbers = NDArray[np.int64]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from skymargin.carried import carried_type
+from skymargin.arrow.transport import carried_type
 
 if TYPE_CHECKING:
     import pyarrow as pa

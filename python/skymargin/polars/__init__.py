@@ -16,7 +16,7 @@ error everywhere, which names the row and the value.
 from skymargin._core import CoordinateError
 from skymargin.polars.catalogs import read_margin, scan_margin
 from skymargin.polars.expressions import pixel, separation_arcsec, spatial_index, within_margin
-from skymargin.polars.margins import PartitionWithMargin, margins, partition_and_margin
+from skymargin.polars.margin_frames import PartitionWithMargin, margins, partition_and_margin
 from skymargin.polars.partitions import tile
 
 __all__ = [

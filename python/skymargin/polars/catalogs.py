@@ -12,8 +12,8 @@ from typing import Any
 
 import polars as pl
 
+from skymargin.catalogs.properties import read_properties
 from skymargin.errors import CatalogError, CatalogNotFoundError, MissingPartitionError
-from skymargin.formats.properties import read_properties
 from skymargin.polars.partitions import pixel_pairs
 
 Pixel = tuple[int, int]

@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 
 import polars as pl
 
-from skymargin import _core
+import skymargin._core as _core
 from skymargin.polars.frames import readable, rows_of_a_batch
 
 IntoColumn: TypeAlias = "str | pl.Expr"

@@ -89,7 +89,7 @@ class _ArrowRows:
     def take(self, rows: pa.Array, added: pa.RecordBatch | None = None) -> _ArrowRows:
         import pyarrow as pa
 
-        from skymargin.carried import carry, restore
+        from skymargin.arrow.transport import carry, restore
 
         try:
             taken = self.frame.take(rows)

@@ -9,8 +9,8 @@ from typing import Any, TypeAlias, TypeVar
 import numpy as np
 import polars as pl
 
-from skymargin import _core
-from skymargin.adaptive import INDEX_ORDER, largest_pixels
+import skymargin._core as _core
+from skymargin.geometry.adaptive import INDEX_ORDER, largest_pixels
 from skymargin.polars.expressions import spatial_index
 from skymargin.polars.frames import require_columns, rows_of
 

@@ -1,0 +1,1 @@
+"""Columns in Arrow and numpy, and the types in which rows travel."""

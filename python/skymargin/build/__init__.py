@@ -1,0 +1,1 @@
+"""Building margin catalogs, from arguments to the finished catalog."""

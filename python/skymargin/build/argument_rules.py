@@ -1,0 +1,150 @@
+"""Which check each argument goes through, alone and together with others; nothing here asks a disk or a server."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from skymargin.build import validators as check
+from skymargin.errors import ArgumentError
+from skymargin.storage.paths import can_list, with_options
+from skymargin.storage.remote import without_secrets
+
+_SWITCHES = (
+    *("fine_filtering", "check_index", "create_metadata", "create_thumbnail", "create_per_partition_stats"),
+    *("create_summary_html", "create_summary_md", "resume", "delete_intermediate_parquet_files"),
+    *("delete_resume_log_files", "progress_bar", "simple_progress_bar", "overwrite", "only_changed"),
+    *("add_to_collection", "default_margin"),
+)
+# What each argument may be by itself; the first fault in this order is the one that is told.
+CHECKS: dict[str, Callable[[Any], Any]] = {
+    "input_catalog_path": partial(check.path_or_url, "input_catalog_path"),
+    "input_storage_options": partial(check.storage_options, "input_storage_options"),
+    "output_path": check.output_path,
+    "output_storage_options": partial(check.storage_options, "output_storage_options"),
+    "output_artifact_name": check.artifact_name,
+    "margin_threshold": check.threshold_arcsec,
+    "margin_order": partial(check.whole_number, "margin_order", least=-1, most=check.LARGEST_ORDER),
+    "dask_n_workers": partial(check.whole_number, "dask_n_workers", least=1),
+    "dask_threads_per_worker": partial(check.whole_number, "dask_threads_per_worker", least=1),
+    "memory_limit": check.memory_limit,
+    **{name: partial(check.yes_or_no, name) for name in _SWITCHES},
+    **{name: partial(check.local_folder, name) for name in ("tmp_dir", "dask_tmp", "resume_tmp")},
+    "debug_filter_pixel_list": partial(check.pixels, "debug_filter_pixel_list"),
+    "cone": check.cone,
+    "npix_suffix": check.npix_suffix,
+    "npix_parquet_name": check.npix_parquet_name,
+    "write_table_kwargs": check.writer_keywords,
+    "row_group_kwargs": check.row_group_keywords,
+    "addl_hats_properties": check.properties,
+    "tqdm_kwargs": check.bar_keywords,
+    "completion_email_address": check.email_address,
+    "create_partition_info_png": check.partition_picture,
+}
+
+
+def _file_system(path_name: str, options_name: str, values: Mapping[str, Any]) -> None:
+    """The file system of a path can be opened with its options. No server is asked."""
+    value, options = values[path_name], dict(values[options_name] or {})
+    if path_name == "output_path" and not str(value or ""):
+        if not values["add_to_collection"]:
+            raise ArgumentError(f"output_path is required, as a path or URL, not {value!r}")
+        return
+    try:
+        path = with_options(value, options)
+        if isinstance(path, Path):
+            if options:
+                raise ArgumentError(
+                    f"{options_name} are for remote file systems, but {path_name} {path} is local"
+                )
+            return
+        if path_name == "output_path" and not can_list(path):
+            raise ArgumentError(f"output_path {path}: nothing can be written over {path.protocol}")
+        path.fs  # noqa: B018 - made when it is first asked for
+    except ArgumentError:
+        raise
+    except (ImportError, ValueError, TypeError) as error:
+        raise ArgumentError(
+            without_secrets(f"{path_name} {value} with its {options_name} cannot be used: {error}", options)
+        ) from None
+
+
+def _default_of_collection(values: Mapping[str, Any]) -> None:
+    if values["default_margin"] and not values["add_to_collection"]:
+        raise ArgumentError("default_margin=True needs add_to_collection=True")
+
+
+def _one_kind_of_part(values: Mapping[str, Any]) -> None:
+    if values["cone"] is not None and (values["debug_filter_pixel_list"] or values["only_changed"]):
+        other = "only_changed" if values["only_changed"] else "debug_filter_pixel_list"
+        raise ArgumentError(f"cone and {other} are not for the same run: each makes a part, of its own kind")
+
+
+def _changed_and_exact(values: Mapping[str, Any]) -> None:
+    if values["only_changed"] and not values["fine_filtering"]:
+        raise ArgumentError("only_changed=True is for exact margins: not with fine_filtering=False")
+
+
+def _name_in_folder(values: Mapping[str, Any]) -> None:
+    if values["npix_parquet_name"] is not None and values["npix_suffix"] != "/":
+        raise ArgumentError(
+            f"npix_parquet_name {values['npix_parquet_name']!r} has a meaning only with npix_suffix='/'"
+        )
+
+
+def _one_row_group_size(values: Mapping[str, Any]) -> None:
+    if "num_rows" in values["row_group_kwargs"] and "row_group_size" in values["write_table_kwargs"]:
+        raise ArgumentError(
+            "row_group_kwargs['num_rows'] and write_table_kwargs['row_group_size'] are the same"
+        )
+
+
+# What arguments may be together.
+_COMBINATIONS: tuple[tuple[set[str], Callable[[Mapping[str, Any]], None]], ...] = (
+    ({"default_margin", "add_to_collection"}, _default_of_collection),
+    (
+        {"input_catalog_path", "input_storage_options"},
+        partial(_file_system, "input_catalog_path", "input_storage_options"),
+    ),
+    (
+        {"output_path", "output_storage_options", "add_to_collection"},
+        partial(_file_system, "output_path", "output_storage_options"),
+    ),
+    ({"cone", "debug_filter_pixel_list", "only_changed"}, _one_kind_of_part),
+    ({"only_changed", "fine_filtering"}, _changed_and_exact),
+    ({"npix_parquet_name", "npix_suffix"}, _name_in_folder),
+    ({"row_group_kwargs", "write_table_kwargs"}, _one_row_group_size),
+)
+
+
+def validate(values: Mapping[str, Any], changed: Iterable[str] | None = None) -> dict[str, Any]:
+    """Check the values of all arguments, and how they go together. No disk is looked at, and no server asked.
+
+    Parameters
+    ----------
+    values
+        All arguments by name.
+    changed
+        Names of those to check, alone and with the others; default all.
+
+    Returns
+    -------
+    dict
+        The values to keep.
+
+    Raises
+    ------
+    ArgumentError
+        When a value is not allowed.
+    """
+    names = set(values if changed is None else changed)
+    kept = dict(values)
+    for name, check_alone in CHECKS.items():
+        if name in names:
+            kept[name] = check_alone(kept[name])
+    for together, check_together in _COMBINATIONS:
+        if names & together:
+            check_together(kept)
+    return kept

@@ -1,0 +1,75 @@
+"""Small files that say how far a run has come: whole or not there, and of nobody else's making."""
+
+from __future__ import annotations
+
+import json
+import os
+import pickle
+import stat
+from pathlib import Path
+from typing import Any
+
+from skymargin.errors import StorageError
+from skymargin.storage.paths import written_aside
+
+
+def check_owner(folder: Path) -> None:
+    """Check that a folder of records, if it is there, is one that nobody else can have put there.
+
+    Its name can be foreseen, and a record that is read is run. Where others may make folders, as in the system's
+    temporary folder, it must be our own.
+
+    Parameters
+    ----------
+    folder
+        The folder.
+
+    Raises
+    ------
+    StorageError
+        When it belongs to another user.
+    """
+    if not hasattr(os, "geteuid"):
+        return
+    try:
+        # A link is judged by who made it, not by what it leads to.
+        owner, others = folder.lstat().st_uid, folder.parent.stat().st_mode & (stat.S_IWGRP | stat.S_IWOTH)
+    except FileNotFoundError:
+        return
+    if others and owner != os.geteuid():
+        raise StorageError(
+            f"{folder}, where a run keeps its progress, belongs to another user (number {owner}): remove it, or "
+            "give a tmp_dir or resume_tmp of your own"
+        )
+
+
+def write_record(folder: Path, name: str, content: bytes) -> None:
+    """Write a record.
+
+    Raises
+    ------
+    StorageError
+        When it cannot be written.
+    """
+    try:
+        with written_aside(folder / name) as aside:
+            aside.write_bytes(content)
+    except OSError as error:
+        raise StorageError(f"{folder} cannot be written: {error}") from error
+
+
+def read_json(file: Path) -> Any:
+    """Content of a record; None when there is none, or it is damaged."""
+    try:
+        return json.loads(file.read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return None
+
+
+def read_pickle(file: Path) -> Any:
+    """The same for a record of results."""
+    try:
+        return pickle.loads(file.read_bytes())
+    except Exception:
+        # Whatever a damaged file raises, its batch is done again.
+        return None

@@ -1,0 +1,292 @@
+"""What a run would do, without doing it: where rows can go, and from a few partitions, how much it is.
+
+Which margins can get rows is geometry, worked out for every partition. Rows, bytes and time are measured: a few
+partitions are read as the run reads them, chosen along the sky so that those with more rows and more edge are chosen
+more often, and what they come to stands for all. Nothing is written anywhere.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from skymargin.arrow.transport import carry, restore
+from skymargin.build.pipeline import planned
+from skymargin.build.report import readable_bytes
+from skymargin.build.stages.map import feeds, only_of
+from skymargin.build.stages.partition_scan import PartitionScan, make_scanner
+from skymargin.build.stages.plan import check_partitions, layout
+from skymargin.build.stages.tasks import nested_position
+from skymargin.build.subset.scope import pixels_of
+from skymargin.catalogs.catalog import Catalog, format_named
+from skymargin.catalogs.output_options import OutputOptions
+from skymargin.progress import Stages
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import numpy as np
+    import pyarrow as pa
+
+    from skymargin._core import Margins, Scanner
+    from skymargin.build.arguments import MarginCacheArguments
+    from skymargin.build.stages.tasks import Job, Pixel
+
+# Sixteen leave an error of some 25 % where density varies smoothly.
+_MEASURED_PARTITIONS = 16
+# Of the rows that were found, so many are kept to be written to memory.
+_KEPT_ROWS = 20_000
+
+
+@dataclass(frozen=True)
+class MarginPlan:
+    """What a run would read and write.
+
+    Attributes
+    ----------
+    catalog_path : str
+        Where the margin catalog would be.
+    primary_path : str
+        The catalog it is of.
+    margin_threshold_arcsec : float
+        The threshold.
+    primary_partitions : int
+        Partitions of that catalog.
+    sources : int
+        Those that the run has to read.
+    most_partitions : int
+        Margins that can get rows, those of empty pixels among them: never fewer than the run writes.
+    kept_partitions : int
+        Margins that are taken over from the margin that is there, with `only_changed`.
+    measured_partitions : int
+        Partitions that were read to estimate the rest.
+    estimated_primary_rows, estimated_rows : int
+        Rows of the sources; rows of the margins that are made.
+    estimated_bytes_read : int
+        Bytes to be fetched from the catalog.
+    estimated_size_bytes : int
+        Size of the files of the margins that are made.
+    estimated_seconds : float
+        Time for it with the workers of the arguments, on this machine.
+    exact : bool
+        Whether all sources were read, so that rows and bytes are no estimates.
+    """
+
+    catalog_path: str
+    primary_path: str
+    margin_threshold_arcsec: float
+    primary_partitions: int
+    sources: int
+    most_partitions: int
+    kept_partitions: int
+    measured_partitions: int
+    estimated_primary_rows: int
+    estimated_rows: int
+    estimated_bytes_read: int
+    estimated_size_bytes: int
+    estimated_seconds: float
+    exact: bool
+
+    def summary(self) -> str:
+        """A few lines for people."""
+        about = "" if self.exact else "about "
+        kept = f"; {self.kept_partitions:,} more are taken over as they are" if self.kept_partitions else ""
+        basis = (
+            "all of them were read for this"
+            if self.exact
+            else f"rows, sizes and time are estimated from {self.measured_partitions:,} of them, read as the run would"
+        )
+        reads = (
+            f"reads {about}{readable_bytes(self.estimated_bytes_read)} of {about}{self.estimated_primary_rows:,} "
+            f"rows in {self.sources:,} of {self.primary_partitions:,} partitions; {basis}"
+        )
+        return "\n".join(
+            [
+                f"{self.catalog_path}: nothing was written",
+                f"threshold {self.margin_threshold_arcsec:g} arcsec, of {self.primary_path}",
+                f"writes at most {self.most_partitions:,} partitions{kept}",
+                f"writes {about}{self.estimated_rows:,} rows, about {readable_bytes(self.estimated_size_bytes)}",
+                reads if self.sources else "reads no partition",
+                f"takes about {self.estimated_seconds:.1f} s",
+            ]
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """The plan as plain values, for JSON."""
+        return dataclasses.asdict(self)
+
+
+@dataclass
+class _Measured:
+    """One partition, read: how often it was chosen, how likely that was, and what it came to."""
+
+    times: int
+    weight: float
+    primary_rows: int
+    rows: int
+    bytes_read: int
+    seconds: float
+
+
+def plan_margin(args: MarginCacheArguments) -> MarginPlan:
+    """Say what a run would read and write, without writing anything.
+
+    Which margins can get rows is exact. Rows, bytes and time are estimated from up to 16 partitions that are read as
+    the run would read them; of a catalog with no more they are exact, but for the time and the size. Where the density
+    varies smoothly the rows are right within a factor of 2.
+
+    Parameters
+    ----------
+    args
+        What would be made.
+
+    Returns
+    -------
+    MarginPlan
+        What it would be.
+
+    Raises
+    ------
+    SkymarginError
+        When the run would be refused: the catalog is not whole, the output exists, an argument is not allowed.
+    """
+    began = time.perf_counter()
+    args.check_values()
+    catalog, job, scope = planned([args], Stages(progress_bar=False))
+    wanted, sources = OutputOptions.of(args), scope.sources
+    margins, destinations, feeding = _destinations(catalog, sources, job)
+    planning = time.perf_counter() - began
+    chosen, weights = _chosen(sources, feeding)
+    scanner = make_scanner(catalog.schema, catalog.columns, job.memory.scan_bytes, job.check_index)
+    found: list[pa.Table] = []
+    measured = [
+        _measure(sources, number, times, weights[number], job, margins, scanner, found)
+        for number, times in chosen.items()
+    ]
+    exact = len(measured) == len(sources.orders)
+
+    def whole(of: str) -> float:
+        if exact:
+            return float(sum(getattr(one, of) for one in measured))
+        # Each stands for as much as it was unlikely to be chosen.
+        draws = sum(one.times for one in measured)
+        return float(sum(one.times * getattr(one, of) / one.weight for one in measured)) / draws
+
+    rows = round(whole("rows"))
+    size_bytes, writing = _written(found, rows, len(destinations), catalog, wanted)
+    threads = args.dask_n_workers * args.dask_threads_per_worker
+    return MarginPlan(
+        catalog_path=str(args.catalog_path),
+        primary_path=str(catalog.path),
+        margin_threshold_arcsec=job.margin_threshold_arcsec,
+        primary_partitions=len(catalog.orders),
+        sources=len(sources.orders),
+        most_partitions=len(destinations),
+        kept_partitions=len(scope.kept),
+        measured_partitions=len(measured),
+        estimated_primary_rows=round(whole("primary_rows")),
+        estimated_rows=rows,
+        estimated_bytes_read=round(whole("bytes_read")),
+        estimated_size_bytes=size_bytes,
+        estimated_seconds=planning + (whole("seconds") + writing) / threads,
+        exact=exact,
+    )
+
+
+def _destinations(catalog: Catalog, sources: Catalog, job: Job) -> tuple[Margins, set[Pixel], np.ndarray]:
+    """The margins, those of them that can get rows, and which of the sources have rows for any."""
+    import numpy as np
+
+    import skymargin._core as _core
+
+    tiling = check_partitions(catalog)
+    margins = _core.Margins(tiling, job.margin_threshold_arcsec, job.margin_order, job.fine_filtering)
+    found: set[Pixel] = set()
+    feeding = np.zeros(len(sources.orders), dtype=bool)
+    for number, (order, pixel) in enumerate(
+        zip(sources.orders.tolist(), sources.pixels.tolist(), strict=True)
+    ):
+        mine = set(pixels_of(margins.cover(order, pixel, rows=1).destinations()))
+        if job.margins is not None:
+            mine &= job.margins
+        found |= mine
+        feeding[number] = bool(mine)
+    return margins, found, feeding
+
+
+def _chosen(sources: Catalog, feeding: np.ndarray) -> tuple[dict[int, int], np.ndarray]:
+    """Numbers of the partitions to be measured, with how often each was chosen; and how likely each was."""
+    import numpy as np
+
+    count = len(sources.orders)
+    if count <= _MEASURED_PARTITIONS:
+        return dict.fromkeys(range(count), 1), np.ones(count)
+    # Rows near edges are as rows, and as the edge to the area: a pixel one order deeper has twice as much of it.
+    size = sources.size_bytes * 2.0**sources.orders * np.where(feeding, 1.0, 0.05)
+    weights = size / size.sum()
+    along_sky = np.argsort(nested_position(sources.orders, sources.pixels))
+    places = (np.arange(_MEASURED_PARTITIONS) + 0.5) / _MEASURED_PARTITIONS
+    drawn = along_sky[np.searchsorted(np.cumsum(weights[along_sky]), places).clip(max=count - 1)]
+    numbers, times = np.unique(drawn, return_counts=True)
+    return dict(zip(numbers.tolist(), times.tolist(), strict=True)), weights
+
+
+def _measure(
+    sources: Catalog,
+    number: int,
+    times: int,
+    weight: float,
+    job: Job,
+    margins: Margins,
+    scanner: Scanner,
+    found: list[pa.Table],
+) -> _Measured:
+    """Read one partition as mapping does; some of the rows it has for margins go to `found`."""
+    import pyarrow as pa
+
+    began = time.perf_counter()
+    scan = PartitionScan(scanner, [sources.path / name for name in sources.files[number]])
+    cover = margins.cover(
+        int(sources.orders[number]),
+        int(sources.pixels[number]),
+        rows=scan.rows,
+        index_order=job.columns.index_order,
+    )
+    rows = 0
+    if job.margins is None or feeds(cover, job.margins):
+        for selection in scan.select(cover):
+            mine = selection if job.margins is None else only_of(selection, job.margins)
+            rows += mine.memberships.num_rows
+            if mine.memberships.num_rows and sum(table.num_rows for table in found) < _KEPT_ROWS:
+                found.append(carry(pa.Table.from_batches([mine.rows])))
+    return _Measured(times, weight, scan.rows, rows, scan.bytes_read, time.perf_counter() - began)
+
+
+def _written(
+    found: Sequence[pa.Table], rows: int, destinations: int, catalog: Catalog, wanted: OutputOptions
+) -> tuple[int, float]:
+    """Bytes and seconds of all margins, from one of average size that is written to memory."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    if not (found and rows and destinations):
+        return 0, 0.0
+    table = pa.concat_tables(found)
+    average = max(1, round(rows / min(rows, destinations)))
+    sample = table.slice(0, average)
+    # The rows of a margin have as much in memory as their pages before compression, roughly.
+    row_bytes = max(1, table.nbytes // table.num_rows)
+    most_rows, compressed = layout(catalog, row_bytes, wanted)
+    options = format_named(catalog.format).write_options(catalog.schema, wanted.write_table_kwargs)
+    options |= {"row_group_size": most_rows}
+    if average < compressed:
+        options |= {"compression": "none", "compression_level": None}
+    began = time.perf_counter()
+    sink = pa.BufferOutputStream()
+    pq.write_table(restore(sample, catalog.schema), sink, **options)
+    seconds = time.perf_counter() - began
+    margins = min(rows, destinations)
+    whole = sample.num_rows / average
+    return round(sink.getvalue().size * margins / whole), seconds * margins / whole

@@ -1,0 +1,97 @@
+"""Finishing: what makes the written margins a catalog."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from skymargin.build.stages.tasks import nested_position
+from skymargin.catalogs.catalog import Catalog, MarginContents, format_named
+from skymargin.catalogs.ownership import VALID_BY
+from skymargin.errors import IncompleteMarginError, StorageError
+from skymargin.storage.paths import exists, explained, remove_files
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from skymargin.build.stages.map import Mapped
+    from skymargin.build.stages.reduce import Reduced
+    from skymargin.catalogs.output_options import OutputOptions
+    from skymargin.storage.paths import AnyPath
+
+
+def contents_of(
+    name: str, margin_threshold_arcsec: float, reduced: Sequence[Reduced], wanted: OutputOptions
+) -> MarginContents:
+    """What was written by all batches together, in nested order.
+
+    Parameters
+    ----------
+    name
+        Name of the margin catalog.
+    margin_threshold_arcsec
+        The threshold to record.
+    reduced
+        What each batch of margins came to, in any order.
+    wanted
+        What is wanted of the files.
+    """
+    import numpy as np
+
+    parts = [
+        (np.array(one.orders, dtype=np.uint8), np.array(one.pixels, dtype=np.uint64), one) for one in reduced
+    ]
+    # A batch is a stretch of the sky, so batches in order are margins in order.
+    parts.sort(key=lambda part: int(nested_position(part[0], part[1])[0]))
+    return MarginContents(
+        name=name,
+        margin_threshold_arcsec=margin_threshold_arcsec,
+        rows=sum(one.rows for _, _, one in parts),
+        orders=np.concatenate([np.empty(0, dtype=np.uint8), *(orders for orders, _, _ in parts)]),
+        pixels=np.concatenate([np.empty(0, dtype=np.uint64), *(pixels for _, pixels, _ in parts)]),
+        row_groups=[row_groups for _, _, one in parts for row_groups in one.row_groups],
+        wanted=wanted,
+    )
+
+
+def finish(folder: AnyPath, catalog: Catalog, contents: MarginContents, found: int) -> None:
+    """Write the catalog's metadata, and what makes it valid last; `found` rows must have been written.
+
+    Raises
+    ------
+    IncompleteMarginError
+        When not every row that was found was written.
+    StorageError
+        When a file cannot be written.
+    """
+    if found != contents.rows:
+        raise IncompleteMarginError(f"{found} rows were found for margins, but {contents.rows} were written")
+    try:
+        with explained(folder):
+            format_named(catalog.format).finish_margin(folder, catalog, contents)
+    except OSError as error:
+        # Half of what makes a catalog valid may be there, in a folder that is kept for the next run.
+        with suppress(OSError):
+            remove_files(folder, [name for name in VALID_BY if exists(folder / name)])
+        raise StorageError(f"{folder} cannot be written: {error}") from error
+
+
+def empty_reason(
+    contents: MarginContents, mapped: Sequence[Mapped], partitions: int, fine_filtering: bool
+) -> str | None:
+    """Why a margin has no rows, in words; None when it has some."""
+    if contents.rows:
+        return None
+    if not partitions:
+        return "because the catalog has no partitions"
+    if contents.wanted.cone is not None:
+        return "because no row is in the margin of a pixel that the cone touches"
+    rows = sum(one.primary_rows for one in mapped)
+    if not rows:
+        return "because the catalog has no rows"
+    nearby = (
+        f"lies within {contents.margin_threshold_arcsec:g} arcsec of a pixel other than that of its own partition"
+        if fine_filtering
+        else "lies in a margin pixel next to a pixel other than that of its own partition"
+    )
+    return f"because none of the catalog's {rows:,} rows {nearby}"

@@ -1,0 +1,153 @@
+"""Reading a partition: the rows that belong to margins, and hardly more of its files than these.
+
+The index column says which rows are candidates, ra and dec of the candidates decide which of them are in which margin,
+and the other columns are read only where a row was selected. All of that is the core's; here are the files of a
+partition one after the other, and its errors under the names users know.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import skymargin._core as _core
+from skymargin.errors import PartitionReadError, PositionError
+from skymargin.storage.paths import AnyPath
+from skymargin.storage.range_reader import RangeReader
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from skymargin.catalogs.catalog import SpatialColumns
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Rows that belong to margins, and which margins each belongs to.
+
+    Attributes
+    ----------
+    rows : pyarrow.RecordBatch
+        The selected rows, each once, in the catalog's schema.
+    memberships : pyarrow.RecordBatch
+        One row per selected row and margin, by row, then margin: `position` in `rows` (int64), `row` in the partition
+        (uint64), its `index` (uint64), `margin_order` (uint8), `margin_pixel` (uint64), `separation_arcsec` (float64,
+        null if not measured).
+    """
+
+    rows: pa.RecordBatch
+    memberships: pa.RecordBatch
+
+
+def make_scanner(
+    schema: pa.Schema, columns: SpatialColumns, memory_bytes: int, check_index: bool = False
+) -> _core.Scanner:
+    """What reads the partitions of a catalog; threads share it.
+
+    Parameters
+    ----------
+    schema
+        Schema of the catalog, in which rows are returned.
+    columns
+        The columns that say where a row is.
+    memory_bytes
+        What the reading of one partition may hold, beside one page of each column.
+    check_index
+        Whether to read the position of every row and hold it against the index, instead of believing the index.
+    """
+    return _core.Scanner(
+        schema,
+        ra_column=columns.ra,
+        dec_column=columns.dec,
+        index_column=columns.index,
+        index_order=columns.index_order,
+        index_shift=columns.index_shift,
+        memory_bytes=memory_bytes,
+        check_index=check_index,
+    )
+
+
+class PartitionScan:
+    """Reads one partition.
+
+    Parameters
+    ----------
+    scanner
+        As `make_scanner` makes it for the catalog.
+    files
+        The partition's files, in the order in which their rows are numbered through.
+
+    Attributes
+    ----------
+    rows : int
+        Rows of the partition.
+    memory_bytes : int
+        Size of the partition's columns before compression, as its footers state it.
+    bytes_read : int
+        Bytes fetched from the files; complete when all selections were taken.
+    pages_decoded : int
+        Pages of the files that were decompressed, likewise.
+
+    Raises
+    ------
+    PartitionReadError
+        When a file cannot be read or has other columns than the catalog. Names the file.
+    """
+
+    def __init__(self, scanner: _core.Scanner, files: Sequence[AnyPath]) -> None:
+        with _explained():
+            self._files = [
+                scanner.open_local(str(path))
+                if isinstance(path, Path)
+                else scanner.open_reader(str(path), RangeReader(path))
+                for path in files
+            ]
+        self.rows = sum(file.rows for file in self._files)
+        self.memory_bytes = sum(file.uncompressed_bytes for file in self._files)
+        self.bytes_read = 0
+        self.pages_decoded = 0
+
+    def select(self, cover: _core.Cover) -> Iterator[Selection]:
+        """Read the partition and yield what belongs to margins.
+
+        Parameters
+        ----------
+        cover
+            Where in this partition rows of margins can lie.
+
+        Yields
+        ------
+        Selection
+            In the order of the partition's rows.
+
+        Raises
+        ------
+        PositionError
+            When the coordinates of a candidate are NaN, null or out of range, or a row lies elsewhere than its index
+            or its partition says.
+        PartitionReadError
+            When a file cannot be read, or a column cannot be brought to the catalog's type without loss.
+        """
+        first_row = 0
+        for file in self._files:
+            with _explained():
+                scan = file.scan(cover, first_row)
+                for rows, memberships in scan:
+                    yield Selection(rows, memberships)
+            first_row += file.rows
+            self.bytes_read += scan.bytes_fetched
+            self.pages_decoded += scan.pages_decoded
+
+
+@contextmanager
+def _explained() -> Iterator[None]:
+    """The core's errors, which name the file, as those of the package."""
+    try:
+        yield
+    except _core.CoordinateError as error:
+        raise PositionError(str(error)) from error
+    except OSError as error:
+        raise PartitionReadError(" ".join(str(error).split())) from error

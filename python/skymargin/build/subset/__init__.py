@@ -1,0 +1,1 @@
+"""Runs that build only some margins: those in a cone, or those that changes have touched."""

@@ -1,0 +1,113 @@
+"""Which margins a run makes, and which partitions it reads for them: all, or those that a cone touches.
+
+A run of less than all writes the same files for its margins as one of all would: their rows come from the whole
+catalog, and so do the averages that decide how files are laid out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from skymargin.build.stages.map import Mapped
+from skymargin.build.stages.tasks import Pixel
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from skymargin._core import Tiling
+    from skymargin.catalogs.catalog import Catalog
+
+_DEEPEST_ORDER = 29
+_LARGEST_ARCSEC = 324_000.0
+# More than the width of the deepest pixel, in which the centre of a cone is looked for.
+_SLACK_ARCSEC = 0.01
+
+
+@dataclass(frozen=True)
+class Scope:
+    """What a run makes and reads.
+
+    Attributes
+    ----------
+    sources : Catalog
+        The primary catalog, with the partitions alone that are read.
+    margins : frozenset of (int, int), or None
+        The margins that are made; None for all.
+    kept : list of (int, int)
+        Margins of an earlier run that are taken over as they are.
+    unread : list of Mapped
+        What is known of the partitions that are not read, and how many rows the margins that are taken over have.
+    stamps : list of str
+        What tells the files of each partition of the catalog from changed ones.
+    record : str
+        Digest of what the margin, whose margins are kept, says it was made from.
+    """
+
+    sources: Catalog
+    margins: frozenset[Pixel] | None = None
+    kept: list[Pixel] = field(default_factory=list)
+    unread: list[Mapped] = field(default_factory=list)
+    stamps: list[str] = field(default_factory=list)
+    record: str = ""
+
+
+def cone_scope(catalog: Catalog, tiling: Tiling, cone: tuple[float, float, float]) -> Scope:
+    """The margins of the partitions and empty pixels that a cone touches, each of them complete.
+
+    How files are laid out depends on the average row of the catalog, so all partitions count as read; of those that
+    have no row for these margins it is the footer alone.
+
+    Parameters
+    ----------
+    catalog
+        The primary catalog.
+    tiling
+        Its partitions and the pixels where it has none.
+    cone
+        Right ascension, declination and radius in degrees.
+    """
+    return Scope(catalog, margins=frozenset(touched(tiling, cone)))
+
+
+def touched(tiling: Tiling, cone: tuple[float, float, float]) -> set[Pixel]:
+    """The tiles that have a point within a cone."""
+    import numpy as np
+
+    import skymargin._core as _core
+
+    ra_deg, dec_deg, radius_deg = cone
+    ra, dec = np.array([ra_deg]), np.array([dec_deg])
+    centre = _core.spatial_index(ra, dec, _DEEPEST_ORDER)[0].as_py()
+    radius_arcsec = min(radius_deg * 3600, _LARGEST_ARCSEC)
+    near = tiling.near(_DEEPEST_ORDER, centre, min(radius_arcsec + _SLACK_ARCSEC, _LARGEST_ARCSEC))
+    found = {
+        (order, pixel)
+        for order, pixel in pixels_of(near)
+        if _core.is_within(ra, dec, order, pixel, radius_arcsec)[0].as_py()
+    }
+    # The tile that holds the centre is not near it, but around it.
+    around = {(order, centre >> 2 * (_DEEPEST_ORDER - order)) for order in range(_DEEPEST_ORDER + 1)}
+    return found | around.intersection(tiles(tiling))
+
+
+def tiles(tiling: Tiling) -> list[Pixel]:
+    """All partitions and empty pixels: all that have a margin."""
+    return [*pixels_of(tiling.partitions()), *pixels_of(tiling.empty_pixels())]
+
+
+def pixels_of(batch: pa.RecordBatch) -> list[Pixel]:
+    """Pixels in columns `order` and `pixel`, as pairs."""
+    return list(zip(batch.column("order").to_pylist(), batch.column("pixel").to_pylist(), strict=True))
+
+
+def with_partitions(catalog: Catalog, chosen: Sequence[int]) -> Catalog:
+    """The catalog with some of its partitions alone, given by their numbers."""
+    return replace(
+        catalog,
+        orders=catalog.orders[list(chosen)],
+        pixels=catalog.pixels[list(chosen)],
+        files=[catalog.files[partition] for partition in chosen],
+        size_bytes=catalog.size_bytes[list(chosen)],
+    )

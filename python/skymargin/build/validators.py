@@ -1,0 +1,324 @@
+"""What the arguments of a run may be: each check returns the value to keep, or says what is allowed."""
+
+from __future__ import annotations
+
+import inspect
+import math
+import os
+import re
+from collections.abc import Callable, Iterable, Mapping
+from numbers import Integral, Real
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from skymargin.build.memory import read_size
+from skymargin.errors import ArgumentError, OutputExistsError
+from skymargin.storage.paths import OURS, with_options
+
+if TYPE_CHECKING:
+    from skymargin.storage.paths import AnyPath
+
+LARGEST_THRESHOLD_ARCSEC = 90 * 3600.0
+LARGEST_ORDER = 29
+_NAME = re.compile(r"[A-Za-z0-9._-]+")
+_SUFFIX = re.compile(r"\.[A-Za-z0-9][A-Za-z0-9._-]*")
+# As it must be for the file to be found again: readers pass over names that begin with a dot or an underscore.
+_FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._=-]*\.(parquet|parq)")
+_PASSWORD_IN_URL = re.compile(r"(?:https?|s?ftp|ssh|smb)://[^/@:]*:[^/@]+@")
+# Neither control characters nor halves of surrogate pairs.
+_IN_ADDRESS = r"[^@\x00-\x20\x7f-\xa0\u2028\u2029\ud800-\udfff,;:<>()\[\]\\\"]+"
+_ADDRESS = re.compile(f"{_IN_ADDRESS}@{_IN_ADDRESS}")
+
+# What the pipeline itself passes to the progress bars and to the Parquet writer.
+_BAR_OWN = ("iterable", "desc", "total", "disable")
+_WRITER_OWN = ("self", "where", "schema", "filesystem", "options")
+# Promised of a margin: the types and values of its catalog, in the order of its index.
+_WRITER_PROMISED = {
+    "flavor": "columns keep their names and types",
+    "version": "columns keep their types",
+    "use_deprecated_int96_timestamps": "timestamps keep their type",
+    "write_time_adjusted_to_utc": "times keep their type",
+    "store_decimal_as_integer": "columns keep their physical type",
+    "store_schema": "the file says the Arrow types of its columns",
+    "sorting_columns": "the rows of a margin are in the order of the index column",
+    "metadata_collector": "the footers go into _metadata",
+    "encryption_properties": "readers of a catalog have no keys",
+}
+# Said by the margin itself. Each has two names, that of the `hats` library and that in the file.
+_OWN_PROPERTIES = {
+    "catalog_name": "obs_collection",
+    "catalog_type": "dataproduct_type",
+    "total_rows": "hats_nrows",
+    "ra_column": "hats_col_ra",
+    "dec_column": "hats_col_dec",
+    "primary_catalog": "hats_primary_table_url",
+    "margin_threshold": "hats_margin_threshold",
+    "hats_order": "hats_order",
+    "moc_sky_fraction": "moc_sky_fraction",
+    "npix_suffix": "hats_npix_suffix",
+    "healpix_column": "hats_col_healpix",
+    "healpix_order": "hats_col_healpix_order",
+    "hats_builder": "hats_builder",
+    "hats_creation_date": "hats_creation_date",
+    "hats_estsize": "hats_estsize",
+    "hats_release_date": "hats_release_date",
+    "hats_version": "hats_version",
+}
+
+
+def yes_or_no(name: str, value: object) -> bool:
+    """A switch."""
+    if not isinstance(value, bool):
+        raise ArgumentError(f"{name} must be True or False, not {value!r}")
+    return value
+
+
+def whole_number(name: str, value: object, least: int, most: float = math.inf) -> int:
+    """A number without fraction within bounds."""
+    if isinstance(value, bool) or not isinstance(value, Integral) or not least <= int(value) <= most:
+        allowed = f"{least} or more" if most == math.inf else f"{least} to {most}"
+        raise ArgumentError(f"{name} {value!r} is not allowed: it is a whole number, {allowed}")
+    return int(value)
+
+
+def threshold_arcsec(value: object) -> float:
+    """A threshold."""
+    # Written so that a NaN fails.
+    if (
+        isinstance(value, bool)
+        or not isinstance(value, Real)
+        or not 0 < float(value) <= LARGEST_THRESHOLD_ARCSEC
+    ):
+        raise ArgumentError(
+            f"margin_threshold {value!r} is not allowed: it is in arcseconds, "
+            f"above 0 and at most {LARGEST_THRESHOLD_ARCSEC:.0f} (90 degrees)"
+        )
+    return float(value)
+
+
+def artifact_name(value: object) -> str:
+    """The name of a catalog, which is that of its folder."""
+    if not isinstance(value, str) or not _NAME.fullmatch(value):
+        raise ArgumentError(
+            f"output_artifact_name {value!r} is not allowed: "
+            "it is a folder name of letters, digits, dots, dashes and underscores"
+        )
+    if not value.strip("."):
+        raise ArgumentError(f"output_artifact_name {value!r} is not a name")
+    if OURS in value:
+        raise ArgumentError(
+            f"output_artifact_name {value!r} is not allowed: names with {OURS!r} are those of intermediate files"
+        )
+    return value
+
+
+def path_or_url(name: str, value: Any) -> Any:
+    """A path that must be given; kept as it is."""
+    if not _is_path(value) or not str(value).strip():
+        raise ArgumentError(f"{name} is required, as a path or URL, not {value!r}")
+    if "\0" in str(value):
+        raise ArgumentError(f"{name} {value!r} is not allowed: no path has a null character")
+    if _PASSWORD_IN_URL.match(str(value)):
+        raise ArgumentError(
+            f"{name} has a password in its URL, where it would be printed: give storage options"
+        )
+    return value
+
+
+def output_path(value: Any) -> Any:
+    """A path, or none (None or empty text), which only `add_to_collection` allows."""
+    return value if value is None or value == "" else path_or_url("output_path", value)
+
+
+def storage_options(name: str, value: Any) -> Any:
+    """Options of a file system; kept as they are."""
+    if not isinstance(value, Mapping | None):
+        # Not shown: it may be a password.
+        raise ArgumentError(f"{name} must be a dict with text keys, not of type {type(value).__name__}")
+    return value
+
+
+def apart(primary: AnyPath, margin: AnyPath, *, inside: bool = False) -> None:
+    """The margin must not replace the catalog it is of, nor anything around it, nor, unless allowed, `inside` it."""
+    if type(primary) is not type(margin):
+        return
+    inner, outer = primary.resolve(), margin.resolve()
+    if inner == outer or outer in inner.parents or (inner in outer.parents and not inside):
+        raise OutputExistsError(
+            f"the output {margin} and the input catalog {primary} overlap; the margin needs a folder of its own"
+        )
+
+
+def local_folder(name: str, value: Any) -> Path | None:
+    """A folder on this machine, which need not exist; None and empty text stand for none."""
+    if value is None or value == "":
+        return None
+    if not _is_path(value):
+        raise ArgumentError(f"{name} {value!r} is not allowed: it is a local folder, or None")
+    if "\0" in str(value):
+        raise ArgumentError(f"{name} {value!r} is not allowed: no path has a null character")
+    path = with_options(value, None)
+    if not isinstance(path, Path):
+        raise ArgumentError(f"{name} {value} must be a local folder")
+    return path
+
+
+def keywords(name: str, value: object) -> dict[str, Any]:
+    """Keyword arguments for something else; None stands for none."""
+    if value is None:
+        return {}
+    if not isinstance(value, Mapping) or not all(isinstance(key, str) for key in value):
+        raise ArgumentError(f"{name} must be a dict with text keys, not {value!r}")
+    return dict(value)
+
+
+def pixels(name: str, value: object) -> list[tuple[int, int]]:
+    """Pixels as (order, pixel); given as pairs, or as objects that have both, such as the HealpixPixel of hats."""
+    if value is None:
+        return []
+    rule = f"{name} is a list of pixels, each a pair (order, pixel) with order 0 to {LARGEST_ORDER}"
+    if isinstance(value, str | Mapping) or not isinstance(value, Iterable):
+        raise ArgumentError(f"{rule}; not {value!r}")
+    found = []
+    for one in value:
+        pair = (one.order, one.pixel) if hasattr(one, "order") and hasattr(one, "pixel") else one
+        if not isinstance(pair, tuple | list) or len(pair) != 2:
+            raise ArgumentError(f"{rule}; not {one!r}")
+        order = whole_number(f"{name}: the order", pair[0], 0, LARGEST_ORDER)
+        found.append((order, whole_number(f"{name}: the pixel", pair[1], 0, 12 * 4**order - 1)))
+    return found
+
+
+def cone(value: object) -> tuple[float, float, float] | None:
+    """A cone on the sky: right ascension, declination, radius."""
+    if value is None:
+        return None
+    rule = (
+        "cone is (ra_deg, dec_deg, radius_deg): right ascension -360 to 360, declination -90 to 90, "
+        "radius above 0 and at most 90 degrees"
+    )
+    try:
+        ra_deg, dec_deg, radius_deg = (float(one) for one in value)  # type: ignore[attr-defined]
+    except (TypeError, ValueError):
+        raise ArgumentError(f"{rule}; not {value!r}") from None
+    # Written so that a NaN fails.
+    if not (abs(ra_deg) <= 360 and abs(dec_deg) <= 90 and 0 < radius_deg <= 90):
+        raise ArgumentError(f"{rule}; not {value!r}")
+    return ra_deg, dec_deg, radius_deg
+
+
+def email_address(value: object) -> str:
+    """No address (None or empty text), one, or several with commas between; on one line."""
+    if value is None or value == "":
+        return ""
+    if not isinstance(value, str) or not all(_ADDRESS.fullmatch(one.strip(" ")) for one in value.split(",")):
+        raise ArgumentError(
+            f"completion_email_address {value!r} is not allowed: "
+            "it is an address like name@example.org, or several with commas between"
+        )
+    return value
+
+
+def bar_keywords(value: object) -> dict[str, Any]:
+    """Keyword arguments of `tqdm`."""
+    given = keywords("tqdm_kwargs", value)
+    if given:
+        from tqdm.std import tqdm
+
+        _refuse_unknown("tqdm_kwargs", given, tqdm.__init__, _BAR_OWN)
+    return given
+
+
+def writer_keywords(value: object) -> dict[str, Any]:
+    """Keyword arguments of `pyarrow.parquet.write_table` that leave the margin what it is promised to be."""
+    given = keywords("write_table_kwargs", value)
+    for key in given:
+        if key in _WRITER_PROMISED:
+            raise ArgumentError(f"write_table_kwargs[{key!r}] is not allowed: {_WRITER_PROMISED[key]}")
+    if "row_group_size" in given:
+        size = given["row_group_size"]
+        given["row_group_size"] = whole_number("write_table_kwargs['row_group_size']", size, 1)
+    if given:
+        from pyarrow.parquet import ParquetWriter
+
+        plain = {key: kept for key, kept in given.items() if key not in ("row_group_size", "data_page_size")}
+        _refuse_unknown("write_table_kwargs", plain, ParquetWriter.__init__, _WRITER_OWN)
+    return given
+
+
+def row_group_keywords(value: object) -> dict[str, int]:
+    """How rows are put into row groups: `num_rows` or `subtile_order_delta`, or neither."""
+    given = keywords("row_group_kwargs", value)
+    if len(given) > 1 or not set(given) <= {"num_rows", "subtile_order_delta"}:
+        raise ArgumentError(
+            f"row_group_kwargs {given!r} is not allowed: it has num_rows or subtile_order_delta, and nothing else"
+        )
+    return {
+        key: whole_number(f"row_group_kwargs[{key!r}]", kept, 1 if key == "num_rows" else 0)
+        for key, kept in given.items()
+    }
+
+
+def properties(value: object) -> dict[str, Any]:
+    """Properties that a margin does not say of itself."""
+    given = keywords("addl_hats_properties", value)
+    for key in given:
+        if key in _OWN_PROPERTIES or key in _OWN_PROPERTIES.values():
+            raise ArgumentError(
+                f"addl_hats_properties may not have {key!r}: the margin itself says what it is"
+            )
+        if not re.fullmatch(r"[A-Za-z0-9_.-]+", key):
+            raise ArgumentError(f"addl_hats_properties: {key!r} is not the name of a property")
+    return given
+
+
+def npix_suffix(value: object) -> str:
+    """How names of partitions end: a file suffix, or a slash for folders."""
+    if value == "/" or (isinstance(value, str) and _SUFFIX.fullmatch(value)):
+        return str(value)
+    raise ArgumentError(
+        f"npix_suffix {value!r} is not allowed: it is a file suffix such as '.parquet', "
+        "or '/' for a folder per partition"
+    )
+
+
+def npix_parquet_name(value: object) -> str | None:
+    """Name of the file in the folder of a partition."""
+    if value is not None and (not isinstance(value, str) or not _FILE_NAME.fullmatch(value)):
+        raise ArgumentError(
+            f"npix_parquet_name {value!r} is not allowed: it is a file name that ends with .parquet"
+        )
+    return value
+
+
+def memory_limit(value: Any) -> int | str | None:
+    """The most memory of a worker; kept as it is."""
+    if value is not None:
+        read_size("memory_limit", value)
+    return value  # type: ignore[no-any-return]
+
+
+def partition_picture(value: object) -> bool:
+    """A switch that needs matplotlib, which is missed here rather than after the work."""
+    import importlib.util
+
+    name = "create_partition_info_png"
+    if yes_or_no(name, value) and importlib.util.find_spec("matplotlib") is None:
+        raise ArgumentError(f'{name} needs matplotlib: pip install "skymargin[plot]"')
+    return bool(value)
+
+
+def _is_path(value: object) -> bool:
+    """Whether it is text or a path; remote ones are no `os.PathLike`, but know their protocol."""
+    return isinstance(value, str | os.PathLike) or hasattr(value, "protocol")
+
+
+def _refuse_unknown(
+    name: str, given: dict[str, Any], function: Callable[..., Any], own: tuple[str, ...]
+) -> None:
+    known = set(inspect.signature(function).parameters) - {"self", "args", "kwargs", *own}
+    for key in given:
+        if key in own:
+            raise ArgumentError(f"{name}[{key!r}] is not allowed: the pipeline sets it itself")
+        if key not in known:
+            raise ArgumentError(f"{name}[{key!r}] is not known; known are {', '.join(sorted(known))}")

@@ -1,0 +1,1 @@
+"""Catalogs on disk and on object stores, in HATS and HiPSCat format."""

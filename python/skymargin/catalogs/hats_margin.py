@@ -1,0 +1,139 @@
+"""How HATS files are encoded, and what a HATS margin says of itself: as the `hats` library writes them.
+
+The library takes longer to import than a small margin takes to make, so its rules stand here once more; a test holds
+them to the library's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+from skymargin.catalogs.hats_extras import as_written
+from skymargin.catalogs.properties import write_properties
+from skymargin.storage.paths import list_files
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from skymargin.catalogs.catalog import Catalog, MarginContents
+    from skymargin.storage.paths import AnyPath
+
+_INDEX_COLUMN = "_healpix_29"
+_ROW_GROUP_ROWS = 100_000
+_PAGE_BYTES = 128 << 10
+# The library's level is 15: it writes 100,000 rows of 34 columns in 848 ms instead of 53, and saves 4 % of the file.
+_COMPRESSION_LEVEL = 3
+_STANDARD = {"hats_release_date": "2025-08-22", "hats_version": "v1.0"}
+
+
+def encodings(schema: pa.Schema, wanted: Mapping[str, Any]) -> dict[str, Any]:
+    """Keyword arguments of `pyarrow.parquet.write_table`: floats split by bytes, the index as differences, pages small.
+
+    Parameters
+    ----------
+    schema
+        Schema of the catalog.
+    wanted
+        Such keyword arguments that go before.
+    """
+    from pyarrow import types
+
+    given = dict(wanted)
+    dictionaries = given.pop("use_dictionary", True)
+    own = given.pop("column_encoding", None) or {}
+    leaves = [leaf for field in schema for leaf in _leaves(field.type, field.name)]
+    by_column = {path: "BYTE_STREAM_SPLIT" for path, kind in leaves if types.is_floating(kind)}
+    if any(path == _INDEX_COLUMN for path, _ in leaves):
+        by_column[_INDEX_COLUMN] = "DELTA_BINARY_PACKED"
+    if sorting := given.get("sorting_columns"):
+        path, kind = leaves[sorting[0].column_index]
+        if types.is_integer(kind):
+            by_column[path] = "DELTA_BINARY_PACKED"
+    by_column |= own
+    if dictionaries is True:
+        dictionaries = [path for path, _ in leaves if path not in by_column]
+    elif isinstance(dictionaries, list):
+        by_column = {path: encoding for path, encoding in by_column.items() if path not in dictionaries}
+    page_bytes = given.get("data_page_size", _PAGE_BYTES)
+    return {
+        "row_group_size": _ROW_GROUP_ROWS,
+        "compression": "zstd",
+        "compression_level": None if "compression" in given else _COMPRESSION_LEVEL,
+        "column_encoding": by_column,
+        "use_dictionary": dictionaries,
+        "data_page_size": page_bytes,
+        "dictionary_pagesize_limit": page_bytes,
+        "write_statistics": True,
+        "write_page_index": True,
+    } | given
+
+
+def write_margin_properties(folder: AnyPath, catalog: Catalog, contents: MarginContents) -> None:
+    """Write what makes a folder a HATS margin catalog.
+
+    Parameters
+    ----------
+    folder
+        The margin catalog, complete but for this.
+    catalog
+        Its primary catalog.
+    contents
+        What was written.
+    """
+    columns, wanted = catalog.columns, contents.wanted
+    highest_order = max(contents.orders if len(contents.orders) else catalog.orders, default=0)
+    covered = sum(4.0 ** -int(order) for order in contents.orders) / 12
+    info = {
+        "obs_collection": contents.name,
+        "dataproduct_type": "margin",
+        "hats_nrows": contents.rows,
+        "hats_col_ra": columns.ra,
+        "hats_col_dec": columns.dec,
+    }
+    if columns.index is not None:
+        info |= {"hats_col_healpix": columns.index, "hats_col_healpix_order": columns.index_order}
+    info |= {
+        "hats_primary_table_url": str(catalog.path),
+        "hats_margin_threshold": contents.margin_threshold_arcsec,
+        "hats_npix_suffix": wanted.npix_suffix,
+        "hats_estsize": sum(list_files(folder).values()) // 1024,
+        "moc_sky_fraction": float(f"{covered:0.5f}"),
+        "hats_order": int(highest_order),
+        "hats_builder": f"skymargin v{version('skymargin')}",
+        "hats_creation_date": datetime.now(tz=UTC).strftime("%Y-%m-%dT%H:%MUTC"),
+        **_STANDARD,
+    }
+    if wanted.debug_filter_pixel_list:
+        # A margin of a part of the catalog must not pass for one of the whole.
+        info["skymargin_debug_filter_pixel_list"] = " ".join(
+            f"{order}/{pixel}" for order, pixel in wanted.debug_filter_pixel_list
+        )
+    if wanted.cone is not None:
+        info["skymargin_cone_deg"] = " ".join(map(repr, wanted.cone))
+    if wanted.addl_hats_properties:
+        info |= as_written(wanted.addl_hats_properties)
+    # Both names are read: the first by today's tools, the second by older ones.
+    for name in ("hats.properties", "properties"):
+        write_properties(folder / name, info, comment="HATS catalog")
+
+
+def _leaves(kind: pa.DataType, path: str) -> Iterator[tuple[str, pa.DataType]]:
+    """Path and type of each Parquet column that a type is made of."""
+    import pyarrow as pa
+    from pyarrow import types
+
+    if isinstance(kind, pa.BaseExtensionType):
+        yield from _leaves(kind.storage_type, path)
+    elif types.is_struct(kind):
+        for field in kind:
+            yield from _leaves(field.type, f"{path}.{field.name}")
+    elif types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind):
+        yield from _leaves(kind.value_type, f"{path}.list.element")
+    elif types.is_map(kind):
+        yield from _leaves(kind.key_type, f"{path}.key_value.key")
+        yield from _leaves(kind.item_type, f"{path}.key_value.value")
+    else:
+        yield path, kind

@@ -1,1 +1,0 @@
-"""The commands of `skymargin`, one file for each kind of work."""

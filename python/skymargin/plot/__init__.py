@@ -1,0 +1,1 @@
+"""Pictures of partitions with their margins, and of the sky."""

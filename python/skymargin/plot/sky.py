@@ -1,0 +1,199 @@
+"""The whole sky, each pixel coloured by the number of rows in its margin."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+import skymargin._core as _core
+from skymargin.catalogs.partition_reader import PartitionRows
+from skymargin.geometry.outline import outline
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from astropy.visualization.wcsaxes import WCSAxes
+    from astropy.wcs import WCS
+    from matplotlib.figure import Figure
+    from numpy.typing import NDArray
+
+    from skymargin.catalogs.folder import Pixel
+    from skymargin.plot.scene import MarginCatalog
+
+# The sky in a Mollweide projection is 4 sqrt(2) radians wide and half as high.
+_WIDTH, _HEIGHT = 1200, 600
+_WIDTH_DEG = float(np.degrees(4 * np.sqrt(2)))
+_NONE = "#D9D9D9"
+_COLOUR_MAP = "viridis"
+_DEEPEST_ORDER = 29
+# A step of an edge that is longer jumps from one side of the map to the other.
+_JUMP = _WIDTH / 4
+# Of more pixels than these the edges would hide the colours, and their coverage takes an order that can be seen.
+_MOST_EDGES = 3_000
+_FINEST_SEEN = 8
+
+
+class SkyCounts(NamedTuple):
+    """Rows of the margins of some pixels: partitions, and others that have a margin.
+
+    Attributes
+    ----------
+    pixels : list of (int, int)
+        Order and nested index of each, along the sky.
+    rows : numpy.ndarray, shape (n,)
+        Rows in its margin.
+    """
+
+    pixels: list[Pixel]
+    rows: NDArray[np.int64]
+
+
+def count_rows(catalog: MarginCatalog) -> SkyCounts:
+    """Count the rows of all margins, by the footers of their files.
+
+    Raises
+    ------
+    PartitionReadError
+        When a file cannot be read.
+    """
+    pixels = sorted(set(catalog.primary.files) | set(catalog.margin.files), key=_first_index)
+    rows = np.zeros(len(pixels), np.int64)
+    for number, pixel in enumerate(pixels):
+        files = catalog.margin.file_paths(pixel)
+        if files:
+            with PartitionRows(files) as margin:
+                rows[number] = margin.rows
+    return SkyCounts(pixels, rows)
+
+
+def draw_sky(figure: Figure, catalog: MarginCatalog) -> WCSAxes:
+    """Draw the map with its bar of colours.
+
+    Raises
+    ------
+    PartitionReadError
+        When a file cannot be read.
+    """
+    from astropy.visualization.wcsaxes.frame import EllipticalFrame
+    from matplotlib.colors import LogNorm
+    from matplotlib.ticker import StrMethodFormatter
+
+    counts = count_rows(catalog)
+    sky = _mollweide()
+    axes: WCSAxes = figure.add_subplot(projection=sky, frame_class=EllipticalFrame)
+    number = pixels_at(sky, counts.pixels)
+    rows = np.where(number >= 0, counts.rows[number], 0)
+    grey = np.ma.masked_where((number < 0) | (rows > 0), np.ones_like(rows))
+    axes.imshow(grey, origin="lower", cmap=_one_colour(), interpolation="nearest", zorder=0)
+    most = max(int(counts.rows.max(initial=1)), 2)
+    image = axes.imshow(
+        np.ma.masked_equal(rows, 0),
+        origin="lower",
+        cmap=_COLOUR_MAP,
+        norm=LogNorm(1, most),
+        interpolation="nearest",
+        zorder=1,
+    )
+    image.set_gid("rows")
+    if len(counts.pixels) <= _MOST_EDGES:
+        _draw_edges(axes, sky, counts.pixels)
+    has_end = _draw_coverage(axes, sky, catalog.primary.files)
+    _label(axes)
+    held = int((counts.rows > 0).sum())
+    empty = len(set(catalog.margin.files) - set(catalog.primary.files))
+    where = ", inside the black line" if has_end else ""
+    axes.set_title(
+        f"{catalog.margin.path.name}: {int(counts.rows.sum()):,} rows within {catalog.threshold_arcsec:g} arcsec, "
+        f"in the margins of {held:,} pixels\n"
+        f"({len(catalog.primary.files):,} partitions{where}; {empty:,} of the margins are of empty pixels)",
+        pad=14,
+    )
+    bar = figure.colorbar(image, ax=axes, label="rows in the margin (grey: none)", shrink=0.7, pad=0.03)
+    bar.ax.yaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
+    return axes
+
+
+def pixels_at(sky: WCS, pixels: list[Pixel]) -> NDArray[np.int64]:
+    """Which of some pixels, given along the sky, each dot of the map lies in; -1 for none, shape (height, width)."""
+    east, north = np.meshgrid(np.arange(_WIDTH), np.arange(_HEIGHT))
+    ra_deg, dec_deg = sky.pixel_to_world_values(east.ravel(), north.ravel())
+    found = np.full(east.size, -1, np.int64)
+    on_sky = np.isfinite(ra_deg) & np.isfinite(dec_deg)
+    if not pixels or not on_sky.any():
+        return found.reshape(east.shape)
+    index = np.asarray(
+        _core.spatial_index(np.mod(ra_deg[on_sky], 360), np.clip(dec_deg[on_sky], -90, 90), _DEEPEST_ORDER)
+    )
+    first = np.array([_first_index(pixel) for pixel in pixels])
+    size = np.array([1 << (2 * (_DEEPEST_ORDER - order)) for order, _ in pixels])
+    number = np.searchsorted(first, index, side="right") - 1
+    found[on_sky] = np.where((number >= 0) & (index < first[number] + size[number]), number, -1)
+    return found.reshape(east.shape)
+
+
+def _first_index(pixel: Pixel) -> int:
+    return pixel[1] << (2 * (_DEEPEST_ORDER - pixel[0]))
+
+
+def _mollweide() -> WCS:
+    from astropy.wcs import WCS
+
+    sky = WCS(naxis=2)
+    sky.wcs.ctype = ["RA---MOL", "DEC--MOL"]
+    sky.wcs.crval = [180.0, 0.0]
+    sky.wcs.crpix = [_WIDTH / 2 + 0.5, _HEIGHT / 2 + 0.5]
+    sky.wcs.cdelt = [-_WIDTH_DEG / _WIDTH, _WIDTH_DEG / _WIDTH]
+    sky.pixel_shape = (_WIDTH, _HEIGHT)
+    return sky
+
+
+def _one_colour() -> object:
+    from matplotlib.colors import ListedColormap
+
+    return ListedColormap([_NONE])
+
+
+def _draw_edges(axes: WCSAxes, sky: WCS, pixels: Iterable[Pixel]) -> None:
+    from matplotlib.collections import LineCollection
+
+    lines = []
+    for pixel in pixels:
+        line = np.stack(sky.world_to_pixel_values(*outline(*pixel, points_per_edge=32)), axis=-1)
+        jumps = np.flatnonzero(np.linalg.norm(np.diff(line, axis=0), axis=1) > _JUMP) + 1
+        lines += np.split(line, jumps)
+    axes.add_collection(
+        LineCollection(lines, colors="white", linewidths=0.3, zorder=2, gid="edges"), autolim=False
+    )
+
+
+def _draw_coverage(axes: WCSAxes, sky: WCS, partitions: Iterable[Pixel]) -> bool:
+    """Draw where the catalog ends, unless it has the whole sky; return whether it does."""
+    from mocpy import MOC
+
+    cells = {
+        (min(order, _FINEST_SEEN), pixel >> 2 * max(order - _FINEST_SEEN, 0)) for order, pixel in partitions
+    }
+    orders, pixels = (np.array(column) for column in zip(*sorted(cells), strict=True))
+    covered = MOC.from_healpix_cells(pixels.astype(np.uint64), orders.astype(np.uint8), _FINEST_SEEN)
+    if covered.sky_fraction == 1:
+        return False
+    covered.border(ax=axes, wcs=sky, color="black", linewidth=1.0, zorder=3)
+    return True
+
+
+def _label(axes: WCSAxes) -> None:
+    from astropy import units
+    from matplotlib.patheffects import withStroke
+
+    ra, dec = axes.coords
+    # The axis of right ascension is the equator, where its label would hide the map.
+    ra.set_axislabel("")
+    axes.text(0.5, -0.05, "right ascension (degrees)", transform=axes.transAxes, ha="center", va="top")
+    dec.set_axislabel("declination (degrees)")
+    for coordinate, every_deg in ((ra, np.arange(0, 360, 60)), (dec, np.arange(-60, 61, 30))):
+        coordinate.set_major_formatter("d")
+        coordinate.set_ticks(every_deg * units.deg)
+        coordinate.grid(color="#555555", alpha=0.4, linewidth=0.5)
+    ra.set_ticklabel(path_effects=[withStroke(linewidth=2.5, foreground="white")], size=8)
+    dec.set_ticklabel(size=8)

@@ -1,0 +1,116 @@
+"""Reading parts of remote files: many ranges in one call, each asked for again if it was lost on the way."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from skymargin.errors import StorageError
+from skymargin.storage.remote import WrongAnswerError, attempt, file_size
+
+if TYPE_CHECKING:
+    from upath import UPath
+
+# Length of the footer and the magic number.
+_TRAILER_BYTES = 8
+_TAIL_BYTES = 64 * 1024
+# A tail up to this size is kept for what is asked of it later.
+_KEPT_BYTES = 64 * 1024
+
+
+class RangeReader:
+    """Reads many ranges of a remote file in one call, so that a server answers them side by side.
+
+    Parameters
+    ----------
+    path
+        The file.
+
+    Attributes
+    ----------
+    size_bytes : int
+        Its size.
+
+    Raises
+    ------
+    OSError
+        When the file does not exist or its size is not known.
+    """
+
+    def __init__(self, path: UPath) -> None:
+        self._path = path
+        self.size_bytes = file_size(path)
+        # What is read first is the end of the file, which holds the footer, and all of a small file.
+        self._tail = b""
+
+    def read_ranges(self, starts: list[int], stops: list[int]) -> list[bytes]:
+        """The bytes from each start to before its stop.
+
+        Raises
+        ------
+        OSError
+            When a range cannot be had, or not in full, also after some tries. What reads names the file.
+        """
+        ranges = list(zip(starts, stops, strict=True))
+        tail, tail_start = self._tail, self.size_bytes - len(self._tail)
+        parts = {
+            number: tail[start - tail_start : stop - tail_start]
+            for number, (start, stop) in enumerate(ranges)
+            if start >= tail_start
+        }
+
+        def fetch_missing() -> None:
+            missing = [number for number in range(len(ranges)) if number not in parts]
+            answers = self._path.fs.cat_ranges(
+                [self._path.path] * len(missing),
+                [ranges[number][0] for number in missing],
+                [ranges[number][1] for number in missing],
+                on_error="return",
+            )
+            failures = []
+            for number, answer in zip(missing, answers, strict=True):
+                trouble = (
+                    answer if isinstance(answer, BaseException) else self._lacks(answer, *ranges[number])
+                )
+                if trouble is None:
+                    parts[number] = bytes(answer)
+                else:
+                    failures.append(trouble)
+            if failures:
+                raise failures[0]
+
+        if len(parts) < len(ranges):
+            attempt(self._path, fetch_missing, named=False)
+        if ranges and stops[-1] == self.size_bytes and len(tail) < len(parts[len(ranges) - 1]) <= _KEPT_BYTES:
+            self._tail = parts[len(ranges) - 1]
+        return [parts[number] for number in range(len(ranges))]
+
+    def _lacks(self, answer: Any, start: int, stop: int) -> Exception | None:
+        """What is wrong with an answer, by its length."""
+        if len(answer) == stop - start:
+            return None
+        if len(answer) == self.size_bytes:
+            return StorageError(
+                "the server answers with the whole file when asked for a part of it; "
+                "copy the catalog to a disk, or use a server that knows range requests"
+            )
+        # A connection may be closed in the middle of an answer; the next one can be whole.
+        return WrongAnswerError(f"{len(answer)} bytes arrived of the {stop - start} from byte {start} on")
+
+
+def read_tail(path: UPath) -> bytes:
+    """The end of a remote Parquet file, with all of its footer; all of a file that is small.
+
+    Raises
+    ------
+    OSError
+        When it cannot be read.
+    """
+    reader = RangeReader(path)
+    size = reader.size_bytes
+    length = min(size, _TAIL_BYTES)
+    (tail,) = reader.read_ranges([size - length], [size])
+    needed = int.from_bytes(tail[-_TRAILER_BYTES:-4], "little") + _TRAILER_BYTES
+    if length < needed <= size:
+        (rest,) = reader.read_ranges([size - needed], [size - length])
+        tail = rest + tail
+    return tail

@@ -1,0 +1,247 @@
+"""A scheduler and workers that were started by their command lines, elsewhere: what the workers see, and what not."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import pytest
+from distributed import Client
+
+from skymargin import MarginCacheArguments, pipeline_with_client
+from skymargin.build.execution.dask import missing, own_client, run_batches
+from skymargin.cli.main import main
+from skymargin.errors import WorkerError
+from tests.support.catalogs import (
+    MIXED_PARTITIONS,
+    Sky,
+    ids_of,
+    make_margin,
+    nothing_left,
+    sky_near_edges,
+    write_catalog,
+)
+
+THRESHOLD_ARCSEC = 600.0
+StartWorkers = Callable[..., Client]
+
+
+@pytest.fixture(scope="module")
+def sky() -> Sky:
+    return sky_near_edges(MIXED_PARTITIONS, rows=800, reach_arcsec=THRESHOLD_ARCSEC, seed=21)
+
+
+@pytest.fixture
+def work(sky: Sky, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder this process works in, with a catalog in it."""
+    folder = tmp_path / "work"
+    write_catalog(folder / "stars", sky)
+    monkeypatch.chdir(folder)
+    return folder
+
+
+@contextmanager
+def process(*command: str, folder: Path) -> Iterator[subprocess.Popen[bytes]]:
+    with (folder / "log").open("wb") as log:
+        running = subprocess.Popen(command, cwd=folder, stdout=log, stderr=log)
+        try:
+            yield running
+        finally:
+            running.terminate()
+            running.wait(timeout=30)
+
+
+def dask_command(what: str) -> list[str]:
+    return [sys.executable, "-W", "ignore", "-m", "dask", what]
+
+
+@pytest.fixture
+def cluster(tmp_path: Path) -> Iterator[StartWorkers]:
+    """Start a scheduler, then workers as told: how many, and by which command before their own."""
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    file = elsewhere / "scheduler.json"
+    with ExitStack() as stack:
+
+        def start(workers: int, *prefix: str, options: tuple[str, ...] = ()) -> Client:
+            stack.enter_context(
+                process(
+                    *dask_command("scheduler"),
+                    *("--host", "127.0.0.1", "--port", "0", "--no-dashboard", "--scheduler-file", str(file)),
+                    folder=elsewhere,
+                )
+            )
+            until(lambda: file.exists() and file.stat().st_size > 0)
+            for number in range(workers):
+                home = elsewhere / f"worker{number}"
+                home.mkdir()
+                stack.enter_context(
+                    process(
+                        *prefix,
+                        *dask_command("worker"),
+                        *("--scheduler-file", str(file), "--host", "127.0.0.1", "--nthreads", "1"),
+                        *("--no-nanny", "--no-dashboard", "--local-directory", str(home), *options),
+                        folder=home,
+                    )
+                )
+            client: Client = stack.enter_context(Client(scheduler_file=str(file), timeout=60))
+            client.wait_for_workers(workers, timeout=60)
+            return client
+
+        yield start
+
+
+def until(done: Callable[[], bool]) -> None:
+    for _ in range(600):
+        if done():
+            return
+        time.sleep(0.1)
+    raise TimeoutError("it did not happen within a minute")
+
+
+def arguments(**others: object) -> MarginCacheArguments:
+    given = {
+        "input_catalog_path": "stars",
+        "output_path": "out",
+        "output_artifact_name": "margin",
+        "margin_threshold": THRESHOLD_ARCSEC,
+        "progress_bar": False,
+    }
+    return MarginCacheArguments(**(given | others))  # type: ignore[arg-type]
+
+
+def test_relative_paths_with_workers_in_another_folder(
+    work: Path, sky: Sky, cluster: StartWorkers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # So that both workers have something to do.
+    monkeypatch.setattr("skymargin.build.stages.plan._SMALLEST_TASK_BYTES", 1)
+    client = cluster(2)
+    report = pipeline_with_client(arguments(tmp_dir="tmp"), client)
+    assert ids_of(work / "out" / "margin") == sky.margins(THRESHOLD_ARCSEC)
+    assert report.rows == sum(map(len, sky.margins(THRESHOLD_ARCSEC).values()))
+    assert nothing_left(work / "tmp")
+    assert {path.name for path in work.iterdir()} == {"stars", "out", "tmp"}
+    left = {path.name for path in (work.parent / "elsewhere").rglob("*") if "Norder" in str(path)}
+    assert not left
+
+
+def test_the_same_from_the_command_line(work: Path, sky: Sky, cluster: StartWorkers) -> None:
+    address = cluster(1).scheduler.address
+    command = [
+        "build",
+        "stars",
+        "-t",
+        str(THRESHOLD_ARCSEC),
+        "-o",
+        "out",
+        "--name",
+        "margin",
+        "--no-progress",
+    ]
+    assert main([*command, "--scheduler", address]) == 0
+    assert ids_of(work / "out" / "margin") == sky.margins(THRESHOLD_ARCSEC)
+
+
+def test_a_relative_path_for_workers_of_our_own(work: Path, sky: Sky) -> None:
+    make_margin(
+        Path("stars"), Path("out"), THRESHOLD_ARCSEC, dask_n_workers=2, dask_tmp="dask", tmp_dir="tmp"
+    )
+    assert ids_of(work / "out" / "margin") == sky.margins(THRESHOLD_ARCSEC)
+    assert nothing_left(work / "dask")
+    assert nothing_left(work / "tmp")
+
+
+def hidden(folder: Path) -> list[str]:
+    """Return a command that runs another with an empty file system of its own over a folder."""
+    if shutil.which("unshare") is None:
+        pytest.skip("unshare is not installed: no worker can be given another view of the files")
+    script = 'mount -t tmpfs none "$0" && exec "$@"'
+    command = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", script, str(folder)]
+    tried = subprocess.run([*command, "true"], capture_output=True, text=True, check=False)
+    if tried.returncode:
+        pytest.skip(f"file systems cannot be mounted here: {tried.stderr.strip()}")
+    return command
+
+
+@pytest.mark.parametrize(
+    ("place", "argument"), [("stars", "input_catalog_path"), ("out", "output_path"), ("tmp", "tmp_dir")]
+)
+def test_workers_with_another_view_of_the_files(
+    place: str, argument: str, work: Path, cluster: StartWorkers
+) -> None:
+    """Each worker has an empty file system mounted where the folder is: the folder is there, and is not the same."""
+    for name in ("out", "tmp"):
+        (work / name).mkdir()
+    client = cluster(2, *hidden(work / place))
+    with pytest.raises(WorkerError) as caught:
+        pipeline_with_client(arguments(tmp_dir="tmp"), client)
+    told = str(caught.value)
+    assert f"{work / place}" in told
+    assert f"({argument})" in told
+    assert "1 more of 2 workers" in told
+    assert "there for all workers, under the same paths" in told
+    assert nothing_left(work / "out")
+    assert nothing_left(work / "tmp")
+
+
+def test_workers_without_skymargin(work: Path, cluster: StartWorkers) -> None:
+    preload = "import sys; sys.modules['skymargin'] = None"
+    client = cluster(1, options=("--preload", preload))
+    with pytest.raises(WorkerError, match=r"cannot run skymargin: .*skymargin.*need the same version"):
+        pipeline_with_client(arguments(), client)
+    assert nothing_left(work / "out")
+
+
+def test_a_worker_that_joins_later_and_sees_nothing(
+    work: Path, cluster: StartWorkers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is not asked; the task tells."""
+    monkeypatch.setattr(sys.modules["skymargin.pipeline"], "check_visible", lambda *_: None)
+    (work / "tmp").mkdir()
+    client = cluster(1, *hidden(work / "tmp"))
+    with pytest.raises(OSError, match=r"given up, or this worker does not see tmp_dir: there is no .*/job"):
+        pipeline_with_client(arguments(tmp_dir="tmp"), client)
+    assert nothing_left(work / "out")
+
+
+def test_what_is_missing_is_said_in_words(tmp_path: Path) -> None:
+    there, gone = tmp_path / "there", tmp_path / "gone"
+    there.mkdir()
+    assert missing({"output_path": there}) == ""
+    told = missing({"output_path": there, "tmp_dir": gone})
+    assert told == f"{gone} (tmp_dir) on {os.uname().nodename}: there is no such file or folder"
+
+
+def noted(job_file: Path, batch: tuple[int, float]) -> tuple[int, int]:
+    """Note that a batch is begun, take some time, and return its number and the worker's process."""
+    number, seconds = batch
+    (job_file.parent / f"{number}-{time.monotonic_ns()}.begun").touch()
+    time.sleep(seconds)
+    return number, os.getpid()
+
+
+def test_no_task_runs_again_for_a_result_that_was_taken(tmp_path: Path) -> None:
+    """It wrote into a margin that was at its place already, and left part of a file in it."""
+    job = tmp_path / "notes" / "job"
+    job.parent.mkdir()
+    job.touch()
+
+    def die(result: tuple[int, int]) -> None:
+        if result[0] == 0:
+            os.kill(result[1], signal.SIGKILL)
+
+    batches = [(0, 0.0), (1, 3.0), (2, 0.0), (3, 0.0)]
+    with own_client(2, 1, tmp_path) as client:
+        results = run_batches(client, noted, job, batches, die)
+        begun = sorted(file.stem for file in job.parent.glob("*.begun"))
+        time.sleep(1)
+        assert sorted(file.stem for file in job.parent.glob("*.begun")) == begun
+    assert [number for number, _ in results] == [0, 1, 2, 3]
+    assert [name for name in begun if name.startswith("0-")] == begun[:1]

@@ -1,0 +1,241 @@
+"""Mails at the end of a run, received by a real SMTP server."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from email import message_from_bytes
+from email.message import Message
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiosmtpd.controller import Controller
+
+from skymargin import MarginCacheArguments, SkymarginError, pipeline
+from skymargin.build.email import mailed
+from skymargin.errors import ArgumentError
+
+
+class Mailbox:
+    """Keeps what arrives; refuses addresses at `nowhere`."""
+
+    def __init__(self) -> None:
+        self.received: list[tuple[str, list[str], Message]] = []
+
+    async def handle_RCPT(  # noqa: N802 - aiosmtpd's name
+        self, _server: Any, _session: Any, envelope: Any, address: str, _options: Any
+    ) -> str:
+        if address.endswith("@nowhere"):
+            return "550 no such user"
+        envelope.rcpt_tos.append(address)
+        return "250 OK"
+
+    async def handle_DATA(self, _server: Any, _session: Any, envelope: Any) -> str:  # noqa: N802
+        message = message_from_bytes(envelope.content)
+        self.received.append((envelope.mail_from, envelope.rcpt_tos, message))
+        return "250 OK"
+
+
+@pytest.fixture
+def mailbox(monkeypatch: pytest.MonkeyPatch) -> Iterator[Mailbox]:
+    box = Mailbox()
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    controller = Controller(box, hostname="127.0.0.1", port=port)
+    controller.start()
+    monkeypatch.setenv("SKYMARGIN_SMTP_HOST", "127.0.0.1")
+    monkeypatch.setenv("SKYMARGIN_SMTP_PORT", str(port))
+    yield box
+    controller.stop()
+
+
+def arguments(catalog: Path, output: Path, address: str, **others: Any) -> MarginCacheArguments:
+    return MarginCacheArguments(
+        output,
+        "small_1h",
+        input_catalog_path=catalog,
+        completion_email_address=address,
+        **{"margin_threshold": 3600.0, "progress_bar": False, **others},
+    )
+
+
+def text_of(message: Message) -> str:
+    payload = message.get_payload(decode=True)
+    assert isinstance(payload, bytes)
+    return payload.decode()
+
+
+def test_a_mail_on_success(mailbox: Mailbox, small_catalog: Path, tmp_path: Path) -> None:
+    report = pipeline(arguments(small_catalog, tmp_path, "me@here.org, you@there.org"))
+    ((sender, recipients, message),) = mailbox.received
+    assert recipients == ["me@here.org", "you@there.org"]
+    assert sender.startswith("skymargin@")
+    assert message["Subject"] == "skymargin: small_1h is complete"
+    assert message["To"] == "me@here.org, you@there.org"
+    assert text_of(message).strip() == report.summary()
+
+
+def test_a_mail_on_failure(mailbox: Mailbox, small_catalog: Path, tmp_path: Path) -> None:
+    args = arguments(small_catalog, tmp_path, "me@here.org", fine_filtering=False, margin_order=1)
+    with pytest.raises(SkymarginError, match="margin_order 1") as caught:
+        pipeline(args)
+    ((_, _, message),) = mailbox.received
+    assert message["Subject"] == "skymargin: small_1h failed"
+    assert " ".join(str(caught.value).split()) in " ".join(text_of(message).split())
+    assert "ArgumentError" in text_of(message)
+
+
+def test_a_mail_with_a_client_of_the_users_own(mailbox: Mailbox, small_catalog: Path, tmp_path: Path) -> None:
+    from distributed import Client
+
+    from skymargin import pipeline_with_client
+
+    with Client(processes=False, dashboard_address="127.0.0.1:0") as client:
+        pipeline_with_client(arguments(small_catalog, tmp_path, "me@here.org"), client)
+    assert [message["Subject"] for _, _, message in mailbox.received] == ["skymargin: small_1h is complete"]
+
+
+def test_no_address_is_no_mail(mailbox: Mailbox, small_catalog: Path, tmp_path: Path) -> None:
+    pipeline(arguments(small_catalog, tmp_path, ""))
+    assert not mailbox.received
+
+
+def test_the_sender_may_be_chosen(
+    mailbox: Mailbox, small_catalog: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SKYMARGIN_SMTP_SENDER", "margins@observatory.org")
+    pipeline(arguments(small_catalog, tmp_path, "me@here.org"))
+    assert mailbox.received[0][0] == "margins@observatory.org"
+
+
+def test_a_mail_that_nobody_takes_is_a_warning(mailbox: Mailbox, small_catalog: Path, tmp_path: Path) -> None:
+    with pytest.warns(UserWarning, match=r"no mail was sent to me@nowhere by 127.0.0.1:\d+: .*no such user"):
+        report = pipeline(arguments(small_catalog, tmp_path, "me@nowhere"))
+    assert report.rows > 0
+    assert (tmp_path / "small_1h" / "hats.properties").exists()
+    assert not mailbox.received
+
+
+@pytest.mark.parametrize(("port", "told"), [(None, "refused"), ("many", "invalid literal")])
+def test_a_host_that_is_not_there_is_a_warning(
+    port: str | None, told: str, small_catalog: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Bound and not listened to: nothing else takes the port, and connections are refused.
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        monkeypatch.setenv("SKYMARGIN_SMTP_HOST", "127.0.0.1")
+        monkeypatch.setenv("SKYMARGIN_SMTP_PORT", port or str(taken.getsockname()[1]))
+        with pytest.warns(UserWarning, match=f"no mail was sent to me@here.org by 127.0.0.1:.*{told}"):
+            pipeline(arguments(small_catalog, tmp_path, "me@here.org"))
+    assert (tmp_path / "small_1h" / "hats.properties").exists()
+
+
+def test_the_error_of_the_run_is_raised_even_where_warnings_are_errors(
+    mailbox: Mailbox, small_catalog: Path, tmp_path: Path
+) -> None:
+    # In these tests they are.
+    args = arguments(small_catalog, tmp_path, "me@nowhere", fine_filtering=False, margin_order=1)
+    with pytest.raises(SkymarginError, match="margin_order 1"):
+        pipeline(args)
+    assert not mailbox.received
+
+
+def test_an_error_with_line_breaks_stays_in_the_text(mailbox: Mailbox) -> None:
+    def fail() -> None:
+        with mailed("me@here.org", "name"):
+            raise ValueError("first\nBcc: them@elsewhere.org\n.\nlast é")
+
+    with pytest.raises(ValueError, match="first"):
+        fail()
+    ((_, recipients, message),) = mailbox.received
+    assert recipients == ["me@here.org"]
+    assert message["Bcc"] is None
+    assert text_of(message).splitlines()[-4:] == [
+        "ValueError: first",
+        "Bcc: them@elsewhere.org",
+        ".",
+        "last é",
+    ]
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "me@here.org\0",
+        "\x1b@here.org",
+        "me@here\x7f.org",
+        "me@\udc80",
+        "me@here.org\x85",
+        "me@here.org\u2028",
+    ],
+)
+def test_an_address_has_no_control_characters(address: str, small_catalog: Path, tmp_path: Path) -> None:
+    with pytest.raises(ArgumentError, match="completion_email_address"):
+        arguments(small_catalog, tmp_path, address)
+
+
+def two_margins(catalog: Path, output: Path, *addresses: str) -> list[MarginCacheArguments]:
+    """Return the arguments of a narrow and a wide margin."""
+    return [
+        MarginCacheArguments(
+            output,
+            name,
+            input_catalog_path=catalog,
+            completion_email_address=address,
+            margin_threshold=threshold_arcsec,
+            progress_bar=False,
+        )
+        for name, threshold_arcsec, address in zip(("narrow", "wide"), (60.0, 3600.0), addresses, strict=True)
+    ]
+
+
+def test_a_mail_for_each_of_several_margins(mailbox: Mailbox, small_catalog: Path, tmp_path: Path) -> None:
+    reports = pipeline(two_margins(small_catalog, tmp_path, "me@here.org", "you@there.org"))
+    told = {
+        (*recipients, message["Subject"]): text_of(message).strip()
+        for _, recipients, message in mailbox.received
+    }
+    assert told == {
+        ("me@here.org", "skymargin: narrow is complete"): reports[0].summary(),
+        ("you@there.org", "skymargin: wide is complete"): reports[1].summary(),
+    }
+
+
+def test_a_margin_that_has_its_place_is_told_complete(
+    mailbox: Mailbox, small_catalog: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also when the move of the next one fails."""
+    original = Path.rename
+
+    def rename(self: Path, target: Path) -> Path:
+        if Path(target).name == "narrow":
+            raise OSError("no space left")
+        return original(self, target)
+
+    monkeypatch.setattr(Path, "rename", rename)
+    with pytest.raises(SkymarginError, match="no space left"):
+        pipeline(two_margins(small_catalog, tmp_path, "me@here.org", "me@here.org"))
+    subjects = {message["Subject"] for _, _, message in mailbox.received}
+    assert subjects == {"skymargin: wide is complete", "skymargin: narrow failed"}
+    assert (tmp_path / "wide" / "hats.properties").exists()
+
+
+def test_a_mail_that_is_not_sent_makes_no_other_a_failure(
+    mailbox: Mailbox, small_catalog: Path, tmp_path: Path
+) -> None:
+    # Warnings are errors in these tests.
+    with pytest.raises(UserWarning, match="no mail was sent to me@nowhere"):
+        pipeline(two_margins(small_catalog, tmp_path, "me@nowhere", "me@here.org"))
+    assert [message["Subject"] for _, _, message in mailbox.received] == ["skymargin: wide is complete"]
+
+
+def test_ctrl_c_sends_no_mail(mailbox: Mailbox) -> None:
+    def interrupted() -> None:
+        with mailed("me@here.org", "name"):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert not mailbox.received

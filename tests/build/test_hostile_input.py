@@ -1,0 +1,243 @@
+"""Input that was made to do harm: each case here once got through."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import warnings
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from skymargin import MarginCacheArguments
+from skymargin.build.run_paths import Places
+from skymargin.cli.main import main
+from skymargin.errors import ArgumentError, CatalogError, PartitionReadError, StorageError
+from tests.support.catalogs import Layout, Sky, ids_of, make_margin, rows_of, sky_near_edges, write_catalog
+
+THRESHOLD_ARCSEC = 60.0
+PARTITIONS = ((1, 4), (1, 5), (1, 6))
+
+
+@pytest.fixture
+def sky() -> Sky:
+    return sky_near_edges(PARTITIONS, rows=150, reach_arcsec=THRESHOLD_ARCSEC, seed=4)
+
+
+@pytest.fixture
+def catalog(sky: Sky, tmp_path: Path) -> Path:
+    write_catalog(tmp_path / "sky" / "stars", sky)
+    return tmp_path / "sky" / "stars"
+
+
+def state(catalog: Path, key: str, value: str) -> None:
+    """Have both properties files of a catalog say something else."""
+    for name in ("hats.properties", "properties"):
+        file = catalog / name
+        lines = [line for line in file.read_text().splitlines() if not line.startswith(f"{key}=")]
+        file.write_text("\n".join([*lines, f"{key}={value}"]) + "\n")
+
+
+@pytest.mark.parametrize("purpose", ["partial", "shards", "progress", "old", "lock", "removed-folder"])
+def test_a_margin_has_no_name_of_an_intermediate_folder(purpose: str, catalog: Path, tmp_path: Path) -> None:
+    """The next run of `margin` would remove it as a leftover of its own."""
+    key = Places(tmp_path / "out" / "margin", tmp_path / "out", tmp_path / "out").key
+    with pytest.raises(ArgumentError, match=r"output_artifact_name .*intermediate"):
+        make_margin(catalog, tmp_path / "out", THRESHOLD_ARCSEC, f"margin.skymargin-{purpose}-{key}")
+
+
+@pytest.mark.parametrize("argument", ["input_catalog_path", "output_path", "tmp_dir"])
+def test_a_path_with_a_null_is_an_argument_error(argument: str, catalog: Path, tmp_path: Path) -> None:
+    given = {"input_catalog_path": catalog, "output_path": tmp_path / "out", argument: f"{tmp_path}/a\0b"}
+    with pytest.raises(ArgumentError, match=f"{argument} .*a.x00b' is not allowed: no path has a null"):
+        MarginCacheArguments(output_artifact_name="margin", **given)  # type: ignore[arg-type]
+
+
+def test_an_error_sends_nothing_to_the_terminal_that_it_would_act_upon(
+    catalog: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    state(catalog, "dataproduct_type", "\\u001b]0;title\\u0007")
+    assert main(["build", str(catalog), "-t", "60", "-o", str(tmp_path / "out"), "--no-progress"]) == 1
+    told = capsys.readouterr().err
+    assert r"dataproduct_type=\x1b]0;title\x07: margins are made" in told
+    assert "\x1b" not in told
+    assert "\x07" not in told
+
+
+@pytest.mark.parametrize("order", ["9" * 5_000, "\u0662", "\u00b2", "1_0", "+7"])
+def test_an_index_order_of_other_digits_is_refused(order: str, catalog: Path, tmp_path: Path) -> None:
+    state(catalog, "hats_col_healpix_order", order)
+    with pytest.raises(CatalogError, match=r"properties has hats_col_healpix_order=.*allowed are 0 to 29"):
+        make_margin(catalog, tmp_path / "out", THRESHOLD_ARCSEC)
+
+
+@pytest.mark.parametrize("name", ["hats.properties", "partition_info.csv", "dataset/_common_metadata"])
+def test_a_pipe_is_not_waited_for(name: str, catalog: Path, tmp_path: Path) -> None:
+    (catalog / name).unlink()
+    os.mkfifo(catalog / name)
+    with pytest.raises(CatalogError, match=f"{name} is not a file"):
+        make_margin(catalog, tmp_path / "out", THRESHOLD_ARCSEC)
+
+
+@pytest.mark.parametrize("place", ["../elsewhere", "stars/../../elsewhere", "{base}/elsewhere"])
+def test_a_primary_outside_of_its_collection_is_told(place: str, catalog: Path, tmp_path: Path) -> None:
+    write_catalog(tmp_path / "elsewhere", sky_near_edges(PARTITIONS, 60, THRESHOLD_ARCSEC, seed=9))
+    text = place.format(base=tmp_path)
+    (catalog.parent / "collection.properties").write_text(f"hats_primary_table_url={text}\n")
+    with pytest.warns(
+        UserWarning, match=r"collection\.properties names a primary catalog outside .*/elsewhere"
+    ):
+        make_margin(catalog.parent, tmp_path / "out", THRESHOLD_ARCSEC)
+
+
+@pytest.mark.parametrize("place", ["stars", "./stars", "{base}/sky/stars"])
+def test_a_primary_inside_its_collection_is_not_worth_a_word(
+    place: str, catalog: Path, sky: Sky, tmp_path: Path
+) -> None:
+    text = place.format(base=tmp_path)
+    (catalog.parent / "collection.properties").write_text(f"hats_primary_table_url={text}\n")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        make_margin(catalog.parent, tmp_path / "out", THRESHOLD_ARCSEC)
+    assert ids_of(tmp_path / "out" / "margin") == sky.margins(THRESHOLD_ARCSEC)
+
+
+@pytest.mark.parametrize("place", ["x" * 100_000, "simplecache::nonesuch://x/y", "sta\\u0000rs"])
+def test_a_primary_that_cannot_be_is_told_with_its_collection(
+    place: str, catalog: Path, tmp_path: Path
+) -> None:
+    (catalog.parent / "collection.properties").write_text(f"hats_primary_table_url={place}\n")
+    with pytest.raises(
+        CatalogError, match=r"collection\.properties names .* as its primary catalog"
+    ) as caught:
+        make_margin(catalog.parent, tmp_path / "out", THRESHOLD_ARCSEC)
+    assert len(str(caught.value)) < 2_000
+
+
+def test_a_record_of_brackets_in_brackets_is_told(catalog: Path, tmp_path: Path) -> None:
+    make_margin(catalog, tmp_path / "out", THRESHOLD_ARCSEC)
+    (tmp_path / "out" / "margin" / "_metadata.skymargin.json").write_text("[" * 200_000)
+    with pytest.raises(ArgumentError, match=r"_metadata\.skymargin\.json"):
+        make_margin(catalog, tmp_path / "out", THRESHOLD_ARCSEC, only_changed=True)
+
+
+@pytest.mark.parametrize(
+    "door",
+    [
+        "skymargin.build.stages.reduce.Merged",
+        "skymargin.build.stages.reduce.output_file",
+        "skymargin.build.stages.map.shard_writer",
+    ],
+)
+def test_rows_that_do_not_fit_the_memory_are_told_with_the_folder(
+    door: str, catalog: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise pa.ArrowMemoryError("malloc of size 314572800 failed")
+
+    monkeypatch.setattr(door, full)
+    with pytest.raises(
+        StorageError, match=rf"{tmp_path}/out/margin\.skymargin-.*malloc of size 314572800 failed"
+    ):
+        make_margin(catalog, tmp_path / "out", THRESHOLD_ARCSEC)
+
+
+def test_a_dictionary_that_is_not_there_is_no_panic(
+    catalog: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    from tests.campaign.hostile.thrift_edit import I64, Value, chunk_of, edit_footer, row_groups
+
+    file = catalog / "dataset/Norder=1/Dir=0/Npix=4.parquet"
+    assert pq.read_metadata(file).row_group(0).column(1).dictionary_page_offset
+
+    def change(footer: dict[int, Value]) -> None:
+        chunk_of(row_groups(footer)[0], "ra")[11] = Value(I64, 10**9)
+
+    edit_footer(file, change)
+    with pytest.raises(PartitionReadError, match=r"Npix=4\.parquet.*dictionary, and there is none"):
+        make_margin(catalog, tmp_path / "out", THRESHOLD_ARCSEC)
+    assert "panicked" not in capfd.readouterr().err
+
+
+def test_the_name_of_a_column_is_no_script_in_the_page_for_people(sky: Sky, tmp_path: Path) -> None:
+    script = "<script>alert('x')</script>"
+    table = rows_of(sky, Layout())
+    table = table.append_column(script, table.column("mag"))
+    write_catalog(tmp_path / "stars", sky, table=table)
+    make_margin(tmp_path / "stars", tmp_path / "out", THRESHOLD_ARCSEC, create_summary_html=True)
+    page = (tmp_path / "out" / "margin" / "index.html").read_text()
+    assert "<script>alert" not in page
+    assert "&lt;script&gt;alert" in page
+
+
+def test_a_description_that_does_not_fit_the_disk_is_an_error(
+    catalog: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not a warning beside half a file."""
+    import errno
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("hats.io.summary_file.write_catalog_summary_file", full)
+    with pytest.raises(StorageError, match="No space left on device"):
+        make_margin(catalog, tmp_path / "out", THRESHOLD_ARCSEC, create_summary_md=True)
+
+
+# A run in a process that has so many bytes of address space more than it needed for a first one.
+_WITH_LITTLE_MEMORY = """
+import resource, sys
+from pathlib import Path
+from skymargin.cli.main import main
+
+first, catalog, output, more_bytes = sys.argv[1:]
+arguments = ["--threshold", "60", "--output", output, "--threads", "1", "--no-progress"]
+assert main(["build", first, "--name", "first", *arguments]) == 0
+(size,) = (line.split()[1] for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmSize"))
+limit = int(size) * 1024 + int(more_bytes)
+resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+sys.exit(main(["build", catalog, "--name", "margin", *arguments]))
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits the address space as Linux does")
+@pytest.mark.parametrize("more_pages", [0.5, 1.5])
+def test_a_valid_page_without_memory_for_it_or_its_values_is_no_end_of_the_process(
+    more_pages: float, sky: Sky, catalog: Path, tmp_path: Path
+) -> None:
+    write_catalog(tmp_path / "first", sky)
+    (file,) = catalog.rglob("Npix=4.parquet")
+    table = pq.ParquetFile(file).read()
+    texts = pa.array(["a" * (300 << 20 if row == 0 else 1) for row in range(len(table))])
+    table = table.set_column(table.schema.get_field_index("name"), table.schema.field("name"), texts)
+    pq.write_table(table, file, compression="zstd", use_dictionary=False, write_statistics=False)
+    given = [tmp_path / "first", catalog, tmp_path / "out", int(more_pages * (300 << 20))]
+    ran = subprocess.run(
+        [sys.executable, "-c", _WITH_LITTLE_MEMORY, *map(str, given)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ran.returncode == 1, ran.stderr
+    (told,) = ran.stderr.splitlines()
+    assert f"{file}: column 'name': there is no memory for 3145" in told
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"first"}
+
+
+def test_a_file_without_memory_to_write_it_is_not_told_as_one_that_is_incomplete(
+    catalog: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_memory(*_: object, **__: object) -> None:
+        raise MemoryError("malloc of size 314572800 failed")
+
+    def incomplete(writer: pq.ParquetWriter) -> None:
+        writer.is_open = False
+        raise RuntimeError("file metadata is only available after writer close")
+
+    monkeypatch.setattr(pq.ParquetWriter, "write_table", no_memory)
+    monkeypatch.setattr(pq.ParquetWriter, "close", incomplete)
+    with pytest.raises(StorageError, match=r"margin of order \d, pixel \d .*malloc of size 314572800 failed"):
+        make_margin(catalog, tmp_path / "out", THRESHOLD_ARCSEC)

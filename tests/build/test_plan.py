@@ -1,0 +1,138 @@
+"""Batches of partitions and of margins, and the coarse margins of hats-import."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hats.pixel_math import healpix_shim
+from hypothesis import given
+from hypothesis import strategies as st
+
+from skymargin.build.stages import plan
+from skymargin.catalogs.catalog import Catalog, SpatialColumns
+from skymargin.errors import ArgumentError
+from tests.support.catalogs import (
+    MIXED_PARTITIONS,
+    Layout,
+    files_of,
+    ids_of,
+    make_margin,
+    plain,
+    sky_near_edges,
+    write_catalog,
+)
+
+
+def catalog_of(orders: np.ndarray, pixels: np.ndarray, size_bytes: np.ndarray) -> Catalog:
+    return Catalog(
+        path=Path("nowhere"),
+        format="hats",
+        columns=SpatialColumns("ra", "dec", None, 29),
+        schema=pa.schema([]),
+        orders=orders.astype(np.uint8),
+        pixels=pixels.astype(np.uint64),
+        files=[(f"{order}/{pixel}",) for order, pixel in zip(orders, pixels, strict=True)],
+        size_bytes=size_bytes.astype(np.int64),
+        listed_in=Path("nowhere"),
+    )
+
+
+@given(
+    sizes=st.lists(st.integers(0, 1 << 33) | st.integers(0, 1 << 20), max_size=80),
+    threads=st.integers(1, 200),
+    seed=st.integers(0, 99),
+)
+def test_batches_hold_every_partition_once_along_the_sky(sizes: list[int], threads: int, seed: int) -> None:
+    pixels = np.random.default_rng(seed).permutation(768)[: len(sizes)]
+    catalog = catalog_of(np.full(len(sizes), 3), pixels, np.array(sizes))
+    batches = plan.source_batches(catalog, threads)
+    assert [batch.number for batch in batches] == list(range(len(batches)))
+    together = [int(pixel) for batch in batches for pixel in batch.pixels]
+    assert together == sorted(pixels.tolist())
+    for batch in batches:
+        assert batch.files == [(f"3/{pixel}",) for pixel in batch.pixels]
+
+
+def test_batches_are_even_and_a_few_dozen_per_thread() -> None:
+    count = 20_000
+    catalog = catalog_of(np.full(count, 7), np.arange(count), np.full(count, 1 << 20))
+    batches = plan.source_batches(catalog, threads=2)
+    sizes = [len(batch.pixels) for batch in batches]
+    assert 48 <= len(batches) <= 96
+    assert max(sizes) - min(sizes) <= 1
+    assert len(plan.source_batches(catalog_of(np.full(3, 7), np.arange(3), np.full(3, 1_000)), 8)) == 1
+
+
+def test_a_batch_is_never_much_larger_than_two_gigabytes() -> None:
+    catalog = catalog_of(np.full(3_000, 6), np.arange(3_000), np.full(3_000, 1 << 30))
+    assert max(len(batch.pixels) for batch in plan.source_batches(catalog, threads=1)) <= 3
+
+
+@given(st.floats(1e-4, 324_000))
+def test_coarse_margin_order_is_that_of_hats(threshold_arcsec: float) -> None:
+    assert plan.coarse_margin_order(threshold_arcsec) == healpix_shim.margin2order(threshold_arcsec / 60)
+
+
+@pytest.mark.parametrize("order", range(30))
+def test_coarse_threshold_is_that_of_hats(order: int) -> None:
+    assert plan.coarse_threshold_arcsec(order) == pytest.approx(
+        healpix_shim.order2mindist(order) * 60, rel=1e-14
+    )
+
+
+def test_a_coarse_margin_has_the_threshold_of_its_order() -> None:
+    catalog = catalog_of(np.array([2, 3]), np.array([0, 100]), np.array([1, 1]))
+    assert plan.margin_choice(10.0, -1, True, catalog) == (10.0, -1)
+    assert plan.margin_choice(10.0, 7, True, catalog) == (10.0, 7)
+    assert plan.margin_choice(10.0, 7, False, catalog) == (plan.coarse_threshold_arcsec(7), 7)
+    assert plan.margin_choice(10.0, -1, False, catalog) == (10.0, plan.coarse_margin_order(10.0))
+    with pytest.raises(ArgumentError, match=r"margin_order 3 .* highest order"):
+        plan.margin_choice(10.0, 3, False, catalog)
+    with pytest.raises(ArgumentError, match="highest order"):
+        plan.margin_choice(40_000.0, -1, False, catalog)
+
+
+def test_row_groups_hold_fewer_rows_where_rows_are_wide() -> None:
+    assert plan.group_rows(100_000, row_bytes=100) == 100_000
+    assert plan.group_rows(100_000, row_bytes=40_000) == 419
+    assert plan.group_rows(100_000, row_bytes=1 << 40) == 1
+    assert plan.group_rows(100_000, row_bytes=0) == 100_000
+
+
+def test_wide_rows_are_written_in_smaller_row_groups(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sky = sky_near_edges(MIXED_PARTITIONS, rows=400, reach_arcsec=900.0, seed=7)
+    write_catalog(tmp_path / "catalog", sky)
+    make_margin(tmp_path / "catalog", tmp_path, 900.0, "usual")
+    monkeypatch.setattr(plan, "ROW_GROUP_BYTES", 1_000)
+    make_margin(tmp_path / "catalog", tmp_path, 900.0, "small")
+    assert ids_of(tmp_path / "small") == ids_of(tmp_path / "usual") == sky.margins(900.0)
+    for pixel, file in files_of(tmp_path / "small").items():
+        usual = pq.ParquetFile(files_of(tmp_path / "usual")[pixel]).read()
+        assert plain(pq.ParquetFile(file).read()).equals(plain(usual))
+    assert max(pq.read_metadata(file).num_row_groups for file in files_of(tmp_path / "small").values()) > 2
+
+
+@pytest.mark.parametrize(
+    "layout",
+    [
+        Layout(row_group_rows=20, index_column="healpix13", index_order=13),
+        Layout(row_group_rows=20, index_column="coarse", index_order=5),
+        Layout(index_column=None),
+    ],
+)
+def test_coarse_margins_do_not_depend_on_the_index(layout: Layout, tmp_path: Path) -> None:
+    sky = sky_near_edges(MIXED_PARTITIONS, rows=600, reach_arcsec=400.0, seed=10)
+    write_catalog(tmp_path / "usual", sky)
+    write_catalog(tmp_path / "other", sky, layout)
+    for name in ("usual", "other"):
+        make_margin(tmp_path / name, tmp_path / "out", 400.0, name, fine_filtering=False, margin_order=8)
+    coarse = ids_of(tmp_path / "out" / "usual")
+    assert ids_of(tmp_path / "out" / "other") == coarse
+    # A ring of pixels of order 8 is at least 515 arcsec wide, so it holds the exact margin and more.
+    exact = sky.margins(400.0)
+    assert all(set(ids) <= set(coarse[pixel]) for pixel, ids in exact.items())
+    assert sum(map(len, coarse.values())) > sum(map(len, exact.values()))

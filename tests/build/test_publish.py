@@ -1,0 +1,155 @@
+"""The last move: whatever cuts it off, a reader finds a whole catalog or none, and the next try ends it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from fsspec.implementations.memory import MemoryFileSystem
+from upath import UPath
+
+from skymargin.build.checkpoint import publish
+from skymargin.build.checkpoint.publish import bring_back, digest_of, put_in_place
+from skymargin.errors import StorageError
+from skymargin.storage.paths import AnyPath, list_files
+
+FILES = (
+    "dataset/Norder=0/Dir=0/Npix=3.parquet",
+    "dataset/_metadata",
+    "partition_info.csv",
+    "hats.properties",
+)
+OLD = {name: f"old {name}" for name in (*FILES, "dataset/Norder=0/Dir=0/Npix=4.parquet", "properties")}
+NEW = {name: f"new {name}" for name in (*FILES, "properties")}
+
+
+def write(folder: AnyPath, files: dict[str, str]) -> None:
+    for name, text in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text)
+
+
+def read(folder: AnyPath) -> dict[str, str]:
+    return {name: (folder / name).read_text() for name in list_files(folder)}
+
+
+def data_of(files: dict[str, str]) -> dict[str, str]:
+    return {name: text for name, text in files.items() if not name.endswith("properties")}
+
+
+@pytest.fixture(params=["local", "remote"])
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> AnyPath:
+    """Return a folder on disk, or in a store that can only copy and remove."""
+    if request.param == "local":
+        return tmp_path
+    return UPath(f"memory://test-placing-{tmp_path.name}")
+
+
+@pytest.mark.parametrize("before", [{}, OLD], ids=["nothing", "old"])
+def test_a_catalog_gets_its_place(place: AnyPath, before: dict[str, str]) -> None:
+    write(place / "final", before)
+    write(place / "partial", NEW)
+    made = digest_of(place / "partial")
+    put_in_place(place / "partial", place / "final", place / "old")
+    assert read(place / "final") == NEW
+    assert digest_of(place / "final") == made is not None
+    assert set(list_files(place)) == {f"final/{name}" for name in NEW}
+
+
+def test_an_empty_folder_gives_way(tmp_path: Path) -> None:
+    (tmp_path / "final").mkdir()
+    write(tmp_path / "partial", NEW)
+    put_in_place(tmp_path / "partial", tmp_path / "final", tmp_path / "old")
+    assert [entry.name for entry in tmp_path.iterdir()] == ["final"]
+
+
+def test_what_was_there_comes_back_when_it_cannot_be_replaced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path / "final", OLD)
+    write(tmp_path / "partial", NEW)
+    rename = Path.rename
+
+    def fail_for_new(self: Path, target: Path) -> Path:
+        if self.name == "partial":
+            raise OSError("no")
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", fail_for_new)
+    with pytest.raises(OSError, match="no"):
+        put_in_place(tmp_path / "partial", tmp_path / "final", tmp_path / "old")
+    assert read(tmp_path / "final") == OLD
+    assert read(tmp_path / "partial") == NEW
+
+
+@pytest.mark.parametrize("there", ["nothing", "an empty folder", "the new one"])
+def test_the_old_one_comes_back_unless_there_is_a_new_one(there: str, tmp_path: Path) -> None:
+    write(tmp_path / "old", OLD)
+    if there != "nothing":
+        (tmp_path / "final").mkdir()
+    if there == "the new one":
+        write(tmp_path / "final", NEW)
+    for _ in range(2):
+        bring_back(tmp_path / "final", tmp_path / "old")
+        assert read(tmp_path / "final") == (NEW if there == "the new one" else OLD)
+        assert [entry.name for entry in tmp_path.iterdir()] == ["final"]
+
+
+@pytest.mark.parametrize("before", [{}, OLD], ids=["nothing", "old"])
+def test_on_a_store_there_is_never_a_mixture(
+    before: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Cut the copying off before each single operation of the store."""
+    left = 0
+
+    class CutOff(Exception):
+        pass
+
+    def counting(name: str) -> None:
+        original = getattr(MemoryFileSystem, name)
+
+        def counted(*args: object, **named: object) -> object:
+            nonlocal left
+            left -= 1
+            if left < 0:
+                raise CutOff
+            return original(*args, **named)
+
+        monkeypatch.setattr(MemoryFileSystem, name, counted)
+
+    place = UPath(f"memory://test-mixture-{tmp_path.name}")
+    counting("cp_file")
+    counting("rm_file")
+    seen = set()
+    for step in range(100):
+        left = 1_000
+        for folder in ("final", "partial"):
+            if (place / folder).exists():
+                place.fs.rm(f"{place.path}/{folder}", recursive=True)
+        write(place / "final", before)
+        write(place / "partial", NEW)
+        left = step
+        try:
+            put_in_place(place / "partial", place / "final", place / "old")
+        except (CutOff, StorageError):
+            left = 1_000
+        else:
+            break
+        found = read(place / "final") if (place / "final").exists() else {}
+        # Readers look for either of the two, and both say the same.
+        is_catalog = bool({"properties", "hats.properties"} & set(found))
+        assert not is_catalog or data_of(found) in (data_of(before), data_of(NEW))
+        assert not is_catalog or found.items() <= before.items() or found.items() <= NEW.items()
+        seen.add("catalog" if is_catalog else "none")
+        if read(place / "partial") == NEW:
+            put_in_place(place / "partial", place / "final", place / "old")
+        assert read(place / "final") == NEW
+    assert step > len(before) + len(NEW)
+    assert seen == {"catalog", "none"}
+    assert read(place / "final") == NEW
+
+
+def test_readers_know_a_catalog_by_its_properties() -> None:
+    from skymargin.catalogs import hats
+
+    assert set(hats._PROPERTIES) < set(publish.VALID_BY)

@@ -1,0 +1,212 @@
+"""What a build of the largest surveys would take, on paper, from rates that are measured here.
+
+One thread builds a few catalogs that differ in one thing each; the differences between them are the rates: of a
+partition, of a column of a partition, of a byte that is read, of a row that is written. All rates are of processor
+time, so they add up over cores; what only the driver does is counted apart.
+"""
+
+from __future__ import annotations
+
+import math
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.generate import CatalogSpec, generate
+from tests.campaign.growth.measure import Build, build
+from tests.campaign.outcomes import Figures
+
+THRESHOLD_ARCSEC = 10.0
+_WIDE_ARCSEC = 600.0
+_SKY_DEG2 = 41_252.96
+_CORES = (1, 16, 256)
+
+
+@dataclass(frozen=True)
+class Survey:
+    """A survey as it is taken to be."""
+
+    name: str
+    rows: float
+    partitions: int
+    columns: int
+    row_bytes: float
+
+
+# Bytes of a row as they are in the files. Gaia's are those of its HATS catalog, rounded up; the others are assumptions.
+SURVEYS = (
+    Survey("Gaia DR3", 1.8e9, 4_000, 152, 600.0),
+    Survey("ZTF light curves", 1.2e9, 10_000, 12, 3_000.0),
+    Survey("Rubin objects", 20e9, 100_000, 300, 1_500.0),
+)
+
+
+@dataclass(frozen=True)
+class Rates:
+    """What things cost: processor seconds, bytes of the driver's memory, and how much two workers gain.
+
+    Attributes
+    ----------
+    start_seconds
+        A build of next to nothing.
+    partition_seconds, column_seconds, byte_seconds, margin_row_seconds
+        Of a partition, of one column of it, of a byte read, and of a row of a margin.
+    driver_seconds
+        Of a partition, in planning and finishing, which nothing shares with the driver.
+    driver_column_bytes
+        Memory of the driver for a column of a partition.
+    base_bytes
+        Memory of a build of next to nothing.
+    speed_up
+        How many times faster two worker processes of one thread map and reduce than one.
+    """
+
+    start_seconds: float
+    partition_seconds: float
+    column_seconds: float
+    byte_seconds: float
+    margin_row_seconds: float
+    driver_seconds: float
+    driver_column_bytes: float
+    base_bytes: float
+    speed_up: float
+
+
+def measured(scratch: Path, seed: int) -> Rates:
+    """Measure the rates."""
+
+    def built(
+        columns: str, rows: int, partitions: int, arcsec: float = THRESHOLD_ARCSEC, workers: int = 1
+    ) -> Build:
+        print(f"growth: rates, {columns}, {partitions:,} partitions", file=sys.stderr, flush=True)
+        catalog = generate(CatalogSpec(columns, rows, partitions, seed=seed), scratch / "rates")
+        return build(str(catalog.path), scratch, arcsec, threads=1, workers=workers)
+
+    start = built("narrow", 1_200, 12)
+    few, many = built("narrow", 1_000_000, 300), built("narrow", 1_000_000, 20_000)
+    more_columns = built("stars", 1_000_000, 3_000), built("narrow", 1_000_000, 3_000)
+    large = built("narrow", 10_000_000, 300)
+    wide = built("narrow", 1_000_000, 300, _WIDE_ARCSEC)
+    twice = built("narrow", 1_000_000, 20_000, workers=2)
+    return rates(start, few, many, more_columns, large, wide, twice)
+
+
+def rates(
+    start: Build,
+    few: Build,
+    many: Build,
+    columns: tuple[Build, Build],
+    large: Build,
+    wide: Build,
+    twice: Build,
+) -> Rates:
+    """The rates, from builds that differ in one thing each.
+
+    Parameters
+    ----------
+    start
+        Next to nothing.
+    few, many
+        The same rows in few and in many partitions.
+    columns
+        Another number of columns, 34 and 8.
+    large
+        As `few`, with more rows.
+    wide
+        As `few`, with a larger threshold.
+    twice
+        As `many`, by two worker processes.
+    """
+    partitions = _of(many, "primary_partitions") - _of(few, "primary_partitions")
+    per_byte = _difference(large, few) / (_of(large, "bytes_read") - _of(few, "bytes_read"))
+    per_row = _difference(wide, few, per_byte) / (_of(wide, "rows") - _of(few, "rows"))
+    per_eight = _difference(many, few, per_byte, per_row) / partitions
+    both = sum(_of(one, "primary_partitions") for one in columns) / 2
+    per_column = max(_difference(*columns, per_byte, per_row) / both / (34 - 8), 0.0)
+    memory_bytes = many.cost.peak_tree_bytes - few.cost.peak_tree_bytes
+    # The start of processes is outside of the stages.
+    alone, together = (one.stage_seconds("mapping") + one.stage_seconds("reducing") for one in (many, twice))
+    return Rates(
+        start_seconds=start.processor_seconds,
+        partition_seconds=max(per_eight - 8 * per_column, 0.0),
+        column_seconds=per_column,
+        byte_seconds=per_byte,
+        margin_row_seconds=per_row,
+        driver_seconds=(_driver_seconds(many) - _driver_seconds(few)) / partitions,
+        driver_column_bytes=memory_bytes / partitions / 8,
+        base_bytes=few.cost.peak_tree_bytes,
+        # What is outside these tells of a machine that was busy.
+        speed_up=min(max(alone / together, 1.0), 2.0),
+    )
+
+
+def estimates(rates: Rates) -> list[Figures]:
+    """The rates as a table, and what they come to for the surveys."""
+    told = [
+        ["start-up", f"{rates.start_seconds:.2f} s"],
+        ["a partition", f"{rates.partition_seconds * 1e6:.0f} us"],
+        ["a column of a partition", f"{rates.column_seconds * 1e6:.1f} us"],
+        ["a megabyte that is read", f"{rates.byte_seconds * 1e12:.0f} us"],
+        ["a row of a margin, 8 columns", f"{rates.margin_row_seconds * 1e6:.1f} us"],
+        ["of it the driver alone, a partition", f"{rates.driver_seconds * 1e6:.0f} us"],
+        ["memory of the driver, a partition of 8 columns", f"{rates.driver_column_bytes * 8:,.0f} bytes"],
+        ["two worker processes against one", f"{rates.speed_up:.2f} times as fast"],
+    ]
+    heads = [
+        "survey",
+        "margin rows",
+        "bytes read",
+        *(f"hours, {cores} cores" for cores in _CORES),
+        "memory of the driver",
+    ]
+    rows = [_estimated(survey, rates) for survey in SURVEYS]
+    return [
+        Figures("Rates, of one core's time where nothing else is said:", ["of", "is"], told),
+        Figures(
+            f"On paper, not measured: margins of {THRESHOLD_ARCSEC:g} arcseconds of whole surveys.",
+            heads,
+            rows,
+        ),
+    ]
+
+
+def margin_share(partitions: int) -> float:
+    """Rows in margins, by the rows of the catalog: the area within the threshold of square pixels, by theirs."""
+    side_arcsec = math.sqrt(_SKY_DEG2 / partitions) * 3600
+    return 4 * THRESHOLD_ARCSEC / side_arcsec
+
+
+def _estimated(survey: Survey, rates: Rates) -> list[str]:
+    rows = survey.rows * margin_share(survey.partitions)
+    read_bytes = survey.rows * survey.row_bytes
+    shared = (
+        survey.partitions * (rates.partition_seconds + survey.columns * rates.column_seconds)
+        + read_bytes * rates.byte_seconds
+        + rows * rates.margin_row_seconds * survey.columns / 8
+    )
+    # With each doubling of cores as much is lost as between one and two.
+    alone = rates.start_seconds + survey.partitions * rates.driver_seconds
+    hours = [(alone + shared / rates.speed_up ** math.log2(cores)) / 3600 for cores in _CORES]
+    memory_bytes = rates.base_bytes + survey.partitions * survey.columns * rates.driver_column_bytes
+    return [
+        survey.name,
+        f"{rows / 1e6:,.1f} million",
+        f"{read_bytes / 1e12:.1f} TB",
+        *(f"{one:.2f}" for one in hours),
+        f"{memory_bytes / 1e9:.2f} GB",
+    ]
+
+
+def _difference(more: Build, less: Build, byte_seconds: float = 0.0, row_seconds: float = 0.0) -> float:
+    """How much more processor time a build took, without that of bytes and of rows of margins."""
+    seconds = more.processor_seconds - less.processor_seconds
+    seconds -= byte_seconds * (_of(more, "bytes_read") - _of(less, "bytes_read"))
+    return seconds - row_seconds * (_of(more, "rows") - _of(less, "rows"))
+
+
+def _driver_seconds(one: Build) -> float:
+    return one.stage_seconds("planning") + one.stage_seconds("finishing")
+
+
+def _of(one: Build, what: str) -> float:
+    return float(one.report[what])

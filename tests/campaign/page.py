@@ -1,0 +1,66 @@
+"""The campaign's results, written into the page of the documentation."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from benchmarks import machine
+from benchmarks.tables import table, write_between
+from tests.campaign.outcomes import Outcome
+
+PAGE = Path(__file__).parent.parent / "docs" / "explanation" / "reliability.md"
+
+
+def write_page(outcomes: Iterable[Outcome], page: Path = PAGE) -> None:
+    """Write the results of the parts that were run, each between its marks; what a person wrote stays.
+
+    Parameters
+    ----------
+    outcomes
+        Those of all parts that were run.
+    page
+        The page, which has the marks ``<!-- counts -->`` and those of each part.
+    """
+    ran = list(outcomes)
+    write_between(page, "counts", counts(ran))
+    for outcome in ran:
+        write_between(page, outcome.part, details(outcome))
+
+
+def counts(outcomes: list[Outcome]) -> str:
+    """Return one row for each part, and their sum."""
+    rows = [
+        [one.part, *_numbers([one]), f"{one.seconds / 60:.1f} min"]
+        for one in outcomes
+        if one.tallies or one.figures
+    ]
+    total = ["**all**", *_numbers(outcomes), f"{sum(one.seconds for one in outcomes) / 60:.0f} min"]
+    heads = ["part", "tried", "survived", "refused clearly", "failed", "time"]
+    return f"{table(heads, [*rows, total])}\n\nMeasured on: {machine.describe()}."
+
+
+def details(outcome: Outcome) -> str:
+    """Return the faults of a part, its figures, and what was left out."""
+    parts = []
+    if outcome.tallies:
+        rows = [
+            [tally.fault, *_formatted(tally.tried, tally.survived, tally.refused, len(tally.failures))]
+            for tally in outcome.tallies
+        ]
+        parts.append(table(["fault", "tried", "survived", "refused clearly", "failed"], rows))
+    parts += [f"{one.title}\n\n{table(one.heads, one.rows)}" for one in outcome.figures]
+    parts += [f"Failed: {failure}" for failure in outcome.all_failures]
+    parts += [f"Not tried: {reason}" for reason in outcome.left_out]
+    return "\n\n".join(parts)
+
+
+def _numbers(outcomes: list[Outcome]) -> list[str]:
+    tallies = [tally for outcome in outcomes for tally in outcome.tallies]
+    failed = sum(len(outcome.all_failures) for outcome in outcomes)
+    survived, refused = sum(tally.survived for tally in tallies), sum(tally.refused for tally in tallies)
+    return _formatted(sum(tally.tried for tally in tallies), survived, refused, failed)
+
+
+def _formatted(*numbers: int) -> list[str]:
+    return [f"{number:,}" for number in numbers]

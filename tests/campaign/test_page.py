@@ -1,0 +1,88 @@
+"""What the campaign counts, keeps and writes."""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+import tests.campaign
+from tests.campaign import __main__ as command
+from tests.campaign import outcomes
+from tests.campaign.outcomes import Figures, Outcome, Tally, keep, kept
+from tests.campaign.page import PAGE, counts, details, write_page
+
+ROOT = Path(__file__).parent.parent.parent
+
+
+def example() -> Outcome:
+    one = Tally(
+        "a pulled plug", survived=1_200, refused=3, failures=["case 7: the margin has 2 rows too few"]
+    )
+    return Outcome(
+        "kill",
+        [one, Tally("a pushed plug", refused=2)],
+        [Figures("Seconds:", ["rows", "s"], [["10", "0.1"]])],
+        ["too slow"],
+        ["no plug on this machine"],
+        seconds=90.0,
+    )
+
+
+def test_counts_and_details_name_every_failure() -> None:
+    assert "| kill | 1,206 | 1,200 | 5 | 2 | 1.5 min |" in counts([example()])
+    text = details(example())
+    assert "| a pulled plug | 1,204 | 1,200 | 3 | 1 |" in text
+    for said in ("Failed: too slow", "Failed: a pulled plug: case 7", "Not tried: no plug", "| 10 | 0.1 |"):
+        assert said in text
+
+
+def test_a_folder_that_is_not_there_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["trust", "kill", "--short", "--scratch", str(tmp_path / "none")])
+    with pytest.raises(SystemExit):
+        command.main()
+    assert f"--scratch {tmp_path / 'none'}: there is no such folder" in capsys.readouterr().err
+
+
+def test_what_is_kept_is_what_was_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(outcomes, "RESULTS", tmp_path / "results")
+    assert kept("kill") is None
+    keep(example())
+    assert kept("kill") == example()
+
+
+def test_the_page_has_a_place_for_each_part(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text(PAGE.read_text(encoding="utf-8"), encoding="utf-8")
+    write_page([Outcome(part, [Tally(f"fault of {part}", survived=1)]) for part in command.PARTS], page)
+    written = page.read_text(encoding="utf-8")
+    assert all(written.count(f"| fault of {part} | 1 |") == 1 for part in command.PARTS)
+
+
+def test_each_part_is_a_package_with_a_short_form_in_the_tests() -> None:
+    folder = Path(tests.campaign.__file__).parent
+    assert {path.parent.name for path in folder.glob("*/campaign.py")} == set(command.PARTS)
+    tests = "".join(path.read_text(encoding="utf-8") for path in Path(__file__).parent.glob("test_*.py"))
+    assert set(re.findall(r'run_short\("(\w+)"', tests)) == set(command.PARTS)
+
+
+def test_a_failure_is_the_exit_status(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(command, "run_part", lambda *_, **__: example())
+    monkeypatch.setattr(sys, "argv", ["trust", "kill", "--short", "--scratch", str(tmp_path)])
+    assert command.main() == 1
+    assert "FAILED a pulled plug: case 7" in capsys.readouterr().out
+
+
+def test_an_unknown_part_is_refused(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["trust", "flood"])
+    with pytest.raises(SystemExit):
+        command.main()
+    assert "flood: no such part; there are geometry, kill, " in capsys.readouterr().err

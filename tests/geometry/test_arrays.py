@@ -1,0 +1,181 @@
+"""The public functions on positions and pixels: what they take, what they give back, what they refuse."""
+
+from __future__ import annotations
+
+import doctest
+import pickle
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pyarrow as pa
+import pytest
+
+import skymargin
+import skymargin._core as _core
+from skymargin import is_within, margin_rows, neighbours, separation_arcsec, spatial_index
+from skymargin.geometry import arrays
+
+RA_DEG = [11.25802281, 11.26730961, 200.0]
+DEC_DEG = [78.28414956, 78.28523861, -30.0]
+SEPARATIONS_ARCSEC = [3.479867, 10.660186]
+
+CONTAINERS: dict[str, Callable[[list[float]], Any]] = {
+    "list": list,
+    "numpy": np.array,
+    "numpy, not contiguous": lambda values: np.repeat(np.array(values), 2)[::2],
+    "numpy, read only": lambda values: np.frombuffer(np.array(values).tobytes()),
+    "pyarrow": pa.array,
+    "pyarrow, chunked": lambda values: pa.chunked_array([values[:1], values[1:]]),
+    "pyarrow, sliced": lambda values: pa.array([0.0, *values, 0.0]).slice(1, len(values)),
+    "polars": pl.Series,
+    "polars, chunked": lambda values: pl.concat(
+        [pl.Series(values[:2]), pl.Series(values[2:])], rechunk=False
+    ),
+    "pandas": pd.Series,
+}
+
+
+@pytest.mark.parametrize("container", CONTAINERS.values(), ids=CONTAINERS)
+def test_every_container_of_numbers_is_taken(container: Callable[[list[float]], Any]) -> None:
+    ra_deg, dec_deg = container(RA_DEG), container(DEC_DEG)
+    found = separation_arcsec(ra_deg, dec_deg, 5, 1000)
+    assert isinstance(found, pa.DoubleArray)
+    assert found.to_pylist()[:2] == pytest.approx(SEPARATIONS_ARCSEC, abs=1e-6)
+    assert is_within(ra_deg, dec_deg, 5, 1000, 10.0).to_pylist() == [True, False, False]
+    index = spatial_index(ra_deg, dec_deg)
+    assert index.type == pa.int64()
+    assert index[0].as_py() == 281944101599211816
+    cells = sorted(set(spatial_index(ra_deg, dec_deg, 0).to_pylist()))
+    rows = margin_rows(ra_deg, dec_deg, [0] * len(cells), cells, 100_000.0)
+    assert set(rows.column("row").to_pylist()) == {0, 1, 2}
+
+
+@pytest.mark.parametrize("kind", [np.float32, np.int64, np.uint8])
+def test_narrower_numbers_are_widened(kind: type) -> None:
+    ra_deg, dec_deg = np.array([10, 20], kind), np.array([5, 6], kind)
+    wide = separation_arcsec(ra_deg.astype(np.float64), dec_deg.astype(np.float64), 3, 7)
+    assert separation_arcsec(ra_deg, dec_deg, 3, 7).equals(wide)
+
+
+def test_float64_columns_are_read_where_they_are() -> None:
+    ra_deg = np.full(4_000_000, 10.0)
+    before = pa.total_allocated_bytes()
+    column = pa.array(ra_deg)
+    assert pa.total_allocated_bytes() == before, "pyarrow takes numpy's memory as it is"
+    assert column.buffers()[1].address == ra_deg.ctypes.data
+    held = is_within(column, column, 3, 7, 1.0)
+    # Only the answer is new: a bit for each row.
+    assert held.nbytes < ra_deg.nbytes / 60
+
+
+def test_nulls_stay_nulls() -> None:
+    ra_deg, dec_deg = pa.array([11.0, None, 11.0]), pa.array([78.0, 78.0, None])
+    for found in (
+        separation_arcsec(ra_deg, dec_deg, 5, 1000),
+        is_within(ra_deg, dec_deg, 5, 1000, 1.0),
+        spatial_index(ra_deg, dec_deg),
+    ):
+        assert [value is None for value in found.to_pylist()] == [False, True, True]
+    with pytest.raises(skymargin.CoordinateError, match="ra_deg has 1 nulls"):
+        margin_rows(ra_deg, dec_deg, [0], [0], 1.0)
+
+
+def test_no_rows_are_no_rows() -> None:
+    assert len(separation_arcsec([], [], 0, 0)) == 0
+    assert margin_rows([], [], [0], [0], 1.0).num_rows == 0
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "words"),
+    [
+        (
+            lambda: separation_arcsec([0.0, np.nan], [0.0, 0.0], 3, 4),
+            skymargin.CoordinateError,
+            "row 1: ra NaN",
+        ),
+        (lambda: separation_arcsec([0.0], [90.5], 3, 4), skymargin.CoordinateError, "dec 90.5"),
+        (lambda: separation_arcsec([0.0], [0.0, 1.0], 3, 4), ValueError, "ra_deg has 1 rows and dec_deg 2"),
+        (lambda: separation_arcsec(["a"], [0.0], 3, 4), TypeError, "ra_deg must be a column of Float64"),
+        (lambda: separation_arcsec(7.0, [0.0], 3, 4), TypeError, "ra_deg must be an array of numbers"),
+        (lambda: separation_arcsec([0.0], [0.0], 30, 4), ValueError, "order 30 is not allowed"),
+        (lambda: separation_arcsec([0.0], [0.0], -1, 4), ValueError, "order -1 is not allowed"),
+        (lambda: separation_arcsec([0.0], [0.0], 1, 48), ValueError, "pixel 48 does not exist at order 1"),
+        (lambda: separation_arcsec([0.0], [0.0], 1, -1), ValueError, "pixel -1 is not allowed"),
+        (lambda: is_within([0.0], [0.0], 1, 4, 0.0), ValueError, "margin_threshold 0 arcsec is not allowed"),
+        (lambda: is_within([0.0], [0.0], 1, 4, np.nan), ValueError, "margin_threshold NaN arcsec"),
+        (lambda: is_within([0.0], [0.0], 1, 4, 324_001.0), ValueError, "at most 324000"),
+        (lambda: neighbours(1, 4, 30, 1.0), ValueError, "at_order 30 is not allowed"),
+        (lambda: spatial_index([0.0], [0.0], 31), ValueError, "order 31 is not allowed"),
+        (lambda: margin_rows([0.0], [0.0], [1, 1], [3, 3], 1.0), ValueError, "listed twice"),
+        (lambda: margin_rows([0.0], [0.0], [0, 1], [0, 3], 1.0), ValueError, "overlap"),
+        (lambda: margin_rows([0.0], [0.0], [0], [0], 1.0), ValueError, "1 of 1 rows lie in none"),
+        (lambda: _core.Tiling([1, 2], [0]), ValueError, "2 orders and 1 pixels"),
+        (lambda: _core.Tiling([-1], [0]), TypeError, "orders"),
+    ],
+)
+def test_what_makes_no_sense_is_refused_by_name(
+    call: Callable[[], object], error: type[Exception], words: str
+) -> None:
+    with pytest.raises(error, match=words):
+        call()
+
+
+def test_margin_rows_are_the_rows_within_of_every_other_pixel() -> None:
+    generator = np.random.default_rng(434)
+    ra_deg = generator.uniform(0, 360, 400)
+    dec_deg = np.degrees(np.arcsin(generator.uniform(-1, 1, 400)))
+    own = np.asarray(spatial_index(ra_deg, dec_deg, 1))
+    partitions = sorted(set(own.tolist()))[::2]
+    kept = np.isin(own, partitions)
+    ra_deg, dec_deg, own = ra_deg[kept], dec_deg[kept], own[kept]
+    threshold_arcsec = 20_000.0
+    tiling = _core.Tiling([1] * len(partitions), partitions)
+    expected = {
+        (row, order, pixel)
+        for tiles in (tiling.partitions(), tiling.empty_pixels())
+        for order, pixel in zip(tiles["order"].to_pylist(), tiles["pixel"].to_pylist(), strict=True)
+        for row in np.flatnonzero(np.asarray(is_within(ra_deg, dec_deg, order, pixel, threshold_arcsec)))
+        if (order, pixel) != (1, own[row])
+    }
+    found = margin_rows(ra_deg, dec_deg, [1] * len(partitions), partitions, threshold_arcsec)
+    lines = [tuple(line.values()) for line in found.select(found.schema.names[:3]).to_pylist()]
+    assert set(lines) == expected
+    assert lines == sorted(lines)
+    assert len(expected) > 100
+
+
+def test_a_tiling_survives_pickling() -> None:
+    tiling = _core.Tiling([1, 3], [0, 700])
+    again = pickle.loads(pickle.dumps(tiling))
+    assert again.partitions().equals(tiling.partitions())
+    assert again.near(1, 0, 10.0).equals(tiling.near(1, 0, 10.0))
+
+
+def test_other_threads_run_while_the_core_works() -> None:
+    ra_deg = np.random.default_rng(1).uniform(0, 360, 3_000_000)
+    working, turns = threading.Event(), []
+
+    def work() -> None:
+        working.set()
+        separation_arcsec(ra_deg, np.zeros_like(ra_deg), 3, 7)
+        working.clear()
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    while thread.is_alive():
+        if working.is_set():
+            turns.append(1)
+    thread.join()
+    # A GIL that is held lets this loop run only before and after: a few turns of the switch interval.
+    assert len(turns) > 1000
+
+
+def test_examples_in_docstrings_run() -> None:
+    options = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
+    failed, tried = doctest.testmod(arrays, optionflags=options)
+    assert tried >= 6
+    assert failed == 0

@@ -1,0 +1,167 @@
+"""Every example of the README and of the pages in docs/ is run, in a folder like a clone after `make demo`."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+
+from benchmarks.environments import has_peer, peer_python
+from skymargin.catalogs.folder import partition_files
+from tests.conftest import Demo
+
+ROOT = Path(__file__).parent.parent
+REMOTE = "docs/how-to/run-on-s3.md"
+TUTORIALS = "docs/tutorials/"
+
+
+class Example(NamedTuple):
+    page: str
+    line: int
+    language: str
+    code: str
+    printed: str | None
+
+
+def examples() -> list[Example]:
+    """Return the fenced blocks of all pages."""
+    found = []
+    for page in [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]:
+        text = page.read_text(encoding="utf-8")
+        # A block of text after an example is what its last command prints.
+        for block in re.finditer(
+            r"^```(\w*)\n(.*?)^```(?:\n\n```text\n(.*?)^```)?", text, re.MULTILINE | re.DOTALL
+        ):
+            line = text.count("\n", 0, block.start()) + 1
+            found.append(Example(str(page.relative_to(ROOT)), line, block[1], block[2], block[3]))
+    return found
+
+
+def marks(example: Example) -> list[pytest.MarkDecorator]:
+    return [pytest.mark.slow] if "import lsdb" in example.code else []
+
+
+def runnable(language: str) -> list[object]:
+    return [
+        pytest.param(example, id=f"{example.page}:{example.line}", marks=marks(example))
+        for example in examples()
+        # Those that need a server, a queue or the steps before them are run by the tests of their pages.
+        if example.language == language
+        and example.page != REMOTE
+        and not example.page.startswith(TUTORIALS)
+        and "dask_jobqueue" not in example.code
+    ]
+
+
+@pytest.fixture(scope="session")
+def clone(demo: Demo) -> Path:
+    """The folder in which the demo was made as `demo`, with this environment as its `.venv`."""
+    folder = demo.folder.parent
+    (folder / ".venv").symlink_to(sys.prefix, target_is_directory=True)
+    return folder
+
+
+def run(command: list[str], folder: Path) -> str:
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=600, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_the_pages_have_examples_of_known_kinds_only() -> None:
+    found = examples()
+    assert sum(example.page == "README.md" for example in found) == 4
+    assert {example.language for example in found} <= {"sh", "python"}
+
+
+def python_for(example: Example) -> list[str]:
+    """Return how to run an example: LSDB has an environment of its own, whose warnings are not ours."""
+    if "import lsdb" not in example.code:
+        return [sys.executable, "-W", "error"]
+    assert has_peer("hats-import"), "LSDB is not there: run `make peers`"
+    return [str(peer_python("hats-import"))]
+
+
+@pytest.mark.parametrize("example", runnable("python"))
+def test_python_examples_run(example: Example, clone: Path) -> None:
+    before = set((clone / "demo").iterdir())
+    run([*python_for(example), "-c", example.code], clone)
+    if "output_artifact_name" in example.code:
+        made = set((clone / "demo").iterdir()) - before
+        assert len(made) == (2 if "for threshold in (2, 200)" in example.code else 1)
+        assert all(partition_files(margin) for margin in made)
+
+
+@pytest.mark.parametrize("example", runnable("sh"))
+def test_shell_examples_run(example: Example, clone: Path) -> None:
+    printed = ""
+    for command in example.code.splitlines():
+        if command.startswith("make "):
+            only_said(command)
+            continue
+        if command.startswith((".venv/bin/skymargin verify demo/", ".venv/bin/skymargin info demo/")):
+            printed = run(command.split(), clone)
+            assert printed
+            continue
+        if command.startswith(".venv/bin/skymargin plot demo/"):
+            picture = clone / run(command.split(), clone).strip()
+            with Image.open(picture) as drawn:
+                assert min(drawn.size) > 500
+            continue
+        assert command.startswith(".venv/bin/skymargin build demo/"), f"not known how to test: {command}"
+        before = set((clone / "demo").iterdir())
+        printed = run(command.split(), clone)
+        if command.endswith("--dry-run"):
+            assert set((clone / "demo").iterdir()) == before
+            continue
+        assert "rows in" in printed
+        made = set((clone / "demo").iterdir()) - before
+        assert len(made) == command.count("--threshold ")
+        assert all(partition_files(margin) for margin in made)
+    if example.printed is not None:
+        assert steady(printed, clone) == steady(example.printed, clone)
+
+
+def steady(printed: str, clone: Path) -> list[str]:
+    """Return words that are printed, without times, versions and the folder they were printed in."""
+    text = printed.replace(f"{clone}/", "")
+    return re.sub(r"\bv[\d.]+|[\d.]+ s\b", "...", text).split()
+
+
+def only_said(command: str) -> None:
+    """Check a make command by what it would do; these tests are part of what it does."""
+    if shutil.which("make") is None:
+        pytest.skip("make is not installed, so what it would do cannot be asked")
+    environment = {
+        name: value for name, value in os.environ.items() if name not in ("MAKEFLAGS", "MAKELEVEL")
+    }
+    planned = subprocess.run(
+        [*command.split(), "--dry-run"], cwd=ROOT, capture_output=True, text=True, env=environment, check=True
+    ).stdout
+    last = planned.strip().splitlines()[-1]
+    expected = {
+        # The fixture `demo` has run this very command, into a fresh folder of that name.
+        "make demo": ".venv/bin/skymargin demo --output demo --overwrite",
+        "make test": ".venv/bin/python -m pytest -q",
+    }
+    assert last == expected[command]
+
+
+def test_the_picture_of_the_readme_is_the_demos(clone: Path) -> None:
+    """The committed picture shows the partition that the demo draws; fonts and versions may differ."""
+    shown, drawn = (thumbnail(path) for path in (ROOT / "docs/images/margin.png", clone / "demo/margin.png"))
+    # Pictures of two other partitions differ by 9 and more.
+    assert np.abs(shown - drawn).mean() < 4
+
+
+def thumbnail(path: Path) -> NDArray[np.float64]:
+    with Image.open(path) as picture:
+        return np.asarray(picture.convert("L").resize((64, 32)), dtype=np.float64)

@@ -1,0 +1,82 @@
+"""The script of the page on SLURM, with a queue of which `sbatch` starts each job at once, on this machine."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from skymargin.catalogs.write_catalog import write_catalog
+from tests.support.catalogs import ids_of
+from tests.support.samples import scattered_stars
+
+PAGE = Path(__file__).parent.parent / "docs" / "how-to" / "run-on-slurm.md"
+SBATCH = """#!/bin/sh
+# The script is the queue's from now on, and the job starts in another folder, as on another node.
+mkdir -p "$QUEUE/home" && cp "$1" "$QUEUE/script-$$" && cd "$QUEUE/home" || exit 1
+setsid sh "$QUEUE/script-$$" > "$QUEUE/log-$$" 2>&1 < /dev/null &
+echo "$!" >> "$QUEUE/jobs"
+echo "Submitted batch job $!"
+"""
+SCANCEL = '#!/bin/sh\nkill -TERM -- "-$1" 2> /dev/null || true\n'
+
+
+@pytest.fixture
+def queue(tmp_path: Path) -> Iterator[Path]:
+    folder = tmp_path / "queue"
+    (folder / "bin").mkdir(parents=True)
+    for name, script in {"sbatch": SBATCH, "scancel": SCANCEL}.items():
+        (folder / "bin" / name).write_text(script)
+        (folder / "bin" / name).chmod(0o755)
+    yield folder
+    for job in (folder / "jobs").read_text().split() if (folder / "jobs").exists() else ():
+        subprocess.run([folder / "bin" / "scancel", job], check=False)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="job scripts are for a POSIX shell")
+def test_the_script_of_the_page(queue: Path, tmp_path: Path) -> None:
+    pytest.importorskip("dask_jobqueue")
+    (code,) = re.findall(r"^```python\n(.*?)^```", PAGE.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+    # The page's margin is of the demo; this is of a smaller catalog of the same name, with a wider one.
+    write_catalog(
+        scattered_stars(3_000, seed=5), tmp_path / "demo" / "gaia_dr3_bright", rows_per_partition=400
+    )
+    assert "margin_threshold=25.0" in code
+    script = tmp_path / "script.py"
+    script.write_text(code.replace("margin_threshold=25.0", "margin_threshold=3600.0"))
+    environment = {
+        "PATH": f"{queue / 'bin'}{os.pathsep}{os.environ['PATH']}",
+        "QUEUE": str(queue),
+        # A port that nobody listens on: the mail is no part of this.
+        "SKYMARGIN_SMTP_PORT": "1",
+    }
+    done = subprocess.run(
+        [sys.executable, str(script)],
+        cwd=tmp_path,
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "no mail was sent to name@example.org" in done.stderr
+    assert "gaia_dr3_bright_25arcs" in done.stdout
+    assert ids_of(tmp_path / "demo" / "gaia_dr3_bright_25arcs")
+    assert not any((tmp_path / "demo" / "scratch").iterdir())
+    # Both jobs were asked for, and were ended with the cluster.
+    jobs = (queue / "jobs").read_text().split()
+    assert len(jobs) == 2
+    for job in jobs:
+        for _ in range(300):
+            if subprocess.run(["ps", "-g", job], capture_output=True, check=False).returncode:
+                break
+            time.sleep(0.1)
+        else:
+            pytest.fail(f"job {job} is still there")

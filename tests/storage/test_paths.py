@@ -1,0 +1,107 @@
+"""Paths of either kind, and files that appear only when they are whole."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import fsspec
+import pyarrow.parquet as pq
+import pytest
+from upath import UPath
+
+from skymargin.errors import StorageError
+from skymargin.storage.paths import (
+    as_path,
+    is_empty_folder,
+    is_local,
+    list_files,
+    open_input,
+    open_output,
+    remove_folder,
+    temporary_folder,
+    written_aside,
+)
+from tests.support.catalogs import MIXED_PARTITIONS, files_of, make_margin, sky_near_edges, write_catalog
+
+
+@pytest.fixture
+def remote(request: pytest.FixtureRequest) -> UPath:
+    """Return a folder in a file system that is not on disk."""
+    folder = UPath(f"memory://{re.sub('[^a-zA-Z]', '-', request.node.name)}")
+    folder.mkdir(parents=True)
+    return folder
+
+
+@pytest.mark.parametrize("kind", ["local", "remote"])
+def test_folders_of_either_kind(kind: str, tmp_path: Path, remote: UPath) -> None:
+    folder = tmp_path if kind == "local" else remote
+    assert is_local(folder) == (kind == "local")
+    assert list_files(folder / "nowhere") == {}
+    for name in ("one", "deep/down/two", "deep/three"):
+        with open_output(folder / name) as sink:
+            sink.write(name.encode())
+    assert list_files(folder) == {"one": 3, "deep/down/two": 13, "deep/three": 10}
+    with open_input(folder / "deep/three") as source:
+        assert source.read() == b"deep/three"
+    assert not is_empty_folder(folder)
+    remove_folder(folder / "deep")
+    remove_folder(folder / "deep")
+    assert list_files(folder) == {"one": 3}
+
+
+def test_a_file_that_is_there_is_complete(tmp_path: Path) -> None:
+    def fail() -> None:
+        with written_aside(tmp_path / "file") as aside:
+            aside.write_text("half")
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fail()
+    assert list_files(tmp_path) == {}
+    with written_aside(tmp_path / "file") as aside:
+        aside.write_text("whole")
+        assert not (tmp_path / "file").exists()
+    assert list_files(tmp_path) == {"file": 5}
+
+
+def test_a_temporary_folder_is_gone_afterwards(tmp_path: Path) -> None:
+    with temporary_folder(tmp_path / "base", "name") as folder:
+        (folder / "file").touch()
+        with temporary_folder(tmp_path / "base", "name") as other:
+            assert other != folder
+    assert not any((tmp_path / "base").iterdir())
+    (tmp_path / "file").touch()
+    with (
+        pytest.raises(StorageError, match="cannot be written to"),
+        temporary_folder(tmp_path / "file", "name"),
+    ):
+        pass
+
+
+def test_urls_of_this_machine_are_plain_paths(tmp_path: Path) -> None:
+    for given in (
+        str(tmp_path),
+        tmp_path,
+        UPath(tmp_path),
+        UPath(f"file://{tmp_path}"),
+        f"file://{tmp_path}",
+    ):
+        assert as_path(given) == tmp_path
+        assert isinstance(as_path(given), Path)
+    assert str(as_path("memory://folder/file")) == "memory://folder/file"
+
+
+def test_a_margin_of_a_remote_catalog_at_a_remote_place(tmp_path: Path, remote: UPath) -> None:
+    sky = sky_near_edges(MIXED_PARTITIONS, rows=300, reach_arcsec=60.0, seed=13)
+    write_catalog(tmp_path / "catalog", sky)
+    fsspec.filesystem("memory").put(str(tmp_path / "catalog"), f"{remote.path}/catalog", recursive=True)
+    make_margin(tmp_path / "catalog", tmp_path, 60.0, "local")
+    make_margin(remote / "catalog", remote, 60.0, "far", tmp_dir=tmp_path / "tmp")  # type: ignore[arg-type]
+    assert not any((tmp_path / "tmp").iterdir())
+    assert {name.split("/")[0] for name in list_files(remote)} == {"catalog", "far"}
+    for pixel, file in files_of(tmp_path / "local").items():
+        far = remote / "far" / file.relative_to(tmp_path / "local").as_posix()
+        assert far.read_bytes() == file.read_bytes(), pixel
+    with open_input(remote / "far" / "dataset" / "_metadata") as source:
+        assert pq.read_metadata(source).num_rows == sum(map(len, sky.margins(60.0).values()))

@@ -1,0 +1,109 @@
+"""Options of file systems: a file system that opens to who has the key, for the input and for the output."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import fsspec
+import pytest
+from fsspec.implementations.memory import MemoryFileSystem
+from upath import UPath
+from upath.registry import register_implementation
+
+from skymargin.errors import StorageError
+from skymargin.storage.paths import list_files
+from tests.support.catalogs import files_of, make_margin
+
+
+class Locked(MemoryFileSystem):  # type: ignore[misc]
+    """Files in memory, for those who give the right key; the first letter of the path says which."""
+
+    protocol = "locked"
+    store: dict[str, Any] = {}  # noqa: RUF012 - as in the class it comes from
+    pseudo_dirs = [""]  # noqa: RUF012
+
+    def __init__(self, key: str = "", **options: Any) -> None:
+        self.key = key
+        super().__init__(**options)
+
+    @classmethod
+    def _strip_protocol(cls, path: str) -> str:
+        return str(MemoryFileSystem._strip_protocol(path.replace("locked://", "memory://")))
+
+    def _check(self, path: str) -> None:
+        room = self._strip_protocol(path).strip("/").split("/")[0]
+        if room and self.key != f"key of {room}":
+            raise PermissionError(f"no key for {path}")
+
+    def info(self, path: str, **options: Any) -> Any:
+        self._check(path)
+        return super().info(path, **options)
+
+    def exists(self, path: str, **options: Any) -> bool:
+        self._check(path)
+        return bool(super().exists(path, **options))
+
+    def _open(self, path: str, *values: Any, **options: Any) -> Any:
+        self._check(path)
+        return super()._open(path, *values, **options)
+
+    def ls(self, path: str, *values: Any, **options: Any) -> Any:
+        self._check(path)
+        return super().ls(path, *values, **options)
+
+
+@pytest.fixture(autouse=True)
+def locked(small_catalog: Path) -> Iterator[None]:
+    fsspec.register_implementation("locked", Locked, clobber=True)
+    register_implementation("locked", UPath, clobber=True)
+    owner = fsspec.filesystem("locked", key="key of input")
+    owner.put(str(small_catalog), "/input/catalog", recursive=True)
+    yield
+    Locked.store.clear()
+    Locked.pseudo_dirs[:] = [""]
+
+
+def test_each_side_has_options_of_its_own(small_catalog: Path, tmp_path: Path) -> None:
+    report = make_margin(
+        "locked://input/catalog",  # type: ignore[arg-type]
+        "locked://output",  # type: ignore[arg-type]
+        3600.0,
+        tmp_dir=tmp_path / "tmp",
+        input_storage_options={"key": "key of input"},
+        output_storage_options={"key": "key of output"},
+    )
+    assert report.rows > 0
+    make_margin(small_catalog, tmp_path, 3600.0)
+    far = UPath("locked://output/margin", key="key of output")
+    assert {name for name in list_files(far) if name.endswith(".parquet")} == {
+        file.relative_to(tmp_path / "margin").as_posix() for file in files_of(tmp_path / "margin").values()
+    }
+    for file in files_of(tmp_path / "margin").values():
+        assert (far / file.relative_to(tmp_path / "margin").as_posix()).read_bytes() == file.read_bytes()
+
+
+@pytest.mark.parametrize("side", ["input", "output"])
+def test_without_the_key_there_is_no_margin(side: str, tmp_path: Path) -> None:
+    keys = {f"{one}_storage_options": {"key": f"key of {one}"} for one in ("input", "output") if one != side}
+    with pytest.raises(StorageError, match=f"no key for .*{side}"):
+        make_margin(
+            "locked://input/catalog",  # type: ignore[arg-type]
+            "locked://output",  # type: ignore[arg-type]
+            3600.0,
+            tmp_dir=tmp_path / "tmp",
+            **keys,
+        )
+    assert not list_files(UPath("locked://output", key="key of output"))
+
+
+def test_options_go_before_those_of_a_path(tmp_path: Path) -> None:
+    path = UPath("locked://input/catalog", key="wrong")
+    report = make_margin(
+        path,  # type: ignore[arg-type]
+        tmp_path,
+        3600.0,
+        input_storage_options={"key": "key of input"},
+    )
+    assert report.rows > 0

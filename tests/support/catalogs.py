@@ -1,0 +1,332 @@
+"""HATS catalogs of made-up rows, written from scratch; and what is in a margin on disk."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from skymargin import MarginCacheArguments, MarginReport, pipeline
+from skymargin.arrow.transport import carry, restore
+from skymargin.build.subset.provenance import RECORD
+from skymargin.storage.paths import list_files
+from tests.support import brute_force
+
+Pixel = tuple[int, int]
+
+# Whole sky in four orders; the two partitions at the north pole, and one that touches |z| = 2/3, are small.
+MIXED_PARTITIONS: tuple[Pixel, ...] = (
+    *((0, pixel) for pixel in (1, 2, 5, 6, 7, 8, 9, 10, 11)),
+    *((1, pixel) for pixel in (0, 1, 2, 12, 14, 15, 16, 17, 19)),
+    *((2, pixel) for pixel in (12, 13, 14, 52, 53, 54, 55, 72, 73, 75)),
+    *((3, pixel) for pixel in (60, 61, 62, 63, 296, 297, 299)),
+)
+
+# Lines that are of one run, or say where the primary catalog is and how much room folders take on a disk.
+OWN_LINES = re.compile(
+    rb"^(#.*|hats_creation_date=.*|hats_primary_table_url=.*|hats_estsize=.*)\n", re.MULTILINE
+)
+
+
+@dataclass(frozen=True)
+class Sky:
+    """Rows of a catalog, and the partition each of them lies in."""
+
+    partitions: tuple[Pixel, ...]
+    ra_deg: np.ndarray
+    dec_deg: np.ndarray
+    own_order: np.ndarray
+    own_pixel: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.ra_deg)
+
+    def margins(self, threshold_arcsec: float) -> dict[Pixel, list[int]]:
+        """Ids of the rows of each margin, by brute force."""
+        found = brute_force.margins(
+            self.ra_deg, self.dec_deg, self.own_order, self.own_pixel, self.partitions, threshold_arcsec
+        )
+        return {pixel: rows.tolist() for pixel, rows in found.items()}
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How a catalog is kept on disk."""
+
+    row_group_rows: int = 1_000
+    files_per_partition: int = 0
+    suffix: str = ".parquet"
+    index_column: str | None = "_healpix_29"
+    index_order: int = 29
+    index_sorted: bool = True
+    coordinates: pa.DataType = field(default_factory=pa.float64)
+    statistics: bool = True
+    without: tuple[str, ...] = ()
+    options: Mapping[str, object] = field(default_factory=dict)
+
+
+def sky_near_edges(
+    partitions: tuple[Pixel, ...],
+    rows: int,
+    reach_arcsec: float,
+    seed: int,
+    coordinates: pa.DataType | None = None,
+) -> Sky:
+    """Rows of which most lie near an edge or a corner of a partition, at distances up to a few times `reach_arcsec`.
+
+    Rows outside all partitions are left out; so there are a few less than `rows` where the sky is not covered.
+    """
+    random = np.random.default_rng(seed)
+    scattered = rows // 4
+    chosen = random.integers(0, len(partitions), rows - scattered)
+    along = np.where(
+        random.random(len(chosen)) < 0.3, random.integers(0, 2, len(chosen)), random.random(len(chosen))
+    )
+    on_edge = np.concatenate(
+        [
+            brute_force.edge_points(*partitions[one], np.array([random.integers(0, 4)]), np.array([t]))
+            for one, t in zip(chosen, along, strict=True)
+        ]
+    )
+    distance = (
+        reach_arcsec * brute_force.ARCSEC_RAD * np.exp(random.uniform(np.log(1e-3), np.log(4), len(chosen)))
+    )
+    direction = random.normal(size=on_edge.shape)
+    direction /= np.linalg.norm(direction, axis=1, keepdims=True)
+    points = on_edge + direction * distance[:, None]
+    points = np.concatenate([points, random.normal(size=(scattered, 3))])
+    ra_deg = np.mod(np.degrees(np.arctan2(points[:, 1], points[:, 0])), 360)
+    dec_deg = np.degrees(np.arctan2(points[:, 2], np.hypot(points[:, 0], points[:, 1])))
+    return _in_partitions(partitions, ra_deg, dec_deg, coordinates or pa.float64())
+
+
+def write_catalog(
+    path: Path, sky: Sky, layout: Layout | None = None, table: pa.Table | None = None, **properties: str
+) -> None:
+    """Write the rows as a HATS catalog; `table`, with the columns of `rows_of` and more, stands in for it."""
+    from hats.catalog import TableProperties
+
+    layout = layout or Layout()
+    table = rows_of(sky, layout) if table is None else table
+    dataset = path / "dataset"
+    dataset.mkdir(parents=True)
+    footers: list[pq.FileMetaData] = []
+    for order, pixel in sky.partitions:
+        own = (sky.own_order == order) & (sky.own_pixel == pixel)
+        # pyarrow cannot filter views.
+        mine = restore(carry(table).filter(pa.array(own[table.column("id").to_numpy()])), table.schema)
+        stem = f"Norder={order}/Dir={pixel // 10_000 * 10_000}/Npix={pixel}"
+        names = [stem + layout.suffix]
+        if layout.suffix == "/":
+            names = [f"{stem}/part{number}.parquet" for number in range(layout.files_per_partition or 1)]
+        for number, name in enumerate(names):
+            first, last = (len(mine) * step // len(names) for step in (number, number + 1))
+            part = mine.slice(first, last - first)
+            (dataset / name).parent.mkdir(parents=True, exist_ok=True)
+            pq.write_table(
+                part,
+                dataset / name,
+                row_group_size=layout.row_group_rows,
+                write_statistics=layout.statistics,
+                metadata_collector=footers,
+                **layout.options,
+            )
+            footers[-1].set_file_path(name)
+    if "_metadata" not in layout.without:
+        pq.write_metadata(table.schema, dataset / "_metadata", metadata_collector=footers)
+    if "_common_metadata" not in layout.without:
+        pq.write_metadata(table.schema, dataset / "_common_metadata")
+    if "partition_info.csv" not in layout.without:
+        lines = "".join(f"{order},{pixel}\n" for order, pixel in sky.partitions)
+        (path / "partition_info.csv").write_text(f"Norder,Npix\n{lines}")
+    about = {
+        "obs_collection": path.name,
+        "dataproduct_type": "object",
+        "hats_nrows": str(len(sky)),
+        "hats_col_ra": "ra",
+        "hats_col_dec": "dec",
+        "hats_npix_suffix": layout.suffix,
+    }
+    if layout.index_column:
+        about |= {"hats_col_healpix": layout.index_column, "hats_col_healpix_order": str(layout.index_order)}
+    TableProperties(**(about | properties)).to_properties_file(path)
+
+
+def rows_of(sky: Sky, layout: Layout) -> pa.Table:
+    """The rows of a sky with columns of many types, sorted by position."""
+    count = len(sky)
+    number = np.arange(count)
+    index = brute_force.pixels_of(sky.ra_deg, sky.dec_deg, layout.index_order).astype(np.int64)
+    columns: dict[str, pa.Array] = {
+        "id": pa.array(number),
+        "ra": pa.array(sky.ra_deg).cast(layout.coordinates),
+        "dec": pa.array(sky.dec_deg).cast(layout.coordinates),
+        "mag": pa.array(np.sin(number), pa.float32(), mask=number % 7 == 0),
+        "name": pa.array([f"star {one}" * (one % 3) for one in number]),
+        "band": pa.array([f"band {one % 5}" for one in number]).dictionary_encode(),
+        "curve": pa.array([{"mjd": [float(one)] * (one % 4), "flag": None} for one in number]).cast(
+            pa.struct([("mjd", pa.list_(pa.float64())), ("flag", pa.bool_())])
+        ),
+        "seen": pa.array(number * 1_000, pa.timestamp("us", "UTC")),
+        "note": pa.nulls(count),
+    }
+    if layout.index_column:
+        columns[layout.index_column] = pa.array(index)
+    fields = [
+        pa.field(name, column.type, metadata={"unit": f"of {name}"}) for name, column in columns.items()
+    ]
+    table = pa.table(list(columns.values()), schema=pa.schema(fields, metadata={"made": "for tests"}))
+    order = (
+        np.argsort(index, kind="stable")
+        if layout.index_sorted
+        else np.random.default_rng(3).permutation(count)
+    )
+    return table.take(pa.array(order)).combine_chunks()
+
+
+def make_margin(
+    catalog: Path, output: Path, threshold_arcsec: float, name: str = "margin", **arguments: object
+) -> MarginReport:
+    """Run the pipeline without progress bars."""
+    args = MarginCacheArguments(
+        input_catalog_path=catalog,
+        output_path=output,
+        output_artifact_name=name,
+        margin_threshold=threshold_arcsec,
+        **{"progress_bar": False, **arguments},  # type: ignore[arg-type]
+    )
+    return pipeline(args)
+
+
+def make_margins(
+    catalog: Path, output: Path, thresholds_arcsec: Sequence[float], **arguments: object
+) -> list[MarginReport]:
+    """Make several margins in one run, each named by its threshold, without progress bars."""
+    return pipeline(
+        [
+            MarginCacheArguments(
+                input_catalog_path=catalog,
+                output_path=output,
+                output_artifact_name=f"margin_{threshold_arcsec:g}",
+                margin_threshold=threshold_arcsec,
+                **{"progress_bar": False, **arguments},  # type: ignore[arg-type]
+            )
+            for threshold_arcsec in thresholds_arcsec
+        ]
+    )
+
+
+def files_of(catalog: Path) -> dict[Pixel, Path]:
+    """The file of each partition."""
+    return _files_below(catalog / "dataset")
+
+
+def _files_below(folder: Path) -> dict[Pixel, Path]:
+    found = {}
+    for file in folder.rglob("*.parquet"):
+        match = re.search(r"Norder=(\d+)/.*Npix=(\d+)", file.as_posix())
+        assert match, f"{file} is no partition"
+        found[int(match[1]), int(match[2])] = file
+    return found
+
+
+def state_rows(catalog: Path) -> None:
+    """Have a catalog whose files were changed say how many rows it has, as a tool that changes it would."""
+    listed = (catalog / "partition_info.csv").read_text().splitlines()[1:]
+    pixels = {(int(order), int(pixel)) for order, pixel, *_ in (line.split(",") for line in listed)}
+    rows = sum(
+        pq.read_metadata(file).num_rows for pixel, file in _files_below(catalog).items() if pixel in pixels
+    )
+    for name in ("hats.properties", "properties", "catalog_info.json"):
+        if (catalog / name).exists():
+            text = (catalog / name).read_text()
+            text = re.sub(r"(?m)^hats_nrows=.*$", f"hats_nrows={rows}", text)
+            (catalog / name).write_text(re.sub(r'"total_rows": \d+', f'"total_rows": {rows}', text))
+    for folder in (catalog, catalog / "dataset"):
+        (folder / "_metadata").unlink(missing_ok=True)
+
+
+def ids_of(margin: Path, column: str = "id") -> dict[Pixel, list[int]]:
+    """Sorted ids of the rows of each margin on disk."""
+    return {
+        pixel: sorted(pq.ParquetFile(file).read([column]).column(column).to_pylist())
+        for pixel, file in files_of(margin).items()
+    }
+
+
+def contents(catalog: Path, least: int = 20) -> dict[str, bytes]:
+    """Every file of a catalog; of the properties, all but the time of day."""
+    found = {}
+    for file in catalog.rglob("*"):
+        if file.is_file():
+            lines = file.read_bytes()
+            if file.name.endswith("properties"):
+                lines = b"\n".join(
+                    line for line in lines.splitlines() if not line.startswith(b"hats_creation_date")
+                )
+            found[file.relative_to(catalog).as_posix()] = lines
+    assert len(found) >= least
+    return found
+
+
+def same_margin(got: dict[str, bytes], wanted: dict[str, bytes]) -> bool:
+    """Whether margins are the same, but for the lines of their properties that cannot be.
+
+    Parameters
+    ----------
+    got, wanted
+        The contents of each file, from stores of two kinds or from two runs.
+    """
+
+    def bare(files: dict[str, bytes]) -> dict[str, bytes]:
+        return {
+            name: OWN_LINES.sub(b"", content) if name.endswith("properties") else content
+            for name, content in files.items()
+            # Its digests are of times and tags, which each store has its own of.
+            if not name.endswith(RECORD)
+        }
+
+    assert any(name.endswith(RECORD) for name in got)
+    return bare(got) == bare(wanted)
+
+
+def on_disk(folder: Path) -> dict[str, bytes]:
+    """Contents of every file of a folder."""
+    return {name: (folder / name).read_bytes() for name in list_files(folder)}
+
+
+def plain(table: pa.Table) -> pa.Table:
+    """Return a table in one chunk, with dictionaries as their values: equal rows are then equal tables."""
+    for number, kept in enumerate(table.schema):
+        if pa.types.is_dictionary(kept.type):
+            values = table.column(number).cast(kept.type.value_type)
+            table = table.set_column(number, kept.with_type(kept.type.value_type), values)
+    return table.combine_chunks()
+
+
+def nothing_left(output: Path) -> bool:
+    """Whether a folder holds nothing at all, or is not there."""
+    return not output.exists() or not any(output.iterdir())
+
+
+def _in_partitions(
+    partitions: tuple[Pixel, ...], ra_deg: np.ndarray, dec_deg: np.ndarray, coordinates: pa.DataType
+) -> Sky:
+    own_order = np.full(len(ra_deg), 255, dtype=np.uint8)
+    own_pixel = np.zeros(len(ra_deg), dtype=np.uint64)
+    for order in sorted({order for order, _ in partitions}):
+        at = brute_force.pixels_of(ra_deg, dec_deg, order)
+        inside = np.isin(at, np.array([pixel for k, pixel in partitions if k == order], dtype=np.uint64))
+        own_order[inside], own_pixel[inside] = order, at[inside]
+    covered = own_order != 255
+    # The rows are where the coordinates that are kept say, whatever their precision.
+    ra_deg, dec_deg = (
+        pa.array(values[covered]).cast(coordinates, safe=False).cast(pa.float64()).to_numpy()
+        for values in (ra_deg, dec_deg)
+    )
+    return Sky(partitions, ra_deg, dec_deg, own_order[covered], own_pixel[covered])
