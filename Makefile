@@ -84,7 +84,7 @@ lock: $(LOCKED)  ## write requirements/dev.lock anew from pyproject.toml
 clean:  ## remove everything that was made
 	rm -rf $(VENV) .venvs target build dist demo .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	rm -f python/skymargin/_core.*.so
-	find python tests benchmarks trust tools -name __pycache__ -type d -exec rm -rf {} +
+	find python tests benchmarks tools -name __pycache__ -type d -exec rm -rf {} +
 
 $(MADE):
 	@python=$$(tools/preflight.sh "$(PYTHON)") && echo "$$python -m venv $(VENV)" && "$$python" -m venv --clear $(VENV)

@@ -209,7 +209,7 @@ def _install(package: str, arguments: type[MarginCacheArguments], face: Sequence
             f"skymargin.install_as_{package}() must be called before"
         )
     given = ("skymargin.compat", arguments.__name__)
-    run = {name: ("skymargin.pipeline", name) for name in ("pipeline", "pipeline_with_client")}
+    run = {name: ("skymargin.build.pipeline", name) for name in ("pipeline", "pipeline_with_client")}
     known = {
         "MarginCacheArguments": given,
         "RuntimeArguments": ("skymargin.build.arguments", "MarginCacheArguments"),

@@ -16,7 +16,7 @@ import pytest
 from upath import UPath
 
 from skymargin import VerifyReport, verify
-from skymargin.arrow.transport import carried_type
+from skymargin.arrow.transport import transport_type
 from skymargin.errors import (
     ArgumentError,
     CatalogError,
@@ -312,7 +312,7 @@ def test_a_value_of_any_type_that_becomes_null_is_found(
     file = max(files_of(margin).values(), key=lambda one: one.stat().st_size)
     rows = read(file)
     field = rows.schema.field(column)
-    kept = rows.column(column).combine_chunks().cast(carried_type(field.type))
+    kept = rows.column(column).combine_chunks().cast(transport_type(field.type))
     row = next(number for number, value in enumerate(kept) if value.is_valid)
     parts = [kept.slice(0, row), pa.nulls(1, kept.type), kept.slice(row + 1)]
     changed = pa.concat_arrays(parts).cast(field.type)

@@ -470,7 +470,7 @@ def test_an_output_folder_that_cannot_be_written(catalog: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "door", ["skymargin.build.stages.reduce.output_file", "skymargin.build.stages.shards.written_aside"]
+    "door", ["skymargin.build.stages.reduce.output_file", "skymargin.build.stages.shards.atomic_write"]
 )
 def test_a_full_disk(door: str, catalog: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: object) -> None:

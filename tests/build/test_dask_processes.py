@@ -203,7 +203,7 @@ def test_a_worker_that_joins_later_and_sees_nothing(
     work: Path, cluster: StartWorkers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It is not asked; the task tells."""
-    monkeypatch.setattr(sys.modules["skymargin.pipeline"], "check_visible", lambda *_: None)
+    monkeypatch.setattr(sys.modules["skymargin.build.pipeline"], "check_visible", lambda *_: None)
     (work / "tmp").mkdir()
     client = cluster(1, *hidden(work / "tmp"))
     with pytest.raises(OSError, match=r"given up, or this worker does not see tmp_dir: there is no .*/job"):
@@ -219,10 +219,10 @@ def test_what_is_missing_is_said_in_words(tmp_path: Path) -> None:
     assert told == f"{gone} (tmp_dir) on {os.uname().nodename}: there is no such file or folder"
 
 
-def noted(job_file: Path, batch: tuple[int, float]) -> tuple[int, int]:
+def noted(spec_file: Path, batch: tuple[int, float]) -> tuple[int, int]:
     """Note that a batch is begun, take some time, and return its number and the worker's process."""
     number, seconds = batch
-    (job_file.parent / f"{number}-{time.monotonic_ns()}.begun").touch()
+    (spec_file.parent / f"{number}-{time.monotonic_ns()}.begun").touch()
     time.sleep(seconds)
     return number, os.getpid()
 

@@ -13,7 +13,7 @@ import pytest
 from aiosmtpd.controller import Controller
 
 from skymargin import MarginCacheArguments, SkymarginError, pipeline
-from skymargin.build.email import mailed
+from skymargin.build.email import notify_on_completion
 from skymargin.errors import ArgumentError
 
 
@@ -144,7 +144,7 @@ def test_the_error_of_the_run_is_raised_even_where_warnings_are_errors(
 
 def test_an_error_with_line_breaks_stays_in_the_text(mailbox: Mailbox) -> None:
     def fail() -> None:
-        with mailed("me@here.org", "name"):
+        with notify_on_completion("me@here.org", "name"):
             raise ValueError("first\nBcc: them@elsewhere.org\n.\nlast é")
 
     with pytest.raises(ValueError, match="first"):
@@ -233,7 +233,7 @@ def test_a_mail_that_is_not_sent_makes_no_other_a_failure(
 
 def test_ctrl_c_sends_no_mail(mailbox: Mailbox) -> None:
     def interrupted() -> None:
-        with mailed("me@here.org", "name"):
+        with notify_on_completion("me@here.org", "name"):
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from skymargin import MarginCacheArguments
-from skymargin.build.run_paths import Places
+from skymargin.build.run_paths import RunPaths
 from skymargin.cli.main import main
 from skymargin.errors import ArgumentError, CatalogError, PartitionReadError, StorageError
 from tests.support.catalogs import Layout, Sky, ids_of, make_margin, rows_of, sky_near_edges, write_catalog
@@ -44,7 +44,7 @@ def state(catalog: Path, key: str, value: str) -> None:
 @pytest.mark.parametrize("purpose", ["partial", "shards", "progress", "old", "lock", "removed-folder"])
 def test_a_margin_has_no_name_of_an_intermediate_folder(purpose: str, catalog: Path, tmp_path: Path) -> None:
     """The next run of `margin` would remove it as a leftover of its own."""
-    key = Places(tmp_path / "out" / "margin", tmp_path / "out", tmp_path / "out").key
+    key = RunPaths(tmp_path / "out" / "margin", tmp_path / "out", tmp_path / "out").key
     with pytest.raises(ArgumentError, match=r"output_artifact_name .*intermediate"):
         make_margin(catalog, tmp_path / "out", THRESHOLD_ARCSEC, f"margin.skymargin-{purpose}-{key}")
 

@@ -22,14 +22,14 @@ from skymargin import MarginCacheArguments, mapping, pipeline, plan
 plan._SMALLEST_TASK_BYTES = 1
 map_batch = mapping.map_batch
 
-def slow_map_batch(job_file, batch):
+def slow_map_batch(spec_file, batch):
     Path(sys.argv[3]).touch()
     time.sleep(0.2)
-    return map_batch(job_file, batch)
+    return map_batch(spec_file, batch)
 
 slow_map_batch.__qualname__ = slow_map_batch.__name__ = "map_batch"
-import skymargin.pipeline
-sys.modules["skymargin.pipeline"].map_batch = slow_map_batch
+import skymargin.build.pipeline
+sys.modules["skymargin.build.pipeline"].map_batch = slow_map_batch
 
 if __name__ == "__main__":
     args = MarginCacheArguments(

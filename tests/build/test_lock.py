@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from skymargin.build.checkpoint.lock import locked
-from skymargin.build.run_paths import Places
+from skymargin.build.run_paths import RunPaths
 from skymargin.errors import OutputInUseError, StorageError
 
 
@@ -91,9 +91,9 @@ def test_a_place_that_cannot_be_written(tmp_path: Path) -> None:
 def test_locks_are_those_of_the_place_however_it_is_written(tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
     (tmp_path / "link").symlink_to(tmp_path / "out")
-    straight = Places(tmp_path / "out" / "margin", tmp_path / "a", tmp_path / "a")
-    by_link = Places(tmp_path / "link" / "margin", tmp_path / "b", tmp_path / "b")
-    other = Places(tmp_path / "margin", tmp_path / "a", tmp_path / "a")
+    straight = RunPaths(tmp_path / "out" / "margin", tmp_path / "a", tmp_path / "a")
+    by_link = RunPaths(tmp_path / "link" / "margin", tmp_path / "b", tmp_path / "b")
+    other = RunPaths(tmp_path / "margin", tmp_path / "a", tmp_path / "a")
     assert straight.key == by_link.key != other.key
     with locked(straight.locks, "it"):
         with pytest.raises(OutputInUseError), locked(by_link.locks, "it"):

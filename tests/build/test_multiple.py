@@ -344,7 +344,10 @@ def test_every_output_is_locked(catalogs: dict[str, Path], tmp_path: Path) -> No
         for name, threshold in (("a", 5.0), ("b", 100.0))
     ]
     for args in several:
-        with locked(args.places.locks, "it"), pytest.raises(OutputInUseError, match="another run is making"):
+        with (
+            locked(args.run_paths.locks, "it"),
+            pytest.raises(OutputInUseError, match="another run is making"),
+        ):
             pipeline(several)
         assert nothing_left(tmp_path / "out")
 

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from skymargin.build.checkpoint.state import Progress
+from skymargin.build.checkpoint.state import RunState
 from skymargin.build.stages import plan
 from skymargin.build.subset.provenance import RECORD
 from skymargin.catalogs.properties import read_properties
@@ -222,7 +222,7 @@ def test_one_change_after_the_other(here: Path) -> None:
     "moment",
     [
         Moment("skymargin.build.checkpoint.state:Progress.add_reduced", 2),
-        Moment("skymargin.pipeline:taken_over", after=True),
+        Moment("skymargin.build.pipeline:taken_over", after=True),
         Moment("skymargin.build.checkpoint.state:Progress.record_made", after=True),
         *(Moment("pathlib:Path.rename", call) for call in (1, 2, 3)),
     ],
@@ -247,13 +247,13 @@ def test_a_run_that_is_killed_goes_on(
 def test_margins_of_another_run_are_not_mixed_in(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A margin that was replaced after it was looked at may be of a catalog that changed since."""
     add_rows(here / "stars")
-    keep = Progress.keep_only_margins
+    keep = RunState.keep_only_margins
 
-    def and_replace(progress: Progress) -> None:
+    def and_replace(progress: RunState) -> None:
         keep(progress)
         (here / "margin" / RECORD).write_text("that of another run")
 
-    monkeypatch.setattr(Progress, "keep_only_margins", and_replace)
+    monkeypatch.setattr(RunState, "keep_only_margins", and_replace)
     with pytest.raises(StorageError, match="was replaced by another run while this one began"):
         make_margin(here / "stars", here, THRESHOLD_ARCSEC, only_changed=True)
 

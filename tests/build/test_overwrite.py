@@ -13,7 +13,7 @@ import pytest
 
 from skymargin import MarginCacheArguments
 from skymargin.build.checkpoint import publish
-from skymargin.build.run_paths import Places
+from skymargin.build.run_paths import RunPaths
 from skymargin.build.stages import map as map_stage
 from skymargin.catalogs.ownership import RECORD
 from skymargin.cli.main import main
@@ -285,7 +285,7 @@ def test_what_comes_to_the_place_while_the_margin_is_made_is_kept(
 def test_folders_with_names_of_ours_that_hold_files_of_others_are_kept(
     purpose: str, made: Path, tmp_path: Path
 ) -> None:
-    key = Places(tmp_path / "margin", tmp_path, tmp_path).key
+    key = RunPaths(tmp_path / "margin", tmp_path, tmp_path).key
     token = "" if purpose in ("progress", "old") else "-0123abcd"
     folder = tmp_path / f"margin.skymargin-{purpose}-{key}{token}"
     shutil.copytree(made / "margin", tmp_path / "margin")

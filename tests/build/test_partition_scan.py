@@ -235,7 +235,7 @@ import sys
 from pathlib import Path
 import pyarrow.parquet as pq
 from skymargin._core import Margins, Tiling
-from skymargin.formats import SpatialColumns
+from skymargin.catalogs.catalog import SpatialColumns
 from skymargin.build.stages.partition_scan import PartitionScan, make_scanner
 
 def peak_bytes():

@@ -9,7 +9,7 @@ from fsspec.implementations.memory import MemoryFileSystem
 from upath import UPath
 
 from skymargin.build.checkpoint import publish
-from skymargin.build.checkpoint.publish import bring_back, digest_of, put_in_place
+from skymargin.build.checkpoint.publish import digest_of, publish_folder, recover
 from skymargin.errors import StorageError
 from skymargin.storage.paths import AnyPath, list_files
 
@@ -50,7 +50,7 @@ def test_a_catalog_gets_its_place(place: AnyPath, before: dict[str, str]) -> Non
     write(place / "final", before)
     write(place / "partial", NEW)
     made = digest_of(place / "partial")
-    put_in_place(place / "partial", place / "final", place / "old")
+    publish_folder(place / "partial", place / "final", place / "old")
     assert read(place / "final") == NEW
     assert digest_of(place / "final") == made is not None
     assert set(list_files(place)) == {f"final/{name}" for name in NEW}
@@ -59,7 +59,7 @@ def test_a_catalog_gets_its_place(place: AnyPath, before: dict[str, str]) -> Non
 def test_an_empty_folder_gives_way(tmp_path: Path) -> None:
     (tmp_path / "final").mkdir()
     write(tmp_path / "partial", NEW)
-    put_in_place(tmp_path / "partial", tmp_path / "final", tmp_path / "old")
+    publish_folder(tmp_path / "partial", tmp_path / "final", tmp_path / "old")
     assert [entry.name for entry in tmp_path.iterdir()] == ["final"]
 
 
@@ -77,7 +77,7 @@ def test_what_was_there_comes_back_when_it_cannot_be_replaced(
 
     monkeypatch.setattr(Path, "rename", fail_for_new)
     with pytest.raises(OSError, match="no"):
-        put_in_place(tmp_path / "partial", tmp_path / "final", tmp_path / "old")
+        publish_folder(tmp_path / "partial", tmp_path / "final", tmp_path / "old")
     assert read(tmp_path / "final") == OLD
     assert read(tmp_path / "partial") == NEW
 
@@ -90,7 +90,7 @@ def test_the_old_one_comes_back_unless_there_is_a_new_one(there: str, tmp_path: 
     if there == "the new one":
         write(tmp_path / "final", NEW)
     for _ in range(2):
-        bring_back(tmp_path / "final", tmp_path / "old")
+        recover(tmp_path / "final", tmp_path / "old")
         assert read(tmp_path / "final") == (NEW if there == "the new one" else OLD)
         assert [entry.name for entry in tmp_path.iterdir()] == ["final"]
 
@@ -130,7 +130,7 @@ def test_on_a_store_there_is_never_a_mixture(
         write(place / "partial", NEW)
         left = step
         try:
-            put_in_place(place / "partial", place / "final", place / "old")
+            publish_folder(place / "partial", place / "final", place / "old")
         except (CutOff, StorageError):
             left = 1_000
         else:
@@ -142,7 +142,7 @@ def test_on_a_store_there_is_never_a_mixture(
         assert not is_catalog or found.items() <= before.items() or found.items() <= NEW.items()
         seen.add("catalog" if is_catalog else "none")
         if read(place / "partial") == NEW:
-            put_in_place(place / "partial", place / "final", place / "old")
+            publish_folder(place / "partial", place / "final", place / "old")
         assert read(place / "final") == NEW
     assert step > len(before) + len(NEW)
     assert seen == {"catalog", "none"}

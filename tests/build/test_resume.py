@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 from upath import UPath
 
-from skymargin.build.checkpoint.state import Progress
+from skymargin.build.checkpoint.state import RunState
 from skymargin.build.stages import map as map_stage
 from skymargin.build.stages import reduce as reduce_stage
 from skymargin.cli.main import main
@@ -68,17 +68,17 @@ def cut_off(
     **arguments: object,
 ) -> list[Any]:
     """Run until some batches of a stage are recorded and an error ends it; returns what these batches came to."""
-    original = getattr(Progress, stage)
+    original = getattr(RunState, stage)
     calls: list[Any] = []
 
-    def add(self: Progress, result: object) -> None:
+    def add(self: RunState, result: object) -> None:
         if len(calls) == done:
             raise error
         calls.append(result)
         original(self, result)
 
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(Progress, stage, add)
+        patched.setattr(RunState, stage, add)
         with pytest.raises(error) as caught:
             make_margin(catalog, output, THRESHOLD_ARCSEC, **arguments)
     assert not (output / "margin").exists()
@@ -405,14 +405,14 @@ def test_nothing_is_kept_when_the_catalog_is_at_fault(catalog: Path, output: Pat
 def test_a_margin_file_that_disappears_is_found_out(
     catalog: Path, output: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    keep_only_margins = Progress.keep_only_margins
+    keep_only_margins = RunState.keep_only_margins
 
-    def lose_one(self: Progress) -> None:
+    def lose_one(self: RunState) -> None:
         assert isinstance(self.margins[0].partial, Path)
         min(files_of(self.margins[0].partial).values()).unlink()
         keep_only_margins(self)
 
-    monkeypatch.setattr(Progress, "keep_only_margins", lose_one)
+    monkeypatch.setattr(RunState, "keep_only_margins", lose_one)
     with pytest.raises(RuntimeError, match="and now has gone"):
         make_margin(catalog, output, THRESHOLD_ARCSEC)
     assert nothing_left(output)
@@ -421,11 +421,11 @@ def test_a_margin_file_that_disappears_is_found_out(
 def test_a_margin_made_by_others_in_the_meantime_is_not_replaced(
     catalog: Path, output: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def stop(_: Progress) -> None:
+    def stop(_: RunState) -> None:
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr(Progress, "place", stop)
+        patched.setattr(RunState, "place", stop)
         with pytest.raises(KeyboardInterrupt):
             make_margin(catalog, output, THRESHOLD_ARCSEC)
     make_margin(catalog, output.parent / "elsewhere", 2 * THRESHOLD_ARCSEC)
@@ -482,15 +482,15 @@ def test_a_file_on_a_server_that_was_written_again(
 
 def interrupt(command: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     """Run a command, and press Ctrl-C when some batches are done."""
-    add_mapped = Progress.add_mapped
+    add_mapped = RunState.add_mapped
 
-    def add(self: Progress, result: map_stage.Mapped) -> None:
+    def add(self: RunState, result: map_stage.Mapped) -> None:
         if result.number == 5:
             raise KeyboardInterrupt
         add_mapped(self, result)
 
     with monkeypatch.context() as patched:
-        patched.setattr(Progress, "add_mapped", add)
+        patched.setattr(RunState, "add_mapped", add)
         assert main([*command, "--threads", "1"]) == 130
 
 

@@ -167,7 +167,7 @@ def test_a_killed_driver_of_worker_processes(
 def test_a_killed_worker_is_replaced(
     primary: Path, undisturbed: dict[str, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sys.modules["skymargin.pipeline"], "map_batch", killing.die_once)
+    monkeypatch.setattr(sys.modules["skymargin.build.pipeline"], "map_batch", killing.die_once)
     make_margin(
         primary, tmp_path, THRESHOLD_ARCSEC, dask_n_workers=2, delete_intermediate_parquet_files=False
     )
@@ -182,7 +182,7 @@ def test_workers_that_die_again_and_again_are_told(
     import dask
 
     with monkeypatch.context() as patched:
-        patched.setattr(sys.modules["skymargin.pipeline"], "map_batch", killing.die_once)
+        patched.setattr(sys.modules["skymargin.build.pipeline"], "map_batch", killing.die_once)
         with (
             dask.config.set({"distributed.scheduler.allowed-failures": 0}),
             pytest.raises(

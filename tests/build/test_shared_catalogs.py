@@ -18,7 +18,7 @@ from skymargin.catalogs.catalog import open_catalog
 from tests.support import brute_force
 from tests.support.catalogs import files_of, ids_of, make_margin
 
-SHARED = Path(os.environ.get("SKYMARGIN_SHARED", Path(__file__).parents[2] / "shared")) / "data"
+SHARED = Path(os.environ.get("SKYMARGIN_SHARED", Path(__file__).parents[3] / "shared")) / "data"
 CATALOGS = (
     "small_sky",
     "small_sky_healpix13",

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from skymargin.arrow.transport import carried_type, carry, restore
+from skymargin.arrow.transport import from_transport, to_transport, transport_type
 from skymargin.errors import PartitionReadError
 from tests.support.catalogs import (
     MIXED_PARTITIONS,
@@ -82,7 +82,7 @@ def column_of(kind: pa.DataType, value: Callable[[int], Any], count: int) -> pa.
     try:
         return pa.array(values, kind)
     except pa.ArrowNotImplementedError:
-        return pa.array(values, carried_type(kind)).cast(kind)
+        return pa.array(values, transport_type(kind)).cast(kind)
 
 
 def read(file: Path) -> list[dict[str, Any]]:
@@ -198,8 +198,8 @@ def test_carried_rows_come_back_as_they_were(name: str) -> None:
     column = column_of(kind, value, 50)
     field = pa.field("column", column.type, nullable=True, metadata={"unit": "none"})
     table = pa.Table.from_arrays([column], schema=pa.schema([field], metadata={"key": "value"}))
-    there = carry(table)
+    there = to_transport(table)
     assert there.num_rows == there.take(pa.array(range(50))).num_rows
-    back = restore(there, table.schema)
+    back = from_transport(there, table.schema)
     assert back.schema.equals(table.schema, check_metadata=True)
     assert back.column(0).combine_chunks().equals(column) or name == "float"

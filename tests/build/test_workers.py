@@ -71,7 +71,7 @@ def test_output_is_the_same_for_any_workers(
 def test_output_is_the_same_when_rows_are_written_in_many_pieces(
     primary: Path, one_thread: dict[str, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    pipeline = sys.modules["skymargin.pipeline"]
+    pipeline = sys.modules["skymargin.build.pipeline"]
     monkeypatch.setattr(pipeline, "memory_shares", lambda *_: MemoryShares(700, 700, 1))
     make_margin(primary, tmp_path, THRESHOLD_ARCSEC)
     assert contents(tmp_path / "margin") == one_thread

@@ -34,7 +34,9 @@ SEED = 20_261_125
 def run_part(part: str, scratch: Path, *, seed: int = SEED, short: bool = False) -> Outcome:
     """Run a part of the campaign in an empty folder that it may fill."""
     begun = time.monotonic()
-    outcome: Outcome = importlib.import_module(f"trust.{part}.campaign").run(scratch, seed, short=short)
+    outcome: Outcome = importlib.import_module(f"tests.campaign.{part}.campaign").run(
+        scratch, seed, short=short
+    )
     outcome.seconds = time.monotonic() - begun
     return outcome
 

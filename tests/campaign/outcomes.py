@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-RESULTS = Path(__file__).parent.parent / "build" / "trust"
+RESULTS = Path(__file__).parents[2] / "build" / "trust"
 
 
 @dataclass

@@ -9,7 +9,7 @@ from benchmarks import machine
 from benchmarks.tables import table, write_between
 from tests.campaign.outcomes import Outcome
 
-PAGE = Path(__file__).parent.parent / "docs" / "explanation" / "reliability.md"
+PAGE = Path(__file__).parents[2] / "docs" / "explanation" / "reliability.md"
 
 
 def write_page(outcomes: Iterable[Outcome], page: Path = PAGE) -> None:

@@ -14,7 +14,7 @@ from tests.campaign import outcomes
 from tests.campaign.outcomes import Figures, Outcome, Tally, keep, kept
 from tests.campaign.page import PAGE, counts, details, write_page
 
-ROOT = Path(__file__).parent.parent.parent
+ROOT = Path(__file__).parents[2]
 
 
 def example() -> Outcome:
@@ -66,8 +66,8 @@ def test_the_page_has_a_place_for_each_part(tmp_path: Path) -> None:
 def test_each_part_is_a_package_with_a_short_form_in_the_tests() -> None:
     folder = Path(tests.campaign.__file__).parent
     assert {path.parent.name for path in folder.glob("*/campaign.py")} == set(command.PARTS)
-    tests = "".join(path.read_text(encoding="utf-8") for path in Path(__file__).parent.glob("test_*.py"))
-    assert set(re.findall(r'run_short\("(\w+)"', tests)) == set(command.PARTS)
+    texts = "".join(path.read_text(encoding="utf-8") for path in Path(__file__).parent.glob("test_*.py"))
+    assert set(re.findall(r'run_short\("(\w+)"', texts)) == set(command.PARTS)
 
 
 def test_a_failure_is_the_exit_status(

@@ -187,7 +187,7 @@ def test_a_failed_run_leaves_the_collection_alone(collection: Path) -> None:
 
 def test_a_run_that_is_killed_before_it_names_its_margin_goes_on(collection: Path) -> None:
     run_killed_at(
-        Moment("skymargin.pipeline:add_margin"),
+        Moment("skymargin.build.pipeline:add_margin"),
         collection,
         collection,
         THRESHOLD_ARCSEC,

@@ -52,7 +52,7 @@ from tests.support.hipscat_catalogs import (
 )
 
 THRESHOLD_ARCSEC = 60.0
-SHARED = Path(os.environ.get("SKYMARGIN_SHARED", Path(__file__).parents[2] / "shared")) / "data"
+SHARED = Path(os.environ.get("SKYMARGIN_SHARED", Path(__file__).parents[3] / "shared")) / "data"
 needs_shared = pytest.mark.skipif(
     not (SHARED / "hipscat").is_dir(),
     reason="no shared catalogs: set SKYMARGIN_SHARED to what holds data/hipscat",

@@ -222,7 +222,7 @@ def test_an_interrupt_ends_with_130_and_leaves_no_margin(small_catalog: Path, tm
             raise AssertionError("the interrupt was not noticed")
 
         skymargin.build.pipeline.map_batch = map_batch
-        sys.modules["skymargin.pipeline"].map_batch = map_batch
+        sys.modules["skymargin.build.pipeline"].map_batch = map_batch
         raise SystemExit(main(["build", os.environ["CATALOG"], "--threshold", "60", "--output", os.environ["OUT"]]))
         """,
         CATALOG=str(small_catalog),

@@ -21,7 +21,7 @@ from mpmath import mpf
 
 import skymargin._core as _core
 
-TABLE = Path(__file__).parent.parent / "rust/core/tests/reference/mpmath_cases.csv"
+TABLE = Path(__file__).parents[2] / "rust/core/tests/reference/mpmath_cases.csv"
 COLUMNS = ["order", "pixel", "ra_deg", "dec_deg", "separation_arcsec"]
 CASES_PER_ORDER = 12
 SAMPLES = 32

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from stars import gaia_positions
+
+from tests.peers.stars import gaia_positions
 
 pytestmark = pytest.mark.slow
 

@@ -10,7 +10,8 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from numpy.typing import NDArray
-from stars import gaia_positions
+
+from tests.peers.stars import gaia_positions
 
 pytestmark = pytest.mark.slow
 

@@ -24,7 +24,7 @@ from tests.support.catalogs import (
     write_catalog,
 )
 
-SHARED = Path(__file__).parents[2] / "shared" / "data"
+SHARED = Path(__file__).parents[3] / "shared" / "data"
 # Several of these are left out, so that there are margins of empty pixels.
 PARTITIONS = MIXED_PARTITIONS[4:]
 THRESHOLD_ARCSEC = 3_600.0

@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 
 import skymargin.polars as smp
-from skymargin.geometry.adaptive import largest_pixels
+from skymargin.geometry.adaptive import adaptive_partitions
 from tests.support import brute_force
 
 
@@ -110,7 +110,7 @@ def test_a_frame_that_is_no_table_is_refused() -> None:
 
 def test_pixels_down_to_the_finest_order_are_found() -> None:
     index = np.array([0, 1, 5, (12 << 58) - 1], dtype=np.int64)
-    orders, pixels, rows = largest_pixels(index, 1, argument="most")
+    orders, pixels, rows = adaptive_partitions(index, 1, argument="most")
     assert list(zip(orders.tolist(), pixels.tolist(), rows.tolist(), strict=True)) == [
         (29, 0, 1),
         (29, 1, 1),

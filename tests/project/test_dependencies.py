@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 # What the metadata of packages says of licences of this kind, in all spellings.
 _FREE = re.compile(r"\b(MIT|BSD|0BSD|Apache|PSF-2\.0|Python Software Foundation|MPL-2\.0|ISC)\b")
 

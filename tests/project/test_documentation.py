@@ -19,7 +19,7 @@ from skymargin.cli.main import cli
 from skymargin.plot import figures
 from tools.mkdocs_hooks import MARK, help_pages, on_page_markdown
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 
 
@@ -53,7 +53,7 @@ def test_every_public_name_is_in_the_reference_with_its_docstring() -> None:
     public = {
         *(getattr(skymargin, name) for name in skymargin.__all__),
         *(getattr(skymargin.polars, name) for name in skymargin.polars.__all__),
-        *(getattr(plot, name) for name in figures.__all__),
+        *(getattr(figures, name) for name in figures.__all__),
         *(one for one in vars(errors).values() if isinstance(one, type)),
     }
     missing = [one for one in public if not any(one is other for other in documented.values())]

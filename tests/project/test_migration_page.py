@@ -11,7 +11,7 @@ import pytest
 from skymargin import MarginCacheArguments
 from skymargin.compat import HATS_IMPORT_ARGUMENTS, HIPSCAT_IMPORT_ARGUMENTS
 
-PAGE = Path(__file__).parent.parent / "docs" / "how-to" / "migrate.md"
+PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "migrate.md"
 # As `inspect.signature(MarginCacheArguments)` gives them, of hipscat-import 0.3.5 and of hats-import 0.11.1.
 HIPSCAT_IMPORT = [
     "output_path",

@@ -19,7 +19,7 @@ from benchmarks.environments import has_peer, peer_python
 from skymargin.catalogs.folder import partition_files
 from tests.conftest import Demo
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 REMOTE = "docs/how-to/run-on-s3.md"
 TUTORIALS = "docs/tutorials/"
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 SHELL_TOOLS = ("sh", "sed", "head")
 
 PARTS = ("Python >= 3.11", "venv module", "cargo (", "rustc (", "Rust >= 1.", "C linker")

@@ -16,7 +16,7 @@ from skymargin.catalogs.write_catalog import write_catalog
 from tests.support.catalogs import ids_of
 from tests.support.samples import scattered_stars
 
-PAGE = Path(__file__).parent.parent / "docs" / "how-to" / "run-on-slurm.md"
+PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "run-on-slurm.md"
 SBATCH = """#!/bin/sh
 # The script is the queue's from now on, and the job starts in another folder, as on another node.
 mkdir -p "$QUEUE/home" && cp "$1" "$QUEUE/script-$$" && cd "$QUEUE/home" || exit 1

@@ -13,6 +13,7 @@ from upath import UPath
 from skymargin.errors import StorageError
 from skymargin.storage.paths import (
     as_path,
+    atomic_write,
     is_empty_folder,
     is_local,
     list_files,
@@ -20,7 +21,6 @@ from skymargin.storage.paths import (
     open_output,
     remove_folder,
     temporary_folder,
-    written_aside,
 )
 from tests.support.catalogs import MIXED_PARTITIONS, files_of, make_margin, sky_near_edges, write_catalog
 
@@ -52,14 +52,14 @@ def test_folders_of_either_kind(kind: str, tmp_path: Path, remote: UPath) -> Non
 
 def test_a_file_that_is_there_is_complete(tmp_path: Path) -> None:
     def fail() -> None:
-        with written_aside(tmp_path / "file") as aside:
+        with atomic_write(tmp_path / "file") as aside:
             aside.write_text("half")
             raise RuntimeError
 
     with pytest.raises(RuntimeError):
         fail()
     assert list_files(tmp_path) == {}
-    with written_aside(tmp_path / "file") as aside:
+    with atomic_write(tmp_path / "file") as aside:
         aside.write_text("whole")
         assert not (tmp_path / "file").exists()
     assert list_files(tmp_path) == {"file": 5}

@@ -23,8 +23,8 @@ from distributed import Client
 from upath import UPath
 
 from skymargin import MarginCacheArguments, pipeline, pipeline_with_client
-from skymargin.build.run_paths import Places
-from skymargin.build.stages.tasks import Job
+from skymargin.build.run_paths import RunPaths
+from skymargin.build.stages.tasks import RunSpec
 from skymargin.catalogs.catalog import open_catalog
 from skymargin.errors import (
     ArgumentError,
@@ -37,7 +37,14 @@ from skymargin.errors import (
     StorageError,
 )
 from skymargin.storage import remote, remote_output
-from skymargin.storage.paths import as_path, exists, is_empty_folder, linked, list_files, with_options
+from skymargin.storage.paths import (
+    as_path,
+    exists,
+    is_empty_folder,
+    list_files,
+    resolve_reference,
+    with_options,
+)
 from skymargin.storage.range_reader import RangeReader, read_tail
 from tests.campaign.network.proxy import Request, proxy_of
 from tests.project.test_readme import REMOTE, Example, examples
@@ -596,7 +603,7 @@ def test_a_listing_that_is_cut_names_the_folder(
     output = UPath("s3://bucket/listed/margin", **bucket.options)
     monkeypatch.setattr(type(output), "iterdir", cut)
     with pytest.raises(StorageError, match=r"^s3://bucket/listed: ClientPayloadError: 222 of 445 bytes$"):
-        Places(output, tmp_path, tmp_path).leftovers()
+        RunPaths(output, tmp_path, tmp_path).leftovers()
 
 
 def test_properties_that_arrive_cut_are_asked_for_again(bucket: Bucket, local: Local) -> None:
@@ -730,8 +737,8 @@ def test_an_error_that_quotes_a_secret_loses_it() -> None:
 
 
 def test_the_file_of_a_job_is_for_nobody_else(tmp_path: Path) -> None:
-    fields = dict.fromkeys(Job.__dataclass_fields__)
-    Job(**fields).save(tmp_path / "job")  # type: ignore[arg-type]
+    fields = dict.fromkeys(RunSpec.__dataclass_fields__)
+    RunSpec(**fields).save(tmp_path / "job")  # type: ignore[arg-type]
     assert (tmp_path / "job").stat().st_mode & 0o777 == 0o600
 
 
@@ -785,12 +792,12 @@ def test_options_go_to_the_same_server_only() -> None:
     folder = with_options("https://one.example/collection", {"client_kwargs": {"headers": headers}})
 
     def sent_to(target: str) -> Any:
-        return linked(folder, target).storage_options["client_kwargs"].get("headers")  # type: ignore[union-attr]
+        return resolve_reference(folder, target).storage_options["client_kwargs"].get("headers")  # type: ignore[union-attr]
 
     assert sent_to("stars") == headers
     assert sent_to("https://one.example/stars") == headers
     assert sent_to("https://two.example/stars") is None
-    assert str(linked(folder, "https://two.example/stars")) == "https://two.example/stars"
+    assert str(resolve_reference(folder, "https://two.example/stars")) == "https://two.example/stars"
 
 
 def test_errors_are_of_the_package() -> None:

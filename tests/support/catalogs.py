@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from skymargin import MarginCacheArguments, MarginReport, pipeline
-from skymargin.arrow.transport import carry, restore
+from skymargin.arrow.transport import from_transport, to_transport
 from skymargin.build.subset.provenance import RECORD
 from skymargin.storage.paths import list_files
 from tests.support import brute_force
@@ -119,7 +119,9 @@ def write_catalog(
     for order, pixel in sky.partitions:
         own = (sky.own_order == order) & (sky.own_pixel == pixel)
         # pyarrow cannot filter views.
-        mine = restore(carry(table).filter(pa.array(own[table.column("id").to_numpy()])), table.schema)
+        mine = from_transport(
+            to_transport(table).filter(pa.array(own[table.column("id").to_numpy()])), table.schema
+        )
         stem = f"Norder={order}/Dir={pixel // 10_000 * 10_000}/Npix={pixel}"
         names = [stem + layout.suffix]
         if layout.suffix == "/":

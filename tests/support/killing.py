@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import Any
 
 from skymargin.build.stages import map as map_stage
-from skymargin.build.stages.tasks import SourceBatch
+from skymargin.build.stages.tasks import MapTask
 from skymargin.errors import SkymarginError
 
 # A process that has these loaded is forked for each run, which saves seconds of imports. It has no threads.
 _FORKS = multiprocessing.get_context("forkserver")
-_FORKS.set_forkserver_preload(["distributed", "skymargin.pipeline", __name__])
+_FORKS.set_forkserver_preload(["distributed", "skymargin.build.pipeline", __name__])
 
 
 @dataclass(frozen=True)
@@ -102,15 +102,15 @@ def wait_for(is_there: Callable[[], bool], what: str) -> None:
     raise AssertionError(f"{what} was not made")
 
 
-def die_once(job_file: Path, batch: SourceBatch) -> map_stage.Mapped | SkymarginError:
+def die_once(spec_file: Path, batch: MapTask) -> map_stage.Mapped | SkymarginError:
     """Map a batch, but kill the worker before the third one, once, when another batch is recorded as mapped."""
-    died = job_file.parent / "died"
+    died = spec_file.parent / "died"
     if batch.number == 2 and not died.exists():
-        beside = job_file.parent.parent
+        beside = spec_file.parent.parent
         wait_for(lambda: any(beside.glob("*-progress-*/mapped-*")), f"a record of a batch in {beside}")
         died.touch()
         os.kill(os.getpid(), signal.SIGKILL)
-    return map_stage.map_batch(job_file, batch)
+    return map_stage.map_batch(spec_file, batch)
 
 
 def _started(

@@ -12,21 +12,21 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 
-def carried_type(kind: pa.DataType) -> pa.DataType:
+def transport_type(kind: pa.DataType) -> pa.DataType:
     """Type in which values of `kind` travel: dictionaries as their values, views as large strings."""
     import pyarrow as pa
     from pyarrow import types
 
     if types.is_dictionary(kind):
-        return carried_type(kind.value_type)
+        return transport_type(kind.value_type)
     if types.is_string_view(kind):
         return pa.large_string()
     if types.is_binary_view(kind):
         return pa.large_binary()
     if types.is_struct(kind):
-        return pa.struct([field.with_type(carried_type(field.type)) for field in kind])
+        return pa.struct([field.with_type(transport_type(field.type)) for field in kind])
     if types.is_map(kind):
-        return pa.map_(carried_type(kind.key_type), _carried_field(kind.item_field), kind.keys_sorted)
+        return pa.map_(transport_type(kind.key_type), _carried_field(kind.item_field), kind.keys_sorted)
     if types.is_fixed_size_list(kind):
         return pa.list_(_carried_field(kind.value_field), kind.list_size)
     if types.is_large_list(kind):
@@ -36,25 +36,25 @@ def carried_type(kind: pa.DataType) -> pa.DataType:
     return kind
 
 
-def carried_schema(schema: pa.Schema) -> pa.Schema:
+def transport_schema(schema: pa.Schema) -> pa.Schema:
     """The schema in which rows of `schema` travel; names, nullability and order stay."""
     import pyarrow as pa
 
     return pa.schema([_carried_field(field) for field in schema])
 
 
-def carry(table: pa.Table) -> pa.Table:
+def to_transport(table: pa.Table) -> pa.Table:
     """Rows of a catalog in the types they travel in."""
-    return _retyped(table, carried_schema(table.schema))
+    return _retyped(table, transport_schema(table.schema))
 
 
-def restore(table: pa.Table, schema: pa.Schema) -> pa.Table:
+def from_transport(table: pa.Table, schema: pa.Schema) -> pa.Table:
     """Carried rows in the types, and with the metadata, of the catalog's `schema`."""
     return _retyped(table, schema)
 
 
 def _carried_field(field: pa.Field) -> pa.Field:
-    return field.with_type(carried_type(field.type))
+    return field.with_type(transport_type(field.type))
 
 
 def _retyped(table: pa.Table, schema: pa.Schema) -> pa.Table:

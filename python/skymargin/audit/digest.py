@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from skymargin.arrow.transport import carried_type
+from skymargin.arrow.transport import transport_type
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -51,7 +51,7 @@ def digests(array: pa.Array | pa.ChunkedArray) -> Digests:
     elif pa.types.is_null(array.type):
         return np.full(len(array), _NULL)
     else:
-        kind = carried_type(array.type)
+        kind = transport_type(array.type)
         found = _digests_of(array if kind == array.type else array.cast(kind))
     if array.null_count:
         found = np.where(array.is_null().to_numpy(zero_copy_only=False), _NULL, found)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     import pyarrow.parquet as pq
 
-    from skymargin.catalogs.folder import Survey
+    from skymargin.catalogs.folder import CatalogFolder
 
 # An index column up to this size is read to see whether it is sorted; of a larger one the footers must do.
 _INDEX_BYTES = 64 << 20
@@ -23,7 +23,7 @@ _CUSTOMARY_INDEX = "_healpix_29"
 
 
 @dataclass
-class Look:
+class FooterSummary:
     """What the files of a catalog tell.
 
     Attributes
@@ -57,7 +57,7 @@ class _Group(NamedTuple):
     range: tuple[Any, Any] | None
 
 
-def look(catalog: Survey, paths: Sequence[str]) -> Look:
+def inspect_footers(catalog: CatalogFolder, paths: Sequence[str]) -> FooterSummary:
     """Look at the files of a catalog.
 
     Parameters
@@ -67,7 +67,7 @@ def look(catalog: Survey, paths: Sequence[str]) -> Look:
     paths
         Files of its partitions, relative to its data.
     """
-    seen = Look()
+    seen = FooterSummary()
     try:
         schema = catalog.schema()
     except CatalogError as error:
@@ -90,7 +90,7 @@ def look(catalog: Survey, paths: Sequence[str]) -> Look:
     return seen
 
 
-def _judge(seen: Look, catalog: Survey, groups: Sequence[_Group]) -> None:
+def _judge(seen: FooterSummary, catalog: CatalogFolder, groups: Sequence[_Group]) -> None:
     """Whether rows are sorted by the index, and how that is known."""
     overlapping = next(
         (
@@ -125,7 +125,7 @@ def _judge(seen: Look, catalog: Survey, groups: Sequence[_Group]) -> None:
         )
 
 
-def _first_unsorted(catalog: Survey, groups: Sequence[_Group], index: str) -> str | None:
+def _first_unsorted(catalog: CatalogFolder, groups: Sequence[_Group], index: str) -> str | None:
     """The first file whose index column falls anywhere."""
     from skymargin.catalogs.partition_reader import PartitionRows
 
@@ -140,7 +140,7 @@ def _first_unsorted(catalog: Survey, groups: Sequence[_Group], index: str) -> st
     return None
 
 
-def _groups(catalog: Survey, paths: Sequence[str], index: str) -> Iterator[_Group]:
+def _groups(catalog: CatalogFolder, paths: Sequence[str], index: str) -> Iterator[_Group]:
     """Row groups of all files, from `_metadata` if it knows just these files, else from each file."""
     if "_metadata" in catalog.sizes:
         groups = list(_groups_in(_footer(catalog.data / "_metadata"), index, None))

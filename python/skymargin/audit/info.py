@@ -9,9 +9,9 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from skymargin.audit.footers import look
+from skymargin.audit.footers import inspect_footers
 from skymargin.build.report import readable_bytes
-from skymargin.catalogs.folder import HATS_PROPERTIES, Survey, collection_properties, survey
+from skymargin.catalogs.folder import HATS_PROPERTIES, CatalogFolder, collection_properties, inspect_catalog
 from skymargin.errors import CatalogNotFoundError
 from skymargin.storage.paths import AnyPath, as_path, list_files
 
@@ -176,7 +176,7 @@ def info(catalog: str | os.PathLike[str] | UPath) -> CatalogInfo:
     if not path.exists():
         raise CatalogNotFoundError(f"there is nothing at {path}")
     about = None if any((path / name).exists() for name in HATS_PROPERTIES) else collection_properties(path)
-    return _collection(path, about) if about is not None else _catalog(survey(path))
+    return _collection(path, about) if about is not None else _catalog(inspect_catalog(path))
 
 
 def _collection(path: AnyPath, about: dict[str, str]) -> CatalogInfo:
@@ -206,13 +206,13 @@ def _collection(path: AnyPath, about: dict[str, str]) -> CatalogInfo:
     )
 
 
-def _catalog(one: Survey) -> CatalogInfo:
+def _catalog(one: CatalogFolder) -> CatalogInfo:
     said = one.properties.get
     paths = [name for names in one.files.values() for name in names]
     has_partitions = one.kind in ("object", "source", "margin", "")
     if not has_partitions:
         paths += one.strays
-    seen = look(one, paths)
+    seen = inspect_footers(one, paths)
     warnings = [*seen.complaints]
     stated = said("hats_nrows", "")
     rows_stated = int(stated) if stated.isdecimal() else None

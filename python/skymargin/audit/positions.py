@@ -41,7 +41,7 @@ class MarginRows(NamedTuple):
     unsorted: int | None
 
 
-class KnownRows(NamedTuple):
+class ReferenceRows(NamedTuple):
     """Rows of the primary that a margin should have (`wanted`) or has all the same.
 
     Margins and partitions by number, rows by their number in the partition; one entry for each row and margin.
@@ -55,12 +55,12 @@ class KnownRows(NamedTuple):
     dec_deg: Floats
     wanted: NDArray[np.bool_]
 
-    def at(self, chosen: Numbers | NDArray[np.bool_] | slice) -> KnownRows:
+    def at(self, chosen: Numbers | NDArray[np.bool_] | slice) -> ReferenceRows:
         """Some of them."""
-        return KnownRows._make(column[chosen] for column in self)
+        return ReferenceRows._make(column[chosen] for column in self)
 
 
-class OddRows:
+class SuspectRows:
     """Rows of margins that are not just outside a pixel, but too far from it, or in it: looked for by position.
 
     Parameters
@@ -150,10 +150,10 @@ def known_in(
     own: int,
     tiles: Sequence[Pixel],
     margins: Margins,
-    odd: OddRows,
+    odd: SuspectRows,
     ra: str,
     dec: str,
-) -> tuple[int, list[KnownRows]]:
+) -> tuple[int, list[ReferenceRows]]:
     """Rows of one partition of the primary that belong to margins, or stand in them all the same.
 
     Parameters
@@ -171,7 +171,7 @@ def known_in(
 
     Returns
     -------
-    int, list of KnownRows
+    int, list of ReferenceRows
         How many rows it has; and the rows, of which some may be there twice for one margin.
 
     Raises
@@ -181,7 +181,7 @@ def known_in(
     PositionError
         When a row has no position on the sky.
     """
-    found: list[KnownRows] = []
+    found: list[ReferenceRows] = []
     with PartitionRows(paths) as rows:
         for first_row, table in rows.batches([ra, dec]):
             ra_deg, dec_deg = as_float64(table, ra), as_float64(table, dec)
@@ -202,15 +202,17 @@ def known_in(
             ]
             for tile, row, away, wanted in [*chosen, (*odd.among(ra_deg, dec_deg), False)]:
                 numbers = (tile, np.full(len(row), part), row + first_row)
-                found.append(KnownRows(*numbers, away, ra_deg[row], dec_deg[row], np.full(len(row), wanted)))
+                found.append(
+                    ReferenceRows(*numbers, away, ra_deg[row], dec_deg[row], np.full(len(row), wanted))
+                )
         return rows.rows, found
 
 
-def once_each(found: Sequence[KnownRows]) -> KnownRows:
+def once_each(found: Sequence[ReferenceRows]) -> ReferenceRows:
     """Rows by margin, partition and number, each once for a margin; wanted when it is so at all."""
     whole, real = np.empty(0, np.int64), np.empty(0)
-    nothing = KnownRows(whole, whole, whole, real, real, real, np.empty(0, np.bool_))
-    known = KnownRows._make(np.concatenate(column) for column in zip(nothing, *found, strict=True))
+    nothing = ReferenceRows(whole, whole, whole, real, real, real, np.empty(0, np.bool_))
+    known = ReferenceRows._make(np.concatenate(column) for column in zip(nothing, *found, strict=True))
     known = known.at(np.lexsort([~known.wanted, known.row, known.part, known.tile]))
     again = np.ones(max(len(known.row) - 1, 0), np.bool_)
     for column in known[:3]:

@@ -14,7 +14,7 @@ import numpy as np
 
 from skymargin.audit.brute_force import Margins, Pixel
 from skymargin.audit.digest import digests, digests_of_numbers
-from skymargin.audit.positions import KnownRows, MarginRows, OddRows, known_in, once_each, read_margin
+from skymargin.audit.positions import MarginRows, ReferenceRows, SuspectRows, known_in, once_each, read_margin
 from skymargin.audit.report import MOST_NAMED, Fault
 from skymargin.audit.row_matching import Match, match_rows
 from skymargin.audit.schemas import can_compare, expected_schema, schema_difference
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from numpy.typing import NDArray
 
-    from skymargin.catalogs.folder import Survey
+    from skymargin.catalogs.folder import CatalogFolder
 
     Digests = NDArray[np.uint64]
     Numbers = NDArray[np.int64]
@@ -74,8 +74,8 @@ class RowAudit:
 
     def __init__(
         self,
-        margin: Survey,
-        primary: Survey,
+        margin: CatalogFolder,
+        primary: CatalogFolder,
         tiles: list[Pixel],
         threshold_arcsec: float,
         ra: str,
@@ -92,7 +92,7 @@ class RowAudit:
         self._rows: dict[int, MarginRows] = {}
         # Rows that are missing somewhere, and rows that are beyond a threshold: some may be the same.
         self._missing: list[Numbers] = []
-        self._beyond: list[tuple[int, KnownRows, Numbers]] = []
+        self._beyond: list[tuple[int, ReferenceRows, Numbers]] = []
         self.expected = np.zeros(len(tiles), np.int64)
         self.found = np.zeros(len(tiles), np.int64)
         self.counts: list[Counter[str]] = [Counter() for _ in tiles]
@@ -171,14 +171,14 @@ class RowAudit:
         reason = str(error).removeprefix(str(paths[0])).strip()
         self.add(number, Fault("unreadable_file", str(paths[0]), self._tiles[number], note=reason))
 
-    def _known_rows(self, advance: Callable[[int], None]) -> KnownRows:
+    def _known_rows(self, advance: Callable[[int], None]) -> ReferenceRows:
         """Rows of the primary that belong to the margins, or stand in them all the same; by margin."""
         margins = Margins(self._tiles, self._threshold_arcsec)
-        odd = OddRows(self._rows, self._threshold_arcsec)
+        odd = SuspectRows(self._rows, self._threshold_arcsec)
         with_odd = odd.partitions(self._parts)
         # Of a sample, most partitions are out of reach.
         everything = set(self._parts) <= set(self._tiles)
-        found: list[KnownRows] = []
+        found: list[ReferenceRows] = []
         for part, pixel in enumerate(self._parts):
             if everything or pixel in with_odd or margins.near(pixel):
                 paths, own = self._primary.file_paths(pixel), self._numbers.get(pixel, -1)
@@ -190,7 +190,7 @@ class RowAudit:
         np.add.at(self.expected, known_rows.tile[known_rows.wanted], 1)
         return known_rows
 
-    def _groups(self, known: KnownRows) -> Iterator[tuple[int, int, KnownRows]]:
+    def _groups(self, known: ReferenceRows) -> Iterator[tuple[int, int, ReferenceRows]]:
         """Margins in groups whose rows fit into memory, with the rows known of them."""
         bounds = np.searchsorted(known.tile, np.arange(len(self._tiles) + 1))
         cost = (np.diff(bounds) + self.found) * 24 * (len(self._schema) + 4)
@@ -203,7 +203,7 @@ class RowAudit:
             yield first, last, known.at(slice(bounds[first], bounds[last]))
             first = last
 
-    def _compare(self, first: int, last: int, known: KnownRows) -> None:
+    def _compare(self, first: int, last: int, known: ReferenceRows) -> None:
         """Compare the values of the rows of some margins."""
         values, where = self._primary_digests(known)
         bounds = np.searchsorted(known.tile, np.arange(first, last + 1))
@@ -223,7 +223,7 @@ class RowAudit:
                 differ = np.flatnonzero(expected[one] != found[other, columns])
                 self._add_found("changed", number, other, note="in " + ", ".join(names[k] for k in differ))
 
-    def _primary_digests(self, known: KnownRows) -> tuple[Digests, Numbers]:
+    def _primary_digests(self, known: ReferenceRows) -> tuple[Digests, Numbers]:
         """Digests of rows of the primary, each once, and where each known row is among them."""
         keys, where = np.unique(_keys(known), return_inverse=True)
         found = np.zeros((len(keys), len(self._schema)), np.uint64)
@@ -258,7 +258,7 @@ class RowAudit:
             return None, []
         return found, columns
 
-    def _as_in_margin(self, values: Digests, number: int, rows: KnownRows) -> Digests:
+    def _as_in_margin(self, values: Digests, number: int, rows: ReferenceRows) -> Digests:
         """What rows of the primary look like in a margin: HiPSCat writes pixels into them."""
         if self._margin.format != "HiPSCat":
             return values
@@ -271,7 +271,7 @@ class RowAudit:
                     values[:, self._schema.names.index(name)] = digests_of_numbers(column)
         return values
 
-    def _judge(self, number: int, rows: KnownRows, match: Match) -> None:
+    def _judge(self, number: int, rows: ReferenceRows, match: Match) -> None:
         """Count what a match of the rows of one margin came to."""
         for found in match.twice.tolist():
             self._add_found("duplicate", number, found)
@@ -292,7 +292,7 @@ class RowAudit:
         lacking = np.setdiff1d(np.flatnonzero(rows.wanted), known)
         self._miss(number, rows.at(lacking))
 
-    def _all_missing(self, number: int, rows: KnownRows) -> None:
+    def _all_missing(self, number: int, rows: ReferenceRows) -> None:
         """A margin without a file, or with one that cannot be read."""
         pixel = self._tiles[number]
         if len(rows.row) and not self._margin.file_paths(pixel):
@@ -301,7 +301,7 @@ class RowAudit:
             self.add(number, Fault("missing_file", str(path), pixel, note=note), len(rows.row))
         self._miss(number, rows)
 
-    def _miss(self, number: int, rows: KnownRows) -> None:
+    def _miss(self, number: int, rows: ReferenceRows) -> None:
         rows = rows.at(rows.separation_arcsec < self._threshold_arcsec - _UNDECIDED_ARCSEC)
         if len(rows.row) == 0:
             return
@@ -355,6 +355,6 @@ def _digests_of(table: pa.Table) -> Digests:
     return np.stack([digests(column) for column in table.columns], axis=1)
 
 
-def _keys(rows: KnownRows) -> Numbers:
+def _keys(rows: ReferenceRows) -> Numbers:
     """One number for each row of the primary."""
     return (rows.part << _ROW_BITS) | rows.row

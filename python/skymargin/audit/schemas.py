@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from skymargin.arrow.transport import carried_type
+from skymargin.arrow.transport import transport_type
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -59,7 +59,7 @@ def is_lossless(source: pa.DataType, target: pa.DataType) -> bool:
     """Whether every value of type `source` is a value of type `target`, so that a cast changes nothing."""
     from pyarrow import types
 
-    source, target = carried_type(source), carried_type(target)
+    source, target = transport_type(source), transport_type(target)
     if source == target or types.is_null(source):
         return True
     for wide, narrow in ((types.is_large_string, types.is_string), (types.is_large_binary, types.is_binary)):

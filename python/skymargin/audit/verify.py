@@ -13,15 +13,15 @@ from typing import TYPE_CHECKING
 from skymargin.audit.report import KINDS, MOST_NAMED, Fault, PixelCounts, VerifyReport
 from skymargin.audit.schemas import expected_schema, schema_difference
 from skymargin.catalogs.folder import (
+    CatalogFolder,
     Columns,
     Pixel,
-    Survey,
     check_primary,
     coordinate_columns,
+    inspect_catalog,
+    inspect_primary,
     primary_of,
     stated_threshold_arcsec,
-    survey,
-    survey_primary,
 )
 from skymargin.errors import ArgumentError
 from skymargin.progress import Stages
@@ -87,9 +87,9 @@ def verify(
 
     started = time.perf_counter()
     _check_numbers(sample, seed)
-    one = survey(as_path(margin))
+    one = inspect_catalog(as_path(margin))
     threshold_arcsec = stated_threshold_arcsec(one)
-    other = survey_primary(primary_of(one) if primary is None else as_path(primary))
+    other = inspect_primary(primary_of(one) if primary is None else as_path(primary))
     check_primary(other)
     schema = other.schema()
     columns = coordinate_columns(other, schema)
@@ -151,7 +151,9 @@ def _check_numbers(sample: int | None, seed: int | None) -> None:
             raise ArgumentError(f"{name} {value!r} is not allowed: it is a whole number, {least} or more")
 
 
-def _wrong_files(margin: Survey, strays: list[Pixel], audit: RowAudit, tiles: list[Pixel]) -> list[Fault]:
+def _wrong_files(
+    margin: CatalogFolder, strays: list[Pixel], audit: RowAudit, tiles: list[Pixel]
+) -> list[Fault]:
     """Files left over, and what the list of partitions has of others."""
     faults = [
         Fault("left_over_file", str(margin.data / name), note="no reader looks for it under this name")
@@ -174,7 +176,7 @@ def _wrong_files(margin: Survey, strays: list[Pixel], audit: RowAudit, tiles: li
     return faults
 
 
-def _wrong_schema(margin: Survey, expected: pa.Schema) -> list[Fault]:
+def _wrong_schema(margin: CatalogFolder, expected: pa.Schema) -> list[Fault]:
     """Metadata files whose columns are not those of the primary."""
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -197,7 +199,7 @@ def _wrong_schema(margin: Survey, expected: pa.Schema) -> list[Fault]:
 
 
 def _wrong_properties(
-    margin: Survey, primary: Survey, columns: Columns, schema: pa.Schema, rows: int | None
+    margin: CatalogFolder, primary: CatalogFolder, columns: Columns, schema: pa.Schema, rows: int | None
 ) -> list[Fault]:
     said = margin.properties.get
     notes = []
@@ -264,7 +266,9 @@ def _id_column(schema: pa.Schema) -> str | None:
     return None
 
 
-def _with_ids(faults: list[Fault], id_column: str | None, margin: Survey, primary: Survey) -> list[Fault]:
+def _with_ids(
+    faults: list[Fault], id_column: str | None, margin: CatalogFolder, primary: CatalogFolder
+) -> list[Fault]:
     """Faults, those of rows with what names the row."""
     if id_column is None or all(fault.row is None for fault in faults):
         return faults

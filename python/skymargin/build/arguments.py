@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 from skymargin.build import validators as check
 from skymargin.build.argument_rules import validate
 from skymargin.build.memory import read_size
-from skymargin.build.run_paths import Places
+from skymargin.build.run_paths import RunPaths
 from skymargin.errors import ArgumentError, CatalogNotFoundError, OutputExistsError
 from skymargin.storage.paths import (
     AnyPath,
@@ -347,11 +347,11 @@ class MarginCacheArguments:
         return Path(str(self.dask_tmp or self.tmp_dir or tempfile.gettempdir()))
 
     @property
-    def places(self) -> Places:
+    def run_paths(self) -> RunPaths:
         """Where the run keeps its intermediate files and its records."""
         intermediate = self.tmp_path.absolute()
         progress = intermediate if self.resume_tmp is None else Path(str(self.resume_tmp)).absolute()
-        return Places(absolute(self.catalog_path), intermediate, progress)
+        return RunPaths(absolute(self.catalog_path), intermediate, progress)
 
     @property
     def memory_bytes(self) -> int | None:
@@ -414,7 +414,7 @@ class MarginCacheArguments:
         base = with_options(self.output_path, self.output_storage_options)
         if exists(base) and not base.is_dir():
             raise ArgumentError(f"output_path {base} is a file, not a folder")
-        if not (self.resume and self.places.is_being_placed):
+        if not (self.resume and self.run_paths.is_being_published):
             self.check_free()
 
     def check_free(self, *, is_own: bool = False) -> None:
@@ -437,7 +437,7 @@ class MarginCacheArguments:
             return
         # A margin may lie in the folder of the collection that is given.
         check.apart(self.primary_path, target, inside=True)
-        existing = inspect_existing(target, copy_has_begun=self.places.copy_has_begun)
+        existing = inspect_existing(target, copy_has_begun=self.run_paths.copy_has_begun)
         if not existing.replaceable:
             raise OutputExistsError(
                 f"{target} exists already and is {existing.description}. overwrite=True replaces a margin catalog and "

@@ -24,7 +24,7 @@ class Outcome:
 
 
 @contextmanager
-def mailed(address: str, name: str) -> Iterator[Outcome]:
+def notify_on_completion(address: str, name: str) -> Iterator[Outcome]:
     """Send a mail when the block has ended, well or with an error.
 
     A mail that cannot be sent is a warning: the margin is as good without. An error of the block is raised on.

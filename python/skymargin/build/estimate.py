@@ -12,7 +12,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from skymargin.arrow.transport import carry, restore
+from skymargin.arrow.transport import from_transport, to_transport
 from skymargin.build.pipeline import planned
 from skymargin.build.report import readable_bytes
 from skymargin.build.stages.map import feeds, only_of
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from skymargin._core import Margins, Scanner
     from skymargin.build.arguments import MarginCacheArguments
-    from skymargin.build.stages.tasks import Job, Pixel
+    from skymargin.build.stages.tasks import Pixel, RunSpec
 
 # Sixteen leave an error of some 25 % where density varies smoothly.
 _MEASURED_PARTITIONS = 16
@@ -195,7 +195,7 @@ def plan_margin(args: MarginCacheArguments) -> MarginPlan:
     )
 
 
-def _destinations(catalog: Catalog, sources: Catalog, job: Job) -> tuple[Margins, set[Pixel], np.ndarray]:
+def _destinations(catalog: Catalog, sources: Catalog, job: RunSpec) -> tuple[Margins, set[Pixel], np.ndarray]:
     """The margins, those of them that can get rows, and which of the sources have rows for any."""
     import numpy as np
 
@@ -238,7 +238,7 @@ def _measure(
     number: int,
     times: int,
     weight: float,
-    job: Job,
+    job: RunSpec,
     margins: Margins,
     scanner: Scanner,
     found: list[pa.Table],
@@ -260,7 +260,7 @@ def _measure(
             mine = selection if job.margins is None else only_of(selection, job.margins)
             rows += mine.memberships.num_rows
             if mine.memberships.num_rows and sum(table.num_rows for table in found) < _KEPT_ROWS:
-                found.append(carry(pa.Table.from_batches([mine.rows])))
+                found.append(to_transport(pa.Table.from_batches([mine.rows])))
     return _Measured(times, weight, scan.rows, rows, scan.bytes_read, time.perf_counter() - began)
 
 
@@ -285,7 +285,7 @@ def _written(
         options |= {"compression": "none", "compression_level": None}
     began = time.perf_counter()
     sink = pa.BufferOutputStream()
-    pq.write_table(restore(sample, catalog.schema), sink, **options)
+    pq.write_table(from_transport(sample, catalog.schema), sink, **options)
     seconds = time.perf_counter() - began
     margins = min(rows, destinations)
     whole = sample.num_rows / average

@@ -34,7 +34,7 @@ _IN_COMMON = (
 _NOT_SHOWN = ("input_storage_options",)
 
 
-def as_several(given: object) -> list[MarginCacheArguments]:
+def validate_group(given: object) -> list[MarginCacheArguments]:
     """The arguments of the margins of a run, in the order given, with their values checked again.
 
     Parameters
@@ -73,7 +73,7 @@ def widest_first(several: Sequence[MarginCacheArguments]) -> list[int]:
     """Where the arguments are in the list, the largest threshold first; one order, however the list is ordered."""
     return sorted(
         range(len(several)),
-        key=lambda number: (-several[number].margin_threshold, str(several[number].places.final)),
+        key=lambda number: (-several[number].margin_threshold, str(several[number].run_paths.final)),
     )
 
 
@@ -118,7 +118,7 @@ def _differ(number: int, name: str, first: Any, other: Any) -> ArgumentError:
 
 def _check_apart(several: Sequence[MarginCacheArguments]) -> None:
     """No two at one place, and none inside another."""
-    finals = [args.places.final.resolve() for args in several]
+    finals = [args.run_paths.final.resolve() for args in several]
     for (i, one), (j, other) in combinations(enumerate(finals), 2):
         if type(one) is not type(other):
             continue

@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING, overload
 from skymargin.build.arguments import MarginCacheArguments
 from skymargin.build.checkpoint.fingerprint import fingerprint_of
 from skymargin.build.checkpoint.lock import locked
-from skymargin.build.checkpoint.state import Progress, progress_of
-from skymargin.build.email import mailed
+from skymargin.build.checkpoint.state import RunState, open_run_state
+from skymargin.build.email import notify_on_completion
 from skymargin.build.execution.dask import check_visible
 from skymargin.build.execution.workers import DaskWorkers, Workers, own_workers
 from skymargin.build.memory import memory_shares
-from skymargin.build.multiple import as_several, widest_first
+from skymargin.build.multiple import validate_group, widest_first
 from skymargin.build.report import MarginReport
 from skymargin.build.stages.finish import contents_of, empty_reason, finish
-from skymargin.build.stages.map import Mapped, map_batch
+from skymargin.build.stages.map import MapResult, map_batch
 from skymargin.build.stages.plan import (
     average_row_bytes,
     check_output,
@@ -32,8 +32,8 @@ from skymargin.build.stages.plan import (
     restricted,
     source_batches,
 )
-from skymargin.build.stages.reduce import Reduced, reduce_batch
-from skymargin.build.stages.tasks import DestinationBatch, Job, Output
+from skymargin.build.stages.reduce import ReduceResult, reduce_batch
+from skymargin.build.stages.tasks import MarginWriterSpec, ReduceTask, RunSpec
 from skymargin.build.subset.changes import scope_of, taken_over
 from skymargin.build.subset.provenance import write_record
 from skymargin.build.subset.scope import Scope
@@ -158,7 +158,7 @@ class _Run:
     given: list[int]
     stages: Stages
     catalog: Catalog = field(init=False)
-    job: Job = field(init=False)
+    job: RunSpec = field(init=False)
     scope: Scope = field(init=False)
     reports: list[MarginReport] = field(default_factory=list)
 
@@ -181,7 +181,7 @@ class _Run:
 
 
 def _run_of(args: object) -> _Run:
-    several = as_several(args)
+    several = validate_group(args)
     given = widest_first(several)
     margins = [several[number] for number in given]
     first = margins[0]
@@ -199,7 +199,9 @@ def _mailed(run: _Run) -> Iterator[None]:
     """A mail for each margin."""
     with ExitStack() as mails:
         outcomes = [
-            mails.enter_context(mailed(args.completion_email_address or "", args.output_artifact_name))
+            mails.enter_context(
+                notify_on_completion(args.completion_email_address or "", args.output_artifact_name)
+            )
             for args in run.margins
         ]
         try:
@@ -213,10 +215,10 @@ def _mailed(run: _Run) -> Iterator[None]:
 @contextmanager
 def _workers(args: MarginCacheArguments) -> Iterator[Workers]:
     """Workers on this machine; what Dask left of a killed run goes. Needs the locks."""
-    for folder in args.places.dask_leftovers(args.dask_path):
+    for folder in args.run_paths.dask_leftovers(args.dask_path):
         remove_folder(folder)
     with own_workers(
-        args.dask_n_workers, args.dask_threads_per_worker, args.dask_path, args.places.workers
+        args.dask_n_workers, args.dask_threads_per_worker, args.dask_path, args.run_paths.workers
     ) as workers:
         yield workers
 
@@ -225,11 +227,11 @@ def _workers(args: MarginCacheArguments) -> Iterator[Workers]:
 def _locked(run: _Run) -> Iterator[None]:
     with ExitStack() as held:
         for args in run.margins:
-            held.enter_context(locked(args.places.locks, str(args.catalog_path)))
+            held.enter_context(locked(args.run_paths.locks, str(args.catalog_path)))
         yield
 
 
-def planned(margins: Sequence[MarginCacheArguments], stages: Stages) -> tuple[Catalog, Job, Scope]:
+def planned(margins: Sequence[MarginCacheArguments], stages: Stages) -> tuple[Catalog, RunSpec, Scope]:
     """Everything that can be checked before work begins; nothing is written.
 
     Parameters
@@ -263,7 +265,7 @@ def planned(margins: Sequence[MarginCacheArguments], stages: Stages) -> tuple[Ca
 def _make(run: _Run, workers: Workers, seen_by: Client | None = None) -> None:
     first = run.first
     fingerprint = fingerprint_of(run.catalog, run.job, run.margins)
-    with progress_of(run.margins, fingerprint, workers.threads, is_local(run.catalog.path)) as progress:
+    with open_run_state(run.margins, fingerprint, workers.threads, is_local(run.catalog.path)) as progress:
         if not progress.is_made:
             _build(run, workers, progress, seen_by)
         for report in progress.place():
@@ -277,24 +279,24 @@ def _make(run: _Run, workers: Workers, seen_by: Client | None = None) -> None:
             print(report.summary())
 
 
-def _build(run: _Run, workers: Workers, progress: Progress, seen_by: Client | None) -> None:
+def _build(run: _Run, workers: Workers, progress: RunState, seen_by: Client | None) -> None:
     """Make the whole margin catalogs aside, beginning with what is done of them."""
     catalog, scope, stages = run.catalog, run.scope, run.stages
     job = replace(run.job, memory=memory_shares(run.first.memory_bytes, workers.threads_per_worker))
-    job_file = progress.save_job(job)
+    spec_file = progress.save_spec(job)
     if seen_by is not None:
         for making in progress.margins:
-            check_visible(seen_by, _places(catalog, making.partial, job_file))
+            check_visible(seen_by, _places(catalog, making.partial, spec_file))
     with stages.stage("Mapping", total=len(scope.sources.orders)) as advance:
         sources = source_batches(scope.sources, progress.threads)
         advance(sum(one.partitions for one in progress.mapped.values()))
         todo = [batch for batch in sources if batch.number not in progress.mapped]
 
-        def keep_mapped(one: Mapped) -> None:
+        def keep_mapped(one: MapResult) -> None:
             progress.add_mapped(one)
             advance(one.partitions)
 
-        workers.run(map_batch, job_file, todo, keep_mapped)
+        workers.run(map_batch, spec_file, todo, keep_mapped)
         mapped = [*(progress.mapped[batch.number] for batch in sources), *scope.unread]
         check_rows(catalog, {(order, pixel): rows for one in mapped for order, pixel, rows, _ in one.sizes})
         row_bytes = average_row_bytes(mapped)
@@ -304,11 +306,11 @@ def _build(run: _Run, workers: Workers, progress: Progress, seen_by: Client | No
         advance(sum(len(one.orders) for one in progress.reduced.values()))
         unwritten = [task for task in tasks if task[0].number not in progress.reduced]
 
-        def keep_reduced(one: Reduced) -> None:
+        def keep_reduced(one: ReduceResult) -> None:
             progress.add_reduced(one)
             advance(len(one.orders))
 
-        workers.run(reduce_batch, job_file, unwritten, keep_reduced)
+        workers.run(reduce_batch, spec_file, unwritten, keep_reduced)
         reduced = [progress.reduced[batch.number] for batch, _ in tasks]
     with stages.stage("Finishing", total=1 + len(run.margins)) as advance:
         progress.keep_only_margins()
@@ -322,10 +324,10 @@ def _build(run: _Run, workers: Workers, progress: Progress, seen_by: Client | No
 
 
 def _reducing_tasks(
-    run: _Run, progress: Progress, shards: int, row_bytes: int, threads: int
-) -> tuple[list[tuple[DestinationBatch, Output]], int]:
+    run: _Run, progress: RunState, shards: int, row_bytes: int, threads: int
+) -> tuple[list[tuple[ReduceTask, MarginWriterSpec]], int]:
     """What is to be written of all margin catalogs, numbered through; and how many margins that are."""
-    tasks: list[tuple[DestinationBatch, Output]] = []
+    tasks: list[tuple[ReduceTask, MarginWriterSpec]] = []
     total = 0
     for margin, making in enumerate(progress.margins):
         narrower = run.narrower(margin)
@@ -342,7 +344,7 @@ def _reducing_tasks(
 
 
 def _finish(
-    run: _Run, margin: int, folder: AnyPath, mapped: Sequence[Mapped], written: list[Reduced]
+    run: _Run, margin: int, folder: AnyPath, mapped: Sequence[MapResult], written: list[ReduceResult]
 ) -> MarginReport:
     """Make the files of one margin catalog a catalog."""
     catalog, args, threshold_arcsec = run.catalog, run.margins[margin], run.threshold_arcsec(margin)
@@ -367,10 +369,10 @@ def _finish(
     )
 
 
-def _output(folder: AnyPath, catalog: Catalog, row_bytes: int, wanted: OutputOptions) -> Output:
+def _output(folder: AnyPath, catalog: Catalog, row_bytes: int, wanted: OutputOptions) -> MarginWriterSpec:
     options = format_named(catalog.format).write_options(catalog.schema, wanted.write_table_kwargs)
     most_rows, compressed = layout(catalog, row_bytes, wanted)
-    return Output(
+    return MarginWriterSpec(
         folder=absolute(folder),
         format=catalog.format,
         options=options,
@@ -381,8 +383,8 @@ def _output(folder: AnyPath, catalog: Catalog, row_bytes: int, wanted: OutputOpt
     )
 
 
-def _places(catalog: Catalog, folder: AnyPath, job_file: Path) -> dict[str, AnyPath]:
+def _places(catalog: Catalog, folder: AnyPath, spec_file: Path) -> dict[str, AnyPath]:
     """What workers must see; a folder on an object store is not there before a file is in it."""
     source = catalog.path / catalog.files[0][0] if catalog.files else catalog.listed_in
     output = {"output_path": absolute(folder)} if is_local(folder) else {}
-    return {"input_catalog_path": absolute(source), **output, "tmp_dir": job_file}
+    return {"input_catalog_path": absolute(source), **output, "tmp_dir": spec_file}

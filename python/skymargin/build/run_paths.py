@@ -14,17 +14,17 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from skymargin.storage.paths import OURS, REMOVED, AnyPath, explained, is_local
+from skymargin.storage.paths import REMOVED, TEMP_MARK, AnyPath, is_local, translate_errors
 
 # Records that are looked for from outside: all is made but not at its place yet; it is being copied there, on an
 # object store; all is over.
-PLACING = "placing.json"
+PUBLISHING = "placing.json"
 COPYING = "copying"
 COMPLETED = "completed"
 
 
 @dataclass(frozen=True)
-class Places:
+class RunPaths:
     """The folders of the runs that make one margin catalog.
 
     Attributes
@@ -74,9 +74,9 @@ class Places:
         return [folder / self._name("lock") for folder in folders]
 
     @property
-    def is_being_placed(self) -> bool:
+    def is_being_published(self) -> bool:
         """Whether a run ended between having made the margin catalog and having cleaned up after it."""
-        return (self.records / PLACING).exists() and not (self.records / COMPLETED).exists()
+        return (self.records / PUBLISHING).exists() and not (self.records / COMPLETED).exists()
 
     @property
     def copy_has_begun(self) -> bool:
@@ -93,20 +93,20 @@ class Places:
         bases = dict.fromkeys([self.final.parent, self.intermediate, self.progress])
         entries: list[AnyPath] = []
         for base in bases:
-            with explained(base):
+            with translate_errors(base):
                 if base.exists():
                     entries += sorted(base.iterdir(), key=str)
         return [entry for entry in entries if self.is_of_this(entry.name)]
 
     def dask_leftovers(self, base: Path) -> list[Path]:
         """The folders of Dask that killed runs of this output have left in a folder; as for `leftovers`."""
-        ours = re.compile(rf"dask{re.escape(OURS)}({REMOVED})?workers-{self.key}-.*")
+        ours = re.compile(rf"dask{re.escape(TEMP_MARK)}({REMOVED})?workers-{self.key}-.*")
         return [entry for entry in base.iterdir() if ours.fullmatch(entry.name)] if base.exists() else []
 
     def is_of_this(self, name: str) -> bool:
         """Whether a folder of this name belongs to the runs of this output."""
         ours = rf"(progress|shards|partial|{REMOVED}[a-z]+)-{self.key}(-.*)?"
-        return re.fullmatch(re.escape(self.final.name + OURS) + ours, name) is not None
+        return re.fullmatch(re.escape(self.final.name + TEMP_MARK) + ours, name) is not None
 
     def _name(self, purpose: str, token: str = "") -> str:
-        return f"{self.final.name}{OURS}{purpose}-{self.key}{'-' if token else ''}{token}"
+        return f"{self.final.name}{TEMP_MARK}{purpose}-{self.key}{'-' if token else ''}{token}"

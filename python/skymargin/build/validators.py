@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from skymargin.build.memory import read_size
 from skymargin.errors import ArgumentError, OutputExistsError
-from skymargin.storage.paths import OURS, with_options
+from skymargin.storage.paths import TEMP_MARK, with_options
 
 if TYPE_CHECKING:
     from skymargin.storage.paths import AnyPath
@@ -105,9 +105,9 @@ def artifact_name(value: object) -> str:
         )
     if not value.strip("."):
         raise ArgumentError(f"output_artifact_name {value!r} is not a name")
-    if OURS in value:
+    if TEMP_MARK in value:
         raise ArgumentError(
-            f"output_artifact_name {value!r} is not allowed: names with {OURS!r} are those of intermediate files"
+            f"output_artifact_name {value!r} is not allowed: names with {TEMP_MARK!r} are those of intermediate files"
         )
     return value
 

@@ -170,7 +170,7 @@ class Format(Protocol):
 
 def format_named(name: str) -> Format:
     """The module of one format."""
-    return cast(Format, importlib.import_module(f"{__name__}.{name}"))
+    return cast(Format, importlib.import_module(f"skymargin.catalogs.{name}"))
 
 
 def open_catalog(path: AnyPath) -> Catalog:

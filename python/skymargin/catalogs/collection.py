@@ -18,12 +18,12 @@ from skymargin.errors import ArgumentError, CatalogError, StorageError
 from skymargin.storage.paths import (
     AnyPath,
     absolute,
+    atomic_write,
     can_list,
     exists,
-    explained,
-    linked,
     read_text,
-    written_aside,
+    resolve_reference,
+    translate_errors,
 )
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def collection_of(catalog: AnyPath) -> AnyPath:
         if not exists(folder / _FILE):
             continue
         inside = read_properties(folder / _FILE).get("hats_primary_table_url", "")
-        if inside and _same(linked(folder, inside), catalog):
+        if inside and _same(resolve_reference(folder, inside), catalog):
             return folder
         raise ArgumentError(
             f"add_to_collection=True: {catalog} lies in the collection {folder}, but is not its primary catalog, "
@@ -129,7 +129,7 @@ def _change_local(file: Path, change: Callable[[str], str]) -> None:
         before = read_text(file)
         after = change(before)
         if after != before:
-            with written_aside(file) as aside:
+            with atomic_write(file) as aside:
                 aside.write_bytes(after.encode())
                 shutil.copymode(file, aside)
 
@@ -141,7 +141,7 @@ def _change_remote(file: UPath, change: Callable[[str], str]) -> None:
         after = change(before)
         if after == before:
             return
-        with explained(file):
+        with translate_errors(file):
             file.write_text(after, encoding="utf-8")
             file.fs.invalidate_cache()
     if change(text := read_text(file)) != text:

@@ -45,7 +45,7 @@ Pixel = tuple[int, int]
 
 
 @dataclass(frozen=True)
-class Survey:
+class CatalogFolder:
     """A catalog's properties and files, as found.
 
     Attributes
@@ -125,7 +125,7 @@ class Survey:
         raise CatalogError(f"{self.path}: nothing says which columns it has: {reason}")
 
 
-def survey(path: AnyPath) -> Survey:
+def inspect_catalog(path: AnyPath) -> CatalogFolder:
     """Look at a catalog: its properties and its files, no rows.
 
     Raises
@@ -156,7 +156,7 @@ def collection_properties(path: AnyPath) -> dict[str, str] | None:
     return read_properties(file) if file.exists() else None
 
 
-def primary_of(margin: Survey) -> AnyPath:
+def primary_of(margin: CatalogFolder) -> AnyPath:
     """The catalog that a margin says it is of.
 
     A relative name is looked for as it is, beside the margin, and by its last part beside the margin.
@@ -193,7 +193,7 @@ def is_any_catalog(path: AnyPath) -> bool:
     return any((path / mark).exists() for mark in marks)
 
 
-def survey_primary(path: AnyPath) -> Survey:
+def inspect_primary(path: AnyPath) -> CatalogFolder:
     """Look at a catalog, or at the primary catalog of a collection.
 
     Raises
@@ -203,16 +203,16 @@ def survey_primary(path: AnyPath) -> Survey:
     """
     collection = collection_properties(path) if path.exists() else None
     if collection is None or any((path / name).exists() for name in HATS_PROPERTIES):
-        return survey(path)
+        return inspect_catalog(path)
     inside = collection.get("hats_primary_table_url")
     if not inside:
         raise CatalogError(f"{path / COLLECTION_PROPERTIES} does not say which catalog the collection is of")
-    return survey(as_path(inside) if "://" in inside else path / inside)
+    return inspect_catalog(as_path(inside) if "://" in inside else path / inside)
 
 
 def _surveyed(
     path: AnyPath, format_name: str, properties: dict[str, str], file: AnyPath, data: AnyPath
-) -> Survey:
+) -> CatalogFolder:
     sizes = list_files(data)
     suffix = _suffix(properties)
     files: dict[Pixel, tuple[str, ...]] = {}
@@ -228,7 +228,7 @@ def _surveyed(
             files[pixel] = (*files.get(pixel, ()), name)
         elif format_name == "HATS" or match:
             strays.append(name)
-    return Survey(path, format_name, properties, file, data, files, strays, sizes, _listed(path))
+    return CatalogFolder(path, format_name, properties, file, data, files, strays, sizes, _listed(path))
 
 
 def _is_at_home(name: str, pixel: Pixel, suffix: str) -> bool:
@@ -321,7 +321,7 @@ class Columns:
     index: str | None
 
 
-def stated_threshold_arcsec(margin: Survey) -> float:
+def stated_threshold_arcsec(margin: CatalogFolder) -> float:
     """The threshold of a margin, arcseconds.
 
     Raises
@@ -348,7 +348,7 @@ def stated_threshold_arcsec(margin: Survey) -> float:
     return threshold_arcsec
 
 
-def check_primary(primary: Survey) -> None:
+def check_primary(primary: CatalogFolder) -> None:
     """Refuse what is no primary catalog, or not all there.
 
     Raises
@@ -372,7 +372,7 @@ def check_primary(primary: Survey) -> None:
         raise CatalogError(f"{primary.path} has no partitions: there is nothing to check a margin against")
 
 
-def coordinate_columns(primary: Survey, schema: pa.Schema) -> Columns:
+def coordinate_columns(primary: CatalogFolder, schema: pa.Schema) -> Columns:
     """The columns of position of a primary catalog with some schema.
 
     Raises

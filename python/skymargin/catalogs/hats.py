@@ -33,7 +33,7 @@ from skymargin.catalogs.partition_list import (
 from skymargin.catalogs.properties import read_properties
 from skymargin.catalogs.row_counts import check_stated, rows_in_metadata, stated_rows
 from skymargin.errors import CatalogError
-from skymargin.storage.paths import AnyPath, can_list, exists, linked, list_files
+from skymargin.storage.paths import AnyPath, can_list, exists, list_files, resolve_reference
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -150,7 +150,7 @@ def _open_primary(path: AnyPath) -> Catalog:
             f"{collection_file} has no hats_primary_table_url: it does not say which catalog it is of"
         )
     try:
-        primary = linked(path, inside)
+        primary = resolve_reference(path, inside)
         is_there = any(exists(primary / name) for name in _PROPERTIES)
     except (OSError, ValueError, ImportError) as error:
         raise CatalogError(

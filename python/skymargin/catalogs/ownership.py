@@ -11,7 +11,7 @@ from pathlib import Path
 
 from skymargin.catalogs.properties import read_properties
 from skymargin.errors import CatalogError, StorageError
-from skymargin.storage.paths import AnyPath, explained, list_files, read_text
+from skymargin.storage.paths import AnyPath, list_files, read_text, translate_errors
 
 # Without these no reader takes a folder for a catalog; in the order in which they are written.
 VALID_BY = ("catalog_info.json", "properties", "hats.properties")
@@ -86,7 +86,7 @@ def inspect_existing(path: AnyPath, *, copy_has_begun: bool = False) -> Existing
     StorageError
         When the folder cannot be listed.
     """
-    with explained(path):
+    with translate_errors(path):
         if path.is_file():
             return Existing("a file")
     names = file_names(path)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from skymargin.arrow.transport import carry
+from skymargin.arrow.transport import to_transport
 from skymargin.errors import PartitionReadError
 from skymargin.storage.paths import AnyPath, open_input
 
@@ -123,7 +123,7 @@ class PartitionRows:
                         )
                         if start < stop:
                             table = pa.Table.from_batches([batch.select(list(columns))])
-                            yield first_row, carry(table), (start, stop)
+                            yield first_row, to_transport(table), (start, stop)
                         first_row += batch.num_rows
                 if first_row != end:
                     raise PartitionReadError(

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from skymargin.errors import CatalogError
-from skymargin.storage.paths import read_text, written_aside
+from skymargin.storage.paths import atomic_write, read_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -60,7 +60,7 @@ def write_properties(path: AnyPath, properties: Mapping[str, object], comment: s
         lines.append(f"{key.translate(_ESCAPED_IN_KEY)}={text}")
     content = "\n".join(lines) + "\n"
     if isinstance(path, Path):
-        with written_aside(path) as aside:
+        with atomic_write(path) as aside:
             aside.write_text(content, encoding="utf-8")
     else:
         path.write_text(content, encoding="utf-8")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from skymargin.geometry.adaptive import INDEX_ORDER, largest_pixels
+from skymargin.geometry.adaptive import INDEX_ORDER, adaptive_partitions
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -65,7 +65,7 @@ def write_catalog(
     # A stable sort keeps the rows of one index value in the order they came in.
     by_sky = np.argsort(index, kind="stable")
     index = index[by_sky]
-    orders, pixels, _ = largest_pixels(index, rows_per_partition, argument="rows_per_partition")
+    orders, pixels, _ = adaptive_partitions(index, rows_per_partition, argument="rows_per_partition")
     partitions = list(zip(orders.tolist(), pixels.tolist(), strict=True))
     indexed = table.take(pa.array(by_sky)).add_column(0, INDEX_COLUMN, pa.array(index))
     for order, pixel in partitions:

@@ -13,7 +13,7 @@ INDEX_ORDER = 29
 _BASE_CELLS = 12
 
 
-def largest_pixels(
+def adaptive_partitions(
     sorted_index: NDArray[np.int64], most_rows: int, *, argument: str
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint64], NDArray[np.uint64]]:
     """Return the largest pixels with at least one and at most `most_rows` rows.

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Literal, get_args
 from skymargin.errors import ArgumentError, MissingExtraError, OutputExistsError
 from skymargin.plot.partition import close_view, densest, draw_both, draw_on, whole_view
 from skymargin.plot.scene import MarginCatalog, Scene, check_has_rows, open_margin
-from skymargin.storage.paths import written_aside
+from skymargin.storage.paths import atomic_write
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -256,5 +256,5 @@ def _new_figure(size_inches: tuple[float, float]) -> Figure:
 def _save(figure: Figure, picture: str | os.PathLike[str] | None) -> None:
     if picture is None:
         return
-    with written_aside(Path(picture)) as aside:
+    with atomic_write(Path(picture)) as aside:
         figure.savefig(aside, dpi=_DOTS_PER_INCH, format="png")

@@ -9,14 +9,14 @@ import numpy as np
 
 import skymargin._core as _core
 from skymargin.catalogs.folder import (
+    CatalogFolder,
     Pixel,
-    Survey,
     check_primary,
     coordinate_columns,
+    inspect_catalog,
+    inspect_primary,
     primary_of,
     stated_threshold_arcsec,
-    survey,
-    survey_primary,
 )
 from skymargin.catalogs.partition_reader import PartitionRows, as_float64
 from skymargin.errors import ArgumentError, CatalogError
@@ -86,8 +86,8 @@ class Scene:
 class MarginCatalog:
     """A margin catalog and its primary, of which pictures are drawn."""
 
-    margin: Survey
-    primary: Survey
+    margin: CatalogFolder
+    primary: CatalogFolder
     threshold_arcsec: float
     columns: Columns
 
@@ -160,7 +160,7 @@ class MarginCatalog:
             f"{self.margin.path} no margin of it; those nearest are {names}"
         )
 
-    def _read(self, catalog: Survey, pixel: Pixel) -> Rows:
+    def _read(self, catalog: CatalogFolder, pixel: Pixel) -> Rows:
         ra, dec = self.columns.ra, self.columns.dec
         parts = [(np.empty(0), np.empty(0))]
         with PartitionRows(catalog.file_paths(pixel)) as rows:
@@ -190,9 +190,9 @@ def open_margin(margin: PathLike, primary: PathLike | None) -> MarginCatalog:
     CatalogNotFoundError, CatalogError
         When there is no margin or no primary, or they cannot be used. Names the file.
     """
-    one = survey(as_path(margin))
+    one = inspect_catalog(as_path(margin))
     threshold_arcsec = stated_threshold_arcsec(one)
-    other = survey_primary(primary_of(one) if primary is None else as_path(primary))
+    other = inspect_primary(primary_of(one) if primary is None else as_path(primary))
     check_primary(other)
     return MarginCatalog(one, other, threshold_arcsec, coordinate_columns(other, other.schema()))
 

@@ -89,13 +89,13 @@ class _ArrowRows:
     def take(self, rows: pa.Array, added: pa.RecordBatch | None = None) -> _ArrowRows:
         import pyarrow as pa
 
-        from skymargin.arrow.transport import carry, restore
+        from skymargin.arrow.transport import from_transport, to_transport
 
         try:
             taken = self.frame.take(rows)
         except pa.ArrowNotImplementedError:
             # pyarrow cannot take rows of views.
-            taken = restore(carry(self.frame).take(rows), self.frame.schema)
+            taken = from_transport(to_transport(self.frame).take(rows), self.frame.schema)
         if added is not None:
             for name in added.schema.names:
                 taken = taken.append_column(name, added.column(name))

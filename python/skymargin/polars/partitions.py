@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 
 import skymargin._core as _core
-from skymargin.geometry.adaptive import INDEX_ORDER, largest_pixels
+from skymargin.geometry.adaptive import INDEX_ORDER, adaptive_partitions
 from skymargin.polars.expressions import spatial_index
 from skymargin.polars.frames import require_columns, rows_of
 
@@ -68,7 +68,7 @@ def tile(frame: FrameT, *, max_rows: int, ra_column: str = "ra", dec_column: str
             f"{column.null_count()} of {len(column)} rows have a null for {ra_column} or {dec_column}, "
             f"the first is row {column.is_null().arg_max()}: every row needs a position"
         )
-    orders, pixels, counts = largest_pixels(column.sort().to_numpy(), max_rows, argument="max_rows")
+    orders, pixels, counts = adaptive_partitions(column.sort().to_numpy(), max_rows, argument="max_rows")
     return _like(frame, {"Norder": orders, "Npix": pixels, "rows": counts})  # type: ignore[no-any-return]
 
 

@@ -21,7 +21,7 @@ _OUTPUT_BUFFER_BYTES = 64 << 10
 AnyPath: TypeAlias = "Path | UPath"
 
 # In the name of everything that is not the margin; the second follows the first while a folder is being removed.
-OURS = ".skymargin-"
+TEMP_MARK = ".skymargin-"
 REMOVED = "removed-"
 
 
@@ -140,7 +140,7 @@ def read_bytes(path: AnyPath) -> bytes:
     return remote.read_whole(path)
 
 
-def linked(folder: AnyPath, target: str) -> AnyPath:
+def resolve_reference(folder: AnyPath, target: str) -> AnyPath:
     """What a file in `folder` means by a path or URL: relative to the folder, if it is not a URL.
 
     The options of the folder's file system go along where they would go to the same server; never to another.
@@ -181,9 +181,9 @@ def open_output(path: AnyPath) -> Any:
     return pa.PythonFile(path.open("wb"), mode="w")
 
 
-def explained(path: AnyPath) -> AbstractContextManager[None]:
+def translate_errors(path: AnyPath) -> AbstractContextManager[None]:
     """Errors of a remote file system as `OSError` that names the path; those of this machine are so already."""
-    return nullcontext() if isinstance(path, Path) else remote.explained(path)
+    return nullcontext() if isinstance(path, Path) else remote.translate_errors(path)
 
 
 @contextmanager
@@ -196,20 +196,20 @@ def output_file(path: AnyPath) -> Iterator[Any]:
     import pyarrow as pa
 
     if not isinstance(path, Path):
-        with explained(path), open_output(path) as sink:
+        with translate_errors(path), open_output(path) as sink:
             yield sink
         return
     path.parent.mkdir(parents=True, exist_ok=True)
     # Unbuffered, the Parquet writer asks the system for its position before every page.
     with (
-        written_aside(path) as aside,
+        atomic_write(path) as aside,
         pa.BufferedOutputStream(pa.OSFile(str(aside), mode="wb"), _OUTPUT_BUFFER_BYTES) as sink,
     ):
         yield sink
 
 
 @contextmanager
-def written_aside(path: Path) -> Iterator[Path]:
+def atomic_write(path: Path) -> Iterator[Path]:
     """Write a local file under a name that nobody else uses; it gets its own when the block ends without an error.
 
     A file that exists under its own name is therefore complete.
@@ -227,7 +227,7 @@ def is_empty_folder(path: AnyPath) -> bool:
     if isinstance(path, Path):
         return path.is_dir() and next(iter(path.iterdir()), None) is None
     # A file is found in itself, and so is the empty object that some tools leave for a folder: not ours to remove.
-    return exists(path) and not remote.attempt(path, lambda: path.fs.find(path.path))
+    return exists(path) and not remote.retry(path, lambda: path.fs.find(path.path))
 
 
 @contextmanager
@@ -250,10 +250,10 @@ def remove_folder(folder: AnyPath) -> None:
         remote_output.remove(folder)
         return
     doomed = folder
-    if f"{OURS}{REMOVED}" not in folder.name:
+    if f"{TEMP_MARK}{REMOVED}" not in folder.name:
         # It stays known whose it is, should the removal be cut off.
-        name, _, purpose = folder.name.partition(OURS)
-        doomed = folder.with_name(f"{name}{OURS}{REMOVED}{purpose or 'folder'}-{uuid.uuid4().hex[:8]}")
+        name, _, purpose = folder.name.partition(TEMP_MARK)
+        doomed = folder.with_name(f"{name}{TEMP_MARK}{REMOVED}{purpose or 'folder'}-{uuid.uuid4().hex[:8]}")
         try:
             folder.rename(doomed)
         except FileNotFoundError:
@@ -270,7 +270,7 @@ def remove_files(folder: AnyPath, names: Sequence[str]) -> None:
     if not names:
         return
     if not isinstance(folder, Path):
-        with remote.explained(folder):
+        with remote.translate_errors(folder):
             folder.fs.rm([f"{folder.path.rstrip('/')}/{name}" for name in names])
         return
     for name in names:
@@ -298,7 +298,7 @@ def remove_file(path: AnyPath) -> None:
     if isinstance(path, Path):
         path.unlink(missing_ok=True)
     else:
-        with remote.explained(path), suppress(FileNotFoundError):
+        with remote.translate_errors(path), suppress(FileNotFoundError):
             path.fs.rm_file(path.path)
 
 
@@ -322,4 +322,4 @@ def _walk(folder: str, inside: str) -> Iterator[tuple[str, int]]:
 
 def _new_name(path: AnyPath, purpose: str) -> str:
     """Name that nothing has yet, for something of ours beside `path`."""
-    return f"{path.name.split(OURS)[0]}{OURS}{purpose}-{uuid.uuid4().hex[:8]}"
+    return f"{path.name.split(TEMP_MARK)[0]}{TEMP_MARK}{purpose}-{uuid.uuid4().hex[:8]}"

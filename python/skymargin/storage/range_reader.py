@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from skymargin.errors import StorageError
-from skymargin.storage.remote import WrongAnswerError, attempt, file_size
+from skymargin.storage.remote import WrongAnswerError, file_size, retry
 
 if TYPE_CHECKING:
     from upath import UPath
@@ -79,7 +79,7 @@ class RangeReader:
                 raise failures[0]
 
         if len(parts) < len(ranges):
-            attempt(self._path, fetch_missing, named=False)
+            retry(self._path, fetch_missing, named=False)
         if ranges and stops[-1] == self.size_bytes and len(tail) < len(parts[len(ranges) - 1]) <= _KEPT_BYTES:
             self._tail = parts[len(ranges) - 1]
         return [parts[number] for number in range(len(ranges))]

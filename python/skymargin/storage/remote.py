@@ -91,7 +91,7 @@ async def check_range(response: ClientResponse) -> None:
         )
 
 
-def attempt(path: UPath, call: Callable[[], T], *, named: bool = True) -> T:
+def retry(path: UPath, call: Callable[[], T], *, named: bool = True) -> T:
     """What the call returns, tried again a few times after errors that may pass.
 
     Parameters
@@ -115,7 +115,7 @@ def attempt(path: UPath, call: Callable[[], T], *, named: bool = True) -> T:
         if number:
             # Many workers meet the same bad moment; they are not to come back together.
             time.sleep(_FIRST_WAIT_SECONDS * 2 ** (number - 1) * random.uniform(0.5, 1.5))
-        with explained(path, named=named):
+        with translate_errors(path, named=named):
             try:
                 return call()
             except Exception as error:
@@ -126,7 +126,7 @@ def attempt(path: UPath, call: Callable[[], T], *, named: bool = True) -> T:
 
 
 @contextmanager
-def explained(path: UPath, *, named: bool = True) -> Iterator[None]:
+def translate_errors(path: UPath, *, named: bool = True) -> Iterator[None]:
     """Errors of the file system as errors that name the path, without what the storage options keep secret."""
     try:
         if path.protocol in ("s3", "s3a"):
@@ -170,7 +170,7 @@ def exists(path: UPath) -> bool:
     """Whether there is a file, or where folders can be asked for a folder, as the server says now."""
     if not is_http(path):
         path.fs.invalidate_cache()
-        return attempt(path, lambda: bool(path.fs.exists(path.path)))
+        return retry(path, lambda: bool(path.fs.exists(path.path)))
     try:
         file_size(path)
     except FileNotFoundError:
@@ -188,7 +188,7 @@ def file_size(path: UPath) -> int:
     StorageError
         When the server does not tell.
     """
-    size = attempt(path, lambda: path.fs.info(path.path)["size"])
+    size = retry(path, lambda: path.fs.info(path.path)["size"])
     if size is None:
         raise StorageError(f"{path}: the server does not tell the size of the file, which ranged reads need")
     return int(size)
@@ -213,7 +213,7 @@ def read_whole(path: UPath) -> bytes:
             raise WrongAnswerError(f"{len(content)} bytes arrived of a file of {size} bytes")
         return content
 
-    return attempt(path, read)
+    return retry(path, read)
 
 
 def file_sizes(folder: UPath, names: Iterable[str]) -> dict[str, int]:
@@ -235,7 +235,7 @@ def list_files(folder: UPath) -> dict[str, int]:
         except FileNotFoundError:
             return {}
 
-    found = attempt(folder, find)
+    found = retry(folder, find)
     # Some tools leave an empty object, whose name ends with a slash, where they think a folder is.
     return {
         name[len(root) + 1 :]: int(about["size"] or 0)

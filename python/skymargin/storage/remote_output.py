@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from skymargin.errors import StorageError
-from skymargin.storage.remote import explained, list_files
+from skymargin.storage.remote import list_files, translate_errors
 
 if TYPE_CHECKING:
     from upath import UPath
@@ -19,7 +19,7 @@ _WITHOUT_FOLDERS = frozenset({"s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "
 def make_parent(file: UPath) -> None:
     """Make the folder of a file, where folders are made."""
     if file.protocol not in _WITHOUT_FOLDERS:
-        with explained(file):
+        with translate_errors(file):
             file.fs.makedirs(file.parent.path, exist_ok=True)
 
 
@@ -32,7 +32,7 @@ def remove(folder: UPath) -> None:
         When it does not go. With its marks all the rest stays.
     """
     names = list(list_files(folder))
-    with explained(folder):
+    with translate_errors(folder):
         _remove_files(folder, [name for name in names if _is_mark(name)])
         _remove_files(folder, [name for name in names if not _is_mark(name)])
         folder.fs.invalidate_cache()
@@ -66,7 +66,7 @@ def replace(whole: UPath, final: UPath, *, marker: str = "") -> None:
         sizes = list_files(whole)
         names = _marks_last(list(sizes))
         first = [name for name in names if name == marker]
-        with explained(final):
+        with translate_errors(final):
             if first:
                 old = list(list_files(final))
                 _remove_files(final, [name for name in old if _is_mark(name)])

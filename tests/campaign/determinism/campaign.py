@@ -348,7 +348,7 @@ def _run(told: dict[str, Any], environment: dict[str, str]) -> str:
         [sys.executable, "-W", "error", "-m", "tests.campaign.determinism.process"],
         input=json.dumps(told),
         env=os.environ | environment,
-        cwd=Path(__file__).parent.parent.parent,
+        cwd=Path(__file__).parents[3],
         capture_output=True,
         text=True,
         timeout=_PATIENCE_SECONDS,

@@ -31,7 +31,7 @@ def make(
     from skymargin.build.stages import plan
     from tests.support.catalogs import make_margin
 
-    run: Any = sys.modules["skymargin.pipeline"]
+    run: Any = sys.modules["skymargin.build.pipeline"]
     before = plan._SMALLEST_TASK_BYTES, run.memory_shares
     if task_bytes is not None:
         plan._SMALLEST_TASK_BYTES = task_bytes

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from tests.campaign.outcomes import Figures, Outcome, Tally
 
-ROOT = Path(__file__).parent.parent.parent
+ROOT = Path(__file__).parents[3]
 CARGO_TEST = ["cargo", "test", "--locked", "--quiet", "-p", "skymargin-core"]
 READER_ADDRESS_SPACE_BYTES = 2 << 30
 READERS = 2

@@ -1,8 +1,8 @@
 """Growth: what a build costs with more partitions and with more rows, and what that means for the largest surveys.
 
 Two curves, each over four sizes. Catalogs of many partitions are on disk, as users have them; those of many rows are
-invented while they are read (`tests.campaign.growth.invented`), so that neither disk nor time to make them limits their size. In
-the short form all are invented and small, and of what grows only what does not depend on the machine is judged.
+invented while they are read (`tests.campaign.growth.invented`), so that neither disk nor time limits their size. In the
+short form all are invented and small, and of what grows only what does not depend on the machine is judged.
 """
 
 from __future__ import annotations

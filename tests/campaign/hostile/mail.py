@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from skymargin import MarginCacheArguments, SkymarginError
-from skymargin.build.email import mailed
+from skymargin.build.email import notify_on_completion
 from tests.campaign.outcomes import Tally
 
 _ADDRESS = "me@here.org"
@@ -105,7 +105,7 @@ def _count(
             MarginCacheArguments(
                 catalog.parent, "margin", input_catalog_path=catalog, completion_email_address=address
             )
-            with mailed(address, "margin") as outcome:
+            with notify_on_completion(address, "margin") as outcome:
                 outcome.summary = text
         except SkymarginError as error:
             told.append(error)  # type: ignore[arg-type]

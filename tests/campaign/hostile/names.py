@@ -46,9 +46,9 @@ def _own_names() -> list[Case]:
 
     def case(purpose: str) -> Case:
         def arrange(sandbox: Sandbox) -> Asked:
-            from skymargin.build.run_paths import Places
+            from skymargin.build.run_paths import RunPaths
 
-            places = Places(sandbox.out / "margin", sandbox.out, sandbox.out)
+            places = RunPaths(sandbox.out / "margin", sandbox.out, sandbox.out)
             name = f"margin.skymargin-{purpose}-{places.key}"
             return Asked(build(sandbox, name=name), ("output_artifact_name",), refused=True)
 

@@ -25,7 +25,7 @@ ADDRESS_SPACE_BYTES = 3 << 30
 # A process that has these loaded is forked for each run, which saves seconds of imports. It has no threads.
 _FORKS = multiprocessing.get_context("forkserver")
 _FORKS.set_forkserver_preload(
-    ["skymargin.cli.main", "skymargin.pipeline", "pyarrow.parquet", "hats", __name__]
+    ["skymargin.cli.main", "skymargin.build.pipeline", "pyarrow.parquet", "hats", __name__]
 )
 # At each start multiprocessing asks after all other children, too: the end of one is not to be read by two threads.
 _LOCK = threading.Lock()

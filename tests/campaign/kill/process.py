@@ -19,7 +19,7 @@ from typing import Any
 import psutil
 
 # What takes seconds to import is there already in the process that each run is forked from. It has no threads.
-_PRELOADED = ["distributed", "hats", "s3fs", "skymargin.pipeline", __name__]
+_PRELOADED = ["distributed", "hats", "s3fs", "skymargin.build.pipeline", __name__]
 _FORKS = multiprocessing.get_context("forkserver")
 _CHANGES = {
     "os.rename",

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from benchmarks.meter import descendants, proportional_bytes
 
-_ROOT = Path(__file__).parent.parent.parent
+_ROOT = Path(__file__).parents[3]
 _PAUSE_SECONDS = 0.004
 # Adding up the shared pages of a process takes milliseconds.
 _TREE_PAUSE_SECONDS = 0.1

@@ -198,7 +198,7 @@ def _tried(runs: list[Run], scratch: Path, prefix: list[str]) -> dict[int, Endin
     processes = [
         subprocess.Popen(
             [*prefix, *module, str(number), str(_PROCESSES)],
-            cwd=Path(__file__).parent.parent.parent,
+            cwd=Path(__file__).parents[3],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,

@@ -1,8 +1,8 @@
 """Runs of the command line whose files cannot be written or read, each judged: it survived, or refused clearly.
 
-`python -m tests.campaign.refused_writes.process PLAN NUMBER OF` tries every OF-th run of a plan, beginning with NUMBER, and
-prints one line for each. It is a process of its own so that it can have file systems of its own (`unshare`), which go
-with it.
+`python -m tests.campaign.refused_writes.process PLAN NUMBER OF` tries every OF-th run of a plan, beginning with NUMBER,
+and prints one line for each. It is a process of its own so that it can have file systems of its own (`unshare`),
+which go with it.
 """
 
 from __future__ import annotations

@@ -139,7 +139,7 @@ def _soaked(told: dict[str, Any]) -> list[dict[str, Any]]:
     ended = subprocess.run(
         command,
         input=json.dumps(told),
-        cwd=Path(__file__).parent.parent.parent,
+        cwd=Path(__file__).parents[3],
         env=os.environ | _SHORT_HISTORY,
         capture_output=True,
         text=True,

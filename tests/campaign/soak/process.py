@@ -1,4 +1,6 @@
-"""Pipelines one after the other in one process: ``python -m tests.campaign.soak.process``, told on standard input what to do.
+"""Pipelines one after the other in one process, told on standard input what to do.
+
+Run by ``python -m tests.campaign.soak.process``.
 
 Prints a JSON object on each line: what is held after some pipelines, or what went wrong with one.
 """
@@ -192,7 +194,7 @@ def held_here() -> dict[str, float]:
     """Return what this process holds that a run could leave behind."""
     import fsspec
 
-    from skymargin.build.stages.tasks import _load_job
+    from skymargin.build.stages.tasks import _worker_context
 
     gc.collect()
     ctypes.CDLL("libc.so.6").malloc_trim(0)
@@ -204,7 +206,7 @@ def held_here() -> dict[str, float]:
         "threads": me.num_threads(),
         "child processes": len(me.children(recursive=True)),
         "asyncio tasks": _tasks(),
-        "jobs kept": _load_job.cache_info().currsize,
+        "jobs kept": _worker_context.cache_info().currsize,
         "file systems kept": sum(len(kind._cache) for kind in _kinds_of(fsspec.AbstractFileSystem)),
         "objects": len(gc.get_objects()),
     }

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from skymargin.build.arguments import MarginCacheArguments
-    from skymargin.build.stages.tasks import Job
+    from skymargin.build.stages.tasks import RunSpec
     from skymargin.catalogs.catalog import Catalog
 
 # To be raised with every change of what is in shards and records, or of how they are used.
@@ -58,7 +58,7 @@ class Fingerprint:
         return f"the file {changed[0]}{others} of the catalog changed"
 
 
-def fingerprint_of(catalog: Catalog, job: Job, margins: Sequence[MarginCacheArguments]) -> Fingerprint:
+def fingerprint_of(catalog: Catalog, job: RunSpec, margins: Sequence[MarginCacheArguments]) -> Fingerprint:
     """The fingerprint of a run.
 
     Parameters
@@ -83,7 +83,7 @@ def fingerprint_of(catalog: Catalog, job: Job, margins: Sequence[MarginCacheArgu
         "check_index": job.check_index,
         "the choice of margins to be made": None if job.margins is None else sorted(job.margins),
         **asdict(OutputOptions.of(first)),
-        "tmp_dir": str(first.places.intermediate),
+        "tmp_dir": str(first.run_paths.intermediate),
         "the format of the catalog": catalog.format,
         "what the catalog says of its columns": catalog.columns,
         "the schema of the catalog": catalog.schema.serialize().to_pybytes(),
@@ -93,10 +93,10 @@ def fingerprint_of(catalog: Catalog, job: Job, margins: Sequence[MarginCacheArgu
         "the sizes of the partitions of the catalog": catalog.size_bytes.tobytes(),
     }
     if others:
-        parts["the margins that are made together"] = [str(args.places.final) for args in margins]
+        parts["the margins that are made together"] = [str(args.run_paths.final) for args in margins]
     for args in others:
         own = {"margin_threshold": args.margin_threshold, **asdict(OutputOptions.of(args))}
-        parts |= {f"{name} of {args.places.final}": value for name, value in own.items()}
+        parts |= {f"{name} of {args.run_paths.final}": value for name, value in own.items()}
     names = [name for files in catalog.files for name in files]
     stamps = _local_stamps if isinstance(job.catalog_path, Path) else _remote_stamps
     return Fingerprint({name: _text(value) for name, value in parts.items()}, stamps(job.catalog_path, names))

@@ -32,7 +32,7 @@ from typing import TYPE_CHECKING, cast
 from skymargin.build.arguments import MarginCacheArguments
 from skymargin.build.checkpoint.records import write_record
 from skymargin.build.report import MarginReport
-from skymargin.build.run_paths import COPYING, Places
+from skymargin.build.run_paths import COPYING, RunPaths
 from skymargin.catalogs.ownership import RECORD, VALID_BY, inspect_existing
 from skymargin.errors import OutputExistsError, StorageError
 from skymargin.storage import remote_output
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from upath import UPath
 
 
-def put_in_place(partial: AnyPath, final: AnyPath, old: AnyPath) -> None:
+def publish_folder(partial: AnyPath, final: AnyPath, old: AnyPath) -> None:
     """Make the catalog that was built the one at its place; what was there is replaced.
 
     Parameters
@@ -75,7 +75,7 @@ def put_in_place(partial: AnyPath, final: AnyPath, old: AnyPath) -> None:
     remove_folder(old)
 
 
-def bring_back(final: AnyPath, old: AnyPath) -> None:
+def recover(final: AnyPath, old: AnyPath) -> None:
     """Undo or end the moves of a run that was killed between them, when it is not gone on with.
 
     Parameters
@@ -106,7 +106,7 @@ def digest_of(catalog: AnyPath) -> str | None:
 
 
 @dataclass
-class Making:
+class PendingMargin:
     """One margin catalog of a run.
 
     Attributes
@@ -124,7 +124,7 @@ class Making:
     """
 
     args: MarginCacheArguments
-    places: Places
+    run_paths: RunPaths
     partial: AnyPath
     report: MarginReport | None = None
     digest: str | None = None
@@ -132,7 +132,7 @@ class Making:
     @property
     def is_lost(self) -> bool:
         """Whether the catalog that was made is neither where it was built nor at its place any more."""
-        return not exists(self.partial) and digest_of(self.places.final) != self.digest
+        return not exists(self.partial) and digest_of(self.run_paths.final) != self.digest
 
     def place(self) -> MarginReport:
         """Put it at its place, when it is not there yet.
@@ -149,18 +149,18 @@ class Making:
         StorageError
             When it cannot be put there.
         """
-        final, old = self.places.final, self.places.old
+        final, old = self.run_paths.final, self.run_paths.old
         # It may have taken hours since this was checked.
         check_output(self.args, self)
         try:
             # What was built loses its properties first when it is removed, and that comes after the last copy.
             if digest_of(self.partial) == self.digest:
                 if not is_local(final):
-                    write_record(self.places.records, COPYING, b"")
-                put_in_place(self.partial, final, old)
+                    write_record(self.run_paths.records, COPYING, b"")
+                publish_folder(self.partial, final, old)
             else:
                 # A run was killed after it had been put there.
-                bring_back(final, old)
+                recover(final, old)
                 remove_folder(self.partial)
         except OSError as error:
             raise StorageError(f"{final} cannot be written: {error}") from error
@@ -168,7 +168,7 @@ class Making:
         return self.report
 
 
-def check_output(args: MarginCacheArguments, made: Making | None) -> None:
+def check_output(args: MarginCacheArguments, made: PendingMargin | None) -> None:
     """Check that the output may be replaced, when there is something that is not the work of this very run.
 
     Parameters
@@ -183,10 +183,10 @@ def check_output(args: MarginCacheArguments, made: Making | None) -> None:
     OutputExistsError
         When it may not.
     """
-    places = args.places
+    places = args.run_paths
     _check_old(places.old)
     if made is None:
-        bring_back(places.final, places.old)
+        recover(places.final, places.old)
         args.check_free()
         return
     existing = digest_of(places.final)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from skymargin.errors import StorageError
-from skymargin.storage.paths import written_aside
+from skymargin.storage.paths import atomic_write
 
 
 def check_owner(folder: Path) -> None:
@@ -52,7 +52,7 @@ def write_record(folder: Path, name: str, content: bytes) -> None:
         When it cannot be written.
     """
     try:
-        with written_aside(folder / name) as aside:
+        with atomic_write(folder / name) as aside:
             aside.write_bytes(content)
     except OSError as error:
         raise StorageError(f"{folder} cannot be written: {error}") from error

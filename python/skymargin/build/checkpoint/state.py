@@ -32,13 +32,13 @@ from typing import Any
 
 from skymargin.build.arguments import MarginCacheArguments
 from skymargin.build.checkpoint.fingerprint import Fingerprint
-from skymargin.build.checkpoint.publish import Making, check_output, digest_of
+from skymargin.build.checkpoint.publish import PendingMargin, check_output, digest_of
 from skymargin.build.checkpoint.records import check_owner, read_json, read_pickle, write_record
 from skymargin.build.report import MarginReport
-from skymargin.build.run_paths import COMPLETED, PLACING, Places
-from skymargin.build.stages.map import Mapped
-from skymargin.build.stages.reduce import Reduced
-from skymargin.build.stages.tasks import Job, shard_file
+from skymargin.build.run_paths import COMPLETED, PUBLISHING, RunPaths
+from skymargin.build.stages.map import MapResult
+from skymargin.build.stages.reduce import ReduceResult
+from skymargin.build.stages.tasks import RunSpec, shard_file
 from skymargin.catalogs.ownership import file_names, foreign_to_run, listed
 from skymargin.errors import (
     ArgumentError,
@@ -57,8 +57,8 @@ _REDUCING = "reducing.json"
 
 
 @dataclass
-class Progress:
-    """What a run has done, and where; made by `progress_of`.
+class RunState:
+    """What a run has done, and where; made by `open_run_state`.
 
     Attributes
     ----------
@@ -72,34 +72,34 @@ class Progress:
         What batches that are done came to, by their numbers.
     """
 
-    margins: list[Making]
+    margins: list[PendingMargin]
     shards: Path
     threads: int
-    mapped: dict[int, Mapped] = field(default_factory=dict)
-    reduced: dict[int, Reduced] = field(default_factory=dict)
+    mapped: dict[int, MapResult] = field(default_factory=dict)
+    reduced: dict[int, ReduceResult] = field(default_factory=dict)
 
     @property
     def records(self) -> Path:
         """Folder of the records."""
-        return self.margins[0].places.records
+        return self.margins[0].run_paths.records
 
     @property
     def is_made(self) -> bool:
         """Whether all margin catalogs are made, and have only to get their places, or have them already."""
         return self.margins[0].report is not None
 
-    def save_job(self, job: Job) -> Path:
+    def save_spec(self, job: RunSpec) -> Path:
         """Write the job for the tasks of this run; those of earlier runs, should any still work, end without theirs."""
         for file in self.shards.glob("job-*"):
             file.unlink(missing_ok=True)
-        job_file = self.shards / f"job-{uuid.uuid4().hex[:8]}"
+        spec_file = self.shards / f"job-{uuid.uuid4().hex[:8]}"
         try:
-            job.save(job_file)
+            job.save(spec_file)
         except OSError as error:
             raise StorageError(f"{self.shards} cannot be written: {error}") from error
-        return job_file
+        return spec_file
 
-    def add_mapped(self, mapped: Mapped) -> None:
+    def add_mapped(self, mapped: MapResult) -> None:
         """Record a batch of partitions whose shard is written."""
         shard = shard_file(self.shards, mapped.number)
         try:
@@ -109,7 +109,7 @@ class Progress:
         self.mapped[mapped.number] = mapped
         self._record(f"mapped-{mapped.number:06d}", pickle.dumps((mapped, size)))
 
-    def add_reduced(self, reduced: Reduced) -> None:
+    def add_reduced(self, reduced: ReduceResult) -> None:
         """Record a batch of margins that are written."""
         self.reduced[reduced.number] = reduced
         self._record(f"reduced-{reduced.number:06d}", pickle.dumps(reduced))
@@ -148,13 +148,15 @@ class Progress:
         digests = [digest_of(making.partial) for making in self.margins]
         for making in self.margins[1:]:
             # Without this, what has got its place would be refused as an output of the call that goes on.
-            make_folder(making.places.records, exist_ok=True)
-            write_record(making.places.records, PLACING, json.dumps({"with": str(self.records)}).encode())
+            make_folder(making.run_paths.records, exist_ok=True)
+            write_record(
+                making.run_paths.records, PUBLISHING, json.dumps({"with": str(self.records)}).encode()
+            )
         made = [
             {"report": report.to_dict(), "digest": digest}
             for report, digest in zip(reports, digests, strict=True)
         ]
-        self._record(PLACING, json.dumps({"made": made}).encode())
+        self._record(PUBLISHING, json.dumps({"made": made}).encode())
         self.read_made(made)
 
     def read_made(self, made: Sequence[Mapping[str, Any]]) -> None:
@@ -191,7 +193,7 @@ class Progress:
         else:
             (self.shards / COMPLETED).touch()
         for making in self.margins[1:]:
-            remove_folder(making.places.records)
+            remove_folder(making.run_paths.records)
         if records:
             remove_folder(self.records)
         else:
@@ -201,17 +203,17 @@ class Progress:
         """Read the records of an earlier run; those whose files are not as they were do not count."""
         for file in self.records.glob("mapped-??????"):
             mapped, size = read_pickle(file) or (None, None)
-            if isinstance(mapped, Mapped):
+            if isinstance(mapped, MapResult):
                 shard = shard_file(self.shards, mapped.number)
                 if shard.exists() and shard.stat().st_size == size:
                     self.mapped[mapped.number] = mapped
 
-    def _read_reduced(self) -> dict[int, Reduced]:
+    def _read_reduced(self) -> dict[int, ReduceResult]:
         read = {}
         found = [_files_of(making.partial) for making in self.margins]
         for file in self.records.glob("reduced-??????"):
             reduced = read_pickle(file)
-            if isinstance(reduced, Reduced) and all(
+            if isinstance(reduced, ReduceResult) and all(
                 found[reduced.margin].get(name) == size for name, size in reduced.files.items()
             ):
                 read[reduced.number] = reduced
@@ -222,9 +224,9 @@ class Progress:
 
 
 @contextmanager
-def progress_of(
+def open_run_state(
     margins: Sequence[MarginCacheArguments], fingerprint: Fingerprint, threads: int, input_is_local: bool
-) -> Iterator[Progress]:
+) -> Iterator[RunState]:
     """What an earlier run of the same fingerprint has done, or the beginning of a new run. Needs the locks.
 
     When the block ends with an error, what is done is kept, unless the error says that it is of no use.
@@ -248,19 +250,21 @@ def progress_of(
         When something is at an output that is not to be replaced, or a folder of earlier runs holds files of others.
         Nothing is thrown away then.
     """
-    places = margins[0].places
+    places = margins[0].run_paths
     for args in margins:
-        check_owner(args.places.records)
+        check_owner(args.run_paths.records)
     progress, reason = _earlier(margins, read_json(places.records / _RUN), fingerprint)
     for number, args in enumerate(margins):
         check_output(args, None if progress is None or not progress.is_made else progress.margins[number])
-        _check_leftovers(args.places)
-    reasons = {places.final: reason} | {args.places.final: _reason_of_another(args) for args in margins[1:]}
+        _check_leftovers(args.run_paths)
+    reasons = {places.final: reason} | {
+        args.run_paths.final: _reason_of_another(args) for args in margins[1:]
+    }
     for final, why in reasons.items():
         if why:
             _log.warning("%s: what an earlier run did for it is thrown away, because %s", final, why)
     for args in margins:
-        _remove_leftovers(args.places, progress)
+        _remove_leftovers(args.run_paths, progress)
     if progress is not None:
         _log.info("%s: goes on from what is kept in %s", places.final, progress.shards)
     else:
@@ -279,20 +283,20 @@ def progress_of(
         raise
 
 
-def _progress(margins: Sequence[MarginCacheArguments], token: str, threads: int) -> Progress:
-    makings = [Making(args, args.places, args.places.partial(token)) for args in margins]
-    return Progress(makings, makings[0].places.shards(token), threads)
+def _progress(margins: Sequence[MarginCacheArguments], token: str, threads: int) -> RunState:
+    makings = [PendingMargin(args, args.run_paths, args.run_paths.partial(token)) for args in margins]
+    return RunState(makings, makings[0].run_paths.shards(token), threads)
 
 
-def _folders_of(progress: Progress) -> list[AnyPath]:
+def _folders_of(progress: RunState) -> list[AnyPath]:
     """All that a run has but its outputs; the records that it can be gone on with come first."""
     # Until all are made, what records the others have are of runs of their own.
     with_records = progress.margins if progress.is_made else progress.margins[:1]
-    records: list[AnyPath] = [making.places.records for making in with_records]
+    records: list[AnyPath] = [making.run_paths.records for making in with_records]
     return [*records, progress.shards, *(making.partial for making in progress.margins)]
 
 
-def _begun(margins: Sequence[MarginCacheArguments], fingerprint: Fingerprint, threads: int) -> Progress:
+def _begun(margins: Sequence[MarginCacheArguments], fingerprint: Fingerprint, threads: int) -> RunState:
     token = uuid.uuid4().hex[:8]
     progress = _progress(margins, token, threads)
     make_folder(progress.records, exist_ok=True)
@@ -309,9 +313,9 @@ def _begun(margins: Sequence[MarginCacheArguments], fingerprint: Fingerprint, th
 
 def _earlier(
     margins: Sequence[MarginCacheArguments], records: Any, fingerprint: Fingerprint
-) -> tuple[Progress | None, str | None]:
+) -> tuple[RunState | None, str | None]:
     """What an earlier run did, when it is of use; else why it is not, when there is something."""
-    places = margins[0].places
+    places = margins[0].run_paths
     if (places.records / COMPLETED).exists():
         return None, None
     if records is None:
@@ -322,7 +326,7 @@ def _earlier(
     except (KeyError, TypeError, ValueError):
         return None, f"its records in {places.records} are damaged"
     change = fingerprint.change_from(old)
-    made = read_json(places.records / PLACING)
+    made = read_json(places.records / PUBLISHING)
     if made is not None:
         try:
             # Of a run that made others with it, the first is the one that is here.
@@ -340,11 +344,11 @@ def _earlier(
     if made is None:
         progress._read()
     elif lost:
-        return None, f"{lost[0].places.final}, which was made with it, was removed or replaced"
+        return None, f"{lost[0].run_paths.final}, which was made with it, was removed or replaced"
     return progress, None
 
 
-def _reason_without_records(places: Places) -> str | None:
+def _reason_without_records(places: RunPaths) -> str | None:
     """Why shards are of no use that have no records; None when there are none, or they were kept on purpose."""
     for folder in places.leftovers():
         if isinstance(folder, Path) and any(folder.glob("shard-*")) and not (folder / COMPLETED).exists():
@@ -354,13 +358,13 @@ def _reason_without_records(places: Places) -> str | None:
 
 def _reason_of_another(args: MarginCacheArguments) -> str | None:
     """Why what a run of this output alone did is of no use to one of several; None when there is nothing."""
-    records = args.places.records
+    records = args.run_paths.records
     if not (records / _RUN).exists() or (records / COMPLETED).exists():
         return None
     return "it is made together with others now"
 
 
-def _leftovers(places: Places) -> list[AnyPath]:
+def _leftovers(places: RunPaths) -> list[AnyPath]:
     """The folders that runs of this output have left, among them shards in a `tmp_dir` that is not that of this run."""
     folders = places.leftovers()
     records = read_json(places.records / _RUN)
@@ -371,7 +375,7 @@ def _leftovers(places: Places) -> list[AnyPath]:
     return folders
 
 
-def _check_leftovers(places: Places) -> None:
+def _check_leftovers(places: RunPaths) -> None:
     """Check that folders which only their names make ours hold nothing but the work of runs.
 
     Raises
@@ -393,7 +397,7 @@ def _check_leftovers(places: Places) -> None:
             )
 
 
-def _remove_leftovers(places: Places, progress: Progress | None) -> None:
+def _remove_leftovers(places: RunPaths, progress: RunState | None) -> None:
     """Remove what runs of this output have left, but what is gone on with."""
     kept = [] if progress is None else _folders_of(progress)
     for folder in _leftovers(places):
@@ -401,7 +405,7 @@ def _remove_leftovers(places: Places, progress: Progress | None) -> None:
             remove_folder(folder)
 
 
-def _is_of_use(progress: Progress, error: BaseException, input_is_local: bool) -> bool:
+def _is_of_use(progress: RunState, error: BaseException, input_is_local: bool) -> bool:
     """Whether what is done can be gone on with after an error: not when the catalog or the arguments are at fault."""
     import pyarrow as pa
 

@@ -102,7 +102,7 @@ def dask_setup(_worker: Worker) -> None:
 def run_batches(
     client: Client,
     task: Callable[[Path, Batch], Result | SkymarginError],
-    job_file: Path,
+    spec_file: Path,
     batches: Sequence[Batch],
     done: Callable[[Result], object],
 ) -> list[Result]:
@@ -112,7 +112,7 @@ def run_batches(
     if not batches:
         return []
     futures = client.map(
-        task, [job_file] * len(batches), batches, pure=False, key=f"skymargin-{task.__name__}"
+        task, [spec_file] * len(batches), batches, pure=False, key=f"skymargin-{task.__name__}"
     )
     results = {}
     try:
@@ -127,7 +127,7 @@ def run_batches(
         _wait_for_stragglers(client, [future.key for future in futures])
     except BaseException as error:
         # What has not begun ends at once without the job, what runs ends with its partition.
-        job_file.unlink(missing_ok=True)
+        spec_file.unlink(missing_ok=True)
         with suppress(Exception):
             wait(futures, timeout=_PATIENCE_SECONDS)
         if isinstance(error, KilledWorker):

@@ -31,7 +31,7 @@ class Workers(Protocol):
     def run(
         self,
         task: Callable[[Path, Batch], Result | SkymarginError],
-        job_file: Path,
+        spec_file: Path,
         batches: Sequence[Batch],
         done: Callable[[Result], object],
     ) -> list[Result]:
@@ -42,7 +42,7 @@ class Workers(Protocol):
         task
             Called with the job's file and a batch. It returns errors that are worth reading, and ends early when the
             job's file is gone.
-        job_file
+        spec_file
             The job. It is removed when the run is given up.
         batches
             One for each call.
@@ -76,14 +76,14 @@ class ThreadWorkers:
     def run(
         self,
         task: Callable[[Path, Batch], Result | SkymarginError],
-        job_file: Path,
+        spec_file: Path,
         batches: Sequence[Batch],
         done: Callable[[Result], object],
     ) -> list[Result]:
         """Run a task for each batch, as `Workers` has it."""
         results: dict[int, Result] = {}
         with ThreadPoolExecutor(self.threads, thread_name_prefix="skymargin") as pool:
-            numbers = {pool.submit(task, job_file, batch): number for number, batch in enumerate(batches)}
+            numbers = {pool.submit(task, spec_file, batch): number for number, batch in enumerate(batches)}
             try:
                 for future in as_completed(numbers):
                     result = future.result()
@@ -93,7 +93,7 @@ class ThreadWorkers:
                     results[numbers[future]] = result
             except BaseException:
                 # What has not begun is dropped; what runs ends, without the job, with its partition.
-                job_file.unlink(missing_ok=True)
+                spec_file.unlink(missing_ok=True)
                 pool.shutdown(cancel_futures=True)
                 raise
         return [results[number] for number in range(len(batches))]
@@ -126,14 +126,14 @@ class DaskWorkers:
     def run(
         self,
         task: Callable[[Path, Batch], Result | SkymarginError],
-        job_file: Path,
+        spec_file: Path,
         batches: Sequence[Batch],
         done: Callable[[Result], object],
     ) -> list[Result]:
         """Run a task for each batch, as `Workers` has it."""
         from skymargin.build.execution.dask import run_batches
 
-        return run_batches(self._client, task, job_file, batches, done)
+        return run_batches(self._client, task, spec_file, batches, done)
 
 
 @contextmanager

@@ -9,19 +9,19 @@ from skymargin.build.stages.tasks import nested_position
 from skymargin.catalogs.catalog import Catalog, MarginContents, format_named
 from skymargin.catalogs.ownership import VALID_BY
 from skymargin.errors import IncompleteMarginError, StorageError
-from skymargin.storage.paths import exists, explained, remove_files
+from skymargin.storage.paths import exists, remove_files, translate_errors
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from skymargin.build.stages.map import Mapped
-    from skymargin.build.stages.reduce import Reduced
+    from skymargin.build.stages.map import MapResult
+    from skymargin.build.stages.reduce import ReduceResult
     from skymargin.catalogs.output_options import OutputOptions
     from skymargin.storage.paths import AnyPath
 
 
 def contents_of(
-    name: str, margin_threshold_arcsec: float, reduced: Sequence[Reduced], wanted: OutputOptions
+    name: str, margin_threshold_arcsec: float, reduced: Sequence[ReduceResult], wanted: OutputOptions
 ) -> MarginContents:
     """What was written by all batches together, in nested order.
 
@@ -67,7 +67,7 @@ def finish(folder: AnyPath, catalog: Catalog, contents: MarginContents, found: i
     if found != contents.rows:
         raise IncompleteMarginError(f"{found} rows were found for margins, but {contents.rows} were written")
     try:
-        with explained(folder):
+        with translate_errors(folder):
             format_named(catalog.format).finish_margin(folder, catalog, contents)
     except OSError as error:
         # Half of what makes a catalog valid may be there, in a folder that is kept for the next run.
@@ -77,7 +77,7 @@ def finish(folder: AnyPath, catalog: Catalog, contents: MarginContents, found: i
 
 
 def empty_reason(
-    contents: MarginContents, mapped: Sequence[Mapped], partitions: int, fine_filtering: bool
+    contents: MarginContents, mapped: Sequence[MapResult], partitions: int, fine_filtering: bool
 ) -> str | None:
     """Why a margin has no rows, in words; None when it has some."""
     if contents.rows:

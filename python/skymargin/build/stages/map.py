@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from skymargin.arrow.columns import to_arrow, to_numpy
 from skymargin.build.stages.partition_scan import PartitionScan, Selection
 from skymargin.build.stages.shards import ShardWriter, shard_writer
-from skymargin.build.stages.tasks import LoadedJob, Pixel, SourceBatch, load_job, shard_file
+from skymargin.build.stages.tasks import MapTask, Pixel, WorkerContext, shard_file, worker_context
 from skymargin.errors import SkymarginError, StorageError
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 @dataclass
-class Mapped:
+class MapResult:
     """What the mapping of a batch came to.
 
     Attributes
@@ -53,12 +53,12 @@ class Mapped:
     rows_within: list[int] = field(default_factory=list)
 
 
-def map_batch(job_file: Path, batch: SourceBatch) -> Mapped | SkymarginError:
+def map_batch(spec_file: Path, batch: MapTask) -> MapResult | SkymarginError:
     """Find the rows of a batch of partitions that belong to margins, and write them to a shard.
 
     Parameters
     ----------
-    job_file
+    spec_file
         The job; the shard is written beside it. When it disappears the run was given up, and the task ends.
     batch
         The partitions.
@@ -69,22 +69,27 @@ def map_batch(job_file: Path, batch: SourceBatch) -> Mapped | SkymarginError:
         An error that is the catalog's fault is returned, not raised: raised, Dask would log it on every worker.
     """
     try:
-        job = load_job(job_file).job
-        mapped = Mapped(batch.number)
-        file = shard_file(job_file.parent, batch.number)
+        job = worker_context(spec_file).job
+        mapped = MapResult(batch.number)
+        file = shard_file(spec_file.parent, batch.number)
         with shard_writer(file, job.schema, job.memory.gathered_bytes, job.narrower_arcsec) as shard:
             for order, pixel, names in zip(batch.orders, batch.pixels, batch.files, strict=True):
-                _map_partition(load_job(job_file), int(order), int(pixel), names, shard, mapped)
+                _map_partition(worker_context(spec_file), int(order), int(pixel), names, shard, mapped)
         mapped.rows, mapped.rows_within = shard.rows, shard.rows_within
         return mapped
     except SkymarginError as error:
         return error
     except (OSError, MemoryError) as error:
-        return StorageError(f"the shards in {job_file.parent} cannot be written: {error}")
+        return StorageError(f"the shards in {spec_file.parent} cannot be written: {error}")
 
 
 def _map_partition(
-    loaded: LoadedJob, order: int, pixel: int, names: tuple[str, ...], shard: ShardWriter, mapped: Mapped
+    loaded: WorkerContext,
+    order: int,
+    pixel: int,
+    names: tuple[str, ...],
+    shard: ShardWriter,
+    mapped: MapResult,
 ) -> None:
     job = loaded.job
     scan = PartitionScan(loaded.scanner, [job.catalog_path / name for name in names])

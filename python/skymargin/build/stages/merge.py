@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, TypeAlias
 
 from skymargin.arrow.columns import to_arrow, to_numpy
-from skymargin.arrow.transport import restore
+from skymargin.arrow.transport import from_transport
 from skymargin.build.stages.shards import sort_keys
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ class Merged:
             rows = self._whole.take(to_arrow(np.arange(first + start, first + stop)))
         # The types of the catalog are given to a row group by itself: a dictionary then has its values alone. One chunk
         # a column: where pages end must not depend on how the rows were found.
-        return restore(rows, self.schema).combine_chunks()
+        return from_transport(rows, self.schema).combine_chunks()
 
     def _take_all(self) -> pa.Table:
         return self._in_order(self._runs, self._order)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from skymargin.build.memory import ROW_GROUP_BYTES
 from skymargin.build.stages.shards import group_type, read_index, read_rows_within
-from skymargin.build.stages.tasks import DestinationBatch, Job, SourceBatch, nested_position, shard_file
+from skymargin.build.stages.tasks import MapTask, ReduceTask, RunSpec, nested_position, shard_file
 from skymargin.catalogs.catalog import Catalog, format_named
 from skymargin.catalogs.hats_extras import as_written
 from skymargin.errors import ArgumentError, CatalogError
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from skymargin._core import Tiling
-    from skymargin.build.stages.map import Mapped
+    from skymargin.build.stages.map import MapResult
     from skymargin.catalogs.output_options import OutputOptions
 
 # Dask costs 2 ms a task: a few dozen tasks per thread keep all threads busy to the end and cost a few hundredths of
@@ -202,9 +202,9 @@ def make_job(
     fine_filtering: bool,
     narrower_arcsec: tuple[float, ...] = (),
     check_index: bool = False,
-) -> Job:
+) -> RunSpec:
     """What the tasks are told of the run."""
-    return Job(
+    return RunSpec(
         catalog_path=absolute(catalog.path),
         columns=catalog.columns,
         schema=catalog.schema,
@@ -218,7 +218,7 @@ def make_job(
     )
 
 
-def source_batches(catalog: Catalog, threads: int) -> list[SourceBatch]:
+def source_batches(catalog: Catalog, threads: int) -> list[MapTask]:
     """Partitions in batches of about equal size, neighbours together.
 
     Parameters
@@ -233,7 +233,7 @@ def source_batches(catalog: Catalog, threads: int) -> list[SourceBatch]:
     along_sky = np.argsort(nested_position(catalog.orders, catalog.pixels))
     cost = catalog.size_bytes[along_sky] + _FILE_BYTES
     return [
-        SourceBatch(
+        MapTask(
             number=number,
             orders=catalog.orders[chosen],
             pixels=catalog.pixels[chosen],
@@ -244,7 +244,7 @@ def source_batches(catalog: Catalog, threads: int) -> list[SourceBatch]:
     ]
 
 
-def average_row_bytes(mapped: Sequence[Mapped]) -> int:
+def average_row_bytes(mapped: Sequence[MapResult]) -> int:
     """Size of a row of the catalog before compression, on average; the same for any way of batching."""
     rows = sum(one.primary_rows for one in mapped)
     return sum(one.memory_bytes for one in mapped) // max(rows, 1)
@@ -252,7 +252,7 @@ def average_row_bytes(mapped: Sequence[Mapped]) -> int:
 
 def destination_batches(
     shards: Path, batches: int, row_bytes: int, threads: int, narrower: int | None = None
-) -> tuple[list[DestinationBatch], int]:
+) -> tuple[list[ReduceTask], int]:
     """Margins in batches of about equal size, neighbours together; and how many margins there are.
 
     Parameters
@@ -290,7 +290,7 @@ def destination_batches(
     cuts = _cuts(rows * (row_bytes + _ROW_BYTES) + _FILE_BYTES, threads)
     bounds = np.r_[0, ends[cuts - 1], len(position)] if len(cuts) else np.array([0, len(position)])
     batched = [
-        DestinationBatch(number=number, shard=shard[start:stop], slices=slices[start:stop])
+        ReduceTask(number=number, shard=shard[start:stop], slices=slices[start:stop])
         for number, (start, stop) in enumerate(pairwise(bounds.tolist()))
     ]
     return batched, len(firsts)

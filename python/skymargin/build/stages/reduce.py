@@ -11,7 +11,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from skymargin.build.stages.merge import Merged, Run
 from skymargin.build.stages.shards import ShardReader
-from skymargin.build.stages.tasks import DestinationBatch, LoadedJob, Output, load_job, shard_file
+from skymargin.build.stages.tasks import (
+    MarginWriterSpec,
+    ReduceTask,
+    WorkerContext,
+    shard_file,
+    worker_context,
+)
 from skymargin.catalogs.catalog import format_named
 from skymargin.catalogs.metadata_file import RowGroups
 from skymargin.errors import SkymarginError, StorageError
@@ -26,7 +32,7 @@ if TYPE_CHECKING:
 
 
 @dataclass
-class Reduced:
+class ReduceResult:
     """What the reducing of a batch came to.
 
     Attributes
@@ -54,12 +60,12 @@ class Reduced:
     margin: int = 0
 
 
-def reduce_batch(job_file: Path, task: tuple[DestinationBatch, Output]) -> Reduced | SkymarginError:
+def reduce_batch(spec_file: Path, task: tuple[ReduceTask, MarginWriterSpec]) -> ReduceResult | SkymarginError:
     """Write the margins of a batch.
 
     Parameters
     ----------
-    job_file
+    spec_file
         The job, beside the shards. When it disappears the run was given up, and the task ends.
     task
         The margins and where their rows are; where and how to write.
@@ -70,18 +76,18 @@ def reduce_batch(job_file: Path, task: tuple[DestinationBatch, Output]) -> Reduc
         An error is returned, not raised: raised, Dask would log it on every worker.
     """
     batch, output = task
-    reduced = Reduced(batch.number, [], [], 0, [], {}, output.margin)
+    reduced = ReduceResult(batch.number, [], [], 0, [], {}, output.margin)
     reader = ShardReader()
     merged_footer: pq.FileMetaData | None = None
     for group in _groups(batch, output.gathered_rows):
         try:
-            loaded = load_job(job_file)
-            runs = [list(_runs(reader, job_file.parent, margin, output)) for margin in group]
+            loaded = worker_context(spec_file)
+            runs = [list(_runs(reader, spec_file.parent, margin, output)) for margin in group]
             schema = format_named(output.format).margin_schema(loaded.job.schema)
             with loaded.reducing:
                 merged = Merged(runs, schema, output.gathered_rows, output.within_arcsec)
         except (OSError, MemoryError) as error:
-            return StorageError(f"the shards in {job_file.parent} cannot be read: {error}")
+            return StorageError(f"the shards in {spec_file.parent} cannot be read: {error}")
         for number, margin in enumerate(group):
             try:
                 footer = _write_margin(merged, number, margin, loaded, output, reduced)
@@ -89,10 +95,10 @@ def reduce_batch(job_file: Path, task: tuple[DestinationBatch, Output]) -> Reduc
                     merged_footer, first = footer, RowGroups.of(footer)
                 else:
                     merged_footer.append_row_groups(footer)
-                if not is_local(output.folder) and not job_file.exists():
+                if not is_local(output.folder) and not spec_file.exists():
                     # Whoever gave the run up removes the output once; elsewhere it is moved away first.
                     remove_file(output.folder / next(reversed(reduced.files)))
-                    return StorageError(f"the run was given up: there is no {job_file}")
+                    return StorageError(f"the run was given up: there is no {spec_file}")
             except (OSError, MemoryError) as error:
                 return StorageError(
                     f"the margin of order {margin.order}, pixel {margin.pixel} cannot be written to "
@@ -112,7 +118,7 @@ class _Margin(NamedTuple):
     slices: list[tuple[int, int, int, int]]
 
 
-def _groups(batch: DestinationBatch, most_rows: int) -> Iterator[list[_Margin]]:
+def _groups(batch: ReduceTask, most_rows: int) -> Iterator[list[_Margin]]:
     """Margins that are gathered together: neighbours with no more than so many rows, or a larger one alone."""
     table = zip(batch.slices.tolist(), batch.shard.tolist(), strict=True)
     group: list[_Margin] = []
@@ -128,7 +134,7 @@ def _groups(batch: DestinationBatch, most_rows: int) -> Iterator[list[_Margin]]:
     yield group
 
 
-def _runs(reader: ShardReader, folder: Path, margin: _Margin, output: Output) -> Iterator[Run]:
+def _runs(reader: ShardReader, folder: Path, margin: _Margin, output: MarginWriterSpec) -> Iterator[Run]:
     """The slices of one margin, each in the order of the margin, with the columns that its format has."""
     known = format_named(output.format)
     for number, group in groupby(margin.slices, key=lambda line: line[0]):
@@ -137,7 +143,12 @@ def _runs(reader: ShardReader, folder: Path, margin: _Margin, output: Output) ->
 
 
 def _write_margin(
-    merged: Merged, number: int, margin: _Margin, loaded: LoadedJob, output: Output, reduced: Reduced
+    merged: Merged,
+    number: int,
+    margin: _Margin,
+    loaded: WorkerContext,
+    output: MarginWriterSpec,
+    reduced: ReduceResult,
 ) -> pq.FileMetaData:
     """Write the file of one margin, and note it; its footer."""
     known = format_named(output.format)
@@ -178,7 +189,7 @@ def _parquet_writer(sink: Any, schema: pa.Schema, **options: Any) -> Iterator[pq
 
 
 def _row_groups(
-    margin: _Margin, index: np.ndarray, columns: SpatialColumns, output: Output
+    margin: _Margin, index: np.ndarray, columns: SpatialColumns, output: MarginWriterSpec
 ) -> Iterator[tuple[int, int]]:
     """First row of each row group and the row after its last: no more than wanted, and if wanted all of one subtile."""
     import numpy as np

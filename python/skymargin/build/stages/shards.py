@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from skymargin.arrow.columns import to_arrow, to_numpy
-from skymargin.arrow.transport import carried_schema, carry
+from skymargin.arrow.transport import to_transport, transport_schema
 from skymargin.build.stages.tasks import nested_position
-from skymargin.storage.paths import written_aside
+from skymargin.storage.paths import atomic_write
 
 if TYPE_CHECKING:
     import numpy as np
@@ -46,9 +46,9 @@ def shard_writer(
     """
     import pyarrow as pa
 
-    whole = pa.schema([*carried_schema(schema), *_origin_fields()])
+    whole = pa.schema([*transport_schema(schema), *_origin_fields()])
     with (
-        written_aside(file) as aside,
+        atomic_write(file) as aside,
         pa.OSFile(str(aside), mode="wb") as sink,
         pa.ipc.new_file(sink, whole) as ipc,
     ):
@@ -129,7 +129,7 @@ class ShardWriter:
         if not self._gathered:
             return
         selections = [selection for selection, _, _ in self._gathered]
-        rows = carry(pa.Table.from_batches([one.rows for one in selections])).combine_chunks()
+        rows = to_transport(pa.Table.from_batches([one.rows for one in selections])).combine_chunks()
         members = self._members()
         rows_before = np.cumsum([0, *(one.rows.num_rows for one in selections[:-1])])
         position = to_numpy(members.column("position")) + np.repeat(

@@ -13,7 +13,7 @@ from skymargin.build.memory import MemoryShares
 from skymargin.catalogs.catalog import SpatialColumns
 from skymargin.catalogs.output_options import OutputOptions
 from skymargin.errors import StorageError
-from skymargin.storage.paths import AnyPath, written_aside
+from skymargin.storage.paths import AnyPath, atomic_write
 
 if TYPE_CHECKING:
     import numpy as np
@@ -28,7 +28,7 @@ _loading = threading.Lock()
 
 
 @dataclass(frozen=True)
-class Job:
+class RunSpec:
     """What every task of a run needs to know; kept in a file, so that a task carries only its path.
 
     Attributes
@@ -72,26 +72,26 @@ class Job:
 
     def save(self, file: Path) -> None:
         """Write the job where tasks find it."""
-        with written_aside(file) as aside:
+        with atomic_write(file) as aside:
             # The options of a remote file system may hold credentials.
             aside.touch(mode=0o600)
             aside.write_bytes(pickle.dumps(self))
 
 
-class LoadedJob(NamedTuple):
+class WorkerContext(NamedTuple):
     """A job and what the tasks of a process share for it: the geometry of its margins, the reader of its catalog.
 
     `reducing` lets so many threads write row groups at the same time.
     """
 
-    job: Job
+    job: RunSpec
     margins: Margins
     scanner: Scanner
     reducing: threading.Semaphore
 
 
 @dataclass(frozen=True)
-class SourceBatch:
+class MapTask:
     """Partitions that one task maps.
 
     Attributes
@@ -111,7 +111,7 @@ class SourceBatch:
 
 
 @dataclass(frozen=True)
-class DestinationBatch:
+class ReduceTask:
     """Margins that one task writes.
 
     Attributes
@@ -121,7 +121,8 @@ class DestinationBatch:
     shard : numpy.ndarray of int64
         The shard that each slice is in.
     slices : numpy.ndarray
-        Where the rows of the margins are, those of one margin together, as `skymargin.build.stages.shards.group_type` has it.
+        Where the rows of the margins are, those of one margin together; of type
+        `skymargin.build.stages.shards.group_type`.
     """
 
     number: int
@@ -130,7 +131,7 @@ class DestinationBatch:
 
 
 @dataclass(frozen=True)
-class Output:
+class MarginWriterSpec:
     """Where and how margins are written.
 
     Attributes
@@ -178,7 +179,7 @@ def nested_position(orders: np.ndarray, pixels: np.ndarray) -> np.ndarray:
     return pixels.astype(np.uint64) << (2 * (_DEEPEST_ORDER - orders.astype(np.uint64)))
 
 
-def load_job(file: Path) -> LoadedJob:
+def worker_context(file: Path) -> WorkerContext:
     """The job of a run, loaded once in each process.
 
     Raises
@@ -190,16 +191,16 @@ def load_job(file: Path) -> LoadedJob:
         raise StorageError(f"the run was given up, or this worker does not see tmp_dir: there is no {file}")
     # Threads of one worker ask at the same moment; the boundaries of pixels are to be shared between them.
     with _loading:
-        return _load_job(file)
+        return _worker_context(file)
 
 
 @lru_cache(maxsize=2)
-def _load_job(file: Path) -> LoadedJob:
+def _worker_context(file: Path) -> WorkerContext:
     import skymargin._core as _core
     from skymargin.build.stages.partition_scan import make_scanner
 
-    job: Job = pickle.loads(file.read_bytes())
+    job: RunSpec = pickle.loads(file.read_bytes())
     tiling = _core.Tiling(job.orders, job.pixels)
     margins = _core.Margins(tiling, job.margin_threshold_arcsec, job.margin_order, job.fine_filtering)
     scanner = make_scanner(job.schema, job.columns, job.memory.scan_bytes, job.check_index)
-    return LoadedJob(job, margins, scanner, threading.Semaphore(job.memory.reducing))
+    return WorkerContext(job, margins, scanner, threading.Semaphore(job.memory.reducing))

@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from skymargin.arrow.columns import to_numpy
-from skymargin.build.stages.map import Mapped
+from skymargin.build.stages.map import MapResult
 from skymargin.build.stages.partition_scan import PartitionScan, make_scanner
 from skymargin.build.stages.plan import layout
-from skymargin.build.stages.reduce import Reduced
+from skymargin.build.stages.reduce import ReduceResult
 from skymargin.build.subset.provenance import (
     Partition,
     decided_by,
@@ -34,14 +34,14 @@ from skymargin.catalogs.output_options import OutputOptions
 from skymargin.catalogs.partition_list import list_partitions
 from skymargin.errors import ArgumentError, StorageError
 from skymargin.geometry.outline import outline, unit_vectors
-from skymargin.storage.paths import AnyPath, exists, explained, open_input
+from skymargin.storage.paths import AnyPath, exists, open_input, translate_errors
 
 if TYPE_CHECKING:
     import pyarrow.parquet as pq
 
     from skymargin._core import Margins, Tiling
     from skymargin.build.arguments import MarginCacheArguments
-    from skymargin.build.stages.tasks import Job, Pixel
+    from skymargin.build.stages.tasks import Pixel, RunSpec
     from skymargin.catalogs.catalog import Catalog
 
 # Along each edge of a pixel.
@@ -49,7 +49,7 @@ _EDGE_POINTS = 32
 _SLACK_ARCSEC = 1.0
 
 
-def scope_of(args: MarginCacheArguments, catalog: Catalog, job: Job, tiling: Tiling) -> Scope:
+def scope_of(args: MarginCacheArguments, catalog: Catalog, job: RunSpec, tiling: Tiling) -> Scope:
     """What a run makes and reads, as its arguments have it.
 
     Raises
@@ -60,9 +60,9 @@ def scope_of(args: MarginCacheArguments, catalog: Catalog, job: Job, tiling: Til
     stamps = stamps_of(catalog)
     if args.only_changed:
         margin = args.catalog_path
-        if not exists(margin) and exists(args.places.old):
+        if not exists(margin) and exists(args.run_paths.old):
             # A run was killed between its last two moves; this one ends them, or takes back the first.
-            margin = args.places.old
+            margin = args.run_paths.old
         scope = changed_scope(margin, catalog, job, tiling, OutputOptions.of(args), stamps)
     elif args.cone is not None:
         scope = cone_scope(catalog, tiling, args.cone)
@@ -74,7 +74,7 @@ def scope_of(args: MarginCacheArguments, catalog: Catalog, job: Job, tiling: Til
 def changed_scope(
     margin: AnyPath,
     catalog: Catalog,
-    job: Job,
+    job: RunSpec,
     tiling: Tiling,
     wanted: OutputOptions,
     stamps: Sequence[str],
@@ -121,7 +121,7 @@ def changed_scope(
     sources = _feeding(margins, tiling, job, touched, now)
     chosen = [number for number, pixel in enumerate(partitions_of(catalog)) if pixel in sources]
     unread = [(*pixel, one.rows, one.memory_bytes) for pixel, one in sizes.items() if pixel not in sources]
-    known = Mapped(
+    known = MapResult(
         number=-1,
         primary_rows=sum(line[2] for line in unread),
         rows=sum(rows[pixel] for pixel in kept),
@@ -137,9 +137,9 @@ def taken_over(
     folder: AnyPath,
     catalog: Catalog,
     scope: Scope,
-    reduced: list[Reduced],
+    reduced: list[ReduceResult],
     wanted: OutputOptions,
-) -> list[Reduced]:
+) -> list[ReduceResult]:
     """Bring the margins that stay as they are into the new margin catalog, and say what is in all of it.
 
     Parameters
@@ -171,7 +171,7 @@ def taken_over(
         except OSError as error:
             raise StorageError(f"{margin / name} cannot be taken over into {folder}: {error}") from error
     made = [pixel for one in reduced for pixel in zip(one.orders, one.pixels, strict=True)]
-    described: list[Reduced] = []
+    described: list[ReduceResult] = []
     like: RowGroups | None = None
     for pixel in [*made, *scope.kept]:
         described.append(_described(folder, pixel, catalog, wanted, like))
@@ -189,13 +189,13 @@ def _tiling(partitions: Iterable[Pixel]) -> Tiling:
     return _core.Tiling(orders, np.array([pixel for _, pixel in pairs], dtype=np.uint64))
 
 
-def _margins(tiling: Tiling, job: Job) -> Margins:
+def _margins(tiling: Tiling, job: RunSpec) -> Margins:
     import skymargin._core as _core
 
     return _core.Margins(tiling, job.margin_threshold_arcsec, job.margin_order, job.fine_filtering)
 
 
-def _fed_by(margins: Margins, job: Job, partitions: Iterable[Pixel]) -> set[Pixel]:
+def _fed_by(margins: Margins, job: RunSpec, partitions: Iterable[Pixel]) -> set[Pixel]:
     """The margins that rows of the partitions may belong to."""
     found: set[Pixel] = set()
     for partition in partitions:
@@ -228,7 +228,7 @@ def _within(partition: Pixel, others: Iterable[Pixel], threshold_arcsec: float) 
 
 
 def _feeding(
-    margins: Margins, tiling: Tiling, job: Job, touched: Iterable[Pixel], partitions: dict[Pixel, str]
+    margins: Margins, tiling: Tiling, job: RunSpec, touched: Iterable[Pixel], partitions: dict[Pixel, str]
 ) -> set[Pixel]:
     """The partitions that may have rows for one of the margins."""
     wanted = set(touched)
@@ -242,7 +242,7 @@ def _feeding(
     }
 
 
-def _measured(catalog: Catalog, job: Job, changed: set[Pixel]) -> dict[Pixel, Partition]:
+def _measured(catalog: Catalog, job: RunSpec, changed: set[Pixel]) -> dict[Pixel, Partition]:
     """Rows and sizes of the partitions that changed, from their footers."""
     scanner = make_scanner(catalog.schema, catalog.columns, job.memory.scan_bytes)
     found = {}
@@ -305,17 +305,17 @@ def _footer(folder: AnyPath, name: str) -> pq.FileMetaData:
 
 def _described(
     folder: AnyPath, pixel: Pixel, catalog: Catalog, wanted: OutputOptions, like: RowGroups | None
-) -> Reduced:
+) -> ReduceResult:
     name = _file_name(pixel, catalog, wanted)
     footer = _footer(folder, name)
     footer.set_file_path(name.removeprefix("dataset/"))
-    return Reduced(-1, [pixel[0]], [pixel[1]], footer.num_rows, [RowGroups.of(footer, like)], {})
+    return ReduceResult(-1, [pixel[0]], [pixel[1]], footer.num_rows, [RowGroups.of(footer, like)], {})
 
 
 def _copy(source: AnyPath, target: AnyPath) -> None:
     """One file, within the file system; a link where there are links, which costs no room."""
     if not (isinstance(source, Path) and isinstance(target, Path)):
-        with explained(target):
+        with translate_errors(target):
             source.fs.copy(source.path, target.path)  # type: ignore[union-attr]
         return
     target.parent.mkdir(parents=True, exist_ok=True)

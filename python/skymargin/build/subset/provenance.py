@@ -17,11 +17,11 @@ from typing import TYPE_CHECKING, Any
 
 from skymargin.catalogs.ownership import RECORD
 from skymargin.errors import ArgumentError, StorageError
-from skymargin.storage.paths import AnyPath, can_list, exists, explained, read_text
+from skymargin.storage.paths import AnyPath, can_list, exists, read_text, translate_errors
 
 if TYPE_CHECKING:
-    from skymargin.build.stages.map import Mapped
-    from skymargin.build.stages.tasks import Job, Pixel
+    from skymargin.build.stages.map import MapResult
+    from skymargin.build.stages.tasks import Pixel, RunSpec
     from skymargin.catalogs.catalog import Catalog
     from skymargin.catalogs.output_options import OutputOptions
 
@@ -63,10 +63,10 @@ class Partition:
 def write_record(
     folder: AnyPath,
     catalog: Catalog,
-    job: Job,
+    job: RunSpec,
     wanted: OutputOptions,
     stamps: Sequence[str],
-    mapped: Sequence[Mapped],
+    mapped: Sequence[MapResult],
 ) -> None:
     """Write down what a margin was made from.
 
@@ -98,7 +98,7 @@ def write_record(
         "partitions": {name: [line[place] for line in lines] for place, name in enumerate(_COLUMNS)},
     }
     try:
-        with explained(folder):
+        with translate_errors(folder):
             folder.mkdir(parents=True, exist_ok=True)
             (folder / RECORD).write_text(json.dumps(about, separators=(",", ":")) + "\n", encoding="utf-8")
     except OSError as error:
@@ -155,7 +155,7 @@ def record_digest(margin: AnyPath) -> str:
     return _digest(read_text(file).encode()) if exists(file) else ""
 
 
-def decided_by(catalog: Catalog, job: Job, wanted: OutputOptions) -> dict[str, str]:
+def decided_by(catalog: Catalog, job: RunSpec, wanted: OutputOptions) -> dict[str, str]:
     """What decides the files of margins beside the rows of the catalog, by names for people."""
     parts: dict[str, Any] = {
         "margin_threshold": job.margin_threshold_arcsec,
@@ -202,7 +202,7 @@ def _remote_marks(catalog: Catalog) -> dict[str, str]:
     if not can_list(catalog.path):
         return {}
     root = catalog.path.path.rstrip("/")  # type: ignore[union-attr]
-    with explained(catalog.path):
+    with translate_errors(catalog.path):
         listed = catalog.path.fs.find(root, detail=True)  # type: ignore[union-attr]
     marks = {}
     for path, about in listed.items():

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from skymargin.build.stages.map import Mapped
+from skymargin.build.stages.map import MapResult
 from skymargin.build.stages.tasks import Pixel
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ class Scope:
     sources: Catalog
     margins: frozenset[Pixel] | None = None
     kept: list[Pixel] = field(default_factory=list)
-    unread: list[Mapped] = field(default_factory=list)
+    unread: list[MapResult] = field(default_factory=list)
     stamps: list[str] = field(default_factory=list)
     record: str = ""
 
