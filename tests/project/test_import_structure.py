@@ -51,8 +51,8 @@ def test_nothing_slow_is_loaded_before_it_is_needed(code: str) -> None:
 def test_the_pipeline_is_a_function_however_it_is_reached() -> None:
     for code in (
         "from skymargin import pipeline",
-        "import skymargin.pipeline; from skymargin import pipeline",
-        "from skymargin.pipeline import pipeline",
+        "import skymargin.build.pipeline; from skymargin import pipeline",
+        "from skymargin.build.pipeline import pipeline",
         "import skymargin.cli.main, skymargin.build.stages.plan; from skymargin import pipeline",
     ):
         loaded_after(
@@ -62,3 +62,15 @@ def test_the_pipeline_is_a_function_however_it_is_reached() -> None:
 
 def test_loading_is_noticed() -> None:
     assert {"pyarrow", "numpy"} <= loaded_after("import skymargin; import pyarrow")
+
+
+def test_the_public_names_are_listed_and_load_nothing() -> None:
+    modules = loaded_after(
+        "import skymargin; assert dir(skymargin) == skymargin.__all__ == sorted(skymargin.__all__)"
+    )
+    assert not {"skymargin.plot", "skymargin.polars", "skymargin.build"} & modules
+
+
+@pytest.mark.parametrize("name", ["plot", "polars"])
+def test_plot_and_polars_are_loaded_when_they_are_first_used(name: str) -> None:
+    assert f"skymargin.{name}" in loaded_after(f"import skymargin; skymargin.{name}.__all__")

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from skymargin.build.report import readable_bytes
 from skymargin.errors import CatalogError, PartitionReadError
+from skymargin.formatting import readable_bytes
 from skymargin.storage.paths import AnyPath, open_input
 
 if TYPE_CHECKING:

@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from skymargin.audit.footers import inspect_footers
-from skymargin.build.report import readable_bytes
 from skymargin.catalogs.folder import HATS_PROPERTIES, CatalogFolder, collection_properties, inspect_catalog
 from skymargin.errors import CatalogNotFoundError
+from skymargin.formatting import readable_bytes
 from skymargin.storage.paths import AnyPath, as_path, list_files
 
 if TYPE_CHECKING:

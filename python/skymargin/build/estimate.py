@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 
 from skymargin.arrow.transport import from_transport, to_transport
 from skymargin.build.pipeline import planned
-from skymargin.build.report import readable_bytes
 from skymargin.build.stages.map import feeds, only_of
 from skymargin.build.stages.partition_scan import PartitionScan, make_scanner
 from skymargin.build.stages.plan import check_partitions, layout
@@ -22,6 +21,7 @@ from skymargin.build.stages.tasks import nested_position
 from skymargin.build.subset.scope import pixels_of
 from skymargin.catalogs.catalog import Catalog, format_named
 from skymargin.catalogs.output_options import OutputOptions
+from skymargin.formatting import readable_bytes
 from skymargin.progress import Stages
 
 if TYPE_CHECKING:

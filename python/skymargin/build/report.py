@@ -6,6 +6,8 @@ import dataclasses
 from dataclasses import dataclass, field
 from typing import Any
 
+from skymargin.formatting import readable_bytes
+
 
 @dataclass(frozen=True)
 class MarginReport:
@@ -65,13 +67,3 @@ class MarginReport:
     def to_dict(self) -> dict[str, Any]:
         """The report as plain values, for JSON."""
         return dataclasses.asdict(self)
-
-
-def readable_bytes(count_bytes: int) -> str:
-    """A size for people, in units of 1000."""
-    size = float(count_bytes)
-    for unit in ("B", "kB", "MB", "GB"):
-        if size < 1000:
-            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
-        size /= 1000
-    return f"{size:.1f} TB"

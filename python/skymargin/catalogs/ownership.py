@@ -9,16 +9,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from skymargin.catalogs.layout import COLLECTION, RECORD, VALID_BY
 from skymargin.catalogs.properties import read_properties
 from skymargin.errors import CatalogError, StorageError
 from skymargin.storage.paths import AnyPath, list_files, read_text, translate_errors
-
-# Without these no reader takes a folder for a catalog; in the order in which they are written.
-VALID_BY = ("catalog_info.json", "properties", "hats.properties")
-COLLECTION = "collection.properties"
-# What a margin of skymargin was made from. The hipscat library takes every file for data whose name does not begin
-# like one of those it knows.
-RECORD = "_metadata.skymargin.json"
 
 # Files that skymargin, hats, hats-import, LSDB, hipscat and hipscat-import write into a catalog beside its partitions.
 _FILES = frozenset(

@@ -33,7 +33,8 @@ from skymargin.build.arguments import MarginCacheArguments
 from skymargin.build.checkpoint.records import write_record
 from skymargin.build.report import MarginReport
 from skymargin.build.run_paths import COPYING, RunPaths
-from skymargin.catalogs.ownership import RECORD, VALID_BY, inspect_existing
+from skymargin.catalogs.layout import RECORD, VALID_BY
+from skymargin.catalogs.ownership import inspect_existing
 from skymargin.errors import OutputExistsError, StorageError
 from skymargin.storage import remote_output
 from skymargin.storage.paths import AnyPath, exists, is_empty_folder, is_local, read_bytes, remove_folder

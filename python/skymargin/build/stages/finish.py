@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from skymargin.build.stages.tasks import nested_position
 from skymargin.catalogs.catalog import Catalog, MarginContents, format_named
-from skymargin.catalogs.ownership import VALID_BY
+from skymargin.catalogs.layout import VALID_BY
 from skymargin.errors import IncompleteMarginError, StorageError
 from skymargin.storage.paths import exists, remove_files, translate_errors
 

@@ -15,7 +15,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from skymargin.catalogs.ownership import RECORD
+from skymargin.catalogs.layout import RECORD
 from skymargin.errors import ArgumentError, StorageError
 from skymargin.storage.paths import AnyPath, can_list, exists, read_text, translate_errors
 
