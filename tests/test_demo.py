@@ -13,6 +13,7 @@ from hats import read_hats
 from hats.io.validation import is_valid_catalog
 from PIL import Image
 
+from skymargin import MarginCacheArguments, MarginReport
 from skymargin import demo as demo_module
 from skymargin.catalogs.folder import partition_files
 from skymargin.cli.main import main
@@ -96,16 +97,16 @@ def small_stars(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_wrong_margin_is_an_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    import skymargin
+    import skymargin.build.pipeline as build
 
-    right = skymargin.pipeline
+    right = build.pipeline
 
-    def loses_a_file(args: skymargin.MarginCacheArguments) -> skymargin.MarginReport:
+    def loses_a_file(args: MarginCacheArguments) -> MarginReport:
         report = right(args)
         next(iter(partition_files(report.catalog_path).values())).unlink()
         return report
 
-    monkeypatch.setattr(skymargin, "pipeline", loses_a_file)
+    monkeypatch.setattr(build, "pipeline", loses_a_file)
     assert main(["demo", "--output", str(tmp_path), "--no-progress"]) == 1
     said = capsys.readouterr().err
     assert "is wrong" in said

@@ -212,7 +212,7 @@ def test_an_interrupt_ends_with_130_and_leaves_no_margin(small_catalog: Path, tm
     done = run(
         """
         import os, signal, sys
-        import skymargin.build.stages.map, skymargin.pipeline
+        import skymargin.build.pipeline
         from skymargin.cli.main import main
 
         def map_batch(*_):
@@ -222,7 +222,6 @@ def test_an_interrupt_ends_with_130_and_leaves_no_margin(small_catalog: Path, tm
             raise AssertionError("the interrupt was not noticed")
 
         skymargin.build.pipeline.map_batch = map_batch
-        sys.modules["skymargin.build.pipeline"].map_batch = map_batch
         raise SystemExit(main(["build", os.environ["CATALOG"], "--threshold", "60", "--output", os.environ["OUT"]]))
         """,
         CATALOG=str(small_catalog),

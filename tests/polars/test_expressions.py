@@ -209,9 +209,8 @@ def test_what_is_no_index_is_an_error(value: int, order: int) -> None:
         pl.DataFrame({"i": [1.0]}).select(smp.pixel(0, "i"))
 
 
-@pytest.mark.parametrize("module", ["expressions", "margins", "partitions"])
+@pytest.mark.parametrize("module", ["expressions", "margin_frames", "partitions"])
 def test_examples_in_docstrings_run(module: str) -> None:
-    # The module: `skymargin.polars.margins` is the function.
     found = importlib.import_module(f"skymargin.polars.{module}")
     failed, tried = doctest.testmod(found, optionflags=doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE)
     assert tried >= 3

@@ -730,7 +730,10 @@ def test_an_error_that_quotes_a_secret_loses_it() -> None:
     path = UPath("memory://place")
     text = remote.without_secrets(f"{path}: refused {SECRET} and Bearer of-all-things", options)
     assert text == "memory://place: refused *** and ***" or text == f"{path}: refused *** and ***"
-    with pytest.raises(StorageError) as caught, remote.explained(UPath("s3://bucket/a", secret=SECRET)):
+    with (
+        pytest.raises(StorageError) as caught,
+        remote.translate_errors(UPath("s3://bucket/a", secret=SECRET)),
+    ):
         raise RuntimeError(f"{SECRET} is wrong")
     assert str(caught.value) == "s3://bucket/a: RuntimeError: *** is wrong"
     assert caught.value.__cause__ is None

@@ -176,7 +176,10 @@ class Trial:
     def prepare(self) -> None:
         """Put something there that is to be replaced."""
         if self._case.kind.where == "over":
-            self._old = {"margin/hats.properties": b"dataproduct_type=margin\n", "margin/dataset/_metadata": b"old"}
+            self._old = {
+                "margin/hats.properties": b"dataproduct_type=margin\n",
+                "margin/dataset/_metadata": b"old",
+            }
             for name, content in self._old.items():
                 self._store.pipe_file(f"{self._stage.bucket}/{self._name}/{name}", content)
 
