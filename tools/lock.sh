@@ -1,6 +1,6 @@
 #!/bin/sh
-# Writes requirements/dev.lock: every package of .venv at one version, for all platforms and Python from 3.11 on.
-# Usage: tools/lock.sh UV     (make lock calls it)
+# Write requirements/dev.lock: one version of every package in .venv, for all platforms and Python >= 3.11.
+# Usage: tools/lock.sh UV     (called by make lock)
 set -eu
 "$1" pip compile --quiet --universal --python-version 3.11 --no-config --upgrade \
     --custom-compile-command "make lock" \

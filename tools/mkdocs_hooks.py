@@ -1,4 +1,4 @@
-"""What mkdocs does to the pages: the help of every command goes into the page of the command line."""
+"""A mkdocs hook that inserts the help of every command into the command-line page."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ MARK = "<!-- help of all commands -->"
 
 
 def on_page_markdown(markdown: str, **_: Any) -> str:
-    """Put the help where a page marks it."""
+    """Replace the mark in a page with the help of all commands."""
     if MARK not in markdown:
         return markdown
     from skymargin.cli.main import cli
@@ -18,14 +18,14 @@ def on_page_markdown(markdown: str, **_: Any) -> str:
 
 def help_pages(group: click.Group) -> str:
     """Return the help of a group and of each of its commands, as Markdown."""
-    # A command keeps the help option that it was first asked for: it must have the names of its own settings.
+    # click caches a command's help option on first use: the context must have the command's own settings.
     context = click.Context(group, info_name="skymargin", terminal_width=100, **group.context_settings)
     pages = [("skymargin", group.get_help(context))]
     for name in group.list_commands(context):
         command = group.get_command(context, name)
         assert command is not None
-        inside = click.Context(
+        command_context = click.Context(
             command, context, info_name=name, terminal_width=100, **command.context_settings
         )
-        pages.append((f"skymargin {name}", command.get_help(inside)))
+        pages.append((f"skymargin {name}", command.get_help(command_context)))
     return "\n".join(f"## {title}\n\n```text\n{text}\n```\n" for title, text in pages)

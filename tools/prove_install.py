@@ -1,6 +1,6 @@
-"""Prove that what is installed works alone: build a margin and check it by brute force.
+"""Test an installed wheel: build a margin and check it by brute force.
 
-Run by `make wheel` in an environment that holds the wheel and nothing of this repository, without Rust.
+`make wheel` runs this in an environment without Rust that has the wheel and nothing else of this repository.
 """
 
 import shutil
@@ -20,10 +20,10 @@ THRESHOLD_ARCSEC = 1800.0
 
 def prove() -> None:
     if shutil.which("cargo") or shutil.which("rustc"):
-        sys.exit("there is a Rust toolchain on PATH: this proves nothing")
+        sys.exit("a Rust toolchain is on PATH: this test must run without one")
     home = Path(skymargin.__file__).parent
     if not home.is_relative_to(sys.prefix):
-        sys.exit(f"skymargin comes from {home}, not from this environment")
+        sys.exit(f"skymargin was imported from {home}, not from this environment")
     random = np.random.default_rng(29)
     rows = 20_000
     stars = pa.table(

@@ -72,7 +72,7 @@ def test_all_that_is_missing_is_one_line(machine: Path) -> None:
         ("python3", "exit 1", "Python >= 3.11 (install it"),
         ("python3", 'case "$2" in *ensurepip*) exit 1;; esac', "the venv module of python3"),
         ("cargo", None, "cargo (the Rust toolchain"),
-        ("rustc", None, "rustc (the Rust toolchain is not whole"),
+        ("rustc", None, "rustc (the Rust toolchain is incomplete"),
         ("rustc", "echo 'rustc 1.70.0 (0123456 2023-01-01)'", "(found: rustc 1.70.0"),
         ("rustc", "echo 'error: no default toolchain' >&2; exit 1", "(found: error: no default toolchain"),
         ("cc", None, "a C linker named cc"),
@@ -96,7 +96,7 @@ def test_the_python_asked_for_is_taken_or_refused(machine: Path) -> None:
     install(machine, "python4", "exit 0")
     assert preflight(machine, "python4").stdout == "python4\n"
     install(machine, "python4", '[ "$1" = --version ] && echo Python 3.9.1; exit 1')
-    assert "PYTHON=python4 is not one: Python 3.9.1" in preflight(machine, "python4").stderr
+    assert "PYTHON=python4 is Python 3.9.1" in preflight(machine, "python4").stderr
     assert "PYTHON=python5 does not exist" in preflight(machine, "python5").stderr
 
 
