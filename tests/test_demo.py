@@ -36,7 +36,7 @@ def test_it_makes_a_catalog_and_its_margin(demo: Demo) -> None:
 
 def test_it_says_what_it_made_and_how_to_open_it(demo: Demo) -> None:
     checked = re.search(
-        r"482,176 rows against \d+ pixels: ([\d,]+) rows belong to margins, 0 missing, 0 too many",
+        r"482,176 rows against \d+ pixels: ([\d,]+) rows belong to margins, 0 missing, 0 extra",
         demo.printed,
     )
     assert checked
@@ -130,7 +130,7 @@ def test_missing_packages_are_named(
         (b"GDR3\x02\0\0\0" + bytes(8), "not a star file"),
         (
             b"GDR3\x01\0\0\0" + (2).to_bytes(8, "little") + bytes(36),
-            "should hold 2 stars of 36 bytes, but has 52",
+            "should have 2 stars of 36 bytes, but has 52",
         ),
     ],
 )

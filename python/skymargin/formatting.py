@@ -1,6 +1,8 @@
-"""Numbers as text for people."""
+"""Numbers and paragraphs as text for people."""
 
 from __future__ import annotations
+
+import textwrap
 
 
 def readable_bytes(count_bytes: int) -> str:
@@ -11,3 +13,18 @@ def readable_bytes(count_bytes: int) -> str:
             return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
         size /= 1000
     return f"{size:.1f} TB"
+
+
+def wrapped(text: str, first: str, indent: int) -> list[str]:
+    """Text in lines of 100 columns, longer only for a longer word.
+
+    The first line begins with `first`, the others with `indent` spaces.
+    """
+    return textwrap.wrap(
+        text,
+        100,
+        initial_indent=first,
+        subsequent_indent=" " * indent,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )

@@ -1,4 +1,4 @@
-"""The stages of a run: a progress bar and a clock for each."""
+"""Progress bars and timings of the stages of a run."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ Advance = Callable[[int], None]
 
 
 class Stages:
-    """Clock, and if wanted a progress bar, for each stage of a run.
+    """Timings and optional progress bars of the stages of a run.
 
     Parameters
     ----------
     progress_bar
-        Whether to draw bars: in a notebook as widgets, elsewhere as text on standard error.
+        Whether to show progress bars: widgets in a notebook, otherwise text on standard error.
     simple
-        Whether to draw them as text also in a notebook.
+        Whether to show text in a notebook too.
     options
         Further keyword arguments of `tqdm`.
 
     Attributes
     ----------
     seconds : dict
-        Stage name in lower case to the seconds it took, in the order of the run.
+        Stage name in lower case to its duration in seconds, in the order of the run.
     """
 
     def __init__(
@@ -38,11 +38,11 @@ class Stages:
 
     @contextmanager
     def stage(self, name: str, total: int) -> Iterator[Advance]:
-        """Run one stage of `total` steps; yields the function that reports steps done."""
+        """Run one stage of `total` steps; yields the function that reports the number of steps done."""
         started = time.perf_counter()
         try:
             if not self.progress_bar:
-                yield _ignore
+                yield lambda _steps: None
                 return
             with self._bar(total=total, desc=f"{name:<9}", **self.options) as bar:
                 yield lambda steps: _advance(bar, steps)
@@ -50,16 +50,12 @@ class Stages:
             self.seconds[name.lower()] = time.perf_counter() - started
 
     def _bar(self, **options: Any) -> Any:
-        # Costs 30 ms, which a run without bars need not pay. Looked up anew each time, as notebooks may change it.
+        # Imported here because it takes 30 ms; looked up each time because notebooks may replace it.
         if self.simple:
             from tqdm import std as kind
         else:
             from tqdm import auto as kind  # type: ignore[no-redef]
         return kind.tqdm(**options)
-
-
-def _ignore(_steps: int) -> None:
-    pass
 
 
 def _advance(bar: object, steps: int) -> None:

@@ -125,9 +125,9 @@ def test_what_does_not_fit_together_is_a_warning(folder: Path) -> None:
     assert rows is not None
     assert found.rows == rows - lost
     said = " / ".join(found.warnings)
-    assert f"its properties say {rows:,} rows, its files hold {rows - lost:,}" in said
+    assert f"its properties say {rows:,} rows, its files have {rows - lost:,}" in said
     assert f"partition_info.csv lists {len(files)} partitions, {len(files) - 1} have files" in said
-    assert "1 files where no reader looks, the first is copy.parquet" in said
+    assert "1 files where no reader looks for them, first copy.parquet" in said
     assert found.summary().count("WARNING") == 3
 
 
@@ -138,7 +138,7 @@ def test_a_file_that_cannot_be_read_is_a_warning(folder: Path) -> None:
     found = info(folder / "margin")
     assert found.rows is None
     assert any(f"{file} cannot be read as Parquet" in warning for warning in found.warnings)
-    assert f"{found.rows_stated:,} (as its properties say)" in found.summary()
+    assert f"{found.rows_stated:,} (from its properties)" in found.summary()
 
 
 def test_a_file_that_broke_after_metadata_was_written_is_a_warning(folder: Path) -> None:

@@ -385,7 +385,9 @@ def test_a_wrong_threshold_in_the_properties_is_found(stated: float, whole: Path
     assert (report.counts["missing"], report.counts["too_many"]) == balance(margin, HALF, stated)
     assert told(report) == expected(HALF, stated)
     assert set(report.wrong) - {"missing_file"} == {"missing" if stated > THRESHOLD_ARCSEC else "too_many"}
-    words = "like a margin of a smaller threshold" if stated > THRESHOLD_ARCSEC else "--coarse allows it"
+    words = (
+        "looks like a margin of a smaller threshold" if stated > THRESHOLD_ARCSEC else "--coarse allows them"
+    )
     assert words in report.hint
 
 
@@ -426,7 +428,7 @@ def test_an_unsorted_file_is_told_with_the_row(margin: Path, audit: Callable[...
     rewrite(file, rows.take(pa.array(order)))
     report = audit()
     assert report.wrong == {"unsorted_file": 1}
-    assert report.faults[0].note == "row 2 is the first that is out of order of _healpix_29"
+    assert report.faults[0].note == "row 2 is the first that is not in the order of _healpix_29"
     # Those who make coarse margins do not sort them, and a crossmatch loses nothing by it.
     assert verify(margin, report.primary_path, coarse=True).allowed == {"unsorted_file": 1}
 
@@ -621,7 +623,7 @@ def test_a_sample_checks_some_pixels_and_can_be_repeated(margin: Path, whole: Pa
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"sample": 0}, "sample 0 is not allowed: it is a whole number, 1 or more"),
+        ({"sample": 0}, "sample 0 is not allowed: it must be a whole number, 1 or more"),
         ({"sample": 1.5}, "sample 1.5 is not allowed"),
         ({"sample": True}, "sample True is not allowed"),
         ({"sample": 5, "seed": -1}, "seed -1 is not allowed"),

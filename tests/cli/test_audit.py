@@ -43,7 +43,7 @@ def test_a_right_margin_ends_with_0(made: Path, capsys: pytest.CaptureFixture[st
         "Checked",
         "Result",
     ]
-    assert "0 missing, 0 too many" in " ".join(said.out.split())
+    assert "0 missing, 0 extra" in " ".join(said.out.split())
     assert "Result  : right; " in said.out
 
 
@@ -54,7 +54,7 @@ def test_a_wrong_margin_ends_with_1_and_names_what_is_wrong(
     said = capsys.readouterr()
     assert not said.err
     text = " ".join(said.out.split())
-    assert "WRONG: 1 wrong property, 1 file missing, 1 file unreadable, " in text
+    assert "WRONG: 1 wrong property, 1 missing file, 1 unreadable file, " in text
     for file in sorted(files_of(damaged).values())[1:2]:
         assert file.relative_to(damaged / "dataset").as_posix() in text
     assert "id=" in text
@@ -82,7 +82,7 @@ def test_a_coarse_margin_is_wrong_unless_allowed(made: Path, capsys: pytest.Capt
     assert main(["verify", str(made / "coarse"), "--no-progress"]) == 1
     text = " ".join(capsys.readouterr().out.split())
     assert "0 missing, " in text
-    assert "--coarse allows it" in text
+    assert "--coarse allows them" in text
     assert main(["verify", str(made / "coarse"), "--no-progress", "--coarse"]) == 0
     text = " ".join(capsys.readouterr().out.split())
     assert "Result : right; allowed, as in coarse margins: " in text

@@ -44,7 +44,7 @@ def test_its_steps_do_what_the_page_says(finished: tuple[Path, list[str]]) -> No
     folder, printed = finished
     assert len(printed) == 5
     assert "first: 20000 rows in " in printed[1]
-    assert "0 missing, 0 too many" in " ".join(printed[2].split())
+    assert "0 missing, 0 extra" in " ".join(printed[2].split())
     assert (folder / "margin.png").is_file()
     report = verify(folder / "second_5arcs")
     assert report.right

@@ -1,7 +1,7 @@
-"""The definition of a margin, applied the slow way: every row against every pixel.
+"""The definition of a margin, applied by brute force: every row against every pixel.
 
-Nothing that chooses candidates in the pipeline is used here. A row is left out only when it lies outside a circle that
-holds the pixel and its margin; each other one is measured.
+Nothing that selects candidates in the pipeline is used here. Only rows outside a circle that contains the pixel and its
+margin are skipped; every other row is measured.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _ARCSEC_RAD = np.pi / 648_000
-# Far more than the rounding of unit vectors and their products, far less than a row costs.
+# Far larger than the rounding errors of unit vectors and their products, too small to let many more rows through.
 _SLACK_RAD = 1e-7
 _ROUNDING = 1e-14
 
@@ -49,19 +49,19 @@ class Margins:
     def near(self, pixel: Pixel) -> bool:
         """Whether rows inside a pixel could belong to any of the margins."""
         circle = bounding_circle(*pixel)
-        return bool(len(self._met_by(circle.centre, circle.radius_rad)))
+        return bool(len(self._reaching(circle.centre, circle.radius_rad)))
 
     def rows(
         self, ra_deg: NDArray[np.float64], dec_deg: NDArray[np.float64], own: int
     ) -> Iterator[tuple[int, NDArray[np.int64]]]:
-        """Yield the numbers of the margins that have any of some rows, and which rows.
+        """Yield the number of each margin that has any of some rows, and which rows.
 
         Parameters
         ----------
         ra_deg, dec_deg : numpy.ndarray, shape (n,)
             Positions of rows of one partition, degrees.
         own : int
-            Number of that partition among the pixels; -1 when it is none of them.
+            Number of that partition among the pixels; -1 when it is not among them.
         """
         if len(ra_deg) == 0:
             return
@@ -70,49 +70,51 @@ class Margins:
         length = np.linalg.norm(middle)
         middle = middle / length if length > _SLACK_RAD else vectors[0]
         spread_rad = float(np.arccos(np.clip((vectors @ middle).min(), -1, 1))) + _SLACK_RAD
-        for number in self._met_by(middle, spread_rad):
+        for number in self._reaching(middle, spread_rad):
             if number == own:
                 continue
             inside = vectors @ self._centres[number] >= self._cos_reach[number] - _ROUNDING
-            maybe = np.flatnonzero(inside)
-            if len(maybe) == 0:
+            candidates = np.flatnonzero(inside)
+            if len(candidates) == 0:
                 continue
             order, pixel = self._pixels[number]
-            within = _core.is_within(ra_deg[maybe], dec_deg[maybe], order, pixel, self._threshold_arcsec)
-            rows = maybe[np.asarray(within.to_numpy(zero_copy_only=False), dtype=bool)]
+            within = _core.is_within(
+                ra_deg[candidates], dec_deg[candidates], order, pixel, self._threshold_arcsec
+            )
+            rows = candidates[np.asarray(within.to_numpy(zero_copy_only=False), dtype=bool)]
             if len(rows):
                 yield int(number), rows
 
-    def _met_by(self, middle: NDArray[np.float64], radius_rad: float) -> NDArray[np.int64]:
+    def _reaching(self, middle: NDArray[np.float64], radius_rad: float) -> NDArray[np.int64]:
         """Numbers of the pixels whose margins may reach into a circle."""
         radius_rad = min(radius_rad + _SLACK_RAD, np.pi)
-        # The cosine of the two radii together; a catalog may have 100,000 pixels, so without one call for each.
-        together = np.cos(radius_rad) * self._cos_reach - np.sin(radius_rad) * self._sin_reach
-        meets = self._centres @ middle >= together - _ROUNDING
+        # Cosine of the sum of both radii, for all pixels in one expression: a catalog may have 100,000 of them.
+        cos_sum = np.cos(radius_rad) * self._cos_reach - np.sin(radius_rad) * self._sin_reach
+        meets = self._centres @ middle >= cos_sum - _ROUNDING
         return np.flatnonzero(meets | (self._reach_rad + radius_rad >= np.pi))
 
 
 def empty_pixels(partitions: Iterable[Pixel]) -> list[Pixel]:
-    """Return the fewest pixels that cover the sky where no partition does."""
+    """Return the fewest pixels that cover the sky where there is no partition."""
     partitions = set(partitions)
-    holding = {(order - up, pixel >> (2 * up)) for order, pixel in partitions for up in range(1, order + 1)}
+    ancestors = {ancestor for pixel in partitions for ancestor in _ancestors(pixel)}
     empty: list[Pixel] = []
-    waiting = [(0, base_cell) for base_cell in range(12)]
-    while waiting:
-        order, pixel = waiting.pop()
-        if (order, pixel) in holding:
-            waiting += [(order + 1, 4 * pixel + child) for child in range(4)]
+    pending = [(0, base_cell) for base_cell in range(12)]
+    while pending:
+        order, pixel = pending.pop()
+        if (order, pixel) in ancestors:
+            pending += [(order + 1, 4 * pixel + child) for child in range(4)]
         elif (order, pixel) not in partitions:
             empty.append((order, pixel))
     return empty
 
 
 def margin_pixels(partitions: Iterable[Pixel], margins: Iterable[Pixel]) -> tuple[list[Pixel], list[Pixel]]:
-    """Return the pixels that a margin catalog should have margins of, and those of its own that are none.
+    """Return the pixels that a margin catalog should have margins of, and those it has that do not belong.
 
-    Those are the partitions and the empty pixels. Where the catalog is empty, a margin catalog may cut the sky finer
-    (ACID does): its pixels there are taken, and the fewest others that cover the rest. Its pixels that share sky with
-    a partition or with another of its pixels are none.
+    The first are the partitions and the empty pixels. A margin catalog may divide the empty sky more finely (ACID
+    does): then its pixels there are used, with the fewest others that cover the rest. A pixel that overlaps a partition
+    or another pixel of the margin catalog does not belong.
 
     Parameters
     ----------
@@ -128,15 +130,20 @@ def margin_pixels(partitions: Iterable[Pixel], margins: Iterable[Pixel]) -> tupl
     """
     partitions = list(dict.fromkeys(partitions))
     empty = set(empty_pixels(partitions))
-    margins = list(dict.fromkeys(margins))
-    taken = set(partitions) | (empty & set(margins))
+    margins = set(margins)
+    taken = set(partitions) | (empty & margins)
     finer: list[Pixel] = []
-    holding: set[Pixel] = set()
-    # Finer pixels first: of two that share sky, the finer one can stand beside others.
-    for order, pixel in sorted(set(margins) - taken, reverse=True):
-        above = {(order - up, pixel >> (2 * up)) for up in range(1, order + 1)}
-        if above & empty and not above & taken and (order, pixel) not in holding:
-            finer.append((order, pixel))
-            holding |= above
-    strays = sorted(set(margins) - taken - set(finer))
+    covered: set[Pixel] = set()
+    # Finer pixels first: of two that overlap, the finer one leaves room for others.
+    for pixel in sorted(margins - taken, reverse=True):
+        above = _ancestors(pixel)
+        if above & empty and not above & taken and pixel not in covered:
+            finer.append(pixel)
+            covered |= above
+    strays = sorted(margins - taken - set(finer))
     return [*partitions, *finer, *empty_pixels([*partitions, *finer])], strays
+
+
+def _ancestors(pixel: Pixel) -> set[Pixel]:
+    order, index = pixel
+    return {(order - up, index >> (2 * up)) for up in range(1, order + 1)}

@@ -1,10 +1,11 @@
-"""Rows, columns and order of a catalog: from its footers, and from its index column where that is small."""
+"""Rows, columns and sort order of a catalog, from its footers and, where it is small, its index column."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from skymargin.errors import CatalogError, PartitionReadError
 from skymargin.formatting import readable_bytes
@@ -17,26 +18,28 @@ if TYPE_CHECKING:
 
     from skymargin.catalogs.folder import CatalogFolder
 
-# An index column up to this size is read to see whether it is sorted; of a larger one the footers must do.
+T = TypeVar("T")
+
+# An index column up to this size is read to check whether it is sorted; for a larger one only footers are used.
 _INDEX_BYTES = 64 << 20
 _CUSTOMARY_INDEX = "_healpix_29"
 
 
 @dataclass
 class FooterSummary:
-    """What the files of a catalog tell.
+    """What the files of a catalog say about it.
 
     Attributes
     ----------
     rows, columns : int or None
-        How many it has; None when not all files, or none, could be read.
+        Their numbers; None when not all footers, or none, could be read.
     index : str or None
         Column of the spatial index, if there is one.
     is_sorted : bool or None
         Whether the rows of each partition are sorted by it; None when that is not known.
-    learned_from : str
+    sorted_from : str
         How that is known.
-    complaints : list of str
+    problems : list of str
         Files that cannot be read.
     """
 
@@ -44,12 +47,12 @@ class FooterSummary:
     columns: int | None = None
     index: str | None = None
     is_sorted: bool | None = None
-    learned_from: str = ""
-    complaints: list[str] = field(default_factory=list)
+    sorted_from: str = ""
+    problems: list[str] = field(default_factory=list)
 
 
 class _Group(NamedTuple):
-    """One row group: its file, its rows, size and range of the index column (None where the footer lacks it)."""
+    """A row group: its file and rows, size and range of the index column (None where the footer lacks it)."""
 
     file: str
     rows: int
@@ -58,75 +61,70 @@ class _Group(NamedTuple):
 
 
 def inspect_footers(catalog: CatalogFolder, paths: Sequence[str]) -> FooterSummary:
-    """Look at the files of a catalog.
+    """Summarise the files of a catalog.
 
     Parameters
     ----------
     catalog
         The catalog.
     paths
-        Files of its partitions, relative to its data.
+        Files of its partitions, relative to its data folder.
     """
-    seen = FooterSummary()
+    summary = FooterSummary()
     try:
         schema = catalog.schema()
-    except CatalogError as error:
-        seen.complaints.append(str(error))
-        return seen
-    seen.columns = len(schema)
-    index = catalog.index[0] or _CUSTOMARY_INDEX
-    seen.index = index if index in schema.names else None
-    try:
+        summary.columns = len(schema)
+        index = catalog.index[0] or _CUSTOMARY_INDEX
+        summary.index = index if index in schema.names else None
         groups = list(_groups(catalog, paths, index))
-    except PartitionReadError as error:
-        seen.complaints.append(str(error))
-        return seen
-    seen.rows = sum(group.rows for group in groups)
-    if seen.index is not None:
-        try:
-            _judge(seen, catalog, groups)
-        except PartitionReadError as error:
-            seen.complaints.append(str(error))
-    return seen
+        summary.rows = sum(group.rows for group in groups)
+        if summary.index is not None:
+            summary.is_sorted, summary.sorted_from = _sort_order(summary.index, catalog, groups)
+    except (CatalogError, PartitionReadError) as error:
+        summary.problems.append(str(error))
+    return summary
 
 
-def _judge(seen: FooterSummary, catalog: CatalogFolder, groups: Sequence[_Group]) -> None:
+def read_parquet(path: AnyPath, read: Callable[[Any], T]) -> T:
+    """What `read`, such as `pyarrow.parquet.read_metadata`, gets from the footer of a file.
+
+    Raises
+    ------
+    PartitionReadError
+        When the file cannot be read as Parquet.
+    """
+    import pyarrow as pa
+
+    try:
+        with open_input(path) as source:
+            return read(source)
+    except (OSError, pa.ArrowException, UnicodeDecodeError) as error:
+        reason = " ".join(str(error).split())
+        raise PartitionReadError(f"{path} cannot be read as Parquet: {reason}") from error
+
+
+def _sort_order(index: str, catalog: CatalogFolder, groups: Sequence[_Group]) -> tuple[bool | None, str]:
     """Whether rows are sorted by the index, and how that is known."""
-    overlapping = next(
-        (
-            later.file
-            for earlier, later in pairwise(groups)
-            if earlier.file == later.file
-            and earlier.range
-            and later.range
-            and later.range[0] < earlier.range[1]
-        ),
-        None,
-    )
+    for earlier, later in pairwise(groups):
+        if earlier.file == later.file and earlier.range and later.range and later.range[0] < earlier.range[1]:
+            return False, f"row groups of {later.file} overlap, by the statistics in its footer"
     index_bytes = sum(group.index_bytes for group in groups)
-    if overlapping is not None:
-        seen.is_sorted = False
-        seen.learned_from = f"row groups of {overlapping} overlap, by the statistics in its footer"
-    elif index_bytes <= _INDEX_BYTES:
-        unsorted = _first_unsorted(catalog, groups, str(seen.index))
-        seen.is_sorted = unsorted is None
-        seen.learned_from = "every row of the index column was read"
+    if index_bytes <= _INDEX_BYTES:
+        unsorted = _first_unsorted(catalog, groups, index)
         if unsorted is not None:
-            seen.learned_from = f"rows of {unsorted} are not in order, by its index column"
-    elif all(group.range for group in groups):
-        seen.learned_from = (
+            return False, f"rows of {unsorted} are not in order, by its index column"
+        return True, "every row of the index column was read"
+    size = readable_bytes(index_bytes)
+    if all(group.range for group in groups):
+        return None, (
             "row groups are in order, by the statistics in their footers; rows within them were not read "
-            f"(the index column is {readable_bytes(index_bytes)})"
+            f"(the index column is {size})"
         )
-    else:
-        seen.learned_from = (
-            "footers have no statistics of the index column, "
-            f"which is {readable_bytes(index_bytes)} and was not read"
-        )
+    return None, f"footers have no statistics of the index column, which is {size} and was not read"
 
 
 def _first_unsorted(catalog: CatalogFolder, groups: Sequence[_Group], index: str) -> str | None:
-    """The first file whose index column falls anywhere."""
+    """The first file in which the index column decreases anywhere."""
     from skymargin.catalogs.partition_reader import PartitionRows
 
     for name in dict.fromkeys(group.file for group in groups):
@@ -141,14 +139,17 @@ def _first_unsorted(catalog: CatalogFolder, groups: Sequence[_Group], index: str
 
 
 def _groups(catalog: CatalogFolder, paths: Sequence[str], index: str) -> Iterator[_Group]:
-    """Row groups of all files, from `_metadata` if it knows just these files, else from each file."""
+    """Row groups of all files, from `_metadata` if it lists exactly these files, otherwise from each file."""
+    from pyarrow.parquet import read_metadata
+
     if "_metadata" in catalog.sizes:
-        groups = list(_groups_in(_footer(catalog.data / "_metadata"), index, None))
+        footer = read_parquet(catalog.data / "_metadata", read_metadata)
+        groups = list(_groups_in(footer, index, None))
         if {group.file for group in groups} == set(paths):
             yield from groups
             return
     for name in paths:
-        yield from _groups_in(_footer(catalog.data / name), index, name)
+        yield from _groups_in(read_parquet(catalog.data / name, read_metadata), index, name)
 
 
 def _groups_in(footer: pq.FileMetaData, index: str, name: str | None) -> Iterator[_Group]:
@@ -161,23 +162,6 @@ def _groups_in(footer: pq.FileMetaData, index: str, name: str | None) -> Iterato
             yield _Group(file, group.num_rows, 0, None)
             continue
         column = group.column(leaf)
-        statistics = column.statistics
-        has_range = statistics is not None and statistics.has_min_max
-        yield _Group(
-            file,
-            group.num_rows,
-            column.total_compressed_size,
-            (statistics.min, statistics.max) if has_range else None,
-        )
-
-
-def _footer(path: AnyPath) -> pq.FileMetaData:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    try:
-        with open_input(path) as source:
-            return pq.read_metadata(source)
-    except (OSError, pa.ArrowException, UnicodeDecodeError) as error:
-        reason = " ".join(str(error).split())
-        raise PartitionReadError(f"{path} cannot be read as Parquet: {reason}") from error
+        known = column.statistics if column.statistics and column.statistics.has_min_max else None
+        index_range = (known.min, known.max) if known else None
+        yield _Group(file, group.num_rows, column.total_compressed_size, index_range)

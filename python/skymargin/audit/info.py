@@ -1,10 +1,9 @@
-"""What a catalog is, at a glance: from its properties, its files' names and their footers."""
+"""Summary of a catalog from its properties, the names of its files and their footers."""
 
 from __future__ import annotations
 
 import dataclasses
 import os
-import textwrap
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -12,13 +11,12 @@ from typing import TYPE_CHECKING, Any
 from skymargin.audit.footers import inspect_footers
 from skymargin.catalogs.folder import HATS_PROPERTIES, CatalogFolder, collection_properties, inspect_catalog
 from skymargin.errors import CatalogNotFoundError
-from skymargin.formatting import readable_bytes
+from skymargin.formatting import readable_bytes, wrapped
 from skymargin.storage.paths import AnyPath, as_path, list_files
 
 if TYPE_CHECKING:
     from upath import UPath
 
-_WIDTH = 100
 _HEAD = 12
 
 
@@ -33,39 +31,35 @@ class CatalogInfo:
     format : str
         ``HATS`` or ``HiPSCat``.
     kind : str
-        Its type as its properties state it (object, source, margin, index, ...), or ``collection``.
+        Its type in its properties (object, source, margin, index, ...), or ``collection``.
     name : str
         Its name.
     margin_threshold_arcsec : str or None
-        Of a margin: its threshold, arcseconds, as its properties state it.
+        Of a margin: the threshold in its properties, arcseconds.
     primary : str or None
-        Of a margin, index or collection: the catalog it is of.
-    rows_stated : int or None
-        Rows as the properties state them.
-    rows : int or None
-        Rows as the files' footers state them; None when not all could be read.
+        Of a margin, index or collection: its primary catalog.
+    rows_stated, rows : int or None
+        Number of rows in its properties, and in the footers of its files; None when not all could be read.
     columns : int or None
-        How many columns it has.
+        Number of columns.
     partitions : dict
         HEALPix order to the number of partitions.
     data_bytes, other_bytes : int
-        Sizes of its partitions' files and of everything else.
+        Sizes of the files of its partitions and of all other files.
     ra, dec : str or None
         Columns of the coordinates.
-    index : str or None
-        Column of the spatial index, and `index_order` its order.
-    index_order : int or None
-        HEALPix order of the index.
+    index, index_order : str or None, int or None
+        Column of the spatial index, and its HEALPix order.
     sorted_by_index : bool or None
-        Whether rows are sorted by the index; None when it is not known.
+        Whether rows are sorted by the index; None when that is not known.
     sorted_from : str
-        What that was learned from.
+        How that is known.
     builder, created : str or None
-        What made it, and when.
+        The tool that made it, and when.
     members : dict
-        Of a collection: its catalogs by their part in it.
+        Of a collection: its catalogs by their role in it.
     warnings : list of str
-        What does not fit together, or could not be read.
+        What is inconsistent, or could not be read.
     """
 
     path: str
@@ -113,24 +107,17 @@ class CatalogInfo:
         printed: list[str] = []
         for head, text in lines:
             if text:
-                printed += textwrap.wrap(
-                    str(text),
-                    _WIDTH,
-                    initial_indent=f"{head:<{_HEAD}}",
-                    subsequent_indent=" " * _HEAD,
-                    break_long_words=False,
-                    break_on_hyphens=False,
-                )
+                printed += wrapped(str(text), f"{head:<{_HEAD}}", _HEAD)
         return "\n".join(printed)
 
     def to_dict(self) -> dict[str, Any]:
-        """The same as plain values, for JSON."""
+        """The summary as plain values, for JSON."""
         return dataclasses.asdict(self)
 
     def _rows(self) -> str:
         if self.rows is not None:
             return f"{self.rows:,}"
-        return f"{self.rows_stated:,} (as its properties say)" if self.rows_stated is not None else ""
+        return f"{self.rows_stated:,} (from its properties)" if self.rows_stated is not None else ""
 
     def _partitions(self) -> str:
         if self.kind == "collection":
@@ -143,7 +130,7 @@ class CatalogInfo:
     def _on_disk(self) -> str:
         if self.kind == "collection":
             return ""
-        return f"{readable_bytes(self.data_bytes)} of data, {readable_bytes(self.other_bytes)} beside"
+        return f"{readable_bytes(self.data_bytes)} of data, {readable_bytes(self.other_bytes)} of other files"
 
     def _sorted(self) -> str:
         if self.index is None:
@@ -153,7 +140,7 @@ class CatalogInfo:
 
 
 def info(catalog: str | os.PathLike[str] | UPath) -> CatalogInfo:
-    """Say what a catalog is, without reading its rows.
+    """Summarise a catalog without reading its rows.
 
     Parameters
     ----------
@@ -163,31 +150,32 @@ def info(catalog: str | os.PathLike[str] | UPath) -> CatalogInfo:
     Returns
     -------
     CatalogInfo
-        What it is. Of its rows only a small index column (64 MB) is read, to see whether they are sorted.
+        Its summary. Only an index column of up to 64 MB is read, to check whether the rows are sorted.
 
     Raises
     ------
     CatalogNotFoundError
-        When there is nothing there, or no catalog.
+        When there is no catalog.
     CatalogError
         When its properties cannot be read.
     """
     path = as_path(catalog)
     if not path.exists():
         raise CatalogNotFoundError(f"there is nothing at {path}")
-    about = None if any((path / name).exists() for name in HATS_PROPERTIES) else collection_properties(path)
-    return _collection(path, about) if about is not None else _catalog(inspect_catalog(path))
+    is_catalog = any((path / name).exists() for name in HATS_PROPERTIES)
+    properties = None if is_catalog else collection_properties(path)
+    return _catalog(inspect_catalog(path)) if properties is None else _collection(path, properties)
 
 
-def _collection(path: AnyPath, about: dict[str, str]) -> CatalogInfo:
-    defaults = {about.get("default_margin"), about.get("default_index")} - {None}
+def _collection(path: AnyPath, properties: dict[str, str]) -> CatalogInfo:
+    defaults = {properties.get("default_margin"), properties.get("default_index")} - {None}
     members = {
-        part: [f"{name} (default)" if name in defaults else name for name in about[key].split()]
+        part: [f"{name} (default)" if name in defaults else name for name in properties[key].split()]
         for part, key in (("margins", "all_margins"), ("indexes", "all_indexes"))
-        if about.get(key)
+        if properties.get(key)
     }
-    primary = about.get("hats_primary_table_url")
-    names = [primary or "", *about.get("all_margins", "").split()]
+    primary = properties.get("hats_primary_table_url")
+    names = [primary or "", *properties.get("all_margins", "").split()]
     warnings = [
         f"{name} is not there" for name in names if name and "://" not in name and not (path / name).exists()
     ]
@@ -197,56 +185,58 @@ def _collection(path: AnyPath, about: dict[str, str]) -> CatalogInfo:
         path=str(path),
         format="HATS",
         kind="collection",
-        name=about.get("obs_collection", path.name),
+        name=properties.get("obs_collection", path.name),
         primary=primary,
-        builder=about.get("hats_builder"),
-        created=about.get("hats_creation_date"),
+        builder=properties.get("hats_builder"),
+        created=properties.get("hats_creation_date"),
         members=members,
         warnings=warnings,
     )
 
 
-def _catalog(one: CatalogFolder) -> CatalogInfo:
-    said = one.properties.get
-    paths = [name for names in one.files.values() for name in names]
-    has_partitions = one.kind in ("object", "source", "margin", "")
+def _catalog(catalog: CatalogFolder) -> CatalogInfo:
+    stated = catalog.properties.get
+    paths = [name for names in catalog.files.values() for name in names]
+    has_partitions = catalog.kind in ("object", "source", "margin", "")
     if not has_partitions:
-        paths += one.strays
-    seen = inspect_footers(one, paths)
-    warnings = [*seen.complaints]
-    stated = said("hats_nrows", "")
-    rows_stated = int(stated) if stated.isdecimal() else None
-    if None not in (seen.rows, rows_stated) and seen.rows != rows_stated:
-        warnings.append(f"its properties say {rows_stated:,} rows, its files hold {seen.rows:,}")
-    if one.listed is not None and has_partitions and set(one.listed) != set(one.files):
+        paths += catalog.strays
+    footers = inspect_footers(catalog, paths)
+    warnings = [*footers.problems]
+    nrows = stated("hats_nrows", "")
+    rows_stated = int(nrows) if nrows.isdecimal() else None
+    if None not in (footers.rows, rows_stated) and footers.rows != rows_stated:
+        warnings.append(f"its properties say {rows_stated:,} rows, its files have {footers.rows:,}")
+    if catalog.listed is not None and has_partitions and set(catalog.listed) != set(catalog.files):
         warnings.append(
-            f"partition_info.csv lists {len(set(one.listed)):,} partitions, {len(one.files):,} have files; "
-            f"{len(set(one.listed) & set(one.files)):,} are in both"
+            f"partition_info.csv lists {len(set(catalog.listed)):,} partitions, {len(catalog.files):,} have files; "
+            f"{len(set(catalog.listed) & set(catalog.files)):,} are in both"
         )
-    if one.strays and has_partitions:
-        warnings.append(f"{len(one.strays):,} files where no reader looks, the first is {one.strays[0]}")
-    everything = one.sizes if one.data == one.path else list_files(one.path)
-    data_bytes = sum(one.sizes[name] for name in paths)
+    if catalog.strays and has_partitions:
+        warnings.append(
+            f"{len(catalog.strays):,} files where no reader looks for them, first {catalog.strays[0]}"
+        )
+    sizes = catalog.sizes if catalog.data == catalog.path else list_files(catalog.path)
+    data_bytes = sum(catalog.sizes[name] for name in paths)
     return CatalogInfo(
-        path=str(one.path),
-        format=one.format,
-        kind=one.kind or "catalog of no stated type",
-        name=said("obs_collection", one.path.name),
-        margin_threshold_arcsec=said("hats_margin_threshold"),
-        primary=said("hats_primary_table_url"),
+        path=str(catalog.path),
+        format=catalog.format,
+        kind=catalog.kind or "catalog of no stated type",
+        name=stated("obs_collection", catalog.path.name),
+        margin_threshold_arcsec=stated("hats_margin_threshold"),
+        primary=stated("hats_primary_table_url"),
         rows_stated=rows_stated,
-        rows=seen.rows,
-        columns=seen.columns,
-        partitions=dict(sorted(Counter(order for order, _ in one.files).items())),
+        rows=footers.rows,
+        columns=footers.columns,
+        partitions=dict(sorted(Counter(order for order, _ in catalog.files).items())),
         data_bytes=data_bytes,
-        other_bytes=sum(everything.values()) - data_bytes,
-        ra=said("hats_col_ra"),
-        dec=said("hats_col_dec"),
-        index=seen.index,
-        index_order=one.index[1] if seen.index else None,
-        sorted_by_index=seen.is_sorted,
-        sorted_from=seen.learned_from,
-        builder=said("hats_builder"),
-        created=said("hats_creation_date"),
+        other_bytes=sum(sizes.values()) - data_bytes,
+        ra=stated("hats_col_ra"),
+        dec=stated("hats_col_dec"),
+        index=footers.index,
+        index_order=catalog.index[1] if footers.index else None,
+        sorted_by_index=footers.is_sorted,
+        sorted_from=footers.sorted_from,
+        builder=stated("hats_builder"),
+        created=stated("hats_creation_date"),
         warnings=warnings,
     )

@@ -1,60 +1,60 @@
-"""What an audit of a margin found."""
+"""The report of an audit: its faults, counted and listed."""
 
 from __future__ import annotations
 
 import dataclasses
-import textwrap
 from dataclasses import dataclass, field
 from typing import Any
 
-# How each kind of fault is called, for one and for many.
+from skymargin.formatting import wrapped
+
+# The name of each kind of fault, singular and plural.
 KINDS = {
     "properties": ("wrong property", "wrong properties"),
-    "missing_file": ("file missing", "files missing"),
-    "left_over_file": ("file left over", "files left over"),
-    "unlisted_file": ("file not listed", "files not listed"),
-    "unreadable_file": ("file unreadable", "files unreadable"),
+    "missing_file": ("missing file", "missing files"),
+    "left_over_file": ("leftover file", "leftover files"),
+    "unlisted_file": ("unlisted file", "unlisted files"),
+    "unreadable_file": ("unreadable file", "unreadable files"),
     "schema": ("file with another schema", "files with another schema"),
-    "unsorted_file": ("file not sorted", "files not sorted"),
-    "missing": ("row missing", "rows missing"),
-    "too_many": ("row too many", "rows too many"),
+    "unsorted_file": ("unsorted file", "unsorted files"),
+    "missing": ("missing row", "missing rows"),
+    "too_many": ("extra row", "extra rows"),
     "own_partition": ("row of the own partition", "rows of the own partition"),
     "wrong_pixel": ("row in a wrong pixel", "rows in a wrong pixel"),
-    "duplicate": ("row twice", "rows twice"),
-    "changed": ("row changed", "rows changed"),
+    "duplicate": ("duplicate row", "duplicate rows"),
+    "changed": ("changed row", "changed rows"),
     "unknown": ("row that the primary does not have", "rows that the primary does not have"),
 }
-# What margins made of whole pixels have by their nature; a crossmatch loses nothing by it.
+# Margins made of whole pixels have these by design; a crossmatch loses nothing because of them.
 ALLOWED_IF_COARSE = ("unsorted_file", "too_many")
-# Faults of each kind that are named one by one; counts are of all.
+# So many faults of each kind are listed; all are counted.
 MOST_NAMED = 20
 _MOST_PRINTED = 5
 _MOST_PIXELS_PRINTED = 10
-_WIDTH = 100
 
 
 @dataclass(frozen=True)
 class Fault:
-    """One thing that is wrong.
+    """One fault of a margin.
 
     Attributes
     ----------
     kind : str
         One of ``KINDS``.
     file : str
-        The file at fault; of a row that is missing, the file of the primary catalog that holds it.
+        The file at fault; for a missing row, the file of the primary catalog that contains it.
     pixel : tuple of int or None
         Order and nested index of the pixel whose margin is at fault.
     row : int or None
         Number of the row in `file`, counted from 0 through all files of the partition.
     row_id : str or None
-        What names the row, as ``column=value``, where the catalog has such a column.
+        The row's identifier as ``column=value``, where the catalog has such a column.
     ra_deg, dec_deg : float or None
-        Where the row is, degrees.
+        Position of the row, degrees.
     separation_arcsec : float or None
-        Its separation from the pixel.
+        Its separation from the pixel, arcseconds.
     note : str
-        What is to be said beside.
+        Further details.
     """
 
     kind: str
@@ -68,7 +68,7 @@ class Fault:
     note: str = ""
 
     def line(self, *catalogs: str) -> str:
-        """One line for people, with paths relative to the first of some catalogs that holds them."""
+        """One line for people, with paths relative to the first of some catalogs that contains them."""
         where = self.file
         for catalog in catalogs:
             where = where.removeprefix(catalog.rstrip("/") + "/").removeprefix("dataset/")
@@ -87,18 +87,18 @@ class Fault:
 
 @dataclass(frozen=True)
 class PixelCounts:
-    """The margin of one pixel.
+    """The result for the margin of one pixel.
 
     Attributes
     ----------
     order, pixel : int
         HEALPix order and nested index.
     expected : int
-        Rows that belong to it.
+        Rows that belong to the margin.
     found : int
-        Rows that its file holds.
+        Rows in its file.
     faults : dict
-        Kind to the number of faults, where there are any.
+        Kind of fault to the number of faults, for kinds that occur.
     """
 
     order: int
@@ -110,20 +110,20 @@ class PixelCounts:
 
 @dataclass(frozen=True)
 class VerifyReport:
-    """What was checked and what was wrong.
+    """What was checked and what is wrong.
 
     Attributes
     ----------
     margin_path, primary_path : str
         The margin, and the catalog it was compared with.
     format, builder : str
-        ``HATS`` or ``HiPSCat``; what made the margin, as far as it says.
+        ``HATS`` or ``HiPSCat``; the tool that made the margin, if its properties say so.
     margin_threshold_arcsec : float
-        The threshold that its properties state.
+        The threshold in its properties, arcseconds.
     coarse : bool
         Whether rows beyond the threshold, and rows in any order, were allowed.
     pixels, pixels_checked : int
-        Pixels that the catalog has margins of, partitions and empty pixels; and how many were checked.
+        Partitions and empty pixels of the catalog, each with a margin of its own; and how many were checked.
     seed : int or None
         Seed of the sample; None when all were checked.
     primary_rows : int
@@ -133,15 +133,15 @@ class VerifyReport:
     counts : dict
         Kind of fault to how often it occurs, for all kinds.
     largest_excess_arcsec : float
-        By how much the farthest of the rows too many lies beyond the threshold.
+        How far the farthest extra row lies beyond the threshold, arcseconds.
     hint : str
-        What the faults together look like, when they look like something.
+        A likely cause of the faults, where there is one.
     per_pixel : list of PixelCounts
         The pixels whose margin has rows or should have.
     faults : list of Fault
         The worst of each kind, at most 20.
     seconds : float
-        What it took.
+        Duration of the audit.
     """
 
     margin_path: str
@@ -165,12 +165,12 @@ class VerifyReport:
 
     @property
     def right(self) -> bool:
-        """Whether nothing is wrong, but what `coarse` allows."""
+        """Whether nothing is wrong except what `coarse` allows."""
         return not self.wrong
 
     @property
     def wrong(self) -> dict[str, int]:
-        """The kinds of fault that occur, and how often."""
+        """The kinds of fault that occur and are not allowed, and how often."""
         return {kind: count for kind, count in self.counts.items() if count and kind not in self.allowed}
 
     @property
@@ -179,19 +179,19 @@ class VerifyReport:
         return {kind: self.counts[kind] for kind in ALLOWED_IF_COARSE if self.coarse and self.counts[kind]}
 
     def verdict(self) -> str:
-        """What is wrong, counted, or that nothing is; in words."""
+        """The number of faults of each kind that occurs, or ``right``."""
         if self.wrong:
             return _counted(self.wrong)
         return f"right; allowed, as in coarse margins: {_counted(self.allowed)}" if self.allowed else "right"
 
     def checked(self) -> str:
-        """What was compared with what, and the rows missing and too many, in one line."""
+        """What was compared, and the numbers of missing and extra rows, in one line."""
         excess = f", by up to {self.largest_excess_arcsec:.6g} arcsec" if self.counts["too_many"] else ""
         part = f" of {self.pixels:,}" if self.pixels_checked < self.pixels else ""
         return (
             f"{self.primary_rows:,} rows against {self.pixels_checked:,}{part} pixels: "
             f"{self.rows_expected:,} rows belong to margins, {self.counts['missing']:,} missing, "
-            f"{self.counts['too_many']:,} too many{excess}"
+            f"{self.counts['too_many']:,} extra{excess}"
         )
 
     def summary(self) -> str:
@@ -216,20 +216,17 @@ class VerifyReport:
         return {"right": self.right, **dataclasses.asdict(self)}
 
     def _pixel_lines(self) -> list[str]:
-        bad = [one for one in self.per_pixel if set(one.faults) & set(self.wrong)]
+        bad = [counts for counts in self.per_pixel if set(counts.faults) & set(self.wrong)]
         if not bad:
             return []
-        bad.sort(key=lambda one: -sum(one.faults.values()))
+        bad.sort(key=lambda counts: -sum(counts.faults.values()))
         lines = ["", f"{'order':>5}  {'pixel':>12}  {'belong':>9}  {'found':>9}  wrong"]
-        for one in bad[:_MOST_PIXELS_PRINTED]:
-            faults = {kind: count for kind, count in one.faults.items() if kind in self.wrong}
-            lines += textwrap.wrap(  # the first word is indented by its width
-                f"{one.order:>5}  {one.pixel:>12}  {one.expected:>9,}  {one.found:>9,}  {_counted(faults)}",
-                _WIDTH,
-                subsequent_indent=" " * 43,
-            )
+        for counts in bad[:_MOST_PIXELS_PRINTED]:
+            faults = {kind: count for kind, count in counts.faults.items() if kind in self.wrong}
+            numbers = f"{counts.order:>5}  {counts.pixel:>12}  {counts.expected:>9,}  {counts.found:>9,}  "
+            lines += wrapped(_counted(faults), numbers, 43)
         if len(bad) > _MOST_PIXELS_PRINTED:
-            lines.append(f"and {len(bad) - _MOST_PIXELS_PRINTED:,} pixels more (all are in --json)")
+            lines.append(f"and {len(bad) - _MOST_PIXELS_PRINTED:,} more pixels (--json lists all)")
         return lines
 
     def _fault_lines(self) -> list[str]:
@@ -239,28 +236,14 @@ class VerifyReport:
             of_primary = " (by their place in the primary)" if kind == "missing" else ""
             lines += ["", f"{_counted({kind: count})}{of_primary}:"]
             for fault in named:
-                lines += textwrap.wrap(
-                    fault.line(self.margin_path, self.primary_path),
-                    _WIDTH,
-                    initial_indent="  ",
-                    subsequent_indent="      ",
-                    break_long_words=False,
-                    break_on_hyphens=False,
-                )
+                lines += wrapped(fault.line(self.margin_path, self.primary_path), "  ", 6)
             if count > len(named):
                 lines.append(f"  and {count - len(named):,} more")
         return lines
 
 
 def _line(head: str, text: str) -> list[str]:
-    return textwrap.wrap(
-        text,
-        _WIDTH,
-        initial_indent=f"{head:<8}: ",
-        subsequent_indent=" " * 10,
-        break_long_words=False,
-        break_on_hyphens=False,
-    )
+    return wrapped(text, f"{head:<8}: ", 10)
 
 
 def _counted(counts: dict[str, int]) -> str:

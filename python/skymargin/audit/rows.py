@@ -1,7 +1,7 @@
-"""Rows of a margin against the rows of its primary, value by value.
+"""Comparison of the rows of a margin with the rows of its primary, value by value.
 
-Three passes, none of which holds a catalog: the positions of the margin; the positions of the primary, one partition
-after the other; then, a group of margins at a time, the values of the rows in question, as digests.
+Three passes, none of which loads a whole catalog: positions of the margin; positions of the primary, partition by
+partition; then, for one group of margins at a time, the values of the rows concerned, as digests.
 """
 
 from __future__ import annotations
@@ -12,30 +12,38 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+import skymargin._core as _core
 from skymargin.audit.brute_force import Margins, Pixel
 from skymargin.audit.digest import digests, digests_of_numbers
-from skymargin.audit.positions import MarginRows, ReferenceRows, SuspectRows, known_in, once_each, read_margin
+from skymargin.audit.positions import (
+    MarginRows,
+    ReferenceRows,
+    SuspectRows,
+    is_position,
+    read_margin,
+    unique_rows,
+)
 from skymargin.audit.report import MOST_NAMED, Fault
 from skymargin.audit.row_matching import Match, match_rows
-from skymargin.audit.schemas import can_compare, expected_schema, schema_difference
-from skymargin.catalogs.partition_reader import PartitionRows
-from skymargin.errors import PartitionReadError
+from skymargin.audit.schemas import comparable_columns, expected_schema, schema_difference
+from skymargin.catalogs.partition_reader import PartitionRows, as_float64
+from skymargin.errors import PartitionReadError, PositionError
 
 if TYPE_CHECKING:
     import pyarrow as pa
     from numpy.typing import NDArray
 
-    from skymargin.catalogs.folder import CatalogFolder
+    from skymargin.catalogs.folder import CatalogFolder, Columns
 
     Digests = NDArray[np.uint64]
     Numbers = NDArray[np.int64]
 
-# Nearer to the threshold than this, exact arithmetic on the coordinates is not promised: a row may be in or out.
+# Nearer to the threshold than this, the decision of exact arithmetic is not promised: a row may be in or out.
 _UNDECIDED_ARCSEC = 1e-9
 _GROUP_BYTES = 256 << 20
-# Numbers of a partition and of a row in one: up to 8 million partitions of a trillion rows.
+# The numbers of a partition and of a row, in one integer: up to 8 million partitions of a trillion rows.
 _ROW_BITS = np.int64(40)
-# HiPSCat writes the pixel of a margin, and the one of the row's own partition, into each row.
+# HiPSCat writes the pixel of the margin, and that of the row's own partition, into each row.
 _OF_MARGIN = ("Norder", "Dir", "Npix")
 _OF_SOURCE = ("margin_Norder", "margin_Dir", "margin_Npix")
 
@@ -45,31 +53,27 @@ class RowAudit:
 
     Parameters
     ----------
-    margin, primary : Survey
+    margin, primary : CatalogFolder
         The margin and its primary catalog.
     tiles : list of (int, int)
         The pixels whose margins are checked.
     threshold_arcsec : float
         The threshold.
-    ra, dec : str
-        Columns of the coordinates.
-    index : str or None
-        Column by which rows are to be sorted.
+    columns : Columns
+        Names of the columns of the coordinates and of the index, by which rows must be sorted.
 
     Attributes
     ----------
     expected, found : numpy.ndarray, shape (tiles,)
-        Rows that belong to each margin, and rows that its file holds.
+        Rows that belong to each margin, and rows in its file.
     counts : list of collections.Counter
         For each margin, kind of fault to how often it occurs.
-    faults : dict
-        Kind to the worst of its faults, each with how bad it is.
     rows_read : int
         Rows of the primary that were compared.
     largest_excess_arcsec : float
-        By how much the farthest row too many lies beyond the threshold.
+        How far the farthest extra row lies beyond the threshold.
     farthest_right_arcsec, nearest_missing_arcsec : float
-        Separations of the farthest row that is where it belongs, and of the nearest that is missing.
+        Separations of the farthest row that is where it belongs, and of the nearest missing row.
     """
 
     def __init__(
@@ -78,25 +82,23 @@ class RowAudit:
         primary: CatalogFolder,
         tiles: list[Pixel],
         threshold_arcsec: float,
-        ra: str,
-        dec: str,
-        index: str | None,
+        columns: Columns,
     ) -> None:
         self._margin, self._primary, self._tiles = margin, primary, tiles
         self._threshold_arcsec = threshold_arcsec
-        self._ra, self._dec, self._index = ra, dec, index
+        self._ra, self._dec, self._index = columns.ra, columns.dec, columns.index
         self._schema = expected_schema(primary.schema(), margin.format)
         self._parts = list(primary.files)
         self._part_numbers = {pixel: part for part, pixel in enumerate(self._parts)}
         self._numbers = {pixel: number for number, pixel in enumerate(tiles)}
         self._rows: dict[int, MarginRows] = {}
-        # Rows that are missing somewhere, and rows that are beyond a threshold: some may be the same.
+        # Rows missing from a margin, and rows beyond a threshold: some may be the same rows.
         self._missing: list[Numbers] = []
         self._beyond: list[tuple[int, ReferenceRows, Numbers]] = []
         self.expected = np.zeros(len(tiles), np.int64)
         self.found = np.zeros(len(tiles), np.int64)
         self.counts: list[Counter[str]] = [Counter() for _ in tiles]
-        self.faults: dict[str, list[tuple[float, Fault]]] = {}
+        self._faults: dict[str, list[tuple[float, Fault]]] = {}
         self.rows_read = 0
         self.largest_excess_arcsec = 0.0
         self.farthest_right_arcsec = 0.0
@@ -104,38 +106,37 @@ class RowAudit:
 
     @property
     def steps(self) -> int:
-        """How many steps `run` takes."""
+        """The number of steps that `run` takes."""
         return 2 * len(self._tiles) + len(self._parts)
 
     def run(self, advance: Callable[[int], None]) -> None:
-        """Do all of it; `advance` is told of the steps that are done."""
+        """Run the audit; `advance` is called with the number of steps done."""
         for number in range(len(self._tiles)):
             self._read_margin(number)
             advance(1)
-        known = self._known_rows(advance)
-        for first, last, rows in self._groups(known):
+        for first, last, rows in self._groups(self._reference_rows(advance)):
             self._compare(first, last, rows)
             advance(last - first)
-        self._judge_beyond()
+        self._classify_beyond()
 
     def add(self, number: int, fault: Fault, badness: float = 0.0, count: int = 1) -> None:
-        """Count a fault in a margin, and keep it among those that are named if it is bad enough."""
+        """Count a fault of a margin, and keep it among those listed if it is bad enough."""
         self.counts[number][fault.kind] += count
-        named = self.faults.setdefault(fault.kind, [])
+        named = self._faults.setdefault(fault.kind, [])
         named.append((badness, fault))
         if len(named) > 4 * MOST_NAMED:
-            named.sort(key=lambda one: -one[0])
+            named.sort(key=_badness, reverse=True)
             del named[MOST_NAMED:]
 
     def worst(self) -> dict[str, list[Fault]]:
-        """The faults of each kind that are named, the worst first."""
+        """The faults of each kind that are listed, the worst first."""
         return {
-            kind: [fault for _, fault in sorted(named, key=lambda one: -one[0])]
-            for kind, named in self.faults.items()
+            kind: [fault for _, fault in sorted(named, key=_badness, reverse=True)]
+            for kind, named in self._faults.items()
         }
 
     def _read_margin(self, number: int) -> None:
-        """Positions, order and schema of one margin's file."""
+        """Read the positions of one margin's file, and check its schema and order."""
         pixel = self._tiles[number]
         paths = self._margin.file_paths(pixel)
         if not paths:
@@ -147,52 +148,70 @@ class RowAudit:
                     if difference:
                         self.add(number, Fault("schema", str(path), pixel, note=difference))
                 self.found[number] = rows.rows
-                has = {
-                    kept.name
-                    for kept in self._schema
-                    if all(can_compare(schema, kept) for schema in rows.schemas)
-                }
-                if not {self._ra, self._dec} <= has:
+                comparable = comparable_columns(rows.schemas, self._schema)
+                names = {self._schema.names[column] for column in comparable}
+                if not {self._ra, self._dec} <= names:
                     return
-                index = self._index if self._index in has else None
-                mine = read_margin(rows, pixel, self._ra, self._dec, index)
+                index = self._index if self._index in names else None
+                margin_rows = read_margin(rows, pixel, self._ra, self._dec, index)
         except PartitionReadError as error:
-            self._cannot_read(number, paths, error)
+            self._add_unreadable(number, paths, error)
             return
-        self._rows[number] = mine
-        if mine.unsorted is not None:
-            note = f"row {mine.unsorted} is the first that is out of order of {index}"
+        self._rows[number] = margin_rows
+        if margin_rows.unsorted is not None:
+            note = f"row {margin_rows.unsorted} is the first that is not in the order of {index}"
             self.add(number, Fault("unsorted_file", str(paths[0]), pixel, note=note))
         if rows.rows == 0:
             self.add(number, Fault("left_over_file", str(paths[0]), pixel, note="it has no rows"))
 
-    def _cannot_read(self, number: int, paths: Sequence[object], error: PartitionReadError) -> None:
+    def _add_unreadable(self, number: int, paths: Sequence[object], error: PartitionReadError) -> None:
         self.found[number] = 0
         reason = str(error).removeprefix(str(paths[0])).strip()
         self.add(number, Fault("unreadable_file", str(paths[0]), self._tiles[number], note=reason))
 
-    def _known_rows(self, advance: Callable[[int], None]) -> ReferenceRows:
-        """Rows of the primary that belong to the margins, or stand in them all the same; by margin."""
+    def _reference_rows(self, advance: Callable[[int], None]) -> ReferenceRows:
+        """Rows of the primary that belong to the margins, or may be in them without belonging; by margin."""
         margins = Margins(self._tiles, self._threshold_arcsec)
-        odd = SuspectRows(self._rows, self._threshold_arcsec)
-        with_odd = odd.partitions(self._parts)
+        suspects = SuspectRows(self._rows, self._threshold_arcsec)
+        suspected = suspects.partitions(self._parts)
         # Of a sample, most partitions are out of reach.
-        everything = set(self._parts) <= set(self._tiles)
-        found: list[ReferenceRows] = []
+        all_checked = set(self._parts) <= set(self._tiles)
+        entries: list[ReferenceRows] = []
         for part, pixel in enumerate(self._parts):
-            if everything or pixel in with_odd or margins.near(pixel):
-                paths, own = self._primary.file_paths(pixel), self._numbers.get(pixel, -1)
-                rows, known = known_in(paths, part, own, self._tiles, margins, odd, self._ra, self._dec)
-                self.rows_read += rows
-                found += known
+            if all_checked or pixel in suspected or margins.near(pixel):
+                entries += self._rows_of_partition(part, margins, suspects)
             advance(1)
-        known_rows = once_each(found)
-        np.add.at(self.expected, known_rows.tile[known_rows.wanted], 1)
-        return known_rows
+        rows = unique_rows(entries)
+        np.add.at(self.expected, rows.tile[rows.belongs], 1)
+        return rows
 
-    def _groups(self, known: ReferenceRows) -> Iterator[tuple[int, int, ReferenceRows]]:
-        """Margins in groups whose rows fit into memory, with the rows known of them."""
-        bounds = np.searchsorted(known.tile, np.arange(len(self._tiles) + 1))
+    def _rows_of_partition(
+        self, part: int, margins: Margins, suspects: SuspectRows
+    ) -> Iterator[ReferenceRows]:
+        """Yield the reference rows in one partition of the primary; one row may come twice for a margin."""
+        pixel = self._parts[part]
+        paths, own = self._primary.file_paths(pixel), self._numbers.get(pixel, -1)
+        with PartitionRows(paths) as rows:
+            self.rows_read += rows.rows
+            for first_row, table in rows.batches([self._ra, self._dec]):
+                ra_deg, dec_deg = as_float64(table, self._ra), as_float64(table, self._dec)
+                bad = np.flatnonzero(~is_position(ra_deg, dec_deg))
+                if len(bad):
+                    raise PositionError(
+                        f"{paths[0]}: row {first_row + bad[0]} of the primary catalog has no usable coordinates "
+                        f"({self._ra}={ra_deg[bad[0]]}, {self._dec}={dec_deg[bad[0]]})"
+                    )
+                batches = [(*suspects.among(ra_deg, dec_deg), False)]
+                for number, row in margins.rows(ra_deg, dec_deg, own):
+                    away = _core.separation_arcsec(ra_deg[row], dec_deg[row], *self._tiles[number])
+                    batches.append((np.full(len(row), number), row, away.to_numpy(), True))
+                for tile, row, away, belongs in batches:
+                    numbers = (tile, np.full(len(row), part), row + first_row)
+                    yield ReferenceRows(*numbers, away, ra_deg[row], dec_deg[row], np.full(len(row), belongs))
+
+    def _groups(self, reference: ReferenceRows) -> Iterator[tuple[int, int, ReferenceRows]]:
+        """Margins in groups whose rows fit into memory, with their reference rows."""
+        bounds = np.searchsorted(reference.tile, np.arange(len(self._tiles) + 1))
         cost = (np.diff(bounds) + self.found) * 24 * (len(self._schema) + 4)
         first = 0
         while first < len(self._tiles):
@@ -200,66 +219,63 @@ class RowAudit:
             while last < len(self._tiles) and total + int(cost[last]) <= _GROUP_BYTES:
                 total += int(cost[last])
                 last += 1
-            yield first, last, known.at(slice(bounds[first], bounds[last]))
+            yield first, last, reference.at(slice(bounds[first], bounds[last]))
             first = last
 
-    def _compare(self, first: int, last: int, known: ReferenceRows) -> None:
+    def _compare(self, first: int, last: int, reference: ReferenceRows) -> None:
         """Compare the values of the rows of some margins."""
-        values, where = self._primary_digests(known)
-        bounds = np.searchsorted(known.tile, np.arange(first, last + 1))
+        values, where = self._primary_digests(reference)
+        bounds = np.searchsorted(reference.tile, np.arange(first, last + 1))
         for number in range(first, last):
-            mine = slice(bounds[number - first], bounds[number - first + 1])
-            rows = known.at(mine)
-            found, columns = self._margin_digests(number)
-            if found is None:
-                self._all_missing(number, rows.at(rows.wanted))
+            entries = slice(bounds[number - first], bounds[number - first + 1])
+            rows = reference.at(entries)
+            actual, columns = self._margin_digests(number)
+            if actual is None:
+                self._add_all_missing(number, rows.at(rows.belongs))
                 continue
-            expected = self._as_in_margin(values[where[mine]], number, rows)[:, columns]
+            expected = self._as_in_margin(values[where[entries]], number, rows)[:, columns]
             names = [self._schema.names[column] for column in columns]
             position = [names.index(name) for name in (self._ra, self._dec) if name in names]
-            match = match_rows(expected, found[:, columns], rows.wanted, position)
-            self._judge(number, rows, match)
-            for one, other in match.changed.tolist():
-                differ = np.flatnonzero(expected[one] != found[other, columns])
-                self._add_found("changed", number, other, note="in " + ", ".join(names[k] for k in differ))
+            match = match_rows(expected, actual[:, columns], rows.belongs, position)
+            self._count(number, rows, match)
+            for entry, row in match.changed.tolist():
+                differing = np.flatnonzero(expected[entry] != actual[row, columns])
+                note = "in " + ", ".join(names[column] for column in differing)
+                self._add_row("changed", number, row, note)
 
-    def _primary_digests(self, known: ReferenceRows) -> tuple[Digests, Numbers]:
-        """Digests of rows of the primary, each once, and where each known row is among them."""
-        keys, where = np.unique(_keys(known), return_inverse=True)
-        found = np.zeros((len(keys), len(self._schema)), np.uint64)
+    def _primary_digests(self, reference: ReferenceRows) -> tuple[Digests, Numbers]:
+        """Digests of rows of the primary, each row once, and the position of each reference row among them."""
+        keys, where = np.unique(_keys(reference), return_inverse=True)
+        values = np.zeros((len(keys), len(self._schema)), np.uint64)
         parts = keys >> _ROW_BITS
         for part in np.unique(parts).tolist():
             start, stop = np.searchsorted(parts, (part, part + 1))
-            wanted = keys[start:stop] - (part << int(_ROW_BITS))
+            numbers = keys[start:stop] - (part << int(_ROW_BITS))
             with PartitionRows(self._primary.file_paths(self._parts[part])) as rows:
                 names = [name for name in self._schema.names if name in rows.schemas[0].names]
                 columns = [self._schema.names.index(name) for name in names]
-                for at, table in rows.take(wanted, names):
-                    found[(start + at)[:, None], columns] = _digests_of(table)
-        return found, where
+                for at, table in rows.take(numbers, names):
+                    values[(start + at)[:, None], columns] = _digests_of(table)
+        return values, where
 
     def _margin_digests(self, number: int) -> tuple[Digests | None, list[int]]:
-        """Digests of the rows of a margin, and which columns can be compared; None when it cannot be read."""
+        """Digests of the rows of a margin, and the columns that can be compared; None when it cannot be read."""
         if number not in self._rows:
             return None, []
         paths = self._margin.file_paths(self._tiles[number])
         try:
             with PartitionRows(paths) as rows:
-                columns = [
-                    column
-                    for column, kept in enumerate(self._schema)
-                    if all(can_compare(schema, kept) for schema in rows.schemas)
-                ]
-                found = np.zeros((int(self.found[number]), len(self._schema)), np.uint64)
+                columns = comparable_columns(rows.schemas, self._schema)
+                values = np.zeros((int(self.found[number]), len(self._schema)), np.uint64)
                 for first_row, table in rows.batches([self._schema.names[column] for column in columns]):
-                    found[first_row : first_row + len(table), columns] = _digests_of(table)
+                    values[first_row : first_row + len(table), columns] = _digests_of(table)
         except PartitionReadError as error:
-            self._cannot_read(number, paths, error)
+            self._add_unreadable(number, paths, error)
             return None, []
-        return found, columns
+        return values, columns
 
     def _as_in_margin(self, values: Digests, number: int, rows: ReferenceRows) -> Digests:
-        """What rows of the primary look like in a margin: HiPSCat writes pixels into them."""
+        """Digests of rows of the primary as the margin stores them: HiPSCat writes pixels into them."""
         if self._margin.format != "HiPSCat":
             return values
         source = np.array([self._parts[part] for part in rows.part], np.uint64).reshape(-1, 2)
@@ -271,37 +287,36 @@ class RowAudit:
                     values[:, self._schema.names.index(name)] = digests_of_numbers(column)
         return values
 
-    def _judge(self, number: int, rows: ReferenceRows, match: Match) -> None:
-        """Count what a match of the rows of one margin came to."""
-        for found in match.twice.tolist():
-            self._add_found("duplicate", number, found)
-        for found in match.unknown.tolist():
-            self._add_found("unknown", number, found)
-        there = np.concatenate([match.same, match.changed])
-        known, found_rows = there[:, 0], there[:, 1]
-        wanted = rows.wanted[known]
-        if wanted.any():
-            farthest = float(rows.separation_arcsec[known[wanted]].max())
+    def _count(self, number: int, rows: ReferenceRows, match: Match) -> None:
+        """Count the faults in a match of the rows of one margin."""
+        for row in match.twice.tolist():
+            self._add_row("duplicate", number, row)
+        for row in match.unknown.tolist():
+            self._add_row("unknown", number, row)
+        matched, matched_rows = np.concatenate([match.same, match.changed]).T
+        belongs = rows.belongs[matched]
+        if belongs.any():
+            farthest = float(rows.separation_arcsec[matched[belongs]].max())
             self.farthest_right_arcsec = max(self.farthest_right_arcsec, farthest)
-        own = ~wanted & (rows.part[known] == self._part_numbers.get(self._tiles[number], -1))
-        for found in found_rows[own].tolist():
-            self._add_found("own_partition", number, found)
-        beyond = ~wanted & ~own & (rows.separation_arcsec[known] > self._threshold_arcsec + _UNDECIDED_ARCSEC)
+        own = ~belongs & (rows.part[matched] == self._part_numbers.get(self._tiles[number], -1))
+        for row in matched_rows[own].tolist():
+            self._add_row("own_partition", number, row)
+        limit_arcsec = self._threshold_arcsec + _UNDECIDED_ARCSEC
+        beyond = ~belongs & ~own & (rows.separation_arcsec[matched] > limit_arcsec)
         if beyond.any():
-            self._beyond.append((number, rows.at(known[beyond]), found_rows[beyond]))
-        lacking = np.setdiff1d(np.flatnonzero(rows.wanted), known)
-        self._miss(number, rows.at(lacking))
+            self._beyond.append((number, rows.at(matched[beyond]), matched_rows[beyond]))
+        self._add_missing(number, rows.at(np.setdiff1d(np.flatnonzero(rows.belongs), matched)))
 
-    def _all_missing(self, number: int, rows: ReferenceRows) -> None:
-        """A margin without a file, or with one that cannot be read."""
+    def _add_all_missing(self, number: int, rows: ReferenceRows) -> None:
+        """Count the rows of a margin without a file, or whose file cannot be read."""
         pixel = self._tiles[number]
         if len(rows.row) and not self._margin.file_paths(pixel):
             path = self._margin.data / self._margin.partition_path(pixel)
             note = f"{len(rows.row):,} rows belong in it"
             self.add(number, Fault("missing_file", str(path), pixel, note=note), len(rows.row))
-        self._miss(number, rows)
+        self._add_missing(number, rows)
 
-    def _miss(self, number: int, rows: ReferenceRows) -> None:
+    def _add_missing(self, number: int, rows: ReferenceRows) -> None:
         rows = rows.at(rows.separation_arcsec < self._threshold_arcsec - _UNDECIDED_ARCSEC)
         if len(rows.row) == 0:
             return
@@ -309,46 +324,49 @@ class RowAudit:
         self.nearest_missing_arcsec = min(self.nearest_missing_arcsec, nearest)
         self._missing.append(_keys(rows))
         self.counts[number]["missing"] += len(rows.row)
-        for one in np.argsort(rows.separation_arcsec, kind="stable")[:MOST_NAMED].tolist():
-            away = float(rows.separation_arcsec[one])
+        for entry in np.argsort(rows.separation_arcsec, kind="stable")[:MOST_NAMED].tolist():
+            away = float(rows.separation_arcsec[entry])
             fault = Fault(
                 kind="missing",
-                file=str(self._primary.file_paths(self._parts[int(rows.part[one])])[0]),
+                file=str(self._primary.file_paths(self._parts[int(rows.part[entry])])[0]),
                 pixel=self._tiles[number],
-                row=int(rows.row[one]),
-                ra_deg=float(rows.ra_deg[one]),
-                dec_deg=float(rows.dec_deg[one]),
+                row=int(rows.row[entry]),
+                ra_deg=float(rows.ra_deg[entry]),
+                dec_deg=float(rows.dec_deg[entry]),
                 separation_arcsec=away,
             )
             self.add(number, fault, -away, count=0)
 
-    def _judge_beyond(self) -> None:
-        """Tell rows that are simply too far away from those that are missing from another margin."""
+    def _classify_beyond(self) -> None:
+        """Tell rows that are simply too far away from rows that are missing from another margin."""
         missing = np.unique(np.concatenate([np.empty(0, np.int64), *self._missing]))
-        for number, rows, found in self._beyond:
-            astray = np.isin(_keys(rows), missing)
+        for number, rows, row_numbers in self._beyond:
+            displaced = np.isin(_keys(rows), missing)
             excess = rows.separation_arcsec - self._threshold_arcsec
-            if not astray.all():
-                self.largest_excess_arcsec = max(self.largest_excess_arcsec, float(excess[~astray].max()))
-            for kind, chosen in (("wrong_pixel", astray), ("too_many", ~astray)):
-                at = np.flatnonzero(chosen)
-                self.counts[number][kind] += len(at)
-                for one in at[np.argsort(-excess[at], kind="stable")][:MOST_NAMED].tolist():
-                    note = f"{excess[one]:.6g} arcsec beyond the threshold"
+            if not displaced.all():
+                self.largest_excess_arcsec = max(self.largest_excess_arcsec, float(excess[~displaced].max()))
+            for kind, selection in (("wrong_pixel", displaced), ("too_many", ~displaced)):
+                entries = np.flatnonzero(selection)
+                self.counts[number][kind] += len(entries)
+                worst = entries[np.argsort(-excess[entries], kind="stable")][:MOST_NAMED]
+                for entry in worst.tolist():
+                    note = f"{excess[entry]:.6g} arcsec beyond the threshold"
                     if kind == "wrong_pixel":
                         note += "; another pixel lacks it"
-                    self._add_found(kind, number, int(found[one]), note, float(excess[one]), count=0)
+                    self._add_row(kind, number, int(row_numbers[entry]), note, float(excess[entry]), count=0)
 
-    def _add_found(
+    def _add_row(
         self, kind: str, number: int, row: int, note: str = "", badness: float = 0.0, count: int = 1
     ) -> None:
         """Count a row of a margin's file as a fault."""
         rows, pixel = self._rows[number], self._tiles[number]
         ra_deg, dec_deg, away = (float(column[row]) for column in rows[:3])
-        fault = Fault(
-            kind, str(self._margin.file_paths(pixel)[0]), pixel, row, None, ra_deg, dec_deg, away, note
-        )
-        self.add(number, fault, badness, count)
+        file = str(self._margin.file_paths(pixel)[0])
+        self.add(number, Fault(kind, file, pixel, row, None, ra_deg, dec_deg, away, note), badness, count)
+
+
+def _badness(named: tuple[float, Fault]) -> float:
+    return named[0]
 
 
 def _digests_of(table: pa.Table) -> Digests:
@@ -356,5 +374,5 @@ def _digests_of(table: pa.Table) -> Digests:
 
 
 def _keys(rows: ReferenceRows) -> Numbers:
-    """One number for each row of the primary."""
+    """A number for each row of the primary."""
     return (rows.part << _ROW_BITS) | rows.row

@@ -1,4 +1,4 @@
-"""What the columns of a margin should be, and how those of a file differ."""
+"""The schema that a margin should have, and how that of a file differs."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ if TYPE_CHECKING:
 
 
 def expected_schema(primary: pa.Schema, format_name: str) -> pa.Schema:
-    """Columns of a margin of a catalog.
+    """Schema of a margin of a catalog.
 
     Parameters
     ----------
     primary
-        Columns of the catalog.
+        Schema of the catalog.
     format_name
-        ``HATS`` or ``HiPSCat``, whose margins have three more.
+        ``HATS`` or ``HiPSCat``, whose margins have three more columns.
     """
     import pyarrow as pa
 
@@ -31,28 +31,39 @@ def expected_schema(primary: pa.Schema, format_name: str) -> pa.Schema:
 
 
 def schema_difference(schema: pa.Schema, expected: pa.Schema) -> str:
-    """How columns differ in name, order or type, in words; empty when they do not. Their metadata may differ."""
+    """How columns differ in name, order or type, in words; empty when they do not. Metadata is ignored."""
     missing = [name for name in expected.names if name not in schema.names]
     if missing:
         return f"it lacks the column {', '.join(missing)}"
-    more = [name for name in schema.names if name not in expected.names]
-    if more:
-        return f"it has the column {', '.join(more)}, which the primary lacks"
+    added = [name for name in schema.names if name not in expected.names]
+    if added:
+        return f"it has the column {', '.join(added)}, which the primary lacks"
     if schema.names != expected.names:
-        moved = next(one for one, other in zip(schema.names, expected.names, strict=True) if one != other)
+        moved = next(name for name, other in zip(schema.names, expected.names, strict=True) if name != other)
         return f"its columns are in another order, from {moved} on"
-    for one, other in zip(schema, expected, strict=True):
-        if one.type != other.type:
-            return f"column {one.name} is of type {one.type}, in the primary {other.type}"
+    for column, other in zip(schema, expected, strict=True):
+        if column.type != other.type:
+            return f"column {column.name} is of type {column.type}, in the primary {other.type}"
     return ""
 
 
-def can_compare(schema: pa.Schema, kept: pa.Field) -> bool:
-    """Whether values of a column can be compared with those of the primary's: where one type holds the other."""
-    if schema.names.count(kept.name) != 1:
+def comparable_columns(schemas: list[pa.Schema], expected: pa.Schema) -> list[int]:
+    """Numbers of the expected columns that can be compared with files of some schemas.
+
+    These are columns that every file has, and of which one type holds every value of the other.
+    """
+    return [
+        number
+        for number, column in enumerate(expected)
+        if all(_can_compare(schema, column) for schema in schemas)
+    ]
+
+
+def _can_compare(schema: pa.Schema, column: pa.Field) -> bool:
+    if schema.names.count(column.name) != 1:
         return False
-    kind = schema.field(kept.name).type
-    return is_lossless(kind, kept.type) or is_lossless(kept.type, kind)
+    kind = schema.field(column.name).type
+    return is_lossless(kind, column.type) or is_lossless(column.type, kind)
 
 
 def is_lossless(source: pa.DataType, target: pa.DataType) -> bool:
@@ -62,15 +73,15 @@ def is_lossless(source: pa.DataType, target: pa.DataType) -> bool:
     source, target = transport_type(source), transport_type(target)
     if source == target or types.is_null(source):
         return True
-    for wide, narrow in ((types.is_large_string, types.is_string), (types.is_large_binary, types.is_binary)):
-        if (wide(source) or narrow(source)) and (wide(target) or narrow(target)):
+    for large, small in ((types.is_large_string, types.is_string), (types.is_large_binary, types.is_binary)):
+        if all(large(kind) or small(kind) for kind in (source, target)):
             return True
     for family in (types.is_signed_integer, types.is_unsigned_integer, types.is_floating):
         if family(source) and family(target):
             return bool(source.bit_width <= target.bit_width)
     if types.is_struct(source) and types.is_struct(target):
         return [field.name for field in source] == [field.name for field in target] and all(
-            is_lossless(one.type, other.type) for one, other in zip(source, target, strict=True)
+            is_lossless(field.type, other.type) for field, other in zip(source, target, strict=True)
         )
     for is_list in (types.is_list, types.is_large_list, types.is_fixed_size_list):
         if is_list(source) and is_list(target):

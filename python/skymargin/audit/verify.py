@@ -1,4 +1,4 @@
-"""The audit of a margin catalog, whoever built it, against its primary catalog."""
+"""The audit of a margin catalog of any tool against its primary catalog."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from dataclasses import replace
 from numbers import Integral
 from typing import TYPE_CHECKING
 
+from skymargin.audit.footers import read_parquet
 from skymargin.audit.report import KINDS, MOST_NAMED, Fault, PixelCounts, VerifyReport
 from skymargin.audit.schemas import expected_schema, schema_difference
 from skymargin.catalogs.folder import (
@@ -23,9 +24,9 @@ from skymargin.catalogs.folder import (
     primary_of,
     stated_threshold_arcsec,
 )
-from skymargin.errors import ArgumentError
+from skymargin.errors import ArgumentError, PartitionReadError
 from skymargin.progress import Stages
-from skymargin.storage.paths import AnyPath, as_path, open_input
+from skymargin.storage.paths import AnyPath, as_path
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -47,22 +48,21 @@ def verify(
 ) -> VerifyReport:
     """Check a margin catalog against the definition of a margin: every row, value and file.
 
-    Every row of every partition that could reach a pixel is measured; nothing that chooses rows in the pipeline is
-    used.
+    Every row of every partition within reach of a pixel is measured; nothing that selects rows in the pipeline is used.
 
     Parameters
     ----------
     margin
-        A HATS or HiPSCat margin catalog, of any tool.
+        A HATS or HiPSCat margin catalog, made by any tool.
     primary
-        The catalog, or collection, that the margin is of; default: the one its properties name.
+        Its primary catalog, or the collection of that; default: the one its properties name.
     coarse
-        Allow what margins made of whole pixels (hats-import, ACID, ``fine_filtering=False``) have by their nature, and
-        by which a crossmatch loses nothing: rows beyond the threshold, in any order. They are counted all the same.
+        Allow rows beyond the threshold, and rows in any order, as margins made of whole pixels have them (hats-import,
+        ACID, ``fine_filtering=False``): a crossmatch loses nothing because of them. They are counted nevertheless.
     sample
-        Check the margins of this many pixels, chosen at random; default: of all.
+        Check the margins of this many pixels, chosen at random; default: all.
     seed
-        Seed of the sample; default: a new one, which the report names.
+        Seed of the sample; default: a new one, which the report states.
     progress_bar
         Whether to show a progress bar.
 
@@ -74,9 +74,9 @@ def verify(
     Raises
     ------
     CatalogNotFoundError
-        When there is no margin, or no primary catalog.
+        When the margin or its primary catalog does not exist.
     CatalogError
-        When the margin is none, or does not state its threshold.
+        When the catalog is not a margin, or does not state its threshold.
     PartitionReadError, PositionError
         When the primary cannot be read.
     ArgumentError
@@ -87,42 +87,42 @@ def verify(
 
     started = time.perf_counter()
     _check_numbers(sample, seed)
-    one = inspect_catalog(as_path(margin))
-    threshold_arcsec = stated_threshold_arcsec(one)
-    other = inspect_primary(primary_of(one) if primary is None else as_path(primary))
-    check_primary(other)
-    schema = other.schema()
-    columns = coordinate_columns(other, schema)
-    tiles, strays = margin_pixels(other.files, one.files)
-    whole = len(tiles)
-    if sample is not None and sample < whole:
+    catalog = inspect_catalog(as_path(margin))
+    threshold_arcsec = stated_threshold_arcsec(catalog)
+    reference = inspect_primary(primary_of(catalog) if primary is None else as_path(primary))
+    check_primary(reference)
+    schema = reference.schema()
+    columns = coordinate_columns(reference, schema)
+    tiles, strays = margin_pixels(reference.files, catalog.files)
+    pixels = len(tiles)
+    if sample is not None and sample < pixels:
         seed = random.SystemRandom().randrange(1 << 32) if seed is None else seed
         tiles = sorted(random.Random(seed).sample(sorted(tiles), sample))
     else:
         seed = None
 
-    audit = RowAudit(one, other, tiles, threshold_arcsec, columns.ra, columns.dec, columns.index)
+    audit = RowAudit(catalog, reference, tiles, threshold_arcsec, columns)
     with Stages(progress_bar).stage("Verifying", total=audit.steps) as advance:
         audit.run(advance)
     faults = audit.worst()
-    counts = Counter({kind: sum(one[kind] for one in audit.counts) for kind in KINDS})
+    counts = Counter({kind: sum(margin_counts[kind] for margin_counts in audit.counts) for kind in KINDS})
     rows = None if seed is not None else int(audit.found.sum())
     for fault in [
-        *_wrong_files(one, strays, audit, tiles),
-        *_wrong_schema(one, expected_schema(schema, one.format)),
-        *_wrong_properties(one, other, columns, schema, rows),
+        *_wrong_files(catalog, strays, audit, tiles),
+        *_wrong_schema(catalog, expected_schema(schema, catalog.format)),
+        *_wrong_properties(catalog, reference, columns, schema, rows),
     ]:
         counts[fault.kind] += 1
         faults.setdefault(fault.kind, []).append(fault)
     named = [fault for kind in KINDS for fault in faults.get(kind, [])[:MOST_NAMED]]
     return VerifyReport(
-        margin_path=str(one.path),
-        primary_path=str(other.path),
-        format=one.format,
-        builder=one.properties.get("hats_builder", "unknown builder"),
+        margin_path=str(catalog.path),
+        primary_path=str(reference.path),
+        format=catalog.format,
+        builder=catalog.properties.get("hats_builder", "unknown builder"),
         margin_threshold_arcsec=threshold_arcsec,
         coarse=coarse,
-        pixels=whole,
+        pixels=pixels,
         pixels_checked=len(tiles),
         seed=seed,
         primary_rows=audit.rows_read,
@@ -132,13 +132,13 @@ def verify(
         largest_excess_arcsec=audit.largest_excess_arcsec,
         hint=_hint(counts, audit, coarse),
         per_pixel=[
-            PixelCounts(*tile, int(expected), int(found), dict(wrong))
-            for tile, expected, found, wrong in zip(
+            PixelCounts(*tile, int(expected), int(actual), dict(wrong))
+            for tile, expected, actual, wrong in zip(
                 tiles, audit.expected, audit.found, audit.counts, strict=True
             )
-            if expected or found or wrong
+            if expected or actual or wrong
         ],
-        faults=_with_ids(named, _id_column(schema), one, other),
+        faults=_with_ids(named, _id_column(schema), catalog, reference),
         seconds=time.perf_counter() - started,
     )
 
@@ -148,15 +148,17 @@ def _check_numbers(sample: int | None, seed: int | None) -> None:
         if value is not None and (
             isinstance(value, bool) or not isinstance(value, Integral) or value < least
         ):
-            raise ArgumentError(f"{name} {value!r} is not allowed: it is a whole number, {least} or more")
+            raise ArgumentError(
+                f"{name} {value!r} is not allowed: it must be a whole number, {least} or more"
+            )
 
 
 def _wrong_files(
     margin: CatalogFolder, strays: list[Pixel], audit: RowAudit, tiles: list[Pixel]
 ) -> list[Fault]:
-    """Files left over, and what the list of partitions has of others."""
+    """Leftover files, and differences between the files and the partition list."""
     faults = [
-        Fault("left_over_file", str(margin.data / name), note="no reader looks for it under this name")
+        Fault("left_over_file", str(margin.data / name), note="readers do not look for it under this name")
         for name in margin.strays
     ]
     for pixel in strays:
@@ -164,13 +166,12 @@ def _wrong_files(
         faults += [Fault("left_over_file", str(path), pixel, note=note) for path in margin.file_paths(pixel)]
     if margin.listed is None:
         return faults
-    listed = set(margin.listed)
-    there = set(margin.files)
-    for pixel in sorted(there - listed - set(strays)):
-        note = "partition_info.csv does not list it, so that readers pass over it"
+    listed, existing = set(margin.listed), set(margin.files)
+    for pixel in sorted(existing - listed - set(strays)):
+        note = "partition_info.csv does not list it, so readers ignore it"
         faults.append(Fault("unlisted_file", str(margin.file_paths(pixel)[0]), pixel, note=note))
     lacking = {tile for tile, expected in zip(tiles, audit.expected, strict=True) if expected}
-    for pixel in sorted(listed - there - lacking):
+    for pixel in sorted(listed - existing - lacking):
         path = margin.data / margin.partition_path(pixel)
         faults.append(Fault("missing_file", str(path), pixel, note="partition_info.csv lists it"))
     return faults
@@ -178,83 +179,74 @@ def _wrong_files(
 
 def _wrong_schema(margin: CatalogFolder, expected: pa.Schema) -> list[Fault]:
     """Metadata files whose columns are not those of the primary."""
-    import pyarrow as pa
     import pyarrow.parquet as pq
 
     faults = []
     for name in ("_common_metadata", "_metadata"):
+        path = margin.data / name
         if name not in margin.sizes:
             continue
         try:
-            with open_input(margin.data / name) as source:
-                schema = pq.read_schema(source)
-        except (OSError, pa.ArrowException, UnicodeDecodeError) as error:
-            reason = f"cannot be read as Parquet: {' '.join(str(error).split())}"
-            faults.append(Fault("unreadable_file", str(margin.data / name), note=reason))
+            difference = schema_difference(read_parquet(path, pq.read_schema), expected)
+        except PartitionReadError as error:
+            reason = str(error).removeprefix(f"{path} ")
+            faults.append(Fault("unreadable_file", str(path), note=reason))
             continue
-        difference = schema_difference(schema, expected)
         if difference:
-            faults.append(Fault("schema", str(margin.data / name), note=difference))
+            faults.append(Fault("schema", str(path), note=difference))
     return faults
 
 
 def _wrong_properties(
     margin: CatalogFolder, primary: CatalogFolder, columns: Columns, schema: pa.Schema, rows: int | None
 ) -> list[Fault]:
-    said = margin.properties.get
+    stated = margin.properties.get
     notes = []
     if margin.kind != "margin":
         notes.append(f"dataproduct_type is {margin.kind or 'not stated'}: it should be margin")
-    nrows = said("hats_nrows")
+    nrows = stated("hats_nrows")
     # Not every tool states it.
     if rows is not None and nrows is not None and nrows != str(rows):
-        notes.append(f"hats_nrows is {nrows}: the files that can be read hold {rows}")
+        notes.append(f"hats_nrows is {nrows}: the readable files have {rows}")
     for role, name in (("ra", columns.ra), ("dec", columns.dec)):
-        if said(f"hats_col_{role}") != name:
-            notes.append(
-                f"hats_col_{role} is {said(f'hats_col_{role}') or 'not stated'}: in the primary it is {name}"
-            )
-    stated = said("hats_col_healpix")
-    if stated and (stated not in schema.names or columns.index not in (None, stated)):
-        notes.append(f"hats_col_healpix is {stated}: in the primary it is {columns.index}")
-    elif stated and margin.index[1] != primary.index[1]:
+        column = stated(f"hats_col_{role}")
+        if column != name:
+            notes.append(f"hats_col_{role} is {column or 'not stated'}: in the primary it is {name}")
+    index = stated("hats_col_healpix")
+    if index and (index not in schema.names or columns.index not in (None, index)):
+        notes.append(f"hats_col_healpix is {index}: in the primary it is {columns.index}")
+    elif index and margin.index[1] != primary.index[1]:
         notes.append(f"hats_col_healpix_order is {margin.index[1]}: in the primary it is {primary.index[1]}")
-    name = said("hats_primary_table_url", "").rstrip("/").rpartition("/")[2]
-    known = {primary.path.name, primary.path.absolute().name, primary.properties.get("obs_collection")}
-    # A collection may be named for the catalog in it.
-    known.add(primary.path.absolute().parent.name)
-    if name not in known:
+    url = stated("hats_primary_table_url", "")
+    folder = primary.path.absolute()
+    # A collection may have the name of the catalog in it.
+    names = {primary.path.name, folder.name, folder.parent.name, primary.properties.get("obs_collection")}
+    if url.rstrip("/").rpartition("/")[2] not in names:
         notes.append(
-            f"hats_primary_table_url is {said('hats_primary_table_url') or 'not stated'}: "
-            f"the primary catalog is {primary.path}"
+            f"hats_primary_table_url is {url or 'not stated'}: the primary catalog is {primary.path}"
         )
     return [Fault("properties", str(margin.properties_file), note=note) for note in notes]
 
 
 def _hint(counts: Counter[str], audit: RowAudit, coarse: bool) -> str:
-    """What the faults look like, when they look like something."""
-    right, lacking = audit.farthest_right_arcsec, audit.nearest_missing_arcsec
-    if (
-        counts["missing"]
-        and not counts["too_many"]
-        and counts["missing"] > counts["missing_file"]
-        and right < lacking
-    ):
+    """A likely cause of the faults; empty when there is none."""
+    right, missing = audit.farthest_right_arcsec, audit.nearest_missing_arcsec
+    if counts["missing"] > counts["missing_file"] and not counts["too_many"] and right < missing:
         return (
-            f"every row up to {right:.9g} arcsec is there, and none from {lacking:.9g} on: "
-            "like a margin of a smaller threshold"
+            f"all rows up to {right:.9g} arcsec are in the margin, and none from {missing:.9g} on: "
+            "it looks like a margin of a smaller threshold"
         )
     others = sum(count for kind, count in counts.items() if kind not in ("too_many", "unsorted_file"))
     if counts["too_many"] and not others and not coarse:
         return (
-            "nothing is missing, and the margin holds more than its threshold asks for: margins made of whole pixels "
-            "do (hats-import, ACID); --coarse allows it"
+            "no row is missing, but the margin has rows beyond its threshold, as margins made of whole pixels have "
+            "(hats-import, ACID): --coarse allows them"
         )
     return ""
 
 
 def _id_column(schema: pa.Schema) -> str | None:
-    """A column whose name says that it names the rows."""
+    """A column whose name says that it identifies the rows."""
     from pyarrow import types
 
     for column in schema:
@@ -269,28 +261,27 @@ def _id_column(schema: pa.Schema) -> str | None:
 def _with_ids(
     faults: list[Fault], id_column: str | None, margin: CatalogFolder, primary: CatalogFolder
 ) -> list[Fault]:
-    """Faults, those of rows with what names the row."""
+    """Faults; those of rows with the row's identifier."""
     if id_column is None or all(fault.row is None for fault in faults):
         return faults
-    homes = {
+    files = {
         str(catalog.data / names[0]): catalog.file_paths(pixel)
         for catalog in (margin, primary)
         for pixel, names in catalog.files.items()
     }
-    return [fault if fault.row is None else _with_id(fault, id_column, homes[fault.file]) for fault in faults]
+    return [fault if fault.row is None else _with_id(fault, id_column, files[fault.file]) for fault in faults]
 
 
 def _with_id(fault: Fault, id_column: str, files: list[AnyPath]) -> Fault:
     import numpy as np
 
     from skymargin.catalogs.partition_reader import PartitionRows
-    from skymargin.errors import PartitionReadError
 
     try:
         with PartitionRows(files) as rows:
             for _, table in rows.take(np.array([fault.row]), [id_column]):
                 return replace(fault, row_id=f"{id_column}={table.column(0)[0].as_py()}")
     except PartitionReadError:
-        # Its place tells which row it is.
+        # The number of the row has to do.
         pass
     return fault
