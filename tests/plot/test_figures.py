@@ -247,7 +247,7 @@ def test_it_draws_on_axes_that_are_given(made: Path) -> None:
 
 @pytest.mark.parametrize("pixel", [5, "3/63", (3,), (3, 63, 1), (3.5, 63), ("3", "63")])
 def test_a_pixel_is_a_pair_of_whole_numbers(pixel: object, made: Path) -> None:
-    with pytest.raises(ArgumentError, match="is not allowed: it is a pair of whole numbers"):
+    with pytest.raises(ArgumentError, match="is not allowed: it must be a pair of whole numbers"):
         plot_partition(made / "margin", pixel)  # type: ignore[arg-type]
     plot_partition(made / "margin", (np.int64(3), np.uint64(63)), view="close-up")  # type: ignore[arg-type]
 
@@ -329,7 +329,7 @@ def test_the_sky_map_tells_where_the_catalog_ends(tmp_path: Path) -> None:
         (["{margin}", "--pixel", "3/62000", "-o", "a.png"], "pixel 3/62000 does not exist"),
         (
             ["{margin}", "--pixel", "9/250", "-o", "a.png"],
-            "{margin} no margin of it; those nearest are 1/0, ",
+            "{margin} no margin of it; the nearest are 1/0, ",
         ),
         (["{stars}", "-o", "a.png"], "{stars} is not a margin"),
         (["nowhere", "-o", "a.png"], "there is nothing at nowhere"),
@@ -376,7 +376,7 @@ def test_the_pixels_named_are_the_nearest(made: Path) -> None:
     [
         (["a"], "Missing option '-o'"),
         (["a", "-o", "a.png", "--pixel", "17"], "'17' is not ORDER/PIXEL, such as 3/17"),
-        (["a", "-o", "a.png", "--sky", "--pixel", "3/17"], "--pixel and --view are not for it"),
+        (["a", "-o", "a.png", "--sky", "--pixel", "3/17"], "it cannot be used with --pixel or --view"),
         (["a", "-o", "a.png", "--view", "near"], "'near' is not one of"),
     ],
 )

@@ -1,7 +1,4 @@
-"""Pictures of margins: one pixel with the rows of its margin, and the whole sky.
-
-Needs the extra packages of ``pip install "skymargin[plot]"``.
-"""
+"""The functions that draw: one pixel with the rows of its margin, or the whole sky."""
 
 from __future__ import annotations
 
@@ -40,46 +37,46 @@ def plot_partition(
     picture: str | os.PathLike[str] | None = None,
     overwrite: bool = False,
 ) -> Figure:
-    """Draw a pixel and its margin: the rows coloured by their separation, all true edges, the line at the threshold.
+    """Draw a pixel and its margin: rows coloured by separation, the true edges, and the line at the threshold.
 
-    The sky about the middle of the picture is laid flat so that distances and directions from there are true, at the
-    poles as anywhere. East is to the left.
+    The picture is an azimuthal equidistant projection: distances and directions from its centre are true, at the poles
+    as anywhere. East is to the left.
 
     Parameters
     ----------
     margin
-        A HATS or HiPSCat margin catalog, of any tool.
+        A HATS or HiPSCat margin catalog, made by any tool.
     pixel
         Order and nested index of a partition, or of an empty pixel with a margin; default: `most_telling_pixel`.
     primary
-        The catalog, or collection, that the margin is of; default: the one its properties name.
+        Its primary catalog, or the collection of that; default: the one its properties name.
     view
-        ``"whole"``: the pixel and all of its margin; ``"close-up"``: the place at its edge where most rows of the
-        margin lie together; ``"both"``: side by side.
+        ``"whole"``: the pixel and its whole margin; ``"close-up"``: the part of its edge where most rows of the margin
+        lie together; ``"both"``: side by side.
     axes
-        Draw on these axes; only for one view.
+        Draw on these axes; for one view only.
     picture
-        Write this PNG file. It has no other content when something fails.
+        Write this PNG file; it appears only when it is complete.
     overwrite
         Replace a file of that name.
 
     Returns
     -------
     matplotlib.figure.Figure
-        The figure, that of `axes` when they are given.
+        The figure: that of `axes`, when given.
 
     Raises
     ------
     MissingExtraError
         When matplotlib is not installed.
     ArgumentError
-        When there is no such pixel (names those nearest), or an argument is not allowed.
+        When there is no such pixel (names the nearest ones), or an argument is not allowed.
     CatalogNotFoundError, CatalogError
-        When there is no margin or no primary, or what is there is none.
+        When the margin or its primary does not exist, or cannot be used.
     PartitionReadError
         When a file cannot be read.
     OutputExistsError
-        When `picture` is there already.
+        When `picture` exists.
     """
     require("matplotlib")
     if view not in get_args(ViewName):
@@ -92,14 +89,14 @@ def plot_partition(
     if axes is not None:
         figure = axes.get_figure(root=True)
         if figure is None:
-            raise ArgumentError("axes are in no figure: they cannot be drawn on")
+            raise ArgumentError("axes cannot be drawn on: they belong to no figure")
     else:
         figure = _new_figure((13, 7.0) if view == "both" else (8, 7.2))
     if view == "both":
         draw_both(figure, scene)
     else:
-        one = whole_view(scene) if view == "whole" else close_view(scene)
-        draw_on(figure.subplots() if axes is None else axes, scene, one, legend_inside=axes is not None)
+        square = whole_view(scene) if view == "whole" else close_view(scene)
+        draw_on(figure.subplots() if axes is None else axes, scene, square, legend_inside=axes is not None)
     _save(figure, picture)
     return figure
 
@@ -111,18 +108,12 @@ def plot_sky(
     picture: str | os.PathLike[str] | None = None,
     overwrite: bool = False,
 ) -> Figure:
-    """Draw the whole sky (Mollweide), every pixel coloured by the number of rows in its margin.
+    """Draw the whole sky (Mollweide), each pixel coloured by the number of rows in its margin.
 
     Parameters
     ----------
-    margin
-        A HATS or HiPSCat margin catalog, of any tool.
-    primary
-        The catalog, or collection, that the margin is of; default: the one its properties name.
-    picture
-        Write this PNG file.
-    overwrite
-        Replace a file of that name.
+    margin, primary, picture, overwrite
+        As for `plot_partition`.
 
     Returns
     -------
@@ -133,14 +124,8 @@ def plot_sky(
     ------
     MissingExtraError
         When matplotlib or mocpy is not installed.
-    ArgumentError
-        When an argument is not allowed.
-    CatalogNotFoundError, CatalogError
-        When there is no margin or no primary, or what is there is none.
-    PartitionReadError
-        When a file cannot be read.
-    OutputExistsError
-        When `picture` is there already.
+    ArgumentError, CatalogNotFoundError, CatalogError, PartitionReadError, OutputExistsError
+        As `plot_partition`.
     """
     require("matplotlib", "mocpy")
     from skymargin.plot.sky import draw_sky
@@ -156,21 +141,19 @@ def plot_sky(
 def most_telling_pixel(margin: PathLike, *, primary: PathLike | None = None) -> tuple[int, int]:
     """Return order and pixel of the partition that makes the best picture.
 
-    That is the one whose close-up shows rows of all kinds (its own, its margin's, and such that are too far away),
-    then the one with most margin rows close together, then the one with most margin rows. Of a catalog with very many
-    margins the largest ones are looked at.
+    Preferred are partitions whose close-up shows rows of all kinds (its own, those of its margin, and those too far
+    away), then those with most margin rows close together, then those with most margin rows. In a catalog with very
+    many margins only the largest are compared.
 
     Parameters
     ----------
-    margin
-        A HATS or HiPSCat margin catalog, of any tool.
-    primary
-        The catalog, or collection, that the margin is of; default: the one its properties name.
+    margin, primary
+        As for `plot_partition`.
 
     Raises
     ------
     CatalogNotFoundError, CatalogError
-        When there is no margin or no primary, or no margin has rows.
+        When the margin or its primary does not exist, or no margin has rows.
     PartitionReadError
         When a file cannot be read.
     """
@@ -178,31 +161,23 @@ def most_telling_pixel(margin: PathLike, *, primary: PathLike | None = None) -> 
 
 
 def require(*libraries: str) -> None:
-    """Refuse to draw without the libraries for it.
-
-    Raises
-    ------
-    MissingExtraError
-        Which names the extra.
-    """
+    """Raise `MissingExtraError`, which names the extra, when a library is not installed."""
     from importlib.util import find_spec
 
     missing = [library for library in libraries if find_spec(library) is None]
     if missing:
-        raise MissingExtraError(
-            f"drawing needs {' and '.join(missing)}: pip install 'skymargin[plot]'",
-        )
+        raise MissingExtraError(f"drawing needs {' and '.join(missing)}: pip install 'skymargin[plot]'")
 
 
 def check_picture(picture: str | os.PathLike[str] | None, *, overwrite: bool) -> None:
-    """Refuse, before any work, a file that could not be written.
+    """Check, before any work, that a picture can be written.
 
     Raises
     ------
     ArgumentError
-        When its name does not end in .png, or its folder is not there.
+        When its name does not end in .png, or its folder does not exist.
     OutputExistsError
-        When it exists and is not to be replaced.
+        When it exists and must not be replaced.
     """
     if picture is None:
         return
@@ -221,7 +196,7 @@ def _order_and_index(pixel: tuple[int, int]) -> tuple[int, int]:
         return operator.index(order), operator.index(index)
     except (TypeError, ValueError):
         raise ArgumentError(
-            f"pixel {pixel!r} is not allowed: it is a pair of whole numbers, order and nested index"
+            f"pixel {pixel!r} is not allowed: it must be a pair of whole numbers, order and nested index"
         ) from None
 
 

@@ -1,4 +1,4 @@
-"""The sky about a point laid flat, for pictures."""
+"""The azimuthal equidistant projection of pictures."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Plane:
-    """The sky about a point, azimuthal equidistant: distances and directions from that point are true.
+    """Azimuthal equidistant projection about a point: distances and directions from that point are true.
 
-    Made from vectors, so that the poles and RA 0 are places like any other.
+    It works on vectors, so that the poles and RA 0 are not special.
 
     Parameters
     ----------
@@ -54,6 +54,6 @@ class Plane:
     def _axes(self) -> tuple[Floats, Floats]:
         east = np.array([-self.middle[1], self.middle[0], 0.0])
         length = np.linalg.norm(east)
-        # At a pole itself any direction serves as east.
+        # At a pole, any direction can be called east.
         east = east / length if length > 0 else np.array([0.0, 1.0, 0.0])
         return east, np.cross(self.middle, east)

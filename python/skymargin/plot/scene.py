@@ -1,4 +1,4 @@
-"""What a picture of a margin shows, read from the catalogs: rows by their kind, and the pixels around."""
+"""The data of a picture, read from the catalogs: rows by kind, and the neighbouring pixels."""
 
 from __future__ import annotations
 
@@ -36,10 +36,10 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
     PathLike = str | os.PathLike[str] | UPath
 
-# The whole pixel is shown with this much of the circle about it.
+# The whole view is this much wider than the circle around the pixel and its margin.
 WHOLE = 1.04
 _LARGEST_RADIUS_ARCSEC = 324_000.0
-# Partitions so many orders finer than the pixel are looked for by their ancestors.
+# Partitions finer than the pixel by more orders than this are searched by their ancestors.
 _FINER = 3
 _NAMED = 4
 
@@ -51,21 +51,21 @@ class Scene:
     Attributes
     ----------
     order, pixel : int
-        The pixel.
+        HEALPix order and nested index of the pixel.
     threshold_arcsec : float
-        The threshold that the margin states.
+        The threshold in the margin's properties, arcseconds.
     is_partition : bool
-        Whether the primary has rows there.
+        Whether the pixel is a partition of the primary.
     own : Rows
         The rows of its partition.
     margin : Rows
-        The rows of its margin, as they are in the file.
+        The rows in the file of its margin.
     separation_arcsec : numpy.ndarray, shape (len(margin),)
-        How far each of these is from the pixel.
+        Their separations from the pixel, arcseconds.
     lacking : Rows
-        Rows of other partitions within the threshold that the margin does not have.
+        Rows of other partitions within the threshold that the margin lacks.
     others : Rows
-        Rows of other partitions beyond it, not in the margin.
+        Rows of other partitions beyond the threshold, not in the margin.
     neighbours : list of (int, int)
         Partitions that the picture may show.
     """
@@ -84,7 +84,7 @@ class Scene:
 
 @dataclass(frozen=True)
 class MarginCatalog:
-    """A margin catalog and its primary, of which pictures are drawn."""
+    """A margin catalog and its primary, the source of pictures."""
 
     margin: CatalogFolder
     primary: CatalogFolder
@@ -96,7 +96,7 @@ class MarginCatalog:
         return self._read(self.margin, pixel)
 
     def largest_margins(self, most: int) -> list[Pixel]:
-        """Pixels with a margin, those of the largest files first."""
+        """Pixels with a margin, largest files first."""
         sizes = {
             pixel: sum(self.margin.sizes[name] for name in names)
             for pixel, names in self.margin.files.items()
@@ -104,12 +104,12 @@ class MarginCatalog:
         return sorted(sizes, key=lambda pixel: (-sizes[pixel], pixel))[:most]
 
     def scene(self, pixel: Pixel) -> Scene:
-        """Read what a picture of a pixel shows.
+        """Read the data of a picture of a pixel.
 
         Raises
         ------
         ArgumentError
-            When the pixel is no partition and has no margin. Names those nearest.
+            When the pixel is not a partition and has no margin; names the nearest ones.
         PartitionReadError
             When a file cannot be read.
         """
@@ -122,12 +122,12 @@ class MarginCatalog:
             other for other in self._around(pixel, view_rad) if _apart_rad(pixel, other) <= view_rad
         ]
         margin = self.margin_rows(pixel)
-        near = [Rows(np.empty(0), np.empty(0))]
+        near = []
         for other in neighbours:
             rows = self._read(self.primary, other)
             near.append(rows.at(unit_vectors(*rows) @ circle.centre >= np.cos(view_rad)))
-        around = Rows(*(np.concatenate(column) for column in zip(*near, strict=True)))
-        around = around.at(~np.isin(_places(around), _places(margin)))
+        around = Rows.concatenate(near)
+        around = around.at(~np.isin(_as_complex(around), _as_complex(margin)))
         within = _core.is_within(*around, *pixel, self.threshold_arcsec).to_numpy(zero_copy_only=False)
         within = within.astype(bool)
         return Scene(
@@ -144,8 +144,8 @@ class MarginCatalog:
         )
 
     def _check(self, pixel: Pixel) -> None:
-        known = set(self.primary.files) | set(self.margin.files)
-        if pixel in known:
+        existing = set(self.primary.files) | set(self.margin.files)
+        if pixel in existing:
             return
         order, number = pixel
         if not (0 <= order <= 29 and 0 <= number < 12 << (2 * order)):
@@ -153,66 +153,59 @@ class MarginCatalog:
                 f"pixel {order}/{number} does not exist: an order is 0 to 29, a pixel below 12 * 4**order"
             )
         middle = _middle(pixel)
-        nearest = sorted(known, key=lambda other: -float(_middle(other) @ middle))
-        names = ", ".join("/".join(map(str, other)) for other in nearest[:_NAMED])
+        nearest = sorted(existing, key=lambda other: -float(_middle(other) @ middle))
+        names = ", ".join(f"{other[0]}/{other[1]}" for other in nearest[:_NAMED])
         raise ArgumentError(
             f"pixel {order}/{number} is not allowed: {self.primary.path} has no such partition, and "
-            f"{self.margin.path} no margin of it; those nearest are {names}"
+            f"{self.margin.path} no margin of it; the nearest are {names}"
         )
 
     def _read(self, catalog: CatalogFolder, pixel: Pixel) -> Rows:
         ra, dec = self.columns.ra, self.columns.dec
-        parts = [(np.empty(0), np.empty(0))]
-        with PartitionRows(catalog.file_paths(pixel)) as rows:
-            for _, table in rows.batches([ra, dec]):
-                parts.append((as_float64(table, ra), as_float64(table, dec)))
-        found = Rows(*(np.concatenate(column) for column in zip(*parts, strict=True)))
-        # Written so that a NaN, which is nowhere on a picture, is left out.
-        return found.at((np.abs(found.ra_deg) <= 360) & (np.abs(found.dec_deg) <= 90))
+        with PartitionRows(catalog.file_paths(pixel)) as reader:
+            tables = [table for _, table in reader.batches([ra, dec])]
+        rows = Rows.concatenate([Rows(as_float64(table, ra), as_float64(table, dec)) for table in tables])
+        # These comparisons leave out NaN, which has no place in a picture.
+        return rows.at((np.abs(rows.ra_deg) <= 360) & (np.abs(rows.dec_deg) <= 90))
 
     def _around(self, pixel: Pixel, radius_rad: float) -> Iterator[Pixel]:
-        """Partitions that may lie within a radius, by pixels of an order that has few of them there."""
+        """Partitions that may lie within a radius, searched by pixels of an order with few pixels in it."""
         radius_arcsec = min(radius_rad / ARCSEC_RAD, _LARGEST_RADIUS_ARCSEC)
         near: dict[int, set[int]] = {}
         for other in sorted(set(self.primary.files) - {pixel}):
-            look = min(other[0], pixel[0] + _FINER)
-            if look not in near:
-                near[look] = set(_core.neighbours(*pixel, look, radius_arcsec).to_pylist())
-            if other[1] >> (2 * (other[0] - look)) in near[look]:
+            order = min(other[0], pixel[0] + _FINER)
+            if order not in near:
+                near[order] = set(_core.neighbours(*pixel, order, radius_arcsec).to_pylist())
+            if other[1] >> (2 * (other[0] - order)) in near[order]:
                 yield other
 
 
 def open_margin(margin: PathLike, primary: PathLike | None) -> MarginCatalog:
-    """Find a margin catalog and its primary.
+    """Open a margin catalog and its primary.
 
     Raises
     ------
     CatalogNotFoundError, CatalogError
-        When there is no margin or no primary, or they cannot be used. Names the file.
+        When the margin or its primary does not exist, or cannot be used; names the file.
     """
-    one = inspect_catalog(as_path(margin))
-    threshold_arcsec = stated_threshold_arcsec(one)
-    other = inspect_primary(primary_of(one) if primary is None else as_path(primary))
-    check_primary(other)
-    return MarginCatalog(one, other, threshold_arcsec, coordinate_columns(other, other.schema()))
+    catalog = inspect_catalog(as_path(margin))
+    threshold_arcsec = stated_threshold_arcsec(catalog)
+    reference = inspect_primary(primary_of(catalog) if primary is None else as_path(primary))
+    check_primary(reference)
+    columns = coordinate_columns(reference, reference.schema())
+    return MarginCatalog(catalog, reference, threshold_arcsec, columns)
 
 
 def check_has_rows(catalog: MarginCatalog) -> None:
-    """Refuse a margin without files.
-
-    Raises
-    ------
-    CatalogError
-        Which names it.
-    """
+    """Raise `CatalogError` for a margin catalog without files."""
     if not catalog.margin.files:
         raise CatalogError(f"{catalog.margin.path} has no rows: name a pixel to draw its surroundings")
 
 
 def _apart_rad(pixel: Pixel, other: Pixel) -> float:
-    """Least distance that a pixel may have from the middle of another."""
-    circle, theirs = bounding_circle(*pixel), bounding_circle(*other)
-    return float(np.arccos(np.clip(theirs.centre @ circle.centre, -1, 1))) - theirs.radius_rad
+    """Lower bound on the distance of a pixel from the centre of another."""
+    circle = bounding_circle(*other)
+    return float(np.arccos(np.clip(circle.centre @ _middle(pixel), -1, 1))) - circle.radius_rad
 
 
 def _middle(pixel: Pixel) -> Floats:
@@ -221,5 +214,5 @@ def _middle(pixel: Pixel) -> Floats:
     return middle
 
 
-def _places(rows: Rows) -> NDArray[np.complex128]:
+def _as_complex(rows: Rows) -> NDArray[np.complex128]:
     return rows.ra_deg + 1j * rows.dec_deg

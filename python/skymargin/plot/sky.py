@@ -1,8 +1,8 @@
-"""The whole sky, each pixel coloured by the number of rows in its margin."""
+"""The picture of the whole sky, each pixel coloured by the number of rows in its margin."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -27,30 +27,22 @@ _WIDTH_DEG = float(np.degrees(4 * np.sqrt(2)))
 _NONE = "#D9D9D9"
 _COLOUR_MAP = "viridis"
 _DEEPEST_ORDER = 29
-# A step of an edge that is longer jumps from one side of the map to the other.
+# A longer step of an edge jumps from one side of the map to the other.
 _JUMP = _WIDTH / 4
-# Of more pixels than these the edges would hide the colours, and their coverage takes an order that can be seen.
+# With more pixels than these, edges would hide the colours; coverage is drawn at an order that can be seen.
 _MOST_EDGES = 3_000
 _FINEST_SEEN = 8
 
 
-class SkyCounts(NamedTuple):
-    """Rows of the margins of some pixels: partitions, and others that have a margin.
+def count_rows(catalog: MarginCatalog) -> tuple[list[Pixel], NDArray[np.int64]]:
+    """Count the rows of all margins by the footers of their files.
 
-    Attributes
-    ----------
+    Returns
+    -------
     pixels : list of (int, int)
-        Order and nested index of each, along the sky.
+        Order and nested index of every partition and every other pixel with a margin, in the order of the sky.
     rows : numpy.ndarray, shape (n,)
-        Rows in its margin.
-    """
-
-    pixels: list[Pixel]
-    rows: NDArray[np.int64]
-
-
-def count_rows(catalog: MarginCatalog) -> SkyCounts:
-    """Count the rows of all margins, by the footers of their files.
+        Rows in the margin of each.
 
     Raises
     ------
@@ -64,48 +56,36 @@ def count_rows(catalog: MarginCatalog) -> SkyCounts:
         if files:
             with PartitionRows(files) as margin:
                 rows[number] = margin.rows
-    return SkyCounts(pixels, rows)
+    return pixels, rows
 
 
 def draw_sky(figure: Figure, catalog: MarginCatalog) -> WCSAxes:
-    """Draw the map with its bar of colours.
-
-    Raises
-    ------
-    PartitionReadError
-        When a file cannot be read.
-    """
+    """Draw the map and its colour bar; `PartitionReadError` if a file is unreadable."""
     from astropy.visualization.wcsaxes.frame import EllipticalFrame
-    from matplotlib.colors import LogNorm
+    from matplotlib.colors import ListedColormap, LogNorm
     from matplotlib.ticker import StrMethodFormatter
 
-    counts = count_rows(catalog)
+    pixels, counts = count_rows(catalog)
     sky = _mollweide()
     axes: WCSAxes = figure.add_subplot(projection=sky, frame_class=EllipticalFrame)
-    number = pixels_at(sky, counts.pixels)
-    rows = np.where(number >= 0, counts.rows[number], 0)
+    number = pixels_at(sky, pixels)
+    rows = np.where(number >= 0, counts[number], 0)
     grey = np.ma.masked_where((number < 0) | (rows > 0), np.ones_like(rows))
-    axes.imshow(grey, origin="lower", cmap=_one_colour(), interpolation="nearest", zorder=0)
-    most = max(int(counts.rows.max(initial=1)), 2)
-    image = axes.imshow(
-        np.ma.masked_equal(rows, 0),
-        origin="lower",
-        cmap=_COLOUR_MAP,
-        norm=LogNorm(1, most),
-        interpolation="nearest",
-        zorder=1,
-    )
+    style: dict[str, Any] = {"origin": "lower", "interpolation": "nearest"}
+    axes.imshow(grey, cmap=ListedColormap([_NONE]), zorder=0, **style)
+    scale = LogNorm(1, max(int(counts.max(initial=1)), 2))
+    image = axes.imshow(np.ma.masked_equal(rows, 0), cmap=_COLOUR_MAP, norm=scale, zorder=1, **style)
     image.set_gid("rows")
-    if len(counts.pixels) <= _MOST_EDGES:
-        _draw_edges(axes, sky, counts.pixels)
-    has_end = _draw_coverage(axes, sky, catalog.primary.files)
+    if len(pixels) <= _MOST_EDGES:
+        _draw_edges(axes, sky, pixels)
+    has_boundary = _draw_coverage(axes, sky, catalog.primary.files)
     _label(axes)
-    held = int((counts.rows > 0).sum())
+    with_rows = int((counts > 0).sum())
     empty = len(set(catalog.margin.files) - set(catalog.primary.files))
-    where = ", inside the black line" if has_end else ""
+    where = ", inside the black line" if has_boundary else ""
     axes.set_title(
-        f"{catalog.margin.path.name}: {int(counts.rows.sum()):,} rows within {catalog.threshold_arcsec:g} arcsec, "
-        f"in the margins of {held:,} pixels\n"
+        f"{catalog.margin.path.name}: {int(counts.sum()):,} rows within {catalog.threshold_arcsec:g} arcsec, "
+        f"in the margins of {with_rows:,} pixels\n"
         f"({len(catalog.primary.files):,} partitions{where}; {empty:,} of the margins are of empty pixels)",
         pad=14,
     )
@@ -115,21 +95,21 @@ def draw_sky(figure: Figure, catalog: MarginCatalog) -> WCSAxes:
 
 
 def pixels_at(sky: WCS, pixels: list[Pixel]) -> NDArray[np.int64]:
-    """Which of some pixels, given along the sky, each dot of the map lies in; -1 for none, shape (height, width)."""
+    """Number of the pixel at each dot of the map, shape (height, width), -1 for none; pixels are in sky order."""
     east, north = np.meshgrid(np.arange(_WIDTH), np.arange(_HEIGHT))
     ra_deg, dec_deg = sky.pixel_to_world_values(east.ravel(), north.ravel())
-    found = np.full(east.size, -1, np.int64)
+    numbers = np.full(east.size, -1, np.int64)
     on_sky = np.isfinite(ra_deg) & np.isfinite(dec_deg)
     if not pixels or not on_sky.any():
-        return found.reshape(east.shape)
+        return numbers.reshape(east.shape)
     index = np.asarray(
         _core.spatial_index(np.mod(ra_deg[on_sky], 360), np.clip(dec_deg[on_sky], -90, 90), _DEEPEST_ORDER)
     )
     first = np.array([_first_index(pixel) for pixel in pixels])
     size = np.array([1 << (2 * (_DEEPEST_ORDER - order)) for order, _ in pixels])
     number = np.searchsorted(first, index, side="right") - 1
-    found[on_sky] = np.where((number >= 0) & (index < first[number] + size[number]), number, -1)
-    return found.reshape(east.shape)
+    numbers[on_sky] = np.where((number >= 0) & (index < first[number] + size[number]), number, -1)
+    return numbers.reshape(east.shape)
 
 
 def _first_index(pixel: Pixel) -> int:
@@ -148,12 +128,6 @@ def _mollweide() -> WCS:
     return sky
 
 
-def _one_colour() -> object:
-    from matplotlib.colors import ListedColormap
-
-    return ListedColormap([_NONE])
-
-
 def _draw_edges(axes: WCSAxes, sky: WCS, pixels: Iterable[Pixel]) -> None:
     from matplotlib.collections import LineCollection
 
@@ -168,7 +142,7 @@ def _draw_edges(axes: WCSAxes, sky: WCS, pixels: Iterable[Pixel]) -> None:
 
 
 def _draw_coverage(axes: WCSAxes, sky: WCS, partitions: Iterable[Pixel]) -> bool:
-    """Draw where the catalog ends, unless it has the whole sky; return whether it does."""
+    """Draw the boundary of the catalog; return False if there is none, as it covers the whole sky."""
     from mocpy import MOC
 
     cells = {
@@ -187,7 +161,7 @@ def _label(axes: WCSAxes) -> None:
     from matplotlib.patheffects import withStroke
 
     ra, dec = axes.coords
-    # The axis of right ascension is the equator, where its label would hide the map.
+    # The axis of right ascension is the equator: a label there would hide the map.
     ra.set_axislabel("")
     axes.text(0.5, -0.05, "right ascension (degrees)", transform=axes.transAxes, ha="center", va="top")
     dec.set_axislabel("declination (degrees)")

@@ -1,4 +1,4 @@
-"""A square of the sky as a picture shows it: where rows and edges are in it, and the unit of its axes."""
+"""The viewport of a picture: a square of the sky, the unit of its axes, and rows and edges in it."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
 ARCSEC_RAD = np.pi / 648_000
 UNITS = ((1.0, "arcsec"), (60.0, "arcmin"), (3600.0, "degrees"))
-# Beyond this the antipode is near, where a line would jump from one side of the plane to the other.
+# Beyond this, near the antipode, a line would jump from one side of the plane to the other.
 _FARTHEST_RAD = 3.0
-# A step of an edge is drawn as a straight line; it may be this part of the view.
+# Steps of an edge are drawn as straight lines, up to this fraction of the view.
 _STEP = 1 / 100
 _CUTS = 16
 _MOST_ROUNDS = 10
@@ -35,9 +35,15 @@ class Rows(NamedTuple):
     def __len__(self) -> int:
         return len(self.ra_deg)
 
-    def at(self, chosen: NDArray[np.bool_] | NDArray[np.intp] | slice) -> Rows:
-        """Some of them."""
-        return Rows(self.ra_deg[chosen], self.dec_deg[chosen])
+    def at(self, selection: NDArray[np.bool_] | NDArray[np.intp] | slice) -> Rows:
+        """Some of the rows."""
+        return Rows(self.ra_deg[selection], self.dec_deg[selection])
+
+    @classmethod
+    def concatenate(cls, parts: list[Rows]) -> Rows:
+        """The rows of all parts; none when there are no parts."""
+        none = cls(np.empty(0), np.empty(0))
+        return cls(*(np.concatenate(column) for column in zip(none, *parts, strict=True)))
 
 
 @dataclass(frozen=True)
@@ -47,7 +53,7 @@ class View:
     Attributes
     ----------
     plane : Plane
-        The sky about its middle, laid flat.
+        Projection about its centre.
     half_width_rad : float
         Half its width, radians.
     """
@@ -57,7 +63,7 @@ class View:
 
     @property
     def unit(self) -> tuple[float, str]:
-        """Radians of the unit of its axes, and the name of that unit."""
+        """The unit of its axes in radians, and the name of that unit."""
         width_arcsec = 2 * self.half_width_rad / ARCSEC_RAD
         arcsec, name = [unit for unit in UNITS if width_arcsec >= 3 * unit[0] or unit is UNITS[0]][-1]
         return arcsec * ARCSEC_RAD, name
@@ -68,7 +74,7 @@ class View:
         return self.half_width_rad / self.unit[0]
 
     def place(self, rows: Rows) -> tuple[Floats, Floats]:
-        """Offsets of positions to the east and north in the unit of the axes."""
+        """Offsets of positions to the east and north, in the unit of the axes."""
         east_rad, north_rad = self.plane.project(*rows)
         return east_rad / self.unit[0], north_rad / self.unit[0]
 
@@ -79,12 +85,12 @@ class View:
         return seen
 
     def middle(self) -> tuple[float, float]:
-        """Right ascension and declination of its middle, degrees."""
+        """Right ascension and declination of its centre, degrees."""
         ra_deg, dec_deg = self.plane.unproject(np.zeros(1), np.zeros(1))
         return float(ra_deg[0]), float(dec_deg[0])
 
     def edge(self, order: int, pixel: int, points_per_edge: int = 64) -> Rows:
-        """The edge of a pixel as a closed line, in steps too small to be seen where it crosses the view.
+        """The edge of a pixel as a closed line, in steps too small to see where it crosses the view.
 
         Parameters
         ----------
@@ -108,7 +114,7 @@ class View:
         return Rows(*edge_points(order, pixel, along))
 
     def edge_line(self, order: int, pixel: int) -> Floats:
-        """The edge of a pixel as a line in the unit of the axes, shape (n, 2); NaN where it is out of sight."""
+        """The edge of a pixel as a line in the unit of the axes, shape (n, 2); NaN far outside the view."""
         line = np.stack(self.place(self.edge(order, pixel)), axis=-1)
         line[np.linalg.norm(line, axis=1) * self.unit[0] > _FARTHEST_RAD] = np.nan
         return line
