@@ -188,7 +188,7 @@ def test_what_is_no_position_is_an_error_that_names_it(
         (lambda: smp.spatial_index(order=30), "order 30 is not allowed"),
         (lambda: smp.pixel(30), "order 30 is not allowed"),
         (lambda: smp.pixel(-1), "order -1 is not allowed"),
-        (lambda: smp.pixel(7, index_order=6), "an index of order 6 knows 0 to 6"),
+        (lambda: smp.pixel(7, index_order=6), "for an index of order 6 it is 0 to 6"),
         (lambda: smp.pixel(7, index_order=31), "index_order 31 is not allowed"),
         (lambda: smp.separation_arcsec(1, 48), "pixel 48 does not exist at order 1"),
         (lambda: smp.within_margin(1, 48, 1.0), "pixel 48 does not exist at order 1"),
@@ -203,7 +203,7 @@ def test_arguments_are_refused_when_the_expression_is_made(make: object, words: 
 
 @pytest.mark.parametrize(("value", "order"), [(-1, 29), (12 << 58, 29), (12, 0), (48, 1)])
 def test_what_is_no_index_is_an_error(value: int, order: int) -> None:
-    with pytest.raises(Exception, match=f"{value} is no index at order {order}"):
+    with pytest.raises(Exception, match=f"{value} is not an index at order {order}"):
         pl.DataFrame({"i": [0, value, 3]}).select(smp.pixel(0, "i", index_order=order))
     with pytest.raises(Exception, match="must be a column of integers, not Float64"):
         pl.DataFrame({"i": [1.0]}).select(smp.pixel(0, "i"))

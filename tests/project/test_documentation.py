@@ -54,7 +54,7 @@ def test_every_public_name_is_in_the_reference_with_its_docstring() -> None:
         *(getattr(skymargin, name) for name in skymargin.__all__ if callable(getattr(skymargin, name))),
         *(getattr(skymargin.polars, name) for name in skymargin.polars.__all__),
         *(getattr(figures, name) for name in figures.__all__),
-        *(one for one in vars(errors).values() if isinstance(one, type)),
+        *(error for error in vars(errors).values() if isinstance(error, type)),
     }
     missing = [one for one in public if not any(one is other for other in documented.values())]
     assert not missing

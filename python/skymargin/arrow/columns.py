@@ -1,6 +1,6 @@
 """Columns of numbers from numpy to Arrow and back, without a copy.
 
-pyarrow's own ways import pandas where it is installed, which takes longer than a small margin.
+pyarrow's own conversions import pandas if it is installed, which takes longer than building a small margin.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def to_arrow(values: np.ndarray) -> pa.Array:
 
 
 def to_numpy(column: pa.Array | pa.ChunkedArray) -> np.ndarray:
-    """Numbers of a column without nulls as a numpy array, which is not to be written to."""
+    """Numbers of a column without nulls as a read-only numpy array."""
     import numpy as np
     import pyarrow as pa
 

@@ -1,7 +1,7 @@
-"""The types in which rows travel between the stages, and the way back to the types of the catalog.
+"""The Arrow types of rows in transport between the stages, and conversion back to the types of the catalog.
 
-Two kinds of Arrow type cannot travel as they are: views, because pyarrow cannot take rows of them, and dictionaries,
-because their order depends on the rows that happened to be read together, and would end up in the output's bytes.
+Two kinds of type are replaced: views, because pyarrow cannot take rows of them, and dictionaries, because their order
+depends on which rows were read together, and the bytes of the output would depend on it.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def transport_type(kind: pa.DataType) -> pa.DataType:
-    """Type in which values of `kind` travel: dictionaries as their values, views as large strings."""
+    """Transport type of values of `kind`: the value type of dictionaries, large strings for views."""
     import pyarrow as pa
     from pyarrow import types
 
@@ -26,34 +26,34 @@ def transport_type(kind: pa.DataType) -> pa.DataType:
     if types.is_struct(kind):
         return pa.struct([field.with_type(transport_type(field.type)) for field in kind])
     if types.is_map(kind):
-        return pa.map_(transport_type(kind.key_type), _carried_field(kind.item_field), kind.keys_sorted)
+        return pa.map_(transport_type(kind.key_type), _transport_field(kind.item_field), kind.keys_sorted)
     if types.is_fixed_size_list(kind):
-        return pa.list_(_carried_field(kind.value_field), kind.list_size)
+        return pa.list_(_transport_field(kind.value_field), kind.list_size)
     if types.is_large_list(kind):
-        return pa.large_list(_carried_field(kind.value_field))
+        return pa.large_list(_transport_field(kind.value_field))
     if types.is_list(kind):
-        return pa.list_(_carried_field(kind.value_field))
+        return pa.list_(_transport_field(kind.value_field))
     return kind
 
 
 def transport_schema(schema: pa.Schema) -> pa.Schema:
-    """The schema in which rows of `schema` travel; names, nullability and order stay."""
+    """Transport schema of rows of `schema`; names, nullability and order stay."""
     import pyarrow as pa
 
-    return pa.schema([_carried_field(field) for field in schema])
+    return pa.schema([_transport_field(field) for field in schema])
 
 
 def to_transport(table: pa.Table) -> pa.Table:
-    """Rows of a catalog in the types they travel in."""
+    """Rows of a catalog in their transport types."""
     return _retyped(table, transport_schema(table.schema))
 
 
 def from_transport(table: pa.Table, schema: pa.Schema) -> pa.Table:
-    """Carried rows in the types, and with the metadata, of the catalog's `schema`."""
+    """Transported rows in the types, and with the metadata, of the catalog's `schema`."""
     return _retyped(table, schema)
 
 
-def _carried_field(field: pa.Field) -> pa.Field:
+def _transport_field(field: pa.Field) -> pa.Field:
     return field.with_type(transport_type(field.type))
 
 

@@ -1,4 +1,4 @@
-"""Adaptive partitions: the largest pixels with at most so many rows, as imports of catalogs choose them."""
+"""Adaptive partitions: the largest pixels up to a number of rows, as catalog imports choose them."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ def adaptive_partitions(
     sorted_index : numpy.ndarray of int64, shape (n,)
         The spatial index of the rows at order 29, sorted.
     most_rows : int
-        The most rows a pixel may hold.
+        Maximum number of rows of a pixel.
     argument : str
-        What the caller calls `most_rows`, for messages.
+        The caller's name of `most_rows`, for errors.
 
     Returns
     -------
     orders, pixels, rows : numpy.ndarray, shape (m,)
-        Order, nested index and number of rows of each pixel, in the order of the sky. Together they hold every row.
+        Order, nested index and number of rows of each pixel, in the order of the sky. Together they contain every row.
 
     Raises
     ------
@@ -39,14 +39,14 @@ def adaptive_partitions(
     """
     if most_rows < 1:
         raise ValueError(f"{argument} {most_rows} is not allowed: it must be at least 1")
-    found = []
+    levels = []
     pixels = np.arange(_BASE_CELLS, dtype=np.int64)
     for order in range(INDEX_ORDER + 1):
         shift = np.int64(2 * (INDEX_ORDER - order))
         starts = np.searchsorted(sorted_index, pixels << shift)
         rows = np.searchsorted(sorted_index, (pixels + 1) << shift) - starts
         fits = (rows > 0) & (rows <= most_rows)
-        found.append((np.full(int(fits.sum()), order, np.uint8), pixels[fits], rows[fits]))
+        levels.append((np.full(int(fits.sum()), order, np.uint8), pixels[fits], rows[fits]))
         full = rows > most_rows
         if not full.any():
             break
@@ -56,6 +56,6 @@ def adaptive_partitions(
                 f"{most_rows} rows (the first at index {pixels[full][0]}), and no order is finer"
             )
         pixels = (4 * pixels[full][:, None] + np.arange(4)).ravel()
-    orders, pixels, rows = (np.concatenate(columns) for columns in zip(*found, strict=True))
+    orders, pixels, rows = (np.concatenate(columns) for columns in zip(*levels, strict=True))
     along_sky = np.argsort(pixels << (2 * (INDEX_ORDER - orders.astype(np.int64))))
     return orders[along_sky], pixels[along_sky].astype(np.uint64), rows[along_sky].astype(np.uint64)

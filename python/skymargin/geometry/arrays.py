@@ -1,7 +1,7 @@
-"""Pixels and positions: how far, whether within, which are near, and which rows belong to margins.
+"""Separations, neighbours, spatial indices and margin rows of positions in arrays.
 
-Columns may be numpy arrays, or anything that speaks the Arrow PyCapsule interface (pyarrow, polars, pandas). They are
-read without a copy where they hold 64-bit numbers in one piece. Results are pyarrow arrays; the GIL is released.
+Columns may be numpy arrays, or have the Arrow PyCapsule interface (pyarrow, polars, pandas). They are read without a
+copy when they are contiguous 64-bit numbers. Results are pyarrow arrays; the GIL is released.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def separation_arcsec(ra_deg: Column, dec_deg: Column, order: int, pixel: int) -
     CoordinateError
         When a position is not on the sky; names the row.
     ValueError, TypeError
-        When there is no such pixel, lengths differ, or a column holds no numbers.
+        When there is no such pixel, lengths differ, or a column is not numeric.
 
     Notes
     -----
@@ -59,7 +59,7 @@ def separation_arcsec(ra_deg: Column, dec_deg: Column, order: int, pixel: int) -
 def is_within(
     ra_deg: Column, dec_deg: Column, order: int, pixel: int, threshold_arcsec: float
 ) -> pa.BooleanArray:
-    """Whether positions lie in a closed HEALPix pixel or within a threshold of it.
+    """Whether positions lie in a closed HEALPix pixel, or within a threshold of it.
 
     Parameters
     ----------
@@ -75,21 +75,21 @@ def is_within(
     Returns
     -------
     pyarrow.BooleanArray, shape (n,)
-        As exact arithmetic decides whenever the separation differs from the threshold by more than 1e-9 arcsec; null
-        where a coordinate is null.
+        The decision of exact arithmetic whenever the separation differs from the threshold by more than 1e-9 arcsec;
+        null where a coordinate is null.
 
     Raises
     ------
     CoordinateError
         When a position is not on the sky; names the row.
     ValueError, TypeError
-        When there is no such pixel, the threshold is not allowed, lengths differ, or a column holds no numbers.
+        When there is no such pixel, the threshold is not allowed, lengths differ, or a column is not numeric.
     """
     return _core.is_within(ra_deg, dec_deg, order, pixel, threshold_arcsec)
 
 
 def neighbours(order: int, pixel: int, at_order: int, radius_arcsec: float) -> pa.UInt64Array:
-    """The pixels of an order that lie within a radius of a pixel.
+    """The pixels of an order within a radius of a pixel.
 
     Parameters
     ----------
@@ -98,14 +98,14 @@ def neighbours(order: int, pixel: int, at_order: int, radius_arcsec: float) -> p
     pixel : int
         Its nested index.
     at_order : int
-        Order of the pixels wanted, 0 to 29; finer or coarser than the pixel, or the same.
+        Order of the neighbours, 0 to 29; it may be finer or coarser than that of the pixel.
     radius_arcsec : float
         Arcseconds between the nearest points of two pixels, above 0 and at most 324,000 (90 degrees).
 
     Returns
     -------
     pyarrow.UInt64Array
-        Nested indices, sorted; none that shares sky with the pixel. Pixels that touch it are at 0 arcseconds.
+        Nested indices, sorted, without pixels that overlap the pixel. Pixels that touch it are at 0 arcseconds.
 
     Raises
     ------
@@ -141,7 +141,7 @@ def spatial_index(ra_deg: Column, dec_deg: Column, order: int = 29) -> pa.Int64A
     CoordinateError
         When a position is not on the sky; names the row.
     ValueError, TypeError
-        When the order is not allowed, lengths differ, or a column holds no numbers.
+        When the order is not allowed, lengths differ, or a column is not numeric.
     """
     return _core.spatial_index(ra_deg, dec_deg, order)
 
@@ -149,34 +149,34 @@ def spatial_index(ra_deg: Column, dec_deg: Column, order: int = 29) -> pa.Int64A
 def margin_rows(
     ra_deg: Column, dec_deg: Column, orders: Column, pixels: Column, margin_threshold_arcsec: float
 ) -> pa.RecordBatch:
-    """Which rows of a table belong to the margins of its partitions, and of the empty pixels between them.
+    """The rows of a table that belong to margins of its partitions, or of the empty pixels between them.
 
     Parameters
     ----------
     ra_deg, dec_deg : column of float, shape (n,)
         Right ascension, -360 to 360 degrees, and declination, -90 to 90 degrees, of the rows.
     orders, pixels : column of int, shape (m,)
-        HEALPix orders and nested indices of the partitions: disjoint pixels that hold every row.
+        HEALPix orders and nested indices of the partitions: disjoint pixels that contain every row.
     margin_threshold_arcsec : float
         Arcseconds, above 0 and at most 324,000 (90 degrees).
 
     Returns
     -------
     pyarrow.RecordBatch
-        One line for each row and margin it belongs to, ordered by row: `row` (uint64, counted from 0), `margin_order`
+        One entry per row and margin it belongs to, sorted by row: `row` (uint64, counted from 0), `margin_order`
         (uint8), `margin_pixel` (uint64), `separation_arcsec` (float64).
 
     Raises
     ------
     CoordinateError
-        When a row has no position on the sky; names the first one.
+        When the position of a row is not on the sky; names the first such row.
     ValueError, TypeError
-        When partitions overlap, rows lie in none of them, or an argument is not allowed.
+        When partitions overlap, a row lies in none of them, or an argument is not allowed.
 
     Notes
     -----
-    One thread for each core; the variable ``RAYON_NUM_THREADS`` sets another number. `skymargin.polars.margins` gives
-    the rows themselves.
+    It uses one thread per core; the variable ``RAYON_NUM_THREADS`` sets another number. `skymargin.polars.margins`
+    returns the rows themselves.
 
     Examples
     --------
@@ -187,5 +187,5 @@ def margin_rows(
     import pyarrow as pa
 
     margins = _core.TableMargins(_core.Tiling(orders, pixels), margin_threshold_arcsec)
-    found = margins.rows(ra_deg, dec_deg)
-    return found.set_column(0, "row", found.column("row").cast(pa.uint64()))
+    members = margins.rows(ra_deg, dec_deg)
+    return members.set_column(0, "row", members.column("row").cast(pa.uint64()))

@@ -1,16 +1,16 @@
 """Margins of frames in memory, and the geometry of pixels as polars expressions.
 
-The expressions are plain functions that return `polars.Expr`, not methods of a registered namespace: a position is two
-columns, a namespace hangs on one; a function is known to type checkers and editors; and importing this module changes
-nothing in polars.
+Expressions are functions that return `polars.Expr`, not methods of a registered namespace: a position is two columns,
+but a namespace belongs to one; type checkers and editors know functions; and importing this module does not change
+polars.
 
-Tables may be polars DataFrames and LazyFrames, pandas DataFrames, pyarrow tables, or anything else with the Arrow
-PyCapsule interface; what comes back is of the kind that went in. Only the two coordinate columns are handed to the
-core, without a copy where they hold 64-bit floats in one piece.
+Tables may be polars DataFrames and LazyFrames, pandas DataFrames, pyarrow tables, or any other table with the Arrow
+PyCapsule interface; the result is a table of the same kind. Only the two coordinate columns are passed to the core,
+without a copy when they are contiguous 64-bit floats.
 
-Nulls: expressions give null where a coordinate is null. `tile`, `margins` and `partition_and_margin` refuse such rows,
-because a margin without them could not be told from a complete one. NaN, infinite and out-of-range coordinates are an
-error everywhere, which names the row and the value.
+Nulls: expressions return null where a coordinate is null. `tile`, `margins` and `partition_and_margin` raise an error,
+because a margin without such rows would look complete. NaN, infinite and out-of-range coordinates always raise an error
+that names the row and the value.
 """
 
 from skymargin._core import CoordinateError

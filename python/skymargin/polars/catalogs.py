@@ -1,4 +1,4 @@
-"""Margin catalogs on disk as frames that know the pixel of each row's margin."""
+"""Margin catalogs on disk as frames, with the pixel of each row's margin."""
 
 from __future__ import annotations
 
@@ -25,47 +25,47 @@ _KINDS = {"Norder": pl.UInt8, "Dir": pl.UInt64, "Npix": pl.UInt64}
 
 
 def scan_margin(path: str | os.PathLike[str], *, pixels: Iterable[Any] | None = None) -> pl.LazyFrame:
-    """Scan a margin catalog, all of it or the margins of some pixels.
+    """Scan a margin catalog, or only the margins of some pixels.
 
     Parameters
     ----------
     path : str or path
         A HATS or HiPSCat margin catalog in a local folder.
     pixels : iterable of (int, int), optional
-        Order and index of the pixels whose margins are wanted; no other file is opened. A pixel without margin rows has
-        no file, and gives no rows.
+        Order and index of the pixels whose margins to read; no other file is opened. A pixel without margin rows has no
+        file and contributes no rows.
 
     Returns
     -------
     polars.LazyFrame
-        The rows, by order and index of the margin's pixel and then as in its file, with all columns they have, and
-        `margin_Norder` (uint8) and `margin_Npix` (uint64): the pixel whose margin a row belongs to, as `margins` has
-        it.
+        The rows, sorted by order and index of the margin's pixel and then as in its file, with all their columns and
+        with `margin_Norder` (uint8) and `margin_Npix` (uint64): the pixel whose margin a row belongs to, as in
+        `margins`.
 
     Raises
     ------
     CatalogNotFoundError
         When there is no catalog at `path`.
     CatalogError
-        When it is not a margin catalog, or a column has the name of one that is added.
+        When it is not a margin catalog, or has a column with the name of an added one.
     MissingPartitionError
         When a margin that the catalog lists has no file.
 
     Notes
     -----
-    The rows of a HiPSCat margin have `margin_Norder`, `margin_Dir` and `margin_Npix` for the partition they come from,
-    and `Norder`, `Dir` and `Npix` for the pixel of the margin. Here the two trade names, so that these columns mean the
-    same for both formats, and `Norder`, `Dir` and `Npix` what they mean in the primary catalog.
+    In a HiPSCat margin, `margin_Norder`, `margin_Dir` and `margin_Npix` are the partition a row comes from, and
+    `Norder`, `Dir` and `Npix` the pixel of the margin. Here the names are swapped, so that they mean the same for both
+    formats, and `Norder`, `Dir` and `Npix` mean what they mean in the primary catalog.
     """
     folder = Path(path)
     files = _margin_files(folder)
     if pixels is not None:
-        wanted = set(pixel_pairs(pixels, "pixels"))
-        files = {pixel: names for pixel, names in files.items() if pixel in wanted}
+        selected = set(pixel_pairs(pixels, "pixels"))
+        files = {pixel: names for pixel, names in files.items() if pixel in selected}
     names = [name for pixel in sorted(files) for name in files[pixel]]
-    # A margin without rows has no file: its metadata, a Parquet file without rows, has the columns.
+    # A margin catalog without rows has no partition files; its metadata file, without rows, has the columns.
     source = names or _metadata_file(folder)
-    # The folders are no partitioning to polars: it would add columns of its own for them.
+    # Without hive partitioning: polars would add columns of its own for the folders.
     scanned = pl.scan_parquet(
         source, hive_partitioning=False, glob=False, hidden_file_prefix=[], include_file_paths=_PATH_COLUMN
     )
@@ -90,7 +90,7 @@ def scan_margin(path: str | os.PathLike[str], *, pixels: Iterable[Any] | None = 
 
 
 def read_margin(path: str | os.PathLike[str], *, pixels: Iterable[Any] | None = None) -> pl.DataFrame:
-    """Read a margin catalog, all of it or the margins of some pixels.
+    """Read a margin catalog, or only the margins of some pixels.
 
     Parameters
     ----------
@@ -100,12 +100,12 @@ def read_margin(path: str | os.PathLike[str], *, pixels: Iterable[Any] | None = 
     Returns
     -------
     polars.DataFrame
-        What `scan_margin` scans.
+        The frame of `scan_margin`, collected.
 
     Raises
     ------
     CatalogNotFoundError, CatalogError, MissingPartitionError
-        As `scan_margin` does.
+        As `scan_margin`.
     """
     return scan_margin(path, pixels=pixels).collect()
 

@@ -1,7 +1,7 @@
-"""Positions and pixels as expressions: elementwise over the core, so that they run wherever polars runs, and stream.
+"""Positions and pixels as elementwise expressions, which also run in the streaming engine.
 
-Nulls stay nulls. A position that is none (NaN, out of range) is an error that names its value: a null in its place
-would hide rows that a margin needs.
+Nulls stay nulls. An invalid position (NaN, out of range) is an error that names its value: a null in its place would
+hide rows that a margin needs.
 """
 
 from __future__ import annotations
@@ -35,14 +35,14 @@ def spatial_index(
     Returns
     -------
     polars.Expr
-        Int64, named `_healpix_29` (or whatever the order is), as HATS names it; null where a coordinate is null.
+        Int64, named `_healpix_29` (with the order given), as HATS names it; null where a coordinate is null.
 
     Raises
     ------
     ValueError
         When the order is not allowed.
     CoordinateError
-        When the expression meets a position that is not on the sky; names its value.
+        When the expression is evaluated on a position that is not on the sky; names its value.
 
     Examples
     --------
@@ -59,7 +59,7 @@ def spatial_index(
 
 
 def pixel(order: int, index: IntoColumn = "_healpix_29", *, index_order: int = _MAX_ORDER) -> pl.Expr:
-    """The pixel, at a coarser order, that a spatial index lies in.
+    """The pixel of a coarser order that contains a spatial index.
 
     Parameters
     ----------
@@ -78,9 +78,9 @@ def pixel(order: int, index: IntoColumn = "_healpix_29", *, index_order: int = _
     Raises
     ------
     ValueError
-        When an order is not allowed, or the expression meets a number that is no index at `index_order`.
+        When an order is not allowed, or the expression is evaluated on a number that is not an index at `index_order`.
     TypeError
-        When the expression meets a column that holds no integers.
+        When the column does not have an integer type.
 
     Examples
     --------
@@ -93,7 +93,7 @@ def pixel(order: int, index: IntoColumn = "_healpix_29", *, index_order: int = _
         raise ValueError(f"index_order {index_order} is not allowed: a HEALPix order is 0 to {_MAX_ORDER}")
     if not 0 <= order <= index_order:
         raise ValueError(
-            f"order {order} is not allowed: an index of order {index_order} knows 0 to {index_order}"
+            f"order {order} is not allowed: for an index of order {index_order} it is 0 to {index_order}"
         )
     width, end = 4 ** (index_order - order), 12 * 4**index_order
 
@@ -102,7 +102,9 @@ def pixel(order: int, index: IntoColumn = "_healpix_29", *, index_order: int = _
             raise TypeError(f"the spatial index must be a column of integers, not {indices.dtype}")
         for value in (indices.min(), indices.max()):
             if isinstance(value, int) and not 0 <= value < end:
-                raise ValueError(f"{value} is no index at order {index_order}: they are 0 to {end - 1}")
+                raise ValueError(
+                    f"{value} is not an index at order {index_order}: allowed are 0 to {end - 1}"
+                )
         pixels: pl.Series = indices.cast(pl.UInt64) // width
         return pixels
 
@@ -131,7 +133,7 @@ def separation_arcsec(
     ValueError
         When there is no such pixel.
     CoordinateError
-        When the expression meets a position that is not on the sky; names its value.
+        When the expression is evaluated on a position that is not on the sky; names its value.
 
     Examples
     --------
@@ -158,7 +160,7 @@ def within_margin(
     ra_deg: IntoColumn = "ra",
     dec_deg: IntoColumn = "dec",
 ) -> pl.Expr:
-    """Whether rows belong to the margin of a pixel: not in it, and within the threshold of it.
+    """Whether rows belong to the margin of a pixel: outside it, and within the threshold.
 
     Parameters
     ----------
@@ -172,15 +174,15 @@ def within_margin(
     Returns
     -------
     polars.Expr
-        Boolean, named `within_margin`; null where a coordinate is null. A row on an edge is in the pixel that its
-        spatial index says, and in the margin of the other.
+        Boolean, named `within_margin`; null where a coordinate is null. A row on an edge is in the pixel of its spatial
+        index, and in the margin of the other pixel.
 
     Raises
     ------
     ValueError
         When there is no such pixel, or the threshold is not allowed.
     CoordinateError
-        When the expression meets a position that is not on the sky; names its value.
+        When the expression is evaluated on a position that is not on the sky; names its value.
 
     Examples
     --------
@@ -206,7 +208,7 @@ def _of_positions(
     dec_deg: IntoColumn,
     function: Callable[[pl.Series, pl.Series], Any],
 ) -> pl.Expr:
-    """Return a function of two columns as an expression."""
+    """Return an expression that applies a function to two columns."""
 
     def of_batch(positions: pl.Series) -> pl.Series:
         with rows_of_a_batch():

@@ -1,4 +1,4 @@
-"""The margins of frames: rows that belong to them, together or partition by partition."""
+"""Margins of frames: the rows that belong to them, all together or partition by partition."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ class PartitionWithMargin(NamedTuple):
     pixel : (int, int)
         Order and nested index.
     rows : table of the kind of the frame
-        The rows in the pixel, in the order of the frame; none where the pixel is empty.
+        The rows in the pixel, in the order of the frame; none in an empty pixel.
     margin : table of the kind of the frame
-        The rows of its margin, as `margins` gives them.
+        The rows of its margin, as from `margins`.
     """
 
     pixel: tuple[int, int]
@@ -54,10 +54,10 @@ def margins(
     Parameters
     ----------
     frame : polars.DataFrame, polars.LazyFrame, pandas.DataFrame, pyarrow.Table or other Arrow table
-        The rows. A LazyFrame stays lazy, and is worked through in batches where polars streams.
+        The rows. A LazyFrame stays lazy, and is processed in batches where polars streams.
     partitions : table, or iterable of pairs
-        Disjoint pixels that hold every row: what `tile` gives, any table with columns `Norder` and `Npix`, pairs of
-        order and pixel, or `hats` pixels.
+        Disjoint pixels that contain every row: the result of `tile`, any table with columns `Norder` and `Npix`, pairs
+        of order and pixel, or `hats` pixels.
     margin_threshold_arcsec : float
         Arcseconds, above 0 and at most 324,000 (90 degrees); may be larger than partitions.
     ra_column, dec_column : str
@@ -66,29 +66,29 @@ def margins(
         Whether to include the margins of the fewest pixels that cover the sky where there is no partition, as margin
         catalogs do.
     threads : int
-        Threads to work on; 0 is one for each core. The result does not depend on it. Of a LazyFrame each batch is
-        worked on by one, because polars itself works on many.
+        Number of threads; 0 is one per core. The result does not depend on it. Each batch of a LazyFrame uses one
+        thread, because polars itself uses several.
 
     Returns
     -------
     table of the kind of `frame`
-        One row for each row and margin it belongs to, in the order of the frame, then by order and index of the
-        margin's pixel. All columns of the frame, and `margin_Norder` (uint8), `margin_Npix` (uint64) and
-        `separation_arcsec` (float64). Other Arrow tables give pyarrow tables.
+        One row per row and margin it belongs to, in the order of the frame, then by order and index of the margin's
+        pixel. All columns of the frame, and `margin_Norder` (uint8), `margin_Npix` (uint64) and `separation_arcsec`
+        (float64). For other Arrow tables the result is a pyarrow table.
 
     Raises
     ------
     CoordinateError
         When a coordinate is null or not on the sky; names the first such row.
     ValueError
-        When partitions overlap, rows lie in none of them, a column is missing or already there, or an argument is not
-        allowed.
+        When partitions overlap, a row lies in none of them, a column is missing or exists already, or an argument is
+        not allowed.
     TypeError
-        When `frame` is no table, or `partitions` are no pixels.
+        When `frame` is not a table, or `partitions` are not pixels.
 
     Notes
     -----
-    A LazyFrame raises what concerns its rows when it is collected, and counts rows from the start of a batch.
+    A LazyFrame raises errors about its rows when it is collected, and counts rows from the start of a batch.
 
     Examples
     --------
@@ -104,12 +104,12 @@ def margins(
     own_tiles = None if empty_pixels else _positions(tiling.partitions(), "order", "pixel")
 
     def margin_of(rows: Rows, threads: int, *, one_of_many: bool) -> Any:
-        found = table_margins.rows(
+        members = table_margins.rows(
             rows.column(ra_column), rows.column(dec_column), threads=threads, one_of_many=one_of_many
         )
         if own_tiles is not None:
-            found = found.filter(_as_mask(np.isin(_margin_positions(found), own_tiles)))
-        return rows.take(found.column("row"), _added(found)).frame
+            members = members.filter(_as_mask(np.isin(_margin_positions(members), own_tiles)))
+        return _take(rows, members).frame
 
     if isinstance(frame, pl.LazyFrame):
         schema = frame.collect_schema()
@@ -136,28 +136,28 @@ def partition_and_margin(
     empty_pixels: bool = True,
     threads: int = 0,
 ) -> Iterator[PartitionWithMargin]:
-    """Cut a frame into its partitions, each with its margin: what a crossmatch needs, one pixel after the other.
+    """Split a frame into its partitions, each with its margin, as a crossmatch needs them.
 
-    The frame is put in order once; the parts are slices of it. A LazyFrame is collected, because a partition is whole
-    only when the last row is read.
+    The frame is sorted once; the parts are slices of it. A LazyFrame is collected, because a partition is complete only
+    after the last row was read.
 
     Parameters
     ----------
     frame, partitions, margin_threshold_arcsec, ra_column, dec_column, threads
         As for `margins`.
     empty_pixels : bool
-        Whether to give also the pixels without partition that have a margin: other catalogs may have rows there.
+        Whether to include pixels without partition that have a margin: other catalogs may have rows there.
 
     Returns
     -------
     iterator of PartitionWithMargin
-        In the order of the sky: every partition, also one without rows, and each empty pixel that has a margin. Of a
+        In the order of the sky: every partition, also those without rows, and each empty pixel with a margin. For a
         LazyFrame the tables are DataFrames.
 
     Raises
     ------
     CoordinateError, ValueError, TypeError
-        As `margins` does, and at once: not when the first partition is asked for.
+        As `margins`, at once rather than when the first partition is requested.
 
     Examples
     --------
@@ -178,17 +178,15 @@ def partition_and_margin(
     _check_columns(rows.names(), ra_column, dec_column)
     ra, dec = rows.column(ra_column), rows.column(dec_column)
     by_partition, counts = _core.group_rows(tiling, ra, dec, threads=threads)
-    found = table_margins.rows(ra, dec, threads=threads)
+    members = table_margins.rows(ra, dec, threads=threads)
 
-    positions = _margin_positions(found)
+    positions = _margin_positions(members)
     by_margin = np.argsort(positions, kind="stable")
-    found, positions = found.take(by_margin), positions[by_margin]
+    members, positions = members.take(by_margin), positions[by_margin]
     tiles = [(tiling.partitions(), counts.to_numpy())]
     if empty_pixels:
         tiles.append((tiling.empty_pixels(), None))
-    return _parts(
-        rows.take(by_partition), rows.take(found.column("row"), _added(found)), positions, _along_sky(tiles)
-    )
+    return _parts(rows.take(by_partition), _take(rows, members), positions, _along_sky(tiles))
 
 
 class _Tile(NamedTuple):
@@ -200,23 +198,22 @@ class _Tile(NamedTuple):
 
 
 def _along_sky(tiles: list[tuple[pa.RecordBatch, np.ndarray | None]]) -> list[_Tile]:
-    found = []
+    sorted_tiles = []
     for batch, counts in tiles:
         columns = (batch.column(name).to_pylist() for name in ("order", "pixel"))
         rows = [None] * len(batch) if counts is None else counts.tolist()
         starts = _positions(batch, "order", "pixel").tolist()
-        found += [_Tile(*values) for values in zip(starts, *columns, rows, strict=True)]
-    return sorted(found)
+        sorted_tiles += [_Tile(*values) for values in zip(starts, *columns, rows, strict=True)]
+    return sorted(sorted_tiles)
 
 
 def _parts(
     rows: Rows, margin: Rows, margin_positions: np.ndarray, tiles: list[_Tile]
 ) -> Iterator[PartitionWithMargin]:
     """Yield the slices of rows and margins that belong together; both are in the order of the sky."""
-    starts = np.searchsorted(margin_positions, np.array([tile.position for tile in tiles], np.uint64))
-    stops = np.searchsorted(
-        margin_positions, np.array([tile.position for tile in tiles], np.uint64), side="right"
-    )
+    positions = np.array([tile.position for tile in tiles], np.uint64)
+    starts = np.searchsorted(margin_positions, positions)
+    stops = np.searchsorted(margin_positions, positions, side="right")
     done = 0
     for tile, start, stop in zip(tiles, starts.tolist(), stops.tolist(), strict=True):
         if tile.rows is None and start == stop:
@@ -228,18 +225,18 @@ def _parts(
         done += count
 
 
-def _added(found: pa.RecordBatch) -> pa.RecordBatch:
-    return found.select(["margin_order", "margin_pixel", "separation_arcsec"]).rename_columns(
-        list(MARGIN_COLUMNS)
-    )
+def _take(rows: Rows, members: pa.RecordBatch) -> Rows:
+    """Return the rows that belong to margins, with the columns of their margins."""
+    added = members.select(["margin_order", "margin_pixel", "separation_arcsec"])
+    return rows.take(members.column("row"), added.rename_columns(list(MARGIN_COLUMNS)))
 
 
-def _margin_positions(found: pa.RecordBatch) -> np.ndarray:
-    return _positions(found, "margin_order", "margin_pixel")
+def _margin_positions(members: pa.RecordBatch) -> np.ndarray:
+    return _positions(members, "margin_order", "margin_pixel")
 
 
 def _positions(batch: pa.RecordBatch, order: str, pixel: str) -> np.ndarray:
-    """Return where pixels start along the sky; distinct for the pixels of a tiling."""
+    """Return the index at which each pixel starts; distinct for the pixels of a tiling."""
     orders, pixels = (batch.column(name).to_numpy().astype(np.uint64) for name in (order, pixel))
     return np.asarray(pixels << (2 * (np.uint64(_MAX_ORDER) - orders)))
 
@@ -252,7 +249,7 @@ def _as_mask(mask: np.ndarray) -> pa.BooleanArray:
 
 def _check_threads(threads: int) -> None:
     if threads < 0:
-        raise ValueError(f"threads {threads} is not allowed: it must be 0 (one for each core) or more")
+        raise ValueError(f"threads {threads} is not allowed: it must be 0 (one per core) or more")
 
 
 def _check_columns(names: list[str], ra_column: str, dec_column: str) -> None:

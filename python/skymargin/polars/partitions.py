@@ -1,4 +1,4 @@
-"""Partitions of frames: chosen by the number of rows, or given."""
+"""Partitions of frames: chosen by number of rows, or given."""
 
 from __future__ import annotations
 
@@ -26,17 +26,17 @@ def tile(frame: FrameT, *, max_rows: int, ra_column: str = "ra", dec_column: str
     Parameters
     ----------
     frame : polars.DataFrame, polars.LazyFrame, pandas.DataFrame, pyarrow.Table or other Arrow table
-        The rows. Of a LazyFrame only the coordinates are read, in a stream; 16 bytes for each row are kept.
+        The rows. Only the coordinates of a LazyFrame are read, in a stream; 16 bytes per row are kept.
     max_rows : int
-        The most rows a partition may hold.
+        Maximum number of rows of a partition.
     ra_column, dec_column : str
         The names of the coordinate columns, degrees.
 
     Returns
     -------
     table of the kind of `frame`
-        One row for each partition that has rows, in the order of the sky: `Norder` (uint8), `Npix` (uint64), `rows`
-        (uint64). A LazyFrame gives a LazyFrame; other Arrow tables give pyarrow tables.
+        One row per partition that has rows, in the order of the sky: `Norder` (uint8), `Npix` (uint64), `rows`
+        (uint64). For a LazyFrame the result is a LazyFrame, for other Arrow tables a pyarrow table.
 
     Raises
     ------
@@ -45,7 +45,7 @@ def tile(frame: FrameT, *, max_rows: int, ra_column: str = "ra", dec_column: str
     ValueError
         When the frame lacks a coordinate column, or more than `max_rows` rows share one pixel of order 29.
     TypeError
-        When `frame` is no table.
+        When `frame` is not a table.
 
     Examples
     --------
@@ -73,14 +73,14 @@ def tile(frame: FrameT, *, max_rows: int, ra_column: str = "ra", dec_column: str
 
 
 def as_tiling(partitions: Partitions) -> _core.Tiling:
-    """Return partitions in any of the forms they are taken in as a tiling of the sky.
+    """Return partitions, in any of the accepted forms, as a tiling of the sky.
 
     Raises
     ------
     ValueError
         When a pixel does not exist, is listed twice, or overlaps another.
     TypeError
-        When they have none of the forms.
+        When they have another form.
     """
     if isinstance(partitions, pl.LazyFrame):
         partitions = partitions.collect()
@@ -95,18 +95,13 @@ def as_tiling(partitions: Partitions) -> _core.Tiling:
 
 
 def pixel_pairs(pixels: Iterable[Any], argument: str) -> list[tuple[int, int]]:
-    """Return pixels as pairs of order and index.
-
-    Raises
-    ------
-    TypeError
-        When one of them is no pixel.
-    """
+    """Return pixels as pairs of order and index; `TypeError` when one is not a pixel."""
     try:
-        return [
-            (index(one.order), index(one.pixel)) if hasattr(one, "order") else (index(one[0]), index(one[1]))
-            for one in pixels
+        pairs = [
+            (pixel.order, pixel.pixel) if hasattr(pixel, "order") else (pixel[0], pixel[1])
+            for pixel in pixels
         ]
+        return [(index(order), index(pixel)) for order, pixel in pairs]
     except (TypeError, IndexError) as error:
         raise TypeError(
             f"{argument} must be pairs of order and pixel, or a table of them: {error}"
@@ -114,7 +109,7 @@ def pixel_pairs(pixels: Iterable[Any], argument: str) -> list[tuple[int, int]]:
 
 
 def _like(frame: Any, columns: dict[str, np.ndarray]) -> Any:
-    """Return columns as a table of the kind of a frame."""
+    """Return columns as a table of the same kind as a frame."""
     if isinstance(frame, pl.LazyFrame):
         return pl.LazyFrame(columns)
     if isinstance(frame, pl.DataFrame):
