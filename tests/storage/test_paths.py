@@ -18,7 +18,7 @@ from skymargin.storage.paths import (
     is_local,
     list_files,
     open_input,
-    open_output,
+    output_file,
     remove_folder,
     temporary_folder,
 )
@@ -39,7 +39,7 @@ def test_folders_of_either_kind(kind: str, tmp_path: Path, remote: UPath) -> Non
     assert is_local(folder) == (kind == "local")
     assert list_files(folder / "nowhere") == {}
     for name in ("one", "deep/down/two", "deep/three"):
-        with open_output(folder / name) as sink:
+        with output_file(folder / name) as sink:
             sink.write(name.encode())
     assert list_files(folder) == {"one": 3, "deep/down/two": 13, "deep/three": 10}
     with open_input(folder / "deep/three") as source:

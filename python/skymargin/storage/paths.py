@@ -1,4 +1,7 @@
-"""Where files live: local paths and fsspec paths behind one face, and files that appear only when they are whole."""
+"""Local paths and fsspec paths behind one interface, and files that appear only when they are complete.
+
+Functions that read or write raise `OSError`, for remote paths its subclass `StorageError`, which names the path.
+"""
 
 from __future__ import annotations
 
@@ -20,24 +23,13 @@ if TYPE_CHECKING:
 _OUTPUT_BUFFER_BYTES = 64 << 10
 AnyPath: TypeAlias = "Path | UPath"
 
-# In the name of everything that is not the margin; the second follows the first while a folder is being removed.
+# In the names of all temporary files and folders; the second follows the first while a folder is being removed.
 TEMP_MARK = ".skymargin-"
 REMOVED = "removed-"
 
 
 def as_path(path: str | os.PathLike[str] | UPath) -> AnyPath:
-    """Path object for a local path or a URL.
-
-    Parameters
-    ----------
-    path
-        A local path, a URL that fsspec knows (`s3://...`), or a path object of either kind.
-
-    Returns
-    -------
-    Path or UPath
-        A plain `Path` for everything local.
-    """
+    """Return a path object for a local path, a URL of fsspec (`s3://...`) or a path object; local ones as `Path`."""
     if isinstance(path, Path):
         return path
     if isinstance(path, str) and "://" not in path:
@@ -49,26 +41,18 @@ def as_path(path: str | os.PathLike[str] | UPath) -> AnyPath:
 
 
 def with_options(path: str | os.PathLike[str] | UPath, storage_options: Mapping[str, Any] | None) -> AnyPath:
-    """Path object like that of `as_path`, with options of its file system, which a local path has none of.
-
-    Parameters
-    ----------
-    path
-        As `as_path` takes it.
-    storage_options
-        Options of its file system, as fsspec takes them; they go before those of a `UPath`.
-    """
+    """Return `as_path(path)` with options of fsspec, which override those of a `UPath`; local paths have none."""
     plain = as_path(path)
     if not storage_options or isinstance(plain, Path):
         return plain
     from upath import UPath
 
-    given = {**plain.storage_options, **storage_options}
-    return remote.checked(UPath(str(plain), protocol=plain.protocol, **given))
+    options = {**plain.storage_options, **storage_options}
+    return remote.checked(UPath(str(plain), protocol=plain.protocol, **options))
 
 
 def absolute(path: AnyPath) -> AnyPath:
-    """The path as every process sees it, whatever folder it was started in."""
+    """The path independent of the current folder of the process."""
     return path.absolute() if isinstance(path, Path) else path
 
 
@@ -91,49 +75,29 @@ def list_files(folder: AnyPath) -> dict[str, int]:
 
 
 def can_list(folder: AnyPath) -> bool:
-    """Whether its file system tells which files are in a folder; the web does not."""
+    """Whether its file system can list a folder; HTTP cannot."""
     return isinstance(folder, Path) or not remote.is_http(folder)
 
 
 def exists(path: AnyPath) -> bool:
-    """Whether there is a file or folder; where folders cannot be listed, only files are found.
-
-    Raises
-    ------
-    StorageError
-        When the server cannot be asked.
-    """
+    """Whether there is a file or folder; only files are found where folders cannot be listed."""
     return path.exists() if isinstance(path, Path) else remote.exists(path)
 
 
 def file_sizes(folder: AnyPath, names: Iterable[str]) -> dict[str, int]:
-    """Sizes in bytes of those of the files below a folder that exist; at best one request for each, many at a time."""
+    """Sizes in bytes of the files that exist, by path relative to a folder; one request per file, many at a time."""
     if isinstance(folder, Path):
         return {name: (folder / name).stat().st_size for name in names if (folder / name).exists()}
     return remote.file_sizes(folder, names)
 
 
 def read_text(path: AnyPath) -> str:
-    """Text of a small file in UTF-8, line ends as they are.
-
-    Raises
-    ------
-    OSError
-        When it cannot be read.
-    UnicodeDecodeError
-        When it is not UTF-8.
-    """
+    """Text of a small file, line ends unchanged; `UnicodeDecodeError` when it is not UTF-8."""
     return read_bytes(path).decode("utf-8")
 
 
 def read_bytes(path: AnyPath) -> bytes:
-    """Contents of a small file.
-
-    Raises
-    ------
-    OSError
-        When it cannot be read.
-    """
+    """Contents of a small file."""
     if isinstance(path, Path):
         _refuse_no_file(path)
         return path.read_bytes()
@@ -141,9 +105,9 @@ def read_bytes(path: AnyPath) -> bytes:
 
 
 def resolve_reference(folder: AnyPath, target: str) -> AnyPath:
-    """What a file in `folder` means by a path or URL: relative to the folder, if it is not a URL.
+    """Resolve a path or URL in a file of `folder`: a path is relative to the folder.
 
-    The options of the folder's file system go along where they would go to the same server; never to another.
+    The options of the folder's file system are used for a URL of the same server, never for another server.
     """
     if "://" not in target:
         return folder / target
@@ -155,13 +119,7 @@ def resolve_reference(folder: AnyPath, target: str) -> AnyPath:
 
 
 def open_input(path: AnyPath) -> Any:
-    """Open a file for random reading, as something pyarrow reads from.
-
-    Raises
-    ------
-    OSError
-        When the file does not exist or cannot be opened.
-    """
+    """Open a file for random reading, as pyarrow reads it."""
     import pyarrow as pa
 
     if not isinstance(path, Path):
@@ -170,37 +128,28 @@ def open_input(path: AnyPath) -> Any:
     return pa.OSFile(str(path))
 
 
-def open_output(path: AnyPath) -> Any:
-    """Open a new file for writing, as something pyarrow writes to; makes its folder."""
-    import pyarrow as pa
-
-    if isinstance(path, Path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        return pa.OSFile(str(path), mode="wb")
-    remote_output.make_parent(path)
-    return pa.PythonFile(path.open("wb"), mode="w")
-
-
 def translate_errors(path: AnyPath) -> AbstractContextManager[None]:
-    """Errors of a remote file system as `OSError` that names the path; those of this machine are so already."""
+    """Raise errors of a remote file system as `OSError` that names the path, as local ones are already."""
     return nullcontext() if isinstance(path, Path) else remote.translate_errors(path)
 
 
 @contextmanager
 def output_file(path: AnyPath) -> Iterator[Any]:
-    """Write a new file, as something pyarrow writes to; makes its folder.
+    """Write a new file, as pyarrow writes it; creates its folder.
 
-    A local file appears when the block ends without an error, and one of its name is then replaced as a whole: a task
-    that is run twice, by Dask or by a run that goes on, does not spoil what the other wrote.
+    A local file appears when the block ends without an error, and then replaces a file of its name in one step: a task
+    that runs twice, by Dask or in a resumed run, does not damage the other's output.
     """
     import pyarrow as pa
 
     if not isinstance(path, Path):
-        with translate_errors(path), open_output(path) as sink:
-            yield sink
+        with translate_errors(path):
+            remote_output.make_parent(path)
+            with pa.PythonFile(path.open("wb"), mode="w") as sink:
+                yield sink
         return
     path.parent.mkdir(parents=True, exist_ok=True)
-    # Unbuffered, the Parquet writer asks the system for its position before every page.
+    # Without a buffer, the Parquet writer makes a system call for its position before every page.
     with (
         atomic_write(path) as aside,
         pa.BufferedOutputStream(pa.OSFile(str(aside), mode="wb"), _OUTPUT_BUFFER_BYTES) as sink,
@@ -210,9 +159,9 @@ def output_file(path: AnyPath) -> Iterator[Any]:
 
 @contextmanager
 def atomic_write(path: Path) -> Iterator[Path]:
-    """Write a local file under a name that nobody else uses; it gets its own when the block ends without an error.
+    """Write a local file under a unique name; it is renamed when the block ends without an error.
 
-    A file that exists under its own name is therefore complete.
+    A file that exists under its final name is therefore complete.
     """
     aside = path.with_name(f"{path.name}.{uuid.uuid4().hex[:8]}.part")
     try:
@@ -223,17 +172,17 @@ def atomic_write(path: Path) -> Iterator[Path]:
 
 
 def is_empty_folder(path: AnyPath) -> bool:
-    """Whether there is a folder at `path` with nothing in it."""
+    """Whether there is an empty folder at `path`."""
     if isinstance(path, Path):
         return path.is_dir() and next(iter(path.iterdir()), None) is None
-    # A file is found in itself, and so is the empty object that some tools leave for a folder: not ours to remove.
+    # `find` lists a file, and the empty object that some tools create for a folder: those must not be removed.
     return exists(path) and not remote.retry(path, lambda: path.fs.find(path.path))
 
 
 @contextmanager
 def temporary_folder(base: Path, name: str, purpose: str = "shards") -> Iterator[Path]:
-    """A local folder for intermediate files, removed at the end whatever happens."""
-    folder = base / _new_name(base / name, purpose)
+    """Create a local folder for intermediate files, which is always removed at the end."""
+    folder = base / f"{name.split(TEMP_MARK)[0]}{TEMP_MARK}{purpose}-{uuid.uuid4().hex[:8]}"
     make_folder(folder)
     try:
         yield folder
@@ -242,49 +191,40 @@ def temporary_folder(base: Path, name: str, purpose: str = "shards") -> Iterator
 
 
 def remove_folder(folder: AnyPath) -> None:
-    """Remove a folder and everything in it; no error when it is not there.
+    """Remove a folder and its contents; no error when it does not exist.
 
-    It is first moved away, so that a task that still runs cannot put a new file into it by its path.
+    A local folder is renamed first, so that a task that still runs cannot write a new file into it.
     """
     if not isinstance(folder, Path):
         remote_output.remove(folder)
         return
-    doomed = folder
     if f"{TEMP_MARK}{REMOVED}" not in folder.name:
-        # It stays known whose it is, should the removal be cut off.
+        # The new name contains the old one, so that an interrupted removal can be completed.
         name, _, purpose = folder.name.partition(TEMP_MARK)
-        doomed = folder.with_name(f"{name}{TEMP_MARK}{REMOVED}{purpose or 'folder'}-{uuid.uuid4().hex[:8]}")
+        renamed = f"{name}{TEMP_MARK}{REMOVED}{purpose or 'folder'}-{uuid.uuid4().hex[:8]}"
         try:
-            folder.rename(doomed)
+            folder = folder.rename(folder.with_name(renamed))
         except FileNotFoundError:
             return
-    if doomed.is_symlink():
-        # What it leads to lies elsewhere, and stays.
-        doomed.unlink()
+    if folder.is_symlink():
+        # What the link points to is elsewhere, and stays.
+        folder.unlink()
     else:
-        shutil.rmtree(doomed, ignore_errors=True)
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def remove_files(folder: AnyPath, names: Sequence[str]) -> None:
-    """Remove files by their paths relative to a folder; no error for one that is not there any more."""
-    if not names:
-        return
-    if not isinstance(folder, Path):
+    """Remove files by their paths relative to a folder; no error for a local file that no longer exists."""
+    if isinstance(folder, Path):
+        for name in names:
+            (folder / name).unlink(missing_ok=True)
+    elif names:
         with remote.translate_errors(folder):
-            folder.fs.rm([f"{folder.path.rstrip('/')}/{name}" for name in names])
-        return
-    for name in names:
-        (folder / name).unlink(missing_ok=True)
+            remote_output.remove_files(folder, names)
 
 
 def make_folder(folder: AnyPath, exist_ok: bool = False) -> None:
-    """Make a folder, and those it is in; on a remote file system each file brings its own.
-
-    Raises
-    ------
-    StorageError
-        When it cannot be made.
-    """
+    """Create a local folder and its parents, or raise `StorageError`; remote files create their folders."""
     if not isinstance(folder, Path):
         return
     try:
@@ -294,7 +234,7 @@ def make_folder(folder: AnyPath, exist_ok: bool = False) -> None:
 
 
 def remove_file(path: AnyPath) -> None:
-    """Remove a file; no error when it is not there."""
+    """Remove a file; no error when it does not exist."""
     if isinstance(path, Path):
         path.unlink(missing_ok=True)
     else:
@@ -303,23 +243,18 @@ def remove_file(path: AnyPath) -> None:
 
 
 def _refuse_no_file(path: Path) -> None:
-    """Refuse what is there but is no file: a pipe would be waited for, a device read without end."""
+    """Refuse a path that is not a file: reading a pipe would wait, reading a device would never end."""
     if path.exists() and not path.is_file():
         raise OSError(f"{path} is not a file")
 
 
 def _walk(folder: str, inside: str) -> Iterator[tuple[str, int]]:
-    """Files below a local folder; a catalog may have 100,000 of them, so paths are plain text."""
+    """Files below a local folder; paths are plain text, as a catalog may have 100,000 of them."""
     with os.scandir(folder) as entries:
         for entry in entries:
             if entry.is_dir():
                 yield from _walk(entry.path, f"{inside}{entry.name}/")
             else:
-                # A link to nowhere is no file.
+                # A broken link is not a file.
                 with suppress(FileNotFoundError):
                     yield f"{inside}{entry.name}", entry.stat().st_size
-
-
-def _new_name(path: AnyPath, purpose: str) -> str:
-    """Name that nothing has yet, for something of ours beside `path`."""
-    return f"{path.name.split(TEMP_MARK)[0]}{TEMP_MARK}{purpose}-{uuid.uuid4().hex[:8]}"

@@ -1,4 +1,4 @@
-"""Reading parts of remote files: many ranges in one call, each asked for again if it was lost on the way."""
+"""Ranged reads of remote files: many ranges in one call, failed ones retried."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ if TYPE_CHECKING:
 # Length of the footer and the magic number.
 _TRAILER_BYTES = 8
 _TAIL_BYTES = 64 * 1024
-# A tail up to this size is kept for what is asked of it later.
+# A tail up to this size is kept for later reads.
 _KEPT_BYTES = 64 * 1024
 
 
 class RangeReader:
-    """Reads many ranges of a remote file in one call, so that a server answers them side by side.
+    """Reads many ranges of a remote file in one call, so that a server can answer them in parallel.
 
     Parameters
     ----------
@@ -33,13 +33,13 @@ class RangeReader:
     Raises
     ------
     OSError
-        When the file does not exist or its size is not known.
+        When the file does not exist or its size is unknown.
     """
 
     def __init__(self, path: UPath) -> None:
         self._path = path
         self.size_bytes = file_size(path)
-        # What is read first is the end of the file, which holds the footer, and all of a small file.
+        # The first read is the end of the file, which contains the footer, or the whole of a small file.
         self._tail = b""
 
     def read_ranges(self, starts: list[int], stops: list[int]) -> list[bytes]:
@@ -48,7 +48,7 @@ class RangeReader:
         Raises
         ------
         OSError
-            When a range cannot be had, or not in full, also after some tries. What reads names the file.
+            When a range cannot be read completely after several tries. The caller names the file.
         """
         ranges = list(zip(starts, stops, strict=True))
         tail, tail_start = self._tail, self.size_bytes - len(self._tail)
@@ -68,13 +68,11 @@ class RangeReader:
             )
             failures = []
             for number, answer in zip(missing, answers, strict=True):
-                trouble = (
-                    answer if isinstance(answer, BaseException) else self._lacks(answer, *ranges[number])
-                )
-                if trouble is None:
+                failure = self._failure(answer, *ranges[number])
+                if failure is None:
                     parts[number] = bytes(answer)
                 else:
-                    failures.append(trouble)
+                    failures.append(failure)
             if failures:
                 raise failures[0]
 
@@ -84,27 +82,23 @@ class RangeReader:
             self._tail = parts[len(ranges) - 1]
         return [parts[number] for number in range(len(ranges))]
 
-    def _lacks(self, answer: Any, start: int, stop: int) -> Exception | None:
-        """What is wrong with an answer, by its length."""
+    def _failure(self, answer: Any, start: int, stop: int) -> BaseException | None:
+        """The error of a range, or one for an answer of the wrong length; None when it is complete."""
+        if isinstance(answer, BaseException):
+            return answer
         if len(answer) == stop - start:
             return None
         if len(answer) == self.size_bytes:
             return StorageError(
                 "the server answers with the whole file when asked for a part of it; "
-                "copy the catalog to a disk, or use a server that knows range requests"
+                "copy the catalog to a disk, or use a server that supports range requests"
             )
-        # A connection may be closed in the middle of an answer; the next one can be whole.
+        # A connection may close in the middle of an answer; the next answer may be complete.
         return WrongAnswerError(f"{len(answer)} bytes arrived of the {stop - start} from byte {start} on")
 
 
 def read_tail(path: UPath) -> bytes:
-    """The end of a remote Parquet file, with all of its footer; all of a file that is small.
-
-    Raises
-    ------
-    OSError
-        When it cannot be read.
-    """
+    """The end of a remote Parquet file, including its whole footer; the whole of a small file."""
     reader = RangeReader(path)
     size = reader.size_bytes
     length = min(size, _TAIL_BYTES)

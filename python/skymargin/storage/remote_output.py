@@ -1,4 +1,7 @@
-"""Output on file systems that cannot rename a folder: what makes it a catalog comes last and goes first."""
+"""Output on file systems that cannot rename a folder.
+
+The files that make a folder a catalog, its marks, are written last and removed first.
+"""
 
 from __future__ import annotations
 
@@ -8,108 +11,111 @@ from skymargin.errors import StorageError
 from skymargin.storage.remote import list_files, translate_errors
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from upath import UPath
 
-# Without these a reader takes no folder for a catalog: hats.properties, collection.properties, that of HiPSCat.
+# Readers take a folder with one of these for a catalog: hats.properties, collection.properties, that of HiPSCat.
 _MARKS = ("properties", "catalog_info.json")
-# These have no folders to make: a file brings its folder along. Making one may even make a bucket.
+# These create folders with their files; creating a folder may even create a bucket.
 _WITHOUT_FOLDERS = frozenset({"s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "adl", "memory"})
 
 
 def make_parent(file: UPath) -> None:
-    """Make the folder of a file, where folders are made."""
+    """Create the folder of a file, on file systems that have folders."""
     if file.protocol not in _WITHOUT_FOLDERS:
         with translate_errors(file):
             file.fs.makedirs(file.parent.path, exist_ok=True)
 
 
 def remove(folder: UPath) -> None:
-    """Remove a folder and everything in it, its marks first; no error when it is not there.
+    """Remove a folder and its contents, its marks first; no error when it does not exist.
 
     Raises
     ------
     StorageError
-        When it does not go. With its marks all the rest stays.
+        When it cannot be removed. If the marks remain, so does everything else.
     """
-    names = list(list_files(folder))
+    data, marks = _marks_apart(list(list_files(folder)))
     with translate_errors(folder):
-        _remove_files(folder, [name for name in names if _is_mark(name)])
-        _remove_files(folder, [name for name in names if not _is_mark(name)])
+        _remove_all(folder, marks)
+        _remove_all(folder, data)
         folder.fs.invalidate_cache()
-        # What is left of it where folders are kept.
+        # On file systems with folders, the empty folder is left.
         if folder.fs.exists(folder.path):
             folder.fs.rm(folder.path, recursive=True)
         folder.fs.invalidate_cache()
 
 
-def replace(whole: UPath, final: UPath, *, marker: str = "") -> None:
-    """Put a whole folder in the place of another, file by file within the file system.
+def replace(source: UPath, final: UPath, *, marker: str = "") -> None:
+    """Replace a folder by another, file by file within the file system.
 
-    From the removal of the old one's marks to the copy of the new one's there is no catalog at `final`; there never is
-    a mixture of both.
+    From the removal of the old marks to the copy of the new ones there is no catalog at `final`; there never is a
+    mixture of both.
 
     Parameters
     ----------
-    whole, final
-        The new folder, and its place.
+    source, final
+        The new folder, and the folder to replace.
     marker
-        A file of the new one by which its maker is known. It is at `final` whenever other files but no marks are, so
-        that what is left of a copy that was cut off can be told from the files of others.
+        A file of `source` that tells who wrote it. It is at `final` whenever other files but no marks are, so that the
+        remains of an interrupted copy can be told from files of others.
 
     Raises
     ------
     StorageError
-        When it does not come to its end. What is whole stays then, and the message says where.
+        When it cannot be completed. The new catalog then stays where it is, and the message says where.
     """
-    rescue = f"the new catalog is whole at {whole} and stays there, but it could not replace {final}"
+    rescue = f"the new catalog is complete at {source} and stays there, but could not replace {final}"
     try:
-        sizes = list_files(whole)
-        names = _marks_last(list(sizes))
-        first = [name for name in names if name == marker]
+        sizes = list_files(source)
+        data, marks = _marks_apart([name for name in sizes if name != marker])
         with translate_errors(final):
-            if first:
-                old = list(list_files(final))
-                _remove_files(final, [name for name in old if _is_mark(name)])
-                _copy(whole, final, first)
-                _remove_files(final, [name for name in old if not _is_mark(name) and name != marker])
+            if marker in sizes:
+                old_data, old_marks = _marks_apart([name for name in list_files(final) if name != marker])
+                _remove_all(final, old_marks)
+                _copy(source, final, [marker])
+                _remove_all(final, old_data)
             else:
                 remove(final)
-            _copy(whole, final, [name for name in names if not _is_mark(name) and name != marker])
-            for name in names:
-                if _is_mark(name):
-                    _copy(whole, final, [name])
+            for names in (data, *([mark] for mark in marks)):
+                _copy(source, final, names)
         arrived = list_files(final)
         if arrived != sizes:
-            raise StorageError(f"{len(arrived)} files of {len(sizes)} are there in full")
+            raise StorageError(f"{len(arrived)} of {len(sizes)} files were copied completely")
     except BaseException as error:
         if isinstance(error, Exception):
             raise StorageError(f"{rescue}: {error}") from error
         error.add_note(rescue)
         raise
-    remove(whole)
+    remove(source)
 
 
-def _marks_last(names: list[str]) -> list[str]:
-    return sorted(names, key=lambda name: (_is_mark(name), name))
+def remove_files(folder: UPath, names: Sequence[str]) -> None:
+    """Remove files by their paths relative to a folder."""
+    folder.fs.rm(_keys(folder, names))
 
 
-def _is_mark(name: str) -> bool:
-    return "/" not in name and name.endswith(_MARKS)
-
-
-def _remove_files(folder: UPath, names: list[str]) -> None:
+def _remove_all(folder: UPath, names: Sequence[str]) -> None:
+    """Remove files, and check that they are gone."""
     if not names:
         return
-    folder.fs.rm([_key(folder, name) for name in names])
-    # An object store answers 200 to a deletion of many, and names in the answer what it did not delete.
+    remove_files(folder, names)
+    # An object store answers 200 to a bulk deletion, and lists in the answer what it did not delete.
     if left := sorted(set(names) & set(list_files(folder))):
         raise StorageError(f"{folder / left[0]} (of {len(left)} files) was not deleted by the store")
 
 
-def _copy(source: UPath, target: UPath, names: list[str]) -> None:
+def _copy(source: UPath, target: UPath, names: Sequence[str]) -> None:
     if names:
-        source.fs.copy([_key(source, name) for name in names], [_key(target, name) for name in names])
+        source.fs.copy(_keys(source, names), _keys(target, names))
 
 
-def _key(folder: UPath, name: str) -> str:
-    return f"{folder.path.rstrip('/')}/{name}"
+def _marks_apart(names: list[str]) -> tuple[list[str], list[str]]:
+    """Other files, and marks: the files at the top that make the folder a catalog; each sorted."""
+    marks = {name for name in names if "/" not in name and name.endswith(_MARKS)}
+    return sorted(set(names) - marks), sorted(marks)
+
+
+def _keys(folder: UPath, names: Sequence[str]) -> list[str]:
+    return [f"{folder.path.rstrip('/')}/{name}" for name in names]
