@@ -471,7 +471,7 @@ def test_on_the_command_line(
 ) -> None:
     command = ["build", str(catalogs["hats"]), "-t", "1", "--threshold", "60", "-o", str(tmp_path)]
     assert main([*command, "--name", "margin"]) == 2
-    assert "--name is for one margin" in capsys.readouterr().err
+    assert "--name can be used with one threshold only" in capsys.readouterr().err
     assert nothing_left(tmp_path)
     assert main([*command, "--json", "--no-progress"]) == 0
     reports = json.loads(capsys.readouterr().out)

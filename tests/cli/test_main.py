@@ -335,7 +335,7 @@ def test_a_part_of_a_catalog(small_catalog: Path, tmp_path: Path, capsys: pytest
         (["--npix-suffix", "x"], 1, "npix_suffix 'x'"),
         (["--with", "skymap"], 2, "'skymap' is not one of"),
         (["--email", "nobody"], 1, "completion_email_address"),
-        (["--scheduler", "127.0.0.1:1", "--workers", "2"], 2, "not for the workers of a --scheduler"),
+        (["--scheduler", "127.0.0.1:1", "--workers", "2"], 2, "cannot be used with --scheduler"),
     ],
 )
 def test_options_that_are_refused(
@@ -356,7 +356,12 @@ def test_the_help_has_its_options_in_groups(capsys: pytest.CaptureFixture[str]) 
     assert main(["build", "--help"]) == 0
     said = capsys.readouterr().out
     titles = [line for line in said.splitlines() if line.endswith(":") and not line.startswith(" ")]
-    assert titles == ["Options:", "Work and its folders:", "What is told:", "Files of the margin:"]
+    assert titles == [
+        "Options:",
+        "Workers and temporary files:",
+        "Output and messages:",
+        "Files of the margin catalog:",
+    ]
     options = [option for option in cli.commands["build"].params if isinstance(option, click.Option)]
     assert len(options) > 20
     for option in options:

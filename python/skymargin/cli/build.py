@@ -3,38 +3,36 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import sys
 import warnings
 from decimal import Decimal
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from skymargin.cli.options import (
     CONTEXT,
     GroupedCommand,
-    GroupedOption,
+    flag,
     one_line,
+    print_reports,
+    progress_option,
     read_cone,
     read_pairs,
     read_pixels,
+    value,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from skymargin import MarginCacheArguments, MarginReport
 
-F = TypeVar("F", bound="Callable[..., Any]")
-
-# Titles of groups of options.
-_WORK = "Work and its folders"
-_TOLD = "What is told"
-_FILES = "Files of the margin"
-# Choices of --with, and the arguments they are.
+# Headings of groups of options.
+_WORK = "Workers and temporary files"
+_MESSAGES = "Output and messages"
+_FILES = "Files of the margin catalog"
+# Choices of --with, and the arguments they set.
 _EXTRAS = {
     "thumbnail": "create_thumbnail",
     "statistics": "create_per_partition_stats",
@@ -45,144 +43,104 @@ _EXTRAS = {
 _CONNECT_SECONDS = 30
 
 
-def _option(group: str, *names: str, **settings: Any) -> Callable[[F], F]:
-    return click.option(*names, cls=GroupedOption, group=group, **settings)
-
-
+# Options whose argument has a name of MarginCacheArguments are passed to it unchanged.
 @click.command(context_settings=CONTEXT, cls=GroupedCommand)
-@click.argument("catalog")
-@click.option(
-    "-t",
-    *("--threshold", "thresholds"),
+@click.argument("input_catalog_path", metavar="CATALOG")
+@value(
+    "-t --threshold thresholds ARCSEC",
+    "Width of the margin in arcseconds: above 0, at most 324000 (90 degrees). May be repeated: several margins are "
+    "built from one reading of the catalog.",
     type=float,
     required=True,
     multiple=True,
-    metavar="ARCSEC",
-    help="Width of the margin in arcseconds: above 0, at most 324000 (90 degrees). May be repeated, for several "
-    "margins from one reading.",
 )
-@click.option(
-    *("-o", "--output"),
-    metavar="DIR",
-    help="Directory in which the margin catalog is made. Required but with --add-to-collection.",
-)
-@click.option(
-    "--name", metavar="NAME", help="Name of the margin catalog.  [default: CATALOG_<threshold>arcs]"
-)
-@click.option(
-    "--margin-order",
+@value("-o --output DIR", "Directory for the margin catalog. Required unless --add-to-collection is given.")
+@value("--name NAME", "Name of the margin catalog.  [default: CATALOG_<threshold>arcs]")
+@value(
+    "--margin-order ORDER",
+    "HEALPix order of the first, coarse selection; -1: chosen automatically.  [default: -1]",
     type=int,
     default=-1,
-    metavar="ORDER",
-    help="HEALPix order of the first, coarse look; -1 lets skymargin choose.  [default: -1]",
 )
-@click.option(
-    "--coarse", is_flag=True, help="Keep every row in a margin-order pixel that touches the partition."
+@flag(
+    "--coarse fine_filtering",
+    "Keep every row in a margin-order pixel that touches the partition.",
+    negated=True,
 )
-@click.option(
+@flag(
     "--check-index",
-    is_flag=True,
-    help="Hold the position of every row against its index, which is believed else.",
+    "Check every row's coordinates against its index value (by default the index is trusted).",
 )
-@click.option(
-    "--overwrite", is_flag=True, help="Replace a margin catalog of the same name, and nothing else."
-)
-@click.option(
-    *("--pixel", "--pixels", "debug_filter_pixel_list"),
+@flag("--overwrite", "Replace a margin catalog of the same name, and nothing else.")
+@value(
+    "--pixel --pixels debug_filter_pixel_list ORDER/PIXEL",
+    "Trial run: use only the partitions that overlap this pixel. May be repeated.",
     multiple=True,
     callback=read_pixels,
-    metavar="ORDER/PIXEL",
-    help="For a try: only the partitions that overlap this pixel. May be repeated.",
 )
-@click.option(
-    "--cone",
+@value(
+    "--cone RA,DEC,RADIUS",
+    "Trial run: build only the margins that intersect this cone, in degrees.",
     callback=read_cone,
-    metavar="RA,DEC,RADIUS",
-    help="For a try: only the margins that this cone touches, in degrees.",
 )
-@click.option(
-    "--only-changed",
-    is_flag=True,
-    help="Make anew only what changes of CATALOG have touched since the margin was made.",
-)
-@click.option("--add-to-collection", is_flag=True, help="Add the margin to the collection of CATALOG.")
-@click.option("--default-margin", is_flag=True, help="And make it the default margin there.")
-@click.option("--dry-run", is_flag=True, help="Say what the run would do, and write nothing.")
-@_option(_WORK, "--workers", type=int, default=1, metavar="N", help="Dask workers.  [default: 1]")
-@_option(_WORK, "--threads", type=int, metavar="N", help="Threads of each worker.  [default: one per CPU]")
-@_option(
+@flag("--only-changed", "Rebuild only the margins affected by changes to CATALOG.")
+@flag("--add-to-collection", "Add the margin to the collection of CATALOG.")
+@flag("--default-margin", "Also make it the default margin of the collection.")
+@flag("--dry-run", "Print what the run would do, and write nothing.")
+@value("--workers dask_n_workers N", "Dask workers.  [default: 1]", _WORK, type=int, default=1)
+@value("--threads N", "Threads of each worker.  [default: one per CPU]", _WORK, type=int)
+@value("--scheduler ADDRESS", "Use the workers of this Dask scheduler instead, host:port.", _WORK)
+@value(
+    "--memory-limit SIZE",
+    "Memory limit of each worker, such as 2GB.  [default: none; a worker uses 110 MB, and 90 MB per thread]",
     _WORK,
-    "--scheduler",
-    metavar="ADDRESS",
-    help="Use the workers of this Dask scheduler, host:port, instead.",
 )
-@_option(
-    _WORK,
-    "--memory-limit",
-    metavar="SIZE",
-    help="Most memory of a worker, such as 2GB.  [default: none; 110 MB and 90 MB a thread are used]",
+@value("--tmp-dir DIR", "Directory for intermediate files.  [default: beside the output]", _WORK)
+@value("--dask-tmp DIR", "Directory for Dask's own files.  [default: as --tmp-dir]", _WORK)
+@value("--resume-tmp DIR", "Directory for checkpoint files.  [default: as --tmp-dir]", _WORK)
+@flag("--no-resume resume", "Start over instead of resuming an interrupted run.", _WORK, negated=True)
+@progress_option("Show no progress bars and no summary.", _MESSAGES)
+@flag("--json as_json", "Print the report as JSON, and nothing else.", _MESSAGES)
+@value(
+    "--email completion_email_address ADDRESS",
+    "Send a mail when the run ends, through SKYMARGIN_SMTP_HOST and _PORT.  [default: localhost, 25]",
+    _MESSAGES,
 )
-@_option(_WORK, "--tmp-dir", metavar="DIR", help="Where intermediate files go.  [default: beside the output]")
-@_option(_WORK, "--dask-tmp", metavar="DIR", help="Where Dask's own files go.  [default: as --tmp-dir]")
-@_option(
-    _WORK,
-    "--resume-tmp",
-    metavar="DIR",
-    help="Where the records of how far a run has come go.  [default: as --tmp-dir]",
-)
-@_option(_WORK, "--no-resume", is_flag=True, help="Begin anew, not where an earlier run was cut off.")
-@_option(_TOLD, "--no-progress", is_flag=True, help="Show no progress bars and no summary.")
-@_option(_TOLD, *("--json", "as_json"), is_flag=True, help="Print the report as JSON, and nothing else.")
-@_option(
-    _TOLD,
-    *("--email", "completion_email_address"),
-    metavar="ADDRESS",
-    help="Send a mail at the end, by SKYMARGIN_SMTP_HOST and _PORT.  [default: localhost, 25]",
-)
-@_option(
+@value(
+    "--npix-suffix SUFFIX",
+    "Suffix of partition files; / makes folders.  [default: .parquet]",
     _FILES,
-    "--npix-suffix",
     default=".parquet",
-    metavar="SUFFIX",
-    help="End of the partitions' names; / makes a folder of each.  [default: .parquet]",
 )
-@_option(_FILES, "--compression", metavar="NAME", help="Compression of the columns: zstd, snappy, gzip, ...")
-@_option(_FILES, "--row-group-rows", type=int, metavar="N", help="Most rows of a row group.")
-@_option(
+@value("--compression NAME", "Compression of the columns: zstd, snappy, gzip, ...", _FILES)
+@value("--row-group-rows N", "Maximum number of rows in a row group.", _FILES, type=int)
+@value(
+    "--property addl_hats_properties KEY=VALUE",
+    "An additional property of the catalog. May be repeated.",
     _FILES,
-    *("--property", "addl_hats_properties"),
     multiple=True,
     callback=read_pairs,
-    metavar="KEY=VALUE",
-    help="A further property of the catalog. May be repeated.",
 )
-@_option(_FILES, "--no-metadata", is_flag=True, help="Write no dataset/_metadata.")
-@_option(
+@flag("--no-metadata create_metadata", "Do not write dataset/_metadata.", _FILES, negated=True)
+@value(
+    "--with extras",
+    "Also write this file or these files. May be repeated.",
     _FILES,
-    *("--with", "extras"),
     multiple=True,
     type=click.Choice(list(_EXTRAS)),
-    help="Write this beside the data too. May be repeated.",
 )
 def build(
-    catalog: str,
     thresholds: tuple[float, ...],
     output: str | None,
     name: str | None,
-    margin_order: int,
-    coarse: bool,
-    workers: int,
     threads: int | None,
     scheduler: str | None,
-    no_resume: bool,
-    no_progress: bool,
     as_json: bool,
     compression: str | None,
     row_group_rows: int | None,
-    no_metadata: bool,
     extras: tuple[str, ...],
     dry_run: bool,
-    **others: Any,
+    **arguments: Any,
 ) -> None:
     """Build the margin of CATALOG, a HATS catalog or collection, or a HiPSCat catalog.
 
@@ -194,57 +152,38 @@ def build(
     Example: two margins from one reading, out/gaia_5arcs and out/gaia_100arcs
         skymargin build catalogs/gaia --threshold 5 --threshold 100 --output out
     """  # noqa: D301 - \b is click's own mark, a real backspace
-    from skymargin import MarginCacheArguments
+    from skymargin import MarginCacheArguments, plan_margin
 
-    if scheduler is not None and (workers != 1 or threads is not None or others["dask_tmp"] is not None):
-        raise click.UsageError("--workers, --threads and --dask-tmp are not for the workers of a --scheduler")
-    if output is None and not others["add_to_collection"]:
+    catalog, workers = arguments["input_catalog_path"], arguments["dask_n_workers"]
+    if scheduler is not None and (workers != 1 or threads is not None or arguments["dask_tmp"] is not None):
+        raise click.UsageError("--workers, --threads and --dask-tmp cannot be used with --scheduler")
+    if output is None and not arguments["add_to_collection"]:
         raise click.UsageError("Missing option '-o' / '--output'.")
     if name is not None and len(thresholds) > 1:
-        raise click.UsageError("--name is for one margin; those of several thresholds are named by these")
-    others |= {_EXTRAS[one]: True for one in extras}
-    common = dict(
-        input_catalog_path=catalog,
-        output_path=output or "",
-        margin_order=margin_order,
-        fine_filtering=not coarse,
-        dask_n_workers=workers,
-        dask_threads_per_worker=threads if threads is not None else _cpus_per_worker(workers),
-        resume=not no_resume,
-        progress_bar=not no_progress,
-        write_table_kwargs=None if compression is None else {"compression": compression},
-        row_group_kwargs=None if row_group_rows is None else {"num_rows": row_group_rows},
-        create_metadata=not no_metadata,
-        **others,
-    )
+        raise click.UsageError("--name can be used with one threshold only; several are named by threshold")
+    arguments |= {_EXTRAS[extra]: True for extra in extras}
+    arguments |= {
+        "output_path": output or "",
+        "dask_threads_per_worker": threads if threads is not None else _cpus_per_worker(workers),
+        "write_table_kwargs": None if compression is None else {"compression": compression},
+        "row_group_kwargs": None if row_group_rows is None else {"num_rows": row_group_rows},
+    }
     margins = [
         MarginCacheArguments(
             output_artifact_name=name if name is not None else default_name(catalog, threshold),
             margin_threshold=threshold,
-            **common,
+            **arguments,
         )
         for threshold in thresholds
     ]
     if dry_run:
-        _show_plans(margins, as_json)
-        return
-    if not as_json:
-        _build(margins, scheduler)
-        return
-    with contextlib.redirect_stdout(sys.stderr):
-        reports = [report.to_dict() for report in _build(margins, scheduler)]
-    print(json.dumps(reports if len(reports) > 1 else reports[0], indent=2))
-
-
-def _show_plans(margins: list[MarginCacheArguments], as_json: bool) -> None:
-    from skymargin import plan_margin
-
-    plans = [plan_margin(args) for args in margins]
-    if as_json:
-        values = [plan.to_dict() for plan in plans]
-        print(json.dumps(values if len(values) > 1 else values[0], indent=2))
+        print_reports([plan_margin(args) for args in margins], as_json=as_json)
+    elif as_json:
+        with contextlib.redirect_stdout(sys.stderr):
+            reports = _build(margins, scheduler)
+        print_reports(reports, as_json=True)
     else:
-        print("\n".join(plan.summary() for plan in plans))
+        _build(margins, scheduler)
 
 
 def _build(args: list[MarginCacheArguments], scheduler: str | None) -> list[MarginReport]:
@@ -265,10 +204,9 @@ def _warn(message: Warning | str, *_where: object) -> None:
 
 
 def default_name(catalog: str, threshold_arcsec: float) -> str:
-    """Return the name of a margin: that of its catalog, and the threshold in arcseconds, digit for digit.
+    """Return the name of a margin: the catalog's name and the threshold in arcseconds with all its digits.
 
-    Two thresholds never share a name: 0.5 gives ``0.5arcs``, 10 gives ``10arcs``, 1e-07 gives
-    ``0.0000001arcs``.
+    Two thresholds never share a name: 0.5 gives ``0.5arcs``, 10 gives ``10arcs``, 1e-07 gives ``0.0000001arcs``.
 
     Parameters
     ----------
@@ -281,7 +219,7 @@ def default_name(catalog: str, threshold_arcsec: float) -> str:
         catalog_name = catalog.rstrip("/").rpartition("/")[2]
     else:
         catalog_name = Path(catalog).expanduser().resolve().name
-    # repr() gives the fewest digits that name this float and no other.
+    # repr() gives the fewest digits that identify the float.
     digits = format(Decimal(repr(threshold_arcsec)), "f")
     if "." in digits:
         digits = digits.rstrip("0").rstrip(".")

