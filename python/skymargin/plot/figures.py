@@ -231,5 +231,5 @@ def _new_figure(size_inches: tuple[float, float]) -> Figure:
 def _save(figure: Figure, picture: str | os.PathLike[str] | None) -> None:
     if picture is None:
         return
-    with atomic_write(Path(picture)) as aside:
-        figure.savefig(aside, dpi=_DOTS_PER_INCH, format="png")
+    with atomic_write(Path(picture)) as temporary:
+        figure.savefig(temporary, dpi=_DOTS_PER_INCH, format="png")

@@ -151,8 +151,8 @@ def output_file(path: AnyPath) -> Iterator[Any]:
     path.parent.mkdir(parents=True, exist_ok=True)
     # Without a buffer, the Parquet writer makes a system call for its position before every page.
     with (
-        atomic_write(path) as aside,
-        pa.BufferedOutputStream(pa.OSFile(str(aside), mode="wb"), _OUTPUT_BUFFER_BYTES) as sink,
+        atomic_write(path) as temporary,
+        pa.BufferedOutputStream(pa.OSFile(str(temporary), mode="wb"), _OUTPUT_BUFFER_BYTES) as sink,
     ):
         yield sink
 
@@ -163,12 +163,12 @@ def atomic_write(path: Path) -> Iterator[Path]:
 
     A file that exists under its final name is therefore complete.
     """
-    aside = path.with_name(f"{path.name}.{uuid.uuid4().hex[:8]}.part")
+    temporary = path.with_name(f"{path.name}.{uuid.uuid4().hex[:8]}.part")
     try:
-        yield aside
-        aside.replace(path)
+        yield temporary
+        temporary.replace(path)
     finally:
-        aside.unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
 
 
 def is_empty_folder(path: AnyPath) -> bool:
