@@ -258,19 +258,19 @@ def test_what_comes_to_the_place_while_the_margin_is_made_is_kept(
     final = tmp_path / "margin"
     if overwrite:
         shutil.copytree(made / "margin", final)
-    placed = publish.Making.place
+    placed = publish.PendingMargin.place
 
-    def late(self: publish.Making) -> Any:
+    def late(self: publish.PendingMargin) -> Any:
         write(final, "thesis.tex")
         return placed(self)
 
-    monkeypatch.setattr(publish.Making, "place", late)
+    monkeypatch.setattr(publish.PendingMargin, "place", late)
     with pytest.raises(OutputExistsError, match=r"thesis\.tex") as caught:
         make_margin(made / "stars", tmp_path, THRESHOLD_ARCSEC, overwrite=overwrite)
     assert any("the same call goes on from there" in note for note in caught.value.__notes__)
     expected = files_in(made / "margin") if overwrite else {}
     assert files_in(final) == expected | {"thesis.tex": b"my thesis.tex"}
-    monkeypatch.setattr(publish.Making, "place", placed)
+    monkeypatch.setattr(publish.PendingMargin, "place", placed)
     with pytest.raises(OutputExistsError, match=r"thesis\.tex"):
         make_margin(made / "stars", tmp_path, THRESHOLD_ARCSEC, overwrite=overwrite)
     (final / "thesis.tex").rename(tmp_path / "thesis.tex")
@@ -329,7 +329,8 @@ class Bucket:
     def __init__(self, url: str, made: Path) -> None:
         self.options = {"key": "key", "secret": "secret", "endpoint_url": url}
         self.fs = fsspec.filesystem("s3", **self.options)
-        self.fs.mkdir("bucket")
+        # The server of an earlier test in this process may have left its buckets.
+        self.fs.makedirs("bucket", exist_ok=True)
         self.fs.put(str(made / "stars"), "bucket/stars", recursive=True)
 
     def contents(self, prefix: str) -> dict[str, bytes]:
@@ -467,15 +468,15 @@ def test_what_comes_to_the_place_on_s3_while_the_margin_is_made_is_kept(
     bucket: Bucket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Another program's catalog in the making looks like a copy of ours that was cut off, but no copy has begun."""
-    placed = publish.Making.place
+    placed = publish.PendingMargin.place
     names = ("dataset/Norder=4/Dir=0/Npix=100.parquet", "dataset/_metadata")
 
-    def late(self: publish.Making) -> Any:
+    def late(self: publish.PendingMargin) -> Any:
         for name in names:
             bucket.fs.pipe_file(f"bucket/late/margin/{name}", b"theirs")
         return placed(self)
 
-    monkeypatch.setattr(publish.Making, "place", late)
+    monkeypatch.setattr(publish.PendingMargin, "place", late)
     with pytest.raises(OutputExistsError, match="is a folder that is no margin"):
         bucket.make("late", overwrite=True)
     assert bucket.contents("bucket/late/margin") == dict.fromkeys(names, b"theirs")
