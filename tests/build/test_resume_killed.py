@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from skymargin.build.batch_limits import BatchLimits
 from skymargin.errors import OutputExistsError, OutputInUseError, WorkerError
 from tests.support import killing
 from tests.support.catalogs import (
@@ -66,7 +67,7 @@ def earlier(primary: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str
 @pytest.fixture(autouse=True)
 def _small_tasks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Make as many batches as there are threads for, so that there is much to be cut off."""
-    monkeypatch.setattr("skymargin.build.stages.plan._SMALLEST_TASK_BYTES", 1)
+    monkeypatch.setattr("skymargin.build.batch_limits.DEFAULT_LIMITS", BatchLimits(smallest_task_bytes=1))
 
 
 def names_in(folder: Path) -> list[str]:

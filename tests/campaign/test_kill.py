@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from skymargin.build.batch_limits import BatchLimits
 from tests.campaign.conftest import RunShort
 from tests.campaign.kill.campaign import FULL, SHORT, THRESHOLD_ARCSEC, Case, Ending, Field, cases, is_whole
 from tests.support.catalogs import files_of, make_margin
@@ -29,7 +30,7 @@ def test_the_full_form_tries_every_kind_on_every_store() -> None:
 
 @pytest.fixture
 def field(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Field:
-    monkeypatch.setattr("skymargin.build.stages.plan._SMALLEST_TASK_BYTES", 1)
+    monkeypatch.setattr("skymargin.build.batch_limits.DEFAULT_LIMITS", BatchLimits(smallest_task_bytes=1))
     return Field(tmp_path, ExitStack(), {"disk"})
 
 

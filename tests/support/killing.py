@@ -134,10 +134,10 @@ def _run(
     signalled: Path | None,
     arguments: dict[str, Any],
 ) -> None:
-    from skymargin.build.stages import plan
     from tests.support.catalogs import make_margin, make_margins
+    from tests.support.limits import set_limits
 
-    plan._SMALLEST_TASK_BYTES = 1
+    set_limits(smallest_task_bytes=1)
     if moment is None and signalled is not None:
         signalled.touch()
     elif moment is not None and signalled is not None:

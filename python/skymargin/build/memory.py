@@ -10,18 +10,15 @@ mapped, not read: their pages are the system's, which takes them back when it ne
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from skymargin.build.batch_limits import batch_limits
 from skymargin.errors import ArgumentError
 
 # What a worker takes before it reads: Python, pyarrow, numpy, the plan; with Dask some 40 MB more.
 WORKER_BYTES = 160 << 20
-# Most bytes of a row group of the output, before compression.
-ROW_GROUP_BYTES = 16 << 20
 SMALLEST_LIMIT_BYTES = 256 << 20
 
-_SCAN_BYTES = 32 << 20
-_GATHERED_BYTES = 16 << 20
 _GATHERED_COPIES = 3
 _ROW_GROUP_COPIES = 4
 _LEAST_BYTES = 1 << 20
@@ -43,8 +40,8 @@ class MemoryShares:
         Threads of a worker that may write row groups at the same time.
     """
 
-    scan_bytes: int = _SCAN_BYTES
-    gathered_bytes: int = _GATHERED_BYTES
+    scan_bytes: int = field(default_factory=lambda: batch_limits().scan_bytes)
+    gathered_bytes: int = field(default_factory=lambda: batch_limits().gathered_bytes)
     reducing: int = 1 << 10
 
 
@@ -60,12 +57,13 @@ def memory_shares(limit_bytes: int | None, threads: int) -> MemoryShares:
     """
     if limit_bytes is None:
         return MemoryShares()
+    limits = batch_limits()
     free_bytes = limit_bytes - WORKER_BYTES
     thread_bytes = free_bytes // threads
     # Half for the scan, half for the three copies of what was gathered.
-    scan_bytes = min(max(thread_bytes // 2, _LEAST_BYTES), _SCAN_BYTES)
-    gathered_bytes = min(max(thread_bytes // 2 // _GATHERED_COPIES, _LEAST_BYTES), _GATHERED_BYTES)
-    reducing = max(1, min(threads, free_bytes // (_ROW_GROUP_COPIES * ROW_GROUP_BYTES)))
+    scan_bytes = min(max(thread_bytes // 2, _LEAST_BYTES), limits.scan_bytes)
+    gathered_bytes = min(max(thread_bytes // 2 // _GATHERED_COPIES, _LEAST_BYTES), limits.gathered_bytes)
+    reducing = max(1, min(threads, free_bytes // (_ROW_GROUP_COPIES * limits.row_group_bytes)))
     return MemoryShares(scan_bytes, gathered_bytes, reducing)
 
 

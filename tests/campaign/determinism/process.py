@@ -27,20 +27,14 @@ def make(
     piece_bytes: int | None = None,
 ) -> None:
     """Make a margin, with tasks of another size than usual, or with rows written in more pieces."""
-    from skymargin.build.memory import MemoryShares
-    from skymargin.build.stages import plan
     from tests.support.catalogs import make_margin
+    from tests.support.limits import limits
 
-    run: Any = sys.modules["skymargin.build.pipeline"]
-    before = plan._SMALLEST_TASK_BYTES, run.memory_shares
-    if task_bytes is not None:
-        plan._SMALLEST_TASK_BYTES = task_bytes
+    sizes = {} if task_bytes is None else {"smallest_task_bytes": task_bytes}
     if piece_bytes is not None:
-        run.memory_shares = lambda *_: MemoryShares(piece_bytes, piece_bytes, 1)
-    try:
+        sizes |= {"scan_bytes": piece_bytes, "gathered_bytes": piece_bytes}
+    with limits(**sizes):
         make_margin(catalog, Path(output), threshold_arcsec, **arguments)  # type: ignore[arg-type]
-    finally:
-        plan._SMALLEST_TASK_BYTES, run.memory_shares = before
 
 
 def frames(table: Path, threads: list[int]) -> dict[str, str]:

@@ -127,9 +127,9 @@ class _Watch:
 
 def use_small_batches() -> None:
     """Have many batches of few partitions in this process, so that there is much to be cut off."""
-    from skymargin.build.stages import plan
+    from tests.support.limits import set_limits
 
-    plan._SMALLEST_TASK_BYTES = 1
+    set_limits(smallest_task_bytes=1)
 
 
 def _run(order: Order) -> None:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
-from skymargin.build.memory import ROW_GROUP_BYTES
+from skymargin.build.batch_limits import batch_limits
 from skymargin.build.stages.shards import group_type, read_index, read_rows_within
 from skymargin.build.stages.tasks import MapTask, ReduceTask, RunSpec, nested_position, shard_file
 from skymargin.catalogs.catalog import Catalog, format_named
@@ -25,16 +25,8 @@ if TYPE_CHECKING:
     from skymargin.build.stages.map import MapResult
     from skymargin.catalogs.output_options import OutputOptions
 
-# Dask costs 2 ms a task: a few dozen tasks per thread keep all threads busy to the end and cost a few hundredths of
-# a second. A task is not worth sending for less than 4 MB, and not safe to lose above 2 GB.
-_TASKS_PER_THREAD = 32
-_SMALLEST_TASK_BYTES = 4 << 20
-_LARGEST_TASK_BYTES = 2 << 30
 # Opening a file and reading its footer takes about as long as decoding this much.
 _FILE_BYTES = 128 << 10
-# Below this, making the compressors of all columns takes longer than all else of writing a file (1.2 ms of 1.9 ms for
-# 34 columns), and saves less than its footer has.
-_COMPRESSED_BYTES = 64 << 10
 # Rows are gathered from about as many places as there are rows: what a row costs beside its bytes.
 _ROW_BYTES = 64
 
@@ -320,12 +312,12 @@ def group_rows(most_rows: int, row_bytes: int) -> int:
 
 def gathered_rows(row_bytes: int) -> int:
     """Rows that are put in order at once."""
-    return max(1, ROW_GROUP_BYTES // max(row_bytes, 1))
+    return max(1, batch_limits().row_group_bytes // max(row_bytes, 1))
 
 
 def compressed_rows(row_bytes: int) -> int:
     """Rows from which on a margin is compressed."""
-    return math.ceil(_COMPRESSED_BYTES / max(row_bytes, 1))
+    return math.ceil(batch_limits().compressed_bytes / max(row_bytes, 1))
 
 
 def _cuts(cost: np.ndarray, threads: int) -> np.ndarray:
@@ -333,8 +325,9 @@ def _cuts(cost: np.ndarray, threads: int) -> np.ndarray:
     import numpy as np
 
     total = int(cost.sum())
-    parts = min(threads * _TASKS_PER_THREAD, math.ceil(total / _SMALLEST_TASK_BYTES))
-    parts = max(1, parts, math.ceil(total / _LARGEST_TASK_BYTES))
+    limits = batch_limits()
+    parts = min(threads * limits.tasks_per_thread, math.ceil(total / limits.smallest_task_bytes))
+    parts = max(1, parts, math.ceil(total / limits.largest_task_bytes))
     middle = np.cumsum(cost) - cost / 2
     part = np.minimum((middle / max(total, 1) * parts).astype(np.int64), parts - 1)
     return np.flatnonzero(part[1:] != part[:-1]) + 1
