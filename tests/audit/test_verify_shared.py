@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -13,35 +12,12 @@ import pyarrow.parquet as pq
 import pytest
 
 from skymargin import verify
-from tests.build.test_shared_catalogs import CATALOGS, IDS, SHARED, by_brute_force
-from tests.support.catalogs import make_margin
+from tests.build.test_shared_catalogs import by_brute_force
+from tests.support.catalogs import with_value
+from tests.support.shared import SHARED, needs_shared
 
-pytestmark = pytest.mark.skipif(
-    not SHARED.is_dir(), reason="no shared catalogs: set SKYMARGIN_SHARED to the folder that holds data/hats"
-)
+pytestmark = needs_shared
 HIPSCAT = SHARED / "hipscat" / "small_sky_order1_margin"
-
-
-@pytest.mark.parametrize("name", CATALOGS)
-@pytest.mark.parametrize("threshold_arcsec", [10.0, 7_200.0])
-def test_margins_of_real_catalogs_are_right(name: str, threshold_arcsec: float, tmp_path: Path) -> None:
-    catalog = SHARED / "hats" / name
-    make_margin(catalog, tmp_path, threshold_arcsec)
-    report = verify(tmp_path / "margin", catalog)
-    assert report.right, report.summary()
-    expected = by_brute_force(catalog, threshold_arcsec, IDS.get(name, "id"))
-    assert {(one.order, one.pixel): one.expected for one in report.per_pixel} == {
-        pixel: len(rows) for pixel, rows in expected.items()
-    }
-
-
-def test_the_known_rows_of_a_source_catalog_are_expected(tmp_path: Path) -> None:
-    with (SHARED / "exact_small_sky_source_180arcs.csv").open() as lines:
-        known = {(int(row["order"]), int(row["pixel"])): int(row["rows"]) for row in csv.DictReader(lines)}
-    make_margin(SHARED / "hats" / "small_sky_source", tmp_path, 180.0)
-    report = verify(tmp_path / "margin")
-    assert {(one.order, one.pixel): one.expected for one in report.per_pixel} == known
-    assert report.rows_expected == report.rows_found == 401
 
 
 def test_a_margin_of_hats_import_has_none_missing_and_many_too_many() -> None:
@@ -71,13 +47,7 @@ def test_a_margin_of_hipscat_import_is_right() -> None:
 
 
 def _other_value(column: str) -> Callable[[pa.Table], pa.Table]:
-    def change(rows: pa.Table) -> pa.Table:
-        at = rows.schema.get_field_index(column)
-        values = rows.column(at).to_pylist()
-        values[0] += 1
-        return rows.set_column(at, rows.schema.field(at), pa.array(values, rows.schema.field(at).type))
-
-    return change
+    return lambda rows: with_value(rows, column, 0, rows.column(column)[0].as_py() + 1)
 
 
 def _sorted_backwards(rows: pa.Table) -> pa.Table:

@@ -8,46 +8,29 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from skymargin import MarginCacheArguments
 from skymargin.catalogs.properties import read_properties
 from skymargin.cli.main import main
 from skymargin.errors import ArgumentError
 from tests.support import brute_force
-from tests.support.catalogs import (
-    MIXED_PARTITIONS,
-    Layout,
-    files_of,
-    make_margin,
-    sky_near_edges,
-    write_catalog,
-)
+from tests.support.catalogs import MIXED_PARTITIONS, Layout, file_bytes, sky_near_edges, write_catalog
+from tests.support.workspace import Workspace
 
 THRESHOLD_ARCSEC = 400.0
-
-
-@pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Write a catalog, with a hole, and its whole margin; return the folder of both."""
-    folder = tmp_path_factory.mktemp("cone")
-    partitions = tuple(pixel for pixel in MIXED_PARTITIONS if pixel != (2, 53))
-    sky = sky_near_edges(partitions, 6_000, THRESHOLD_ARCSEC, seed=11)
-    write_catalog(folder / "stars", sky, Layout(row_group_rows=100))
-    make_margin(folder / "stars", folder, THRESHOLD_ARCSEC, name="whole", write_table_kwargs={})
-    return folder
+# With a hole.
+SKY = sky_near_edges(
+    tuple(pixel for pixel in MIXED_PARTITIONS if pixel != (2, 53)), 6_000, THRESHOLD_ARCSEC, seed=11
+)
+LAYOUT = Layout(row_group_rows=100)
 
 
 def distance_deg(ra_deg: float, dec_deg: float, order: int, pixel: int) -> float:
     """Distance from a point to a pixel, by many points of its edges; 0 inside."""
-    inside = brute_force.pixels_of(np.array([ra_deg]), np.array([dec_deg]), order)[0] == pixel
-    if inside:
+    if brute_force.pixels_of(np.array([ra_deg]), np.array([dec_deg]), order)[0] == pixel:
         return 0.0
-    along = np.linspace(0, 1, 2_000)
-    edge = np.concatenate(
-        [brute_force.edge_points(order, pixel, np.full(len(along), side), along) for side in range(4)]
-    )
-    ra, dec = math.radians(ra_deg), math.radians(dec_deg)
-    point = np.array([math.cos(dec) * math.cos(ra), math.cos(dec) * math.sin(ra), math.sin(dec)])
-    return float(np.degrees(2 * np.arcsin(np.linalg.norm(edge - point, axis=1).min() / 2)))
+    along = np.tile(np.linspace(0, 1, 2_000), 4)
+    edge = brute_force.edge_points(order, pixel, np.repeat(np.arange(4), 2_000), along)
+    apart = np.linalg.norm(edge - brute_force.unit_vectors(ra_deg, dec_deg), axis=1)
+    return float(np.degrees(2 * np.arcsin(apart.min() / 2)))
 
 
 @pytest.mark.parametrize(
@@ -62,32 +45,33 @@ def distance_deg(ra_deg: float, dec_deg: float, order: int, pixel: int) -> float
     ],
 )
 def test_margins_in_a_cone_are_those_of_a_whole_run(
-    cone: tuple[float, float, float], whole: Path, tmp_path: Path
+    cone: tuple[float, float, float], made: Workspace, work: Workspace
 ) -> None:
-    make_margin(whole / "stars", tmp_path, THRESHOLD_ARCSEC, cone=cone)
-    everything, part = files_of(whole / "whole"), files_of(tmp_path / "margin")
+    work.make(cone=cone)
     ra_deg, dec_deg, radius_deg = cone
-    expected = {pixel for pixel in everything if distance_deg(ra_deg, dec_deg, *pixel) <= radius_deg}
-    assert set(part) == expected
+    whole = file_bytes(made.margin)
+    expected = {
+        pixel: content
+        for pixel, content in whole.items()
+        if distance_deg(ra_deg, dec_deg, *pixel) <= radius_deg
+    }
     assert expected
-    for pixel, file in part.items():
-        assert file.read_bytes() == everything[pixel].read_bytes()
-    said = read_properties(tmp_path / "margin" / "hats.properties")
-    assert [float(one) for one in said["skymargin_cone_deg"].split()] == list(cone)
-    assert "skymargin_cone_deg" not in read_properties(whole / "whole" / "hats.properties")
+    assert file_bytes(work.margin) == expected
+    said = read_properties(work.margin / "hats.properties")
+    assert [float(value) for value in said["skymargin_cone_deg"].split()] == list(cone)
+    assert "skymargin_cone_deg" not in read_properties(made.margin / "hats.properties")
 
 
-def test_a_cone_reads_less_than_the_whole(whole: Path, tmp_path: Path) -> None:
-    part = make_margin(whole / "stars", tmp_path, THRESHOLD_ARCSEC, cone=(45.0, 10.0, 1.0))
-    all_of_it = make_margin(whole / "stars", tmp_path, THRESHOLD_ARCSEC, name="all")
-    assert 0 < part.bytes_read < all_of_it.bytes_read / 2
-    assert part.primary_rows == all_of_it.primary_rows
+def test_a_cone_reads_less_than_the_whole(made: Workspace, work: Workspace) -> None:
+    part = work.make(cone=(45.0, 10.0, 1.0))
+    assert made.report is not None
+    assert 0 < part.bytes_read < made.report.bytes_read / 2
+    assert part.primary_rows == made.report.primary_rows
 
 
 def test_an_empty_cone_says_why_it_is_empty(tmp_path: Path) -> None:
-    sky = sky_near_edges(((0, 4), (0, 5)), 300, 50.0, seed=2)
-    write_catalog(tmp_path / "stars", sky)
-    report = make_margin(tmp_path / "stars", tmp_path, 50.0, cone=(225.0, 45.0, 1.0))
+    write_catalog(tmp_path / "stars", sky_near_edges(((0, 4), (0, 5)), 300, 50.0, seed=2))
+    report = Workspace(tmp_path / "stars", tmp_path, 50.0).make(cone=(225.0, 45.0, 1.0))
     assert (report.rows, report.partitions) == (0, 0)
     assert report.empty_reason == "because no row is in the margin of a pixel that the cone touches"
 
@@ -95,19 +79,21 @@ def test_an_empty_cone_says_why_it_is_empty(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "cone", [(1, 2), (0, 0, 0), (0, 91, 1), (0, 0, math.nan), (0, 0, 91), "1,2,x", 7, (361, 0, 1)]
 )
-def test_cones_that_are_refused(cone: object, whole: Path, tmp_path: Path) -> None:
+def test_cones_that_are_refused(cone: object, made: Workspace) -> None:
     with pytest.raises(ArgumentError, match=r"cone is \(ra_deg, dec_deg, radius_deg\)") as caught:
-        MarginCacheArguments(tmp_path, "margin", input_catalog_path=whole / "stars", cone=cone)  # type: ignore[arg-type]
+        made.arguments(cone=cone)
     assert repr(cone) in str(caught.value)
 
 
-def test_a_cone_is_not_for_pixels_as_well(whole: Path, tmp_path: Path) -> None:
+def test_a_cone_is_not_for_pixels_as_well(made: Workspace) -> None:
     with pytest.raises(ArgumentError, match="cone and debug_filter_pixel_list are not for the same run"):
-        make_margin(whole / "stars", tmp_path, 10.0, cone=(0.0, 0.0, 1.0), debug_filter_pixel_list=[(0, 4)])
+        made.make("other", cone=(0.0, 0.0, 1.0), debug_filter_pixel_list=[(0, 4)])
 
 
-def test_the_command_takes_a_cone(whole: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    command = ["build", str(whole / "stars"), "-t", "400", "-o", str(tmp_path), "--no-progress"]
+def test_the_command_takes_a_cone(
+    made: Workspace, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["build", str(made.catalog), "-t", "400", "-o", str(tmp_path), "--no-progress"]
     assert main([*command, "--cone", "45,10,3"]) == 0
     said = read_properties(tmp_path / "stars_400arcs" / "hats.properties")
     assert said["skymargin_cone_deg"] == "45.0 10.0 3.0"

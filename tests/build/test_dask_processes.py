@@ -15,34 +15,30 @@ from pathlib import Path
 import pytest
 from distributed import Client
 
-from skymargin import MarginCacheArguments, pipeline_with_client
+from skymargin import MarginCacheArguments, pipeline, pipeline_with_client
 from skymargin.build.execution.dask import missing, own_client, run_batches
 from skymargin.cli.main import main
 from skymargin.errors import WorkerError
 from tests.support.catalogs import (
     MIXED_PARTITIONS,
-    Sky,
     ids_of,
-    make_margin,
     nothing_left,
     sky_near_edges,
     write_catalog,
 )
+from tests.support.limits import limits
+from tests.support.workspace import Workspace
 
 THRESHOLD_ARCSEC = 600.0
+SKY = sky_near_edges(MIXED_PARTITIONS, rows=800, reach_arcsec=THRESHOLD_ARCSEC, seed=21)
 StartWorkers = Callable[..., Client]
 
 
-@pytest.fixture(scope="module")
-def sky() -> Sky:
-    return sky_near_edges(MIXED_PARTITIONS, rows=800, reach_arcsec=THRESHOLD_ARCSEC, seed=21)
-
-
 @pytest.fixture
-def work(sky: Sky, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The folder this process works in, with a catalog in it."""
     folder = tmp_path / "work"
-    write_catalog(folder / "stars", sky)
+    write_catalog(folder / "stars", SKY)
     monkeypatch.chdir(folder)
     return folder
 
@@ -107,32 +103,23 @@ def until(done: Callable[[], bool]) -> None:
 
 
 def arguments(**others: object) -> MarginCacheArguments:
-    given = {
-        "input_catalog_path": "stars",
-        "output_path": "out",
-        "output_artifact_name": "margin",
-        "margin_threshold": THRESHOLD_ARCSEC,
-        "progress_bar": False,
-    }
-    return MarginCacheArguments(**(given | others))  # type: ignore[arg-type]
+    return Workspace(Path("stars"), Path("out"), THRESHOLD_ARCSEC).arguments(**others)
 
 
-def test_relative_paths_with_workers_in_another_folder(
-    work: Path, sky: Sky, cluster: StartWorkers, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    # So that both workers have something to do.
-    monkeypatch.setattr("skymargin.build.stages.plan._SMALLEST_TASK_BYTES", 1)
+def test_relative_paths_with_workers_in_another_folder(work: Path, cluster: StartWorkers) -> None:
     client = cluster(2)
-    report = pipeline_with_client(arguments(tmp_dir="tmp"), client)
-    assert ids_of(work / "out" / "margin") == sky.margins(THRESHOLD_ARCSEC)
-    assert report.rows == sum(map(len, sky.margins(THRESHOLD_ARCSEC).values()))
+    # So that both workers have something to do.
+    with limits(smallest_task_bytes=1):
+        report = pipeline_with_client(arguments(tmp_dir="tmp"), client)
+    assert ids_of(work / "out" / "margin") == SKY.margins(THRESHOLD_ARCSEC)
+    assert report.rows == sum(map(len, SKY.margins(THRESHOLD_ARCSEC).values()))
     assert nothing_left(work / "tmp")
     assert {path.name for path in work.iterdir()} == {"stars", "out", "tmp"}
     left = {path.name for path in (work.parent / "elsewhere").rglob("*") if "Norder" in str(path)}
     assert not left
 
 
-def test_the_same_from_the_command_line(work: Path, sky: Sky, cluster: StartWorkers) -> None:
+def test_the_same_from_the_command_line(work: Path, cluster: StartWorkers) -> None:
     address = cluster(1).scheduler.address
     command = [
         "build",
@@ -146,14 +133,12 @@ def test_the_same_from_the_command_line(work: Path, sky: Sky, cluster: StartWork
         "--no-progress",
     ]
     assert main([*command, "--scheduler", address]) == 0
-    assert ids_of(work / "out" / "margin") == sky.margins(THRESHOLD_ARCSEC)
+    assert ids_of(work / "out" / "margin") == SKY.margins(THRESHOLD_ARCSEC)
 
 
-def test_a_relative_path_for_workers_of_our_own(work: Path, sky: Sky) -> None:
-    make_margin(
-        Path("stars"), Path("out"), THRESHOLD_ARCSEC, dask_n_workers=2, dask_tmp="dask", tmp_dir="tmp"
-    )
-    assert ids_of(work / "out" / "margin") == sky.margins(THRESHOLD_ARCSEC)
+def test_a_relative_path_for_workers_of_our_own(work: Path) -> None:
+    pipeline(arguments(dask_n_workers=2, dask_tmp="dask", tmp_dir="tmp"))
+    assert ids_of(work / "out" / "margin") == SKY.margins(THRESHOLD_ARCSEC)
     assert nothing_left(work / "dask")
     assert nothing_left(work / "tmp")
 
@@ -212,10 +197,10 @@ def test_a_worker_that_joins_later_and_sees_nothing(
 
 
 def test_what_is_missing_is_said_in_words(tmp_path: Path) -> None:
-    there, gone = tmp_path / "there", tmp_path / "gone"
-    there.mkdir()
-    assert missing({"output_path": there}) == ""
-    told = missing({"output_path": there, "tmp_dir": gone})
+    present, gone = tmp_path / "present", tmp_path / "gone"
+    present.mkdir()
+    assert missing({"output_path": present}) == ""
+    told = missing({"output_path": present, "tmp_dir": gone})
     assert told == f"{gone} (tmp_dir) on {os.uname().nodename}: there is no such file or folder"
 
 

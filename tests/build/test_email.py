@@ -15,6 +15,7 @@ from aiosmtpd.controller import Controller
 from skymargin import MarginCacheArguments, SkymarginError, pipeline
 from skymargin.build.email import notify_on_completion
 from skymargin.errors import ArgumentError
+from tests.support.workspace import Workspace
 
 
 class Mailbox:
@@ -51,14 +52,13 @@ def mailbox(monkeypatch: pytest.MonkeyPatch) -> Iterator[Mailbox]:
     controller.stop()
 
 
-def arguments(catalog: Path, output: Path, address: str, **others: Any) -> MarginCacheArguments:
-    return MarginCacheArguments(
-        output,
-        "small_1h",
-        input_catalog_path=catalog,
-        completion_email_address=address,
-        **{"margin_threshold": 3600.0, "progress_bar": False, **others},
-    )
+@pytest.fixture
+def work(small_catalog: Path, tmp_path: Path) -> Workspace:
+    return Workspace(small_catalog, tmp_path, 3600.0)
+
+
+def mailed_to(work: Workspace, address: str, **others: Any) -> MarginCacheArguments:
+    return work.arguments("small_1h", completion_email_address=address, **others)
 
 
 def text_of(message: Message) -> str:
@@ -67,8 +67,8 @@ def text_of(message: Message) -> str:
     return payload.decode()
 
 
-def test_a_mail_on_success(mailbox: Mailbox, small_catalog: Path, tmp_path: Path) -> None:
-    report = pipeline(arguments(small_catalog, tmp_path, "me@here.org, you@there.org"))
+def test_a_mail_on_success(mailbox: Mailbox, work: Workspace) -> None:
+    report = pipeline(mailed_to(work, "me@here.org, you@there.org"))
     ((sender, recipients, message),) = mailbox.received
     assert recipients == ["me@here.org", "you@there.org"]
     assert sender.startswith("skymargin@")
@@ -77,8 +77,8 @@ def test_a_mail_on_success(mailbox: Mailbox, small_catalog: Path, tmp_path: Path
     assert text_of(message).strip() == report.summary()
 
 
-def test_a_mail_on_failure(mailbox: Mailbox, small_catalog: Path, tmp_path: Path) -> None:
-    args = arguments(small_catalog, tmp_path, "me@here.org", fine_filtering=False, margin_order=1)
+def test_a_mail_on_failure(mailbox: Mailbox, work: Workspace) -> None:
+    args = mailed_to(work, "me@here.org", fine_filtering=False, margin_order=1)
     with pytest.raises(SkymarginError, match="margin_order 1") as caught:
         pipeline(args)
     ((_, _, message),) = mailbox.received
@@ -87,40 +87,37 @@ def test_a_mail_on_failure(mailbox: Mailbox, small_catalog: Path, tmp_path: Path
     assert "ArgumentError" in text_of(message)
 
 
-def test_a_mail_with_a_client_of_the_users_own(mailbox: Mailbox, small_catalog: Path, tmp_path: Path) -> None:
+def test_a_mail_with_a_client_of_the_users_own(mailbox: Mailbox, work: Workspace) -> None:
     from distributed import Client
 
     from skymargin import pipeline_with_client
 
     with Client(processes=False, dashboard_address="127.0.0.1:0") as client:
-        pipeline_with_client(arguments(small_catalog, tmp_path, "me@here.org"), client)
+        pipeline_with_client(mailed_to(work, "me@here.org"), client)
     assert [message["Subject"] for _, _, message in mailbox.received] == ["skymargin: small_1h is complete"]
 
 
-def test_no_address_is_no_mail(mailbox: Mailbox, small_catalog: Path, tmp_path: Path) -> None:
-    pipeline(arguments(small_catalog, tmp_path, ""))
-    assert not mailbox.received
-
-
-def test_the_sender_may_be_chosen(
-    mailbox: Mailbox, small_catalog: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_no_address_is_no_mail_and_the_sender_may_be_chosen(
+    mailbox: Mailbox, work: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    pipeline(mailed_to(work, ""))
+    assert not mailbox.received
     monkeypatch.setenv("SKYMARGIN_SMTP_SENDER", "margins@observatory.org")
-    pipeline(arguments(small_catalog, tmp_path, "me@here.org"))
+    pipeline(mailed_to(work, "me@here.org", overwrite=True))
     assert mailbox.received[0][0] == "margins@observatory.org"
 
 
-def test_a_mail_that_nobody_takes_is_a_warning(mailbox: Mailbox, small_catalog: Path, tmp_path: Path) -> None:
+def test_a_mail_that_nobody_takes_is_a_warning(mailbox: Mailbox, work: Workspace) -> None:
     with pytest.warns(UserWarning, match=r"no mail was sent to me@nowhere by 127.0.0.1:\d+: .*no such user"):
-        report = pipeline(arguments(small_catalog, tmp_path, "me@nowhere"))
+        report = pipeline(mailed_to(work, "me@nowhere"))
     assert report.rows > 0
-    assert (tmp_path / "small_1h" / "hats.properties").exists()
+    assert (work.output / "small_1h" / "hats.properties").exists()
     assert not mailbox.received
 
 
 @pytest.mark.parametrize(("port", "told"), [(None, "refused"), ("many", "invalid literal")])
 def test_a_host_that_is_not_there_is_a_warning(
-    port: str | None, told: str, small_catalog: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    port: str | None, told: str, work: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Bound and not listened to: nothing else takes the port, and connections are refused.
     with socket.socket() as taken:
@@ -128,27 +125,23 @@ def test_a_host_that_is_not_there_is_a_warning(
         monkeypatch.setenv("SKYMARGIN_SMTP_HOST", "127.0.0.1")
         monkeypatch.setenv("SKYMARGIN_SMTP_PORT", port or str(taken.getsockname()[1]))
         with pytest.warns(UserWarning, match=f"no mail was sent to me@here.org by 127.0.0.1:.*{told}"):
-            pipeline(arguments(small_catalog, tmp_path, "me@here.org"))
-    assert (tmp_path / "small_1h" / "hats.properties").exists()
+            pipeline(mailed_to(work, "me@here.org"))
+    assert (work.output / "small_1h" / "hats.properties").exists()
 
 
 def test_the_error_of_the_run_is_raised_even_where_warnings_are_errors(
-    mailbox: Mailbox, small_catalog: Path, tmp_path: Path
+    mailbox: Mailbox, work: Workspace
 ) -> None:
     # In these tests they are.
-    args = arguments(small_catalog, tmp_path, "me@nowhere", fine_filtering=False, margin_order=1)
+    args = mailed_to(work, "me@nowhere", fine_filtering=False, margin_order=1)
     with pytest.raises(SkymarginError, match="margin_order 1"):
         pipeline(args)
     assert not mailbox.received
 
 
 def test_an_error_with_line_breaks_stays_in_the_text(mailbox: Mailbox) -> None:
-    def fail() -> None:
-        with notify_on_completion("me@here.org", "name"):
-            raise ValueError("first\nBcc: them@elsewhere.org\n.\nlast é")
-
-    with pytest.raises(ValueError, match="first"):
-        fail()
+    with pytest.raises(ValueError, match="first"), notify_on_completion("me@here.org", "name"):
+        raise ValueError("first\nBcc: them@elsewhere.org\n.\nlast é")
     ((_, recipients, message),) = mailbox.received
     assert recipients == ["me@here.org"]
     assert message["Bcc"] is None
@@ -163,36 +156,25 @@ def test_an_error_with_line_breaks_stays_in_the_text(mailbox: Mailbox) -> None:
 @pytest.mark.parametrize(
     "address",
     [
-        "me@here.org\0",
-        "\x1b@here.org",
-        "me@here\x7f.org",
-        "me@\udc80",
-        "me@here.org\x85",
+        *("me@here.org\0", "\x1b@here.org", "me@here\x7f.org", "me@\udc80", "me@here.org\x85"),
         "me@here.org\u2028",
     ],
 )
-def test_an_address_has_no_control_characters(address: str, small_catalog: Path, tmp_path: Path) -> None:
+def test_an_address_has_no_control_characters(address: str, work: Workspace) -> None:
     with pytest.raises(ArgumentError, match="completion_email_address"):
-        arguments(small_catalog, tmp_path, address)
+        mailed_to(work, address)
 
 
-def two_margins(catalog: Path, output: Path, *addresses: str) -> list[MarginCacheArguments]:
+def two_margins(work: Workspace, *addresses: str) -> list[MarginCacheArguments]:
     """Return the arguments of a narrow and a wide margin."""
     return [
-        MarginCacheArguments(
-            output,
-            name,
-            input_catalog_path=catalog,
-            completion_email_address=address,
-            margin_threshold=threshold_arcsec,
-            progress_bar=False,
-        )
+        work.arguments(name, completion_email_address=address, margin_threshold=threshold_arcsec)
         for name, threshold_arcsec, address in zip(("narrow", "wide"), (60.0, 3600.0), addresses, strict=True)
     ]
 
 
-def test_a_mail_for_each_of_several_margins(mailbox: Mailbox, small_catalog: Path, tmp_path: Path) -> None:
-    reports = pipeline(two_margins(small_catalog, tmp_path, "me@here.org", "you@there.org"))
+def test_a_mail_for_each_of_several_margins(mailbox: Mailbox, work: Workspace) -> None:
+    reports = pipeline(two_margins(work, "me@here.org", "you@there.org"))
     told = {
         (*recipients, message["Subject"]): text_of(message).strip()
         for _, recipients, message in mailbox.received
@@ -204,7 +186,7 @@ def test_a_mail_for_each_of_several_margins(mailbox: Mailbox, small_catalog: Pat
 
 
 def test_a_margin_that_has_its_place_is_told_complete(
-    mailbox: Mailbox, small_catalog: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    mailbox: Mailbox, work: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Also when the move of the next one fails."""
     original = Path.rename
@@ -216,26 +198,20 @@ def test_a_margin_that_has_its_place_is_told_complete(
 
     monkeypatch.setattr(Path, "rename", rename)
     with pytest.raises(SkymarginError, match="no space left"):
-        pipeline(two_margins(small_catalog, tmp_path, "me@here.org", "me@here.org"))
+        pipeline(two_margins(work, "me@here.org", "me@here.org"))
     subjects = {message["Subject"] for _, _, message in mailbox.received}
     assert subjects == {"skymargin: wide is complete", "skymargin: narrow failed"}
-    assert (tmp_path / "wide" / "hats.properties").exists()
+    assert (work.output / "wide" / "hats.properties").exists()
 
 
-def test_a_mail_that_is_not_sent_makes_no_other_a_failure(
-    mailbox: Mailbox, small_catalog: Path, tmp_path: Path
-) -> None:
+def test_a_mail_that_is_not_sent_makes_no_other_a_failure(mailbox: Mailbox, work: Workspace) -> None:
     # Warnings are errors in these tests.
     with pytest.raises(UserWarning, match="no mail was sent to me@nowhere"):
-        pipeline(two_margins(small_catalog, tmp_path, "me@nowhere", "me@here.org"))
+        pipeline(two_margins(work, "me@nowhere", "me@here.org"))
     assert [message["Subject"] for _, _, message in mailbox.received] == ["skymargin: wide is complete"]
 
 
 def test_ctrl_c_sends_no_mail(mailbox: Mailbox) -> None:
-    def interrupted() -> None:
-        with notify_on_completion("me@here.org", "name"):
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        interrupted()
+    with pytest.raises(KeyboardInterrupt), notify_on_completion("me@here.org", "name"):
+        raise KeyboardInterrupt
     assert not mailbox.received

@@ -17,10 +17,11 @@ from tests.support.catalogs import MIXED_PARTITIONS, nothing_left, sky_near_edge
 SCRIPT = """
 import sys, time
 from pathlib import Path
-from skymargin import MarginCacheArguments, mapping, pipeline, plan
+from skymargin import MarginCacheArguments, pipeline
+from skymargin.build import batch_limits
+from skymargin.build.stages.map import map_batch
 
-plan._SMALLEST_TASK_BYTES = 1
-map_batch = mapping.map_batch
+batch_limits.DEFAULT_LIMITS = batch_limits.BatchLimits(smallest_task_bytes=1)
 
 def slow_map_batch(spec_file, batch):
     Path(sys.argv[3]).touch()
@@ -28,7 +29,6 @@ def slow_map_batch(spec_file, batch):
     return map_batch(spec_file, batch)
 
 slow_map_batch.__qualname__ = slow_map_batch.__name__ = "map_batch"
-import skymargin.build.pipeline
 sys.modules["skymargin.build.pipeline"].map_batch = slow_map_batch
 
 if __name__ == "__main__":

@@ -19,10 +19,10 @@ def test_a_lock_is_had_once_and_leaves_nothing(tmp_path: Path) -> None:
     files = [tmp_path / "one", tmp_path / "deep" / "two"]
     with locked(files, "the margin"):
         assert all(file.exists() for file in files)
-        for one in files:
+        for file in files:
             with (
                 pytest.raises(OutputInUseError, match="another run is making the margin") as caught,
-                locked([one], "the margin"),
+                locked([file], "the margin"),
             ):
                 pass
             assert f"process {os.getpid()} on " in str(caught.value)
@@ -32,11 +32,11 @@ def test_a_lock_is_had_once_and_leaves_nothing(tmp_path: Path) -> None:
 
 
 def test_what_is_had_is_let_go_when_another_is_not_to_be_had(tmp_path: Path) -> None:
-    one, two = tmp_path / "one", tmp_path / "two"
-    with locked([two], "it"):
-        with pytest.raises(OutputInUseError), locked([one, two], "it"):
+    first, second = tmp_path / "one", tmp_path / "two"
+    with locked([second], "it"):
+        with pytest.raises(OutputInUseError), locked([first, second], "it"):
             pass
-        with locked([one], "it"):
+        with locked([first], "it"):
             pass
 
 

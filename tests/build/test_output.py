@@ -13,42 +13,32 @@ import pytest
 from hats.io.file_io import get_parquet_write_table_kwargs
 from hats.io.validation import is_valid_catalog
 
-from skymargin import MarginReport
 from tests.support.catalogs import (
     MIXED_PARTITIONS,
     Layout,
-    Sky,
+    Pixel,
+    file_bytes,
     files_of,
+    fullest,
     make_margin,
     plain,
+    rows_in,
+    rows_in_file,
     rows_of,
+    sky_at,
     sky_near_edges,
     write_catalog,
 )
+from tests.support.limits import limits
+from tests.support.workspace import Workspace, made_in
 
 THRESHOLD_ARCSEC = 0.1 + 0.2
+SKY = sky_near_edges(MIXED_PARTITIONS, rows=2_000, reach_arcsec=THRESHOLD_ARCSEC, seed=11)
+LAYOUT = Layout(row_group_rows=100)
 
 
-@pytest.fixture(scope="module")
-def sky() -> Sky:
-    return sky_near_edges(MIXED_PARTITIONS, rows=2_000, reach_arcsec=THRESHOLD_ARCSEC, seed=11)
-
-
-@pytest.fixture(scope="module")
-def primary(sky: Sky, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("primary") / "stars"
-    write_catalog(path, sky, Layout(row_group_rows=100))
-    return path
-
-
-@pytest.fixture(scope="module")
-def made(primary: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, MarginReport]:
-    output = tmp_path_factory.mktemp("output")
-    return output / "margin", make_margin(primary, output, THRESHOLD_ARCSEC)
-
-
-def test_it_is_a_valid_margin_catalog(made: tuple[Path, MarginReport], primary: Path) -> None:
-    path, report = made
+def test_it_is_a_valid_margin_catalog(made: Workspace, primary: Path) -> None:
+    path, report = made.margin, made.report
     assert is_valid_catalog(path, strict=True)
     catalog = hats.read_hats(path)
     assert type(catalog).__name__ == "MarginCatalog"
@@ -70,14 +60,10 @@ def test_it_is_a_valid_margin_catalog(made: tuple[Path, MarginReport], primary: 
     assert (path / "properties").read_bytes() == (path / "hats.properties").read_bytes()
 
 
-def test_the_folder_holds_the_catalog_and_nothing_else(made: tuple[Path, MarginReport]) -> None:
-    path, _ = made
+def test_the_folder_holds_the_catalog_and_nothing_else(made: Workspace) -> None:
+    path = made.margin
     assert {entry.name for entry in path.iterdir()} == {
-        "dataset",
-        "hats.properties",
-        "partition_info.csv",
-        "properties",
-        "_metadata.skymargin.json",
+        *("dataset", "hats.properties", "partition_info.csv", "properties", "_metadata.skymargin.json")
     }
     assert {entry.name for entry in (path / "dataset").iterdir()} == {
         "_common_metadata",
@@ -87,13 +73,13 @@ def test_the_folder_holds_the_catalog_and_nothing_else(made: tuple[Path, MarginR
     assert [entry.name for entry in path.parent.iterdir()] == ["margin"]
 
 
-def test_rows_are_those_of_the_primary_bit_for_bit(made: tuple[Path, MarginReport], primary: Path) -> None:
-    path, report = made
-    rows = pa.concat_tables([pq.ParquetFile(file).read() for file in files_of(primary).values()])
+def test_rows_are_those_of_the_primary_bit_for_bit(made: Workspace, primary: Path) -> None:
+    path, report = made.margin, made.report
+    rows = rows_in(primary)
     place = np.argsort(rows.column("id").to_numpy())
     compared = 0
     for file in files_of(path).values():
-        margin = pq.ParquetFile(file).read()
+        margin = rows_in_file(file)
         assert margin.schema.equals(rows.schema, check_metadata=True)
         expected = rows.take(pa.array(place[margin.column("id").to_numpy()]))
         assert plain(margin).equals(plain(expected))
@@ -101,10 +87,8 @@ def test_rows_are_those_of_the_primary_bit_for_bit(made: tuple[Path, MarginRepor
     assert compared == report.rows
 
 
-def test_metadata_files_have_the_schema_of_the_primary(
-    made: tuple[Path, MarginReport], primary: Path
-) -> None:
-    path, report = made
+def test_metadata_files_have_the_schema_of_the_primary(made: Workspace, primary: Path) -> None:
+    path, report = made.margin, made.report
     expected = pq.read_schema(primary / "dataset" / "_common_metadata")
     assert expected.metadata == {b"made": b"for tests"}
     for name in ("_common_metadata", "_metadata"):
@@ -123,27 +107,25 @@ def test_metadata_files_have_the_schema_of_the_primary(
     assert along_sky == sorted(along_sky)
 
 
-def test_files_are_sorted_and_encoded_as_hats_does_it(
-    made: tuple[Path, MarginReport], tmp_path: Path
-) -> None:
-    path, _ = made
-    longest = max(files_of(path).values(), key=lambda file: pq.read_metadata(file).num_rows)
-    rows = pq.ParquetFile(longest).read()
+def test_files_are_sorted_and_encoded_as_hats_does_it(made: Workspace, tmp_path: Path) -> None:
+    path = made.margin
+    longest = fullest(path)
+    rows = rows_in_file(longest)
     assert len(rows) > 20
     assert (np.diff(rows.column("_healpix_29").to_numpy()) >= 0).all()
     pq.write_table(rows, tmp_path / "theirs.parquet", **get_parquet_write_table_kwargs(rows.schema))
     mine, theirs = (pq.read_metadata(file).row_group(0) for file in (longest, tmp_path / "theirs.parquet"))
     for number in range(mine.num_columns):
-        one, other = mine.column(number), theirs.column(number)
-        assert one.encodings == other.encodings
-        assert one.has_offset_index == other.has_offset_index
+        ours, other = mine.column(number), theirs.column(number)
+        assert ours.encodings == other.encodings
+        assert ours.has_offset_index == other.has_offset_index
 
 
-def test_margins_of_few_bytes_are_not_compressed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_margins_of_few_bytes_are_not_compressed(tmp_path: Path) -> None:
     sky = sky_near_edges(((0, 4), (1, 20), (1, 21), (2, 88)), rows=900, reach_arcsec=20_000.0, seed=2)
     write_catalog(tmp_path / "catalog", sky, Layout(row_group_rows=9))
-    monkeypatch.setattr("skymargin.build.stages.plan._COMPRESSED_BYTES", 4_000)
-    make_margin(tmp_path / "catalog", tmp_path, 20_000.0)
+    with limits(compressed_bytes=4_000):
+        make_margin(tmp_path / "catalog", tmp_path, 20_000.0)
     rows_by_compression: dict[str, set[int]] = {"ZSTD": set(), "UNCOMPRESSED": set()}
     for file in files_of(tmp_path / "margin").values():
         about = pq.read_metadata(file)
@@ -153,23 +135,16 @@ def test_margins_of_few_bytes_are_not_compressed(tmp_path: Path, monkeypatch: py
 
 def test_files_keep_rows_of_equal_index_in_the_order_of_the_primary(tmp_path: Path) -> None:
     sky = sky_near_edges(((0, 4), (1, 20), (1, 21), (2, 88)), rows=600, reach_arcsec=20_000.0, seed=2)
-    write_catalog(tmp_path / "catalog", sky, Layout(index_column="coarse", index_order=4, row_group_rows=9))
-    make_margin(tmp_path / "catalog", tmp_path, 20_000.0)
+    work = made_in(tmp_path, sky, 20_000.0, Layout(index_column="coarse", index_order=4, row_group_rows=9))
     rows = rows_of(sky, Layout(index_column="coarse", index_order=4))
     place = {int(number): at for at, number in enumerate(rows.column("id").to_pylist())}
     ties = 0
-    for file in files_of(tmp_path / "margin").values():
+    for file in work.files.values():
         margin = pq.ParquetFile(file).read(["id", "coarse"])
         own = margin.column("id").to_numpy()
         start = sky.own_pixel[own].astype(int) << 2 * (29 - sky.own_order[own].astype(int))
-        keys = list(
-            zip(
-                margin.column("coarse").to_pylist(),
-                start.tolist(),
-                (place[one] for one in own.tolist()),
-                strict=True,
-            )
-        )
+        places = [place[number] for number in own.tolist()]
+        keys = list(zip(margin.column("coarse").to_pylist(), start.tolist(), places, strict=True))
         assert keys == sorted(keys)
         ties += len(keys) - len({key[0] for key in keys})
     assert ties > 50
@@ -177,30 +152,23 @@ def test_files_keep_rows_of_equal_index_in_the_order_of_the_primary(tmp_path: Pa
 
 def test_without_index_column_files_are_sorted_by_position(tmp_path: Path) -> None:
     sky = sky_near_edges(MIXED_PARTITIONS, rows=500, reach_arcsec=3_000.0, seed=2)
-    write_catalog(tmp_path / "catalog", sky, Layout(index_column=None, index_sorted=False))
-    make_margin(tmp_path / "catalog", tmp_path, 3_000.0)
-    assert is_valid_catalog(tmp_path / "margin", strict=True)
-    about = hats.read_hats(tmp_path / "margin").catalog_info
+    work = made_in(tmp_path, sky, 3_000.0, Layout(index_column=None, index_sorted=False))
+    assert is_valid_catalog(work.margin, strict=True)
+    about = hats.read_hats(work.margin).catalog_info
     assert (about.healpix_column, about.healpix_order) == (None, None)
     index = rows_of(sky, Layout()).sort_by("id").column("_healpix_29").to_numpy()
-    for file in files_of(tmp_path / "margin").values():
+    for file in work.files.values():
         numbers = pq.ParquetFile(file).read(["id"]).column("id").to_numpy()
         assert (np.diff(index[numbers]) >= 0).all()
 
 
 @pytest.mark.parametrize(
-    ("partitions", "rows", "reason"),
-    [
-        (((2, 5), (2, 7)), 0, "has no rows"),
-        ((), 0, "has no partitions"),
-    ],
+    ("partitions", "reason"), [(((2, 5), (2, 7)), "has no rows"), ((), "has no partitions")]
 )
 def test_an_empty_catalog_has_an_empty_valid_margin(
-    partitions: tuple[tuple[int, int], ...], rows: int, reason: str, tmp_path: Path
+    partitions: tuple[Pixel, ...], reason: str, tmp_path: Path
 ) -> None:
-    nowhere = np.empty(rows)
-    sky = Sky(partitions, nowhere, nowhere, nowhere.astype(np.uint8), nowhere.astype(np.uint64))
-    write_catalog(tmp_path / "catalog", sky)
+    write_catalog(tmp_path / "catalog", sky_at(partitions, np.empty(0), np.empty(0)))
     report = make_margin(tmp_path / "catalog", tmp_path, 10.0)
     assert (report.rows, report.partitions) == (0, 0)
     assert reason in (report.empty_reason or "")
@@ -209,8 +177,7 @@ def test_an_empty_catalog_has_an_empty_valid_margin(
 
 def test_an_empty_margin_is_valid_and_says_why(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     sky = sky_near_edges(((2, 15),), rows=200, reach_arcsec=100.0, seed=1)
-    far = sky_near_edges(((2, 15),), rows=200, reach_arcsec=100.0, seed=1).margins(1e-4)
-    assert not far
+    assert not sky.margins(1e-4)
     write_catalog(tmp_path / "catalog", sky)
     report = make_margin(tmp_path / "catalog", tmp_path, 1e-4, progress_bar=True)
     assert report.empty_reason == (
@@ -249,7 +216,4 @@ def test_a_collection_stands_for_its_primary_catalog(primary: Path, tmp_path: Pa
     make_margin(primary, tmp_path, THRESHOLD_ARCSEC, "alone")
     make_margin(collection, collection, THRESHOLD_ARCSEC, "inside")
     assert hats.read_hats(collection / "inside").catalog_info.primary_catalog == str(collection / "stars")
-    ours, theirs = files_of(collection / "inside"), files_of(tmp_path / "alone")
-    assert {pixel: file.read_bytes() for pixel, file in ours.items()} == {
-        pixel: file.read_bytes() for pixel, file in theirs.items()
-    }
+    assert file_bytes(collection / "inside") == file_bytes(tmp_path / "alone")

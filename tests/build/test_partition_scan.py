@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 import shutil
-import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -20,25 +20,28 @@ from skymargin.catalogs.catalog import SpatialColumns, open_catalog
 from skymargin.errors import PartitionReadError
 from skymargin.storage.paths import AnyPath
 from skymargin.storage.range_reader import RangeReader
-from tests.support.catalogs import MIXED_PARTITIONS, Layout, plain, rows_of, sky_near_edges, write_catalog
+from tests.support.catalogs import (
+    MIXED_PARTITIONS,
+    Layout,
+    files_of,
+    plain,
+    rows_in_file,
+    rows_of,
+    sky_near_edges,
+)
+from tests.support.processes import run_python
 
 THRESHOLD_ARCSEC = 60.0
 PARTITION = (0, 9)
 COLUMNS = SpatialColumns("ra", "dec", "_healpix_29", 29)
 MEMORY_BYTES = 32 << 20
+SKY = sky_near_edges(MIXED_PARTITIONS, rows=2_000, reach_arcsec=THRESHOLD_ARCSEC, seed=15)
+LAYOUT = Layout(row_group_rows=5)
 
 
 @pytest.fixture(scope="module")
-def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("scan") / "catalog"
-    sky = sky_near_edges(MIXED_PARTITIONS, rows=2_000, reach_arcsec=THRESHOLD_ARCSEC, seed=15)
-    write_catalog(path, sky, Layout(row_group_rows=5))
-    return path
-
-
-@pytest.fixture(scope="module")
-def file(path: Path) -> Path:
-    return path / "dataset" / "Norder=0" / "Dir=0" / "Npix=9.parquet"
+def file(primary: Path) -> Path:
+    return files_of(primary)[PARTITION]
 
 
 @pytest.fixture(scope="module")
@@ -57,16 +60,25 @@ def scanned(
 
 def members(selections: list[Selection]) -> list[object]:
     names = ["row", "index", "margin_order", "margin_pixel", "separation_arcsec"]
-    return pa.concat_batches([one.memberships.select(names) for one in selections]).to_pylist()
+    return pa.concat_batches([selection.memberships.select(names) for selection in selections]).to_pylist()
+
+
+def numbers_of(selections: list[Selection]) -> set[int]:
+    """The numbers of the selected rows in their file."""
+    return {int(row) for selection in selections for row in selection.memberships.column("row").to_numpy()}
+
+
+def all_rows(selections: list[Selection]) -> pa.Table:
+    return plain(pa.Table.from_batches([selection.rows for selection in selections]))
 
 
 def test_selected_rows_and_their_memberships_belong_together(
-    path: Path, file: Path, margins: Margins
+    primary: Path, file: Path, margins: Margins
 ) -> None:
-    opened, selections = scanned(margins, open_catalog(path).schema, file)
-    primary = plain(pq.ParquetFile(file).read())
-    assert opened.rows == len(primary)
-    found = 0
+    opened, selections = scanned(margins, open_catalog(primary).schema, file)
+    rows_of_file = plain(rows_in_file(file))
+    assert opened.rows == len(rows_of_file)
+    total = 0
     for selection in selections:
         memberships = selection.memberships
         assert {field.name: field.type for field in memberships.schema} == {
@@ -80,18 +92,18 @@ def test_selected_rows_and_their_memberships_belong_together(
         # Every row that came is used, and is the row of the file that it says it is.
         positions, rows = (memberships.column(name).to_numpy() for name in ("position", "row"))
         assert set(positions) == set(range(selection.rows.num_rows))
-        expected = primary.take(pa.array(rows))
+        expected = rows_of_file.take(pa.array(rows))
         came = plain(pa.Table.from_batches([selection.rows]))
         assert came.take(pa.array(positions)).equals(expected)
         index = expected.column("_healpix_29").to_numpy()
         np.testing.assert_array_equal(memberships.column("index").to_numpy(), index.astype(np.uint64))
         assert (memberships.column("separation_arcsec").to_numpy() <= THRESHOLD_ARCSEC).all()
-        found += memberships.num_rows
-    assert found > 20
+        total += memberships.num_rows
+    assert total > 20
 
 
 def test_batches_change_nothing(file: Path, margins: Margins, tmp_path: Path) -> None:
-    rows = pq.ParquetFile(file).read()
+    rows = rows_in_file(file)
     wide = pa.array([bytes([number % 251]) * 200_000 for number in range(len(rows))])
     table = rows.append_column("wide", wide)
     pq.write_table(table, tmp_path / "file.parquet", row_group_size=50)
@@ -101,14 +113,15 @@ def test_batches_change_nothing(file: Path, margins: Margins, tmp_path: Path) ->
     assert len(split) > 5
     assert members(whole) == members(split)
     # As plain values: a batch has the dictionary of its own rows.
-    together = plain(pa.Table.from_batches([one.rows for one in split]))
-    assert together.equals(plain(pa.Table.from_batches([one.rows for one in whole])))
-    wanted = sorted({int(row) for row in whole[0].memberships.column("row").to_numpy()})
-    assert together.column("wide").to_pylist() == [bytes([row % 251]) * 200_000 for row in wanted]
+    together = all_rows(split)
+    assert together.equals(all_rows(whole))
+    assert together.column("wide").to_pylist() == [
+        bytes([row % 251]) * 200_000 for row in sorted(numbers_of(whole))
+    ]
 
 
 def test_row_groups_without_candidates_are_not_read(file: Path, margins: Margins, tmp_path: Path) -> None:
-    rows = pq.ParquetFile(file).read()
+    rows = rows_in_file(file)
     candidates = margins.cover(*PARTITION, rows=len(rows)).candidates(rows.column("_healpix_29").to_numpy())
     (spared, *_) = sorted(set(range(len(rows))) - set(candidates.to_pylist()))
     # A row far from all edges, many times, in row groups of its own before and after the others.
@@ -123,9 +136,7 @@ def test_row_groups_without_candidates_are_not_read(file: Path, margins: Margins
     size = sum(group.column(i).total_compressed_size for i in range(group.num_columns))
     opened, selections = scanned(margins, rows.schema, tmp_path / "file.parquet")
     _, expected = scanned(margins, pq.read_schema(file), file)
-    assert {
-        int(row) - len(far) for one in selections for row in one.memberships.column("row").to_numpy()
-    } == {int(row) for one in expected for row in one.memberships.column("row").to_numpy()}
+    assert {row - len(far) for row in numbers_of(selections)} == numbers_of(expected)
     # Of the row group all columns, index and coordinates perhaps once more for the selected rows; the page headers;
     # the end of the file, read before it is known how long the footer is.
     searched = sum(
@@ -157,7 +168,7 @@ def test_only_pages_with_selected_rows_are_decoded(margins: Margins, tmp_path: P
         .to_pylist()
     )
     table = table.take(pa.array([spared] * 10_000 + [near] + [spared] * 9_999))
-    table = table.append_column("noise", pa.array([one.tobytes() for one in noise], pa.binary(2_000)))
+    table = table.append_column("noise", pa.array([row.tobytes() for row in noise], pa.binary(2_000)))
     for page_index in (True, False):
         target = tmp_path / f"{page_index}.parquet"
         pq.write_table(
@@ -173,15 +184,20 @@ def test_only_pages_with_selected_rows_are_decoded(margins: Margins, tmp_path: P
         assert opened.bytes_read < target.stat().st_size / 10
 
 
+def remote_copy(file: Path) -> UPath:
+    remote = UPath(f"memory://scan/{file.name}")
+    remote.parent.mkdir(parents=True, exist_ok=True)
+    remote.write_bytes(file.read_bytes())
+    return remote
+
+
 @pytest.mark.parametrize("page_index", [True, False])
 def test_remote_files_are_read_in_few_large_requests(
     file: Path, margins: Margins, page_index: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    rows = pq.ParquetFile(file).read()
+    rows = rows_in_file(file)
     pq.write_table(rows, tmp_path / "file.parquet", row_group_size=100, write_page_index=page_index)
-    remote = UPath(f"memory://scan-{page_index}/file.parquet")
-    remote.parent.mkdir(parents=True, exist_ok=True)
-    remote.write_bytes((tmp_path / "file.parquet").read_bytes())
+    remote = remote_copy(tmp_path / "file.parquet")
     calls: list[int] = []
     read_ranges = RangeReader.read_ranges
 
@@ -193,45 +209,40 @@ def test_remote_files_are_read_in_few_large_requests(
     opened, selections = scanned(margins, rows.schema, remote)
     _, local = scanned(margins, rows.schema, tmp_path / "file.parquet")
     assert members(selections) == members(local)
-    assert pa.Table.from_batches([one.rows for one in selections]).equals(
-        pa.Table.from_batches([one.rows for one in local])
-    )
+    assert all_rows(selections).equals(all_rows(local))
     # Footer (twice where it is longer than guessed), page index, index column, coordinates, the other columns.
     assert len(calls) <= 6
     assert opened.bytes_read <= 3 * remote.stat().st_size
 
 
-def test_a_remote_file_that_fails_is_named(
-    file: Path, margins: Margins, monkeypatch: pytest.MonkeyPatch
+def fail(*_: object) -> list[bytes]:
+    raise ConnectionResetError("connection reset by peer")
+
+
+@pytest.mark.parametrize(
+    ("answer", "message"),
+    [
+        (fail, "{}.*connection reset by peer"),
+        (lambda parts: [part[:-1] for part in parts], "fewer bytes than asked for"),
+    ],
+)
+def test_a_remote_file_that_fails_or_gives_too_little_is_refused(
+    answer: Callable[[list[bytes]], list[bytes]],
+    message: str,
+    file: Path,
+    margins: Margins,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    remote = UPath("memory://failing/file.parquet")
-    remote.parent.mkdir(parents=True, exist_ok=True)
-    remote.write_bytes(file.read_bytes())
-
-    def broken(*_: object) -> list[bytes]:
-        raise ConnectionResetError("connection reset by peer")
-
-    monkeypatch.setattr(RangeReader, "read_ranges", broken)
-    with pytest.raises(PartitionReadError, match=re.escape(str(remote)) + ".*connection reset by peer"):
-        scanned(margins, pq.read_schema(file), remote)
-
-
-def test_a_remote_file_that_gives_too_little_is_refused(
-    file: Path, margins: Margins, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    remote = UPath("memory://short/file.parquet")
-    remote.parent.mkdir(parents=True, exist_ok=True)
-    remote.write_bytes(file.read_bytes())
+    remote = remote_copy(file)
     read_ranges = RangeReader.read_ranges
-    monkeypatch.setattr(
-        RangeReader, "read_ranges", lambda *asked: [part[:-1] for part in read_ranges(*asked)]
-    )
-    with pytest.raises(PartitionReadError, match="fewer bytes than asked for"):
+    monkeypatch.setattr(RangeReader, "read_ranges", lambda *asked: answer(read_ranges(*asked)))
+    with pytest.raises(PartitionReadError, match=message.format(re.escape(str(remote)))):
         scanned(margins, pq.read_schema(file), remote)
 
 
 _MEASURE = """
 import sys
+from collections.abc import Callable
 from pathlib import Path
 import pyarrow.parquet as pq
 from skymargin._core import Margins, Tiling
@@ -247,7 +258,7 @@ scanner = make_scanner(pq.read_schema(sys.argv[1]), SpatialColumns("ra", "dec", 
 margins = Margins(Tiling([0, 0], [9, 8]), 60.0)
 before = peak_bytes()
 scan = PartitionScan(scanner, [Path(sys.argv[1])])
-rows = sum(one.rows.num_rows for one in scan.select(margins.cover(0, 9, rows=scan.rows)))
+rows = sum(selection.rows.num_rows for selection in scan.select(margins.cover(0, 9, rows=scan.rows)))
 print(rows, scan.memory_bytes, peak_bytes() - before)
 """
 
@@ -256,19 +267,13 @@ print(rows, scan.memory_bytes, peak_bytes() - before)
 def test_a_wide_partition_is_never_in_memory_as_a_whole(tmp_path: Path) -> None:
     sky = sky_near_edges((PARTITION, (0, 8)), rows=8_000, reach_arcsec=THRESHOLD_ARCSEC, seed=16)
     table = rows_of(sky, Layout())
-    own = (sky.own_order == 0) & (sky.own_pixel == 9)
-    table = plain(table).filter(pa.array(own[table.column("id").to_numpy()]))
+    table = plain(table).filter(pa.array(sky.lies_in(*PARTITION)[table.column("id").to_numpy()]))
     wide = np.random.default_rng(1).normal(size=len(table) * 10_000)
     offsets = pa.array(np.arange(len(table) + 1) * 10_000, pa.int32())
     table = table.append_column("wide", pa.ListArray.from_arrays(offsets, pa.array(wide)))
     pq.write_table(table, tmp_path / "file.parquet")
-    ran = subprocess.run(
-        [sys.executable, "-c", _MEASURE, str(tmp_path / "file.parquet")],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    selected, partition_bytes, grown_bytes = map(int, ran.stdout.split())
+    printed = run_python(_MEASURE, tmp_path / "file.parquet")
+    selected, partition_bytes, grown_bytes = map(int, printed.split())
     assert selected > 100
     assert partition_bytes > 100 << 20
     # What a scan may hold, a page of the wide column, and what the allocator keeps.
@@ -276,7 +281,7 @@ def test_a_wide_partition_is_never_in_memory_as_a_whole(tmp_path: Path) -> None:
 
 
 def test_the_files_of_a_partition_are_numbered_through(file: Path, margins: Margins, tmp_path: Path) -> None:
-    rows = pq.ParquetFile(file).read()
+    rows = rows_in_file(file)
     cut = len(rows) // 3
     parts = []
     for number, part in enumerate((rows.slice(0, cut), rows.slice(cut))):

@@ -25,6 +25,7 @@ from tests.support.catalogs import (
     sky_near_edges,
     write_catalog,
 )
+from tests.support.limits import limits
 
 
 def catalog_of(orders: np.ndarray, pixels: np.ndarray, size_bytes: np.ndarray) -> Catalog:
@@ -103,12 +104,12 @@ def test_row_groups_hold_fewer_rows_where_rows_are_wide() -> None:
     assert plan.group_rows(100_000, row_bytes=0) == 100_000
 
 
-def test_wide_rows_are_written_in_smaller_row_groups(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_wide_rows_are_written_in_smaller_row_groups(tmp_path: Path) -> None:
     sky = sky_near_edges(MIXED_PARTITIONS, rows=400, reach_arcsec=900.0, seed=7)
     write_catalog(tmp_path / "catalog", sky)
     make_margin(tmp_path / "catalog", tmp_path, 900.0, "usual")
-    monkeypatch.setattr(plan, "ROW_GROUP_BYTES", 1_000)
-    make_margin(tmp_path / "catalog", tmp_path, 900.0, "small")
+    with limits(row_group_bytes=1_000):
+        make_margin(tmp_path / "catalog", tmp_path, 900.0, "small")
     assert ids_of(tmp_path / "small") == ids_of(tmp_path / "usual") == sky.margins(900.0)
     for pixel, file in files_of(tmp_path / "small").items():
         usual = pq.ParquetFile(files_of(tmp_path / "usual")[pixel]).read()

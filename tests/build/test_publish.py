@@ -82,16 +82,16 @@ def test_what_was_there_comes_back_when_it_cannot_be_replaced(
     assert read(tmp_path / "partial") == NEW
 
 
-@pytest.mark.parametrize("there", ["nothing", "an empty folder", "the new one"])
-def test_the_old_one_comes_back_unless_there_is_a_new_one(there: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("already", ["nothing", "an empty folder", "the new one"])
+def test_the_old_one_comes_back_unless_there_is_a_new_one(already: str, tmp_path: Path) -> None:
     write(tmp_path / "old", OLD)
-    if there != "nothing":
+    if already != "nothing":
         (tmp_path / "final").mkdir()
-    if there == "the new one":
+    if already == "the new one":
         write(tmp_path / "final", NEW)
     for _ in range(2):
         recover(tmp_path / "final", tmp_path / "old")
-        assert read(tmp_path / "final") == (NEW if there == "the new one" else OLD)
+        assert read(tmp_path / "final") == (NEW if already == "the new one" else OLD)
         assert [entry.name for entry in tmp_path.iterdir()] == ["final"]
 
 
@@ -135,11 +135,11 @@ def test_on_a_store_there_is_never_a_mixture(
             left = 1_000
         else:
             break
-        found = read(place / "final") if (place / "final").exists() else {}
+        present = read(place / "final") if (place / "final").exists() else {}
         # Readers look for either of the two, and both say the same.
-        is_catalog = bool({"properties", "hats.properties"} & set(found))
-        assert not is_catalog or data_of(found) in (data_of(before), data_of(NEW))
-        assert not is_catalog or found.items() <= before.items() or found.items() <= NEW.items()
+        is_catalog = bool({"properties", "hats.properties"} & set(present))
+        assert not is_catalog or data_of(present) in (data_of(before), data_of(NEW))
+        assert not is_catalog or present.items() <= before.items() or present.items() <= NEW.items()
         seen.add("catalog" if is_catalog else "none")
         if read(place / "partial") == NEW:
             publish_folder(place / "partial", place / "final", place / "old")

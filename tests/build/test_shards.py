@@ -45,11 +45,11 @@ def test_every_row_is_found_in_its_margin_and_in_order(gathered_bytes: int, tmp_
     added = {(1, 5): selection(60, seed=1), (1, 6): selection(40, seed=2), (0, 9): selection(1, seed=3)}
     expected = set()
     with shard_writer(tmp_path / "shard", SCHEMA, gathered_bytes) as shard:
-        for (order, pixel), one in added.items():
-            shard.add(one, order, pixel)
-            members = one.memberships.to_pydict()
+        for (order, pixel), chosen in added.items():
+            shard.add(chosen, order, pixel)
+            members = chosen.memberships.to_pydict()
             for at, row in enumerate(members["row"]):
-                number = one.rows.column("id")[members["position"][at]].as_py()
+                number = chosen.rows.column("id")[members["position"][at]].as_py()
                 margin = (members["margin_order"][at], members["margin_pixel"][at])
                 expected.add(
                     (
@@ -62,11 +62,11 @@ def test_every_row_is_found_in_its_margin_and_in_order(gathered_bytes: int, tmp_
                         members["separation_arcsec"][at],
                     )
                 )
-    assert shard.rows == sum(one.memberships.num_rows for one in added.values())
+    assert shard.rows == sum(chosen.memberships.num_rows for chosen in added.values())
     index = read_index(tmp_path / "shard")
     assert (len(index) == len(MARGINS)) == (gathered_bytes > 1 << 20)
     groups = index[["record_batch", "offset", "rows"]].tolist()
-    found = set()
+    present = set()
     read = ShardReader().read_groups(tmp_path / "shard", groups)
     for group, (rows, origin) in zip(index, read, strict=True):
         keys = []
@@ -74,9 +74,9 @@ def test_every_row_is_found_in_its_margin_and_in_order(gathered_bytes: int, tmp_
             assert row["band"] == f"b{row['id'] % 3}"
             source = about["source_pixel"] << 2 * (29 - about["source_order"])
             keys.append((about["index"], source, about["row"]))
-            found.add((int(group["order"]), int(group["pixel"]), row["id"], *about.values()))
+            present.add((int(group["order"]), int(group["pixel"]), row["id"], *about.values()))
         assert keys == sorted(keys)
-    assert found == expected
+    assert present == expected
 
 
 def test_an_empty_shard_is_a_shard(tmp_path: Path) -> None:
@@ -120,7 +120,7 @@ def test_few_shards_are_open_at_the_same_time(tmp_path: Path) -> None:
     for file in [*files, *files[::-1]]:
         groups = read_index(file)[["record_batch", "offset", "rows"]].tolist()
         ids = [row for rows, _ in reader.read_groups(file, groups) for row in rows.column("id").to_pylist()]
-        assert {one // 1_000 for one in ids} == {int(file.name[-1]) + 1}
+        assert {number // 1_000 for number in ids} == {int(file.name[-1]) + 1}
         if Path("/proc/self/maps").exists():
             assert str(file) in mapped()
             assert len(mapped()) <= 2

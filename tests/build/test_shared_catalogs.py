@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import os
 from pathlib import Path
 
 import hats
@@ -13,12 +12,12 @@ import pyarrow.parquet as pq
 import pytest
 from hats.io.validation import is_valid_catalog
 
-from skymargin import separation_arcsec
+from skymargin import separation_arcsec, verify
 from skymargin.catalogs.catalog import open_catalog
 from tests.support import brute_force
 from tests.support.catalogs import files_of, ids_of, make_margin
+from tests.support.shared import SHARED, needs_shared
 
-SHARED = Path(os.environ.get("SKYMARGIN_SHARED", Path(__file__).parents[3] / "shared")) / "data"
 CATALOGS = (
     "small_sky",
     "small_sky_healpix13",
@@ -30,9 +29,7 @@ CATALOGS = (
 )
 IDS = {"small_sky_source": "source_id"}
 
-pytestmark = pytest.mark.skipif(
-    not SHARED.is_dir(), reason="no shared catalogs: set SKYMARGIN_SHARED to the folder that holds data/hats"
-)
+pytestmark = needs_shared
 
 
 def by_brute_force(path: Path, threshold_arcsec: float, id_column: str) -> dict[tuple[int, int], list[int]]:
@@ -46,10 +43,10 @@ def by_brute_force(path: Path, threshold_arcsec: float, id_column: str) -> dict[
     rows = pa.concat_tables([table.select(columns) for table in tables])
     own = np.repeat(np.arange(len(tables)), [len(table) for table in tables])
     ra_deg, dec_deg, ids = (column.to_numpy() for column in rows.columns)
-    found = brute_force.margins(
+    margins = brute_force.margins(
         ra_deg, dec_deg, catalog.orders[own], catalog.pixels[own], partitions, threshold_arcsec
     )
-    return {pixel: sorted(ids[rows].tolist()) for pixel, rows in found.items()}
+    return {pixel: sorted(ids[rows].tolist()) for pixel, rows in margins.items()}
 
 
 @pytest.mark.parametrize(
@@ -62,15 +59,19 @@ def by_brute_force(path: Path, threshold_arcsec: float, id_column: str) -> dict[
 )
 def test_margins_equal_brute_force(name: str, threshold_arcsec: float, tmp_path: Path) -> None:
     catalog, id_column = SHARED / "hats" / name, IDS.get(name, "id")
-    report = make_margin(catalog, tmp_path, threshold_arcsec)
+    made = make_margin(catalog, tmp_path, threshold_arcsec)
     expected = by_brute_force(catalog, threshold_arcsec, id_column)
     assert ids_of(tmp_path / "margin", id_column) == expected
-    assert report.rows == sum(map(len, expected.values()))
-    assert (report.empty_reason is None) == bool(expected)
+    assert made.rows == sum(map(len, expected.values()))
+    assert (made.empty_reason is None) == bool(expected)
     assert is_valid_catalog(tmp_path / "margin", strict=True)
     about, primary = hats.read_hats(tmp_path / "margin").catalog_info, open_catalog(catalog)
     assert (about.healpix_column, about.healpix_order) == (primary.columns.index, primary.columns.index_order)
     assert about.npix_suffix == ".parquet"
+    report = verify(tmp_path / "margin", catalog)
+    assert report.right, report.summary()
+    audited = {(line.order, line.pixel): line.expected for line in report.per_pixel}
+    assert audited == {pixel: len(rows) for pixel, rows in expected.items()}
     for file in files_of(tmp_path / "margin").values():
         rows = pq.ParquetFile(file).read()
         assert rows.schema.equals(primary.schema, check_metadata=True)
@@ -80,9 +81,11 @@ def test_margins_equal_brute_force(name: str, threshold_arcsec: float, tmp_path:
 def test_source_catalog_has_the_known_number_of_rows_in_each_pixel(tmp_path: Path) -> None:
     with (SHARED / "exact_small_sky_source_180arcs.csv").open() as lines:
         known = {(int(row["order"]), int(row["pixel"])): int(row["rows"]) for row in csv.DictReader(lines)}
-    report = make_margin(SHARED / "hats" / "small_sky_source", tmp_path, 180.0)
+    made = make_margin(SHARED / "hats" / "small_sky_source", tmp_path, 180.0)
     assert {pixel: len(ids) for pixel, ids in ids_of(tmp_path / "margin", "source_id").items()} == known
-    assert report.rows == sum(known.values()) == 401
+    report = verify(tmp_path / "margin")
+    assert {(line.order, line.pixel): line.expected for line in report.per_pixel} == known
+    assert made.rows == report.rows_expected == report.rows_found == sum(known.values()) == 401
 
 
 def test_the_ten_points_at_a_pixel_corner_split_as_known() -> None:

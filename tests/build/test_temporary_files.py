@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import os
-import subprocess
+import shutil
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.support.catalogs import ids_of
+from tests.support.processes import run
 
 RUN = """
 import json, os, sys, threading, time
@@ -22,8 +25,8 @@ stop = threading.Event()
 def watch(places):
     while not stop.is_set():
         for place in places:
-            found = (os.path.join(base, name) for base, *inside in os.walk(place) for names in inside for name in names)
-            seen.update(path for path in found if path.endswith(".arrow") or "/worker" in path)
+            paths = (os.path.join(base, name) for base, *inside in os.walk(place) for names in inside for name in names)
+            seen.update(path for path in paths if path.endswith(".arrow") or "/worker" in path)
         time.sleep(0.005)
 
 arguments = json.loads(sys.argv[1])
@@ -43,9 +46,6 @@ print(json.dumps(sorted(seen)))
 @pytest.fixture
 def memory(tmp_path: Path) -> Iterator[Path]:
     """A folder on another file system than that of the output."""
-    import shutil
-    import tempfile
-
     shared = Path("/dev/shm")
     if not os.access(shared, os.W_OK) or shared.stat().st_dev == tmp_path.stat().st_dev:
         pytest.skip("there is no second file system at /dev/shm")
@@ -79,8 +79,6 @@ def test_intermediate_files_are_where_they_were_told_and_nothing_is_left(
     tmp_path: Path,
     memory: Path,
 ) -> None:
-    import json
-
     before = everything_below(small_catalog)
     # Missing folders, two of them on the other file system.
     places = {
@@ -102,16 +100,9 @@ def test_intermediate_files_are_where_they_were_told_and_nothing_is_left(
     (tmp_path / "here").mkdir()
     script = tmp_path / "script.py"
     script.write_text(RUN)
-    done = subprocess.run(
-        [sys.executable, str(script), json.dumps(arguments), json.dumps([str(memory), str(tmp_path)])],
-        cwd=tmp_path / "here",
-        env={**os.environ, "TMPDIR": str(places["system"])},
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
+    watched = json.dumps([str(memory), str(tmp_path)])
+    command = [sys.executable, script, json.dumps(arguments), watched]
+    done = run(command, tmp_path / "here", {"TMPDIR": str(places["system"])})
     seen = json.loads(done.stdout.splitlines()[-1])
     shards = {path for path in seen if path.endswith(".arrow")}
     assert shards

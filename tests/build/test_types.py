@@ -20,12 +20,14 @@ from tests.support.catalogs import (
     MIXED_PARTITIONS,
     Layout,
     files_of,
-    ids_of,
+    fullest,
     make_margin,
+    rows_in_file,
     rows_of,
     sky_near_edges,
     write_catalog,
 )
+from tests.support.workspace import made_in
 
 THRESHOLD_ARCSEC = 60.0
 SKY = sky_near_edges(MIXED_PARTITIONS, rows=300, reach_arcsec=THRESHOLD_ARCSEC, seed=12)
@@ -87,7 +89,7 @@ def column_of(kind: pa.DataType, value: Callable[[int], Any], count: int) -> pa.
 
 def read(file: Path) -> list[dict[str, Any]]:
     """Rows of a file; floats as their bits, since a NaN is not equal to itself."""
-    table = pq.ParquetFile(file).read()
+    table = rows_in_file(file)
     at = table.schema.get_field_index("float")
     if at >= 0:
         table = table.set_column(at, "float", table.column(at).combine_chunks().view(pa.int32()))
@@ -100,12 +102,11 @@ def test_every_type_arrives_bit_for_bit(tmp_path: Path) -> None:
         column = column_of(kind, value, len(SKY))
         table = table.append_column(pa.field(name, column.type, metadata={"of": name}), column)
     # One row group a file: pyarrow cannot cut views inside structs.
-    write_catalog(tmp_path / "catalog", SKY, table=table)
-    make_margin(tmp_path / "catalog", tmp_path, THRESHOLD_ARCSEC)
-    assert ids_of(tmp_path / "margin") == SKY.margins(THRESHOLD_ARCSEC)
-    primary = {row["id"]: row for file in files_of(tmp_path / "catalog").values() for row in read(file)}
-    schema = pq.read_schema(tmp_path / "catalog" / "dataset" / "_common_metadata")
-    for file in files_of(tmp_path / "margin").values():
+    work = made_in(tmp_path, SKY, THRESHOLD_ARCSEC, table=table)
+    assert work.ids == SKY.margins(THRESHOLD_ARCSEC)
+    primary = {row["id"]: row for file in work.file_of.values() for row in read(file)}
+    schema = pq.read_schema(work.catalog / "dataset" / "_common_metadata")
+    for file in work.files.values():
         assert pq.read_schema(file).equals(schema, check_metadata=True)
         for row in read(file):
             assert row == primary[row["id"]]
@@ -117,11 +118,10 @@ def test_a_column_that_may_not_be_null_stays_so(tmp_path: Path) -> None:
         field.with_nullable(field.name in ("mag", "name", "note", "curve", "band")) for field in table.schema
     ]
     schema = pa.schema(fields, metadata=table.schema.metadata)
-    write_catalog(tmp_path / "catalog", SKY, table=table.cast(schema))
-    make_margin(tmp_path / "catalog", tmp_path, THRESHOLD_ARCSEC)
-    kept = pq.read_schema(tmp_path / "catalog" / "dataset" / "_common_metadata")
+    work = made_in(tmp_path, SKY, THRESHOLD_ARCSEC, table=table.cast(schema))
+    kept = pq.read_schema(work.catalog / "dataset" / "_common_metadata")
     assert not kept.field("id").nullable
-    for file in files_of(tmp_path / "margin").values():
+    for file in work.files.values():
         assert pq.read_schema(file).equals(kept, check_metadata=True)
 
 
@@ -130,14 +130,15 @@ def test_a_column_that_may_not_be_null_stays_so(tmp_path: Path) -> None:
 )
 def test_a_catalog_may_have_columns_of_any_name(name: str, tmp_path: Path) -> None:
     table = rows_of(SKY, Layout()).append_column(name, pa.array(np.arange(len(SKY)) * 3))
-    write_catalog(tmp_path / "catalog", SKY, table=table)
-    make_margin(tmp_path / "catalog", tmp_path, THRESHOLD_ARCSEC)
-    place = {one: at for at, one in enumerate(table.column("id").to_pylist())}
+    work = made_in(tmp_path, SKY, THRESHOLD_ARCSEC, table=table)
+    place = {number: at for at, number in enumerate(table.column("id").to_pylist())}
     rows = 0
-    for file in files_of(tmp_path / "margin").values():
-        margin = pq.ParquetFile(file).read()
+    for file in work.files.values():
+        margin = rows_in_file(file)
         assert margin.column_names == table.column_names
-        assert margin.column(name).to_pylist() == [3 * place[one] for one in margin.column("id").to_pylist()]
+        assert margin.column(name).to_pylist() == [
+            3 * place[number] for number in margin.column("id").to_pylist()
+        ]
         rows += len(margin)
     assert rows > 50
 
@@ -158,7 +159,7 @@ def test_a_partition_that_drifts_without_loss_is_cast(name: str, tmp_path: Path)
     write_catalog(tmp_path / "catalog", SKY)
     schema = pq.read_schema(tmp_path / "catalog" / "dataset" / "_common_metadata")
     for file in sorted(files_of(tmp_path / "catalog").values())[::2]:
-        rows = pq.ParquetFile(file).read()
+        rows = rows_in_file(file)
         at = rows.schema.get_field_index(column)
         changed = pa.nulls(len(rows)) if pa.types.is_null(kind) else rows.column(at).cast(kind, safe=False)
         # The column may also be in another place.
@@ -183,8 +184,8 @@ def test_a_partition_that_drifts_without_loss_is_cast(name: str, tmp_path: Path)
 )
 def test_a_partition_that_drifts_with_loss_is_refused(column: str, kind: pa.DataType, tmp_path: Path) -> None:
     write_catalog(tmp_path / "catalog", SKY)
-    file = max(files_of(tmp_path / "catalog").values(), key=lambda one: pq.read_metadata(one).num_rows)
-    rows = pq.ParquetFile(file).read()
+    file = fullest(tmp_path / "catalog")
+    rows = rows_in_file(file)
     at = rows.schema.get_field_index(column)
     pq.write_table(rows.set_column(at, column, pa.array([None] * len(rows), kind)), file)
     with pytest.raises(PartitionReadError, match=f"'{column}'") as caught:
@@ -198,8 +199,8 @@ def test_carried_rows_come_back_as_they_were(name: str) -> None:
     column = column_of(kind, value, 50)
     field = pa.field("column", column.type, nullable=True, metadata={"unit": "none"})
     table = pa.Table.from_arrays([column], schema=pa.schema([field], metadata={"key": "value"}))
-    there = to_transport(table)
-    assert there.num_rows == there.take(pa.array(range(50))).num_rows
-    back = from_transport(there, table.schema)
+    sent = to_transport(table)
+    assert sent.num_rows == sent.take(pa.array(range(50))).num_rows
+    back = from_transport(sent, table.schema)
     assert back.schema.equals(table.schema, check_metadata=True)
     assert back.column(0).combine_chunks().equals(column) or name == "float"

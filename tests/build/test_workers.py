@@ -1,123 +1,71 @@
-"""The same bytes from any number of workers and threads, and what is printed while they work."""
+"""The same bytes from any number of workers and threads, and what is printed while they again."""
 
 from __future__ import annotations
 
-import subprocess
 import sys
-import textwrap
 from pathlib import Path
 
 import pytest
 from distributed import Client, LocalCluster
 
-from skymargin import MarginCacheArguments, pipeline_with_client
-from skymargin.build.memory import MemoryShares
-from tests.support.catalogs import (
-    MIXED_PARTITIONS,
-    Layout,
-    Sky,
-    contents,
-    make_margin,
-    sky_near_edges,
-    write_catalog,
-)
+from skymargin import pipeline_with_client
+from tests.support.catalogs import MIXED_PARTITIONS, Layout, file_bytes, sky_near_edges
+from tests.support.limits import limits
+from tests.support.processes import run
+from tests.support.workspace import Workspace
 
 THRESHOLD_ARCSEC = 600.0
+SKY = sky_near_edges(MIXED_PARTITIONS, rows=1_500, reach_arcsec=THRESHOLD_ARCSEC, seed=3)
+LAYOUT = Layout(row_group_rows=40)
 
 
-@pytest.fixture(scope="module")
-def sky() -> Sky:
-    return sky_near_edges(MIXED_PARTITIONS, rows=1_500, reach_arcsec=THRESHOLD_ARCSEC, seed=3)
-
-
-@pytest.fixture(scope="module")
-def primary(sky: Sky, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("primary") / "stars"
-    write_catalog(path, sky, Layout(row_group_rows=40))
-    return path
-
-
-@pytest.fixture(scope="module")
-def one_thread(primary: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
-    output = tmp_path_factory.mktemp("one")
-    make_margin(primary, output, THRESHOLD_ARCSEC)
-    return contents(output / "margin")
-
-
+@pytest.mark.usefixtures("small_tasks")
 @pytest.mark.parametrize(("workers", "threads"), [(1, 1), (1, 5), (2, 2)])
 def test_output_is_the_same_for_any_workers(
-    workers: int,
-    threads: int,
-    primary: Path,
-    one_thread: dict[str, bytes],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    workers: int, threads: int, made: Workspace, again: Workspace, tmp_path: Path
 ) -> None:
-    # Tasks so small that every partition and every margin is one of its own.
-    monkeypatch.setattr("skymargin.build.stages.plan._SMALLEST_TASK_BYTES", 1)
-    make_margin(
-        primary,
-        tmp_path,
-        THRESHOLD_ARCSEC,
+    again.make(
         dask_n_workers=workers,
         dask_threads_per_worker=threads,
         tmp_dir=tmp_path / "intermediate",
         dask_tmp=tmp_path / "dask",
     )
-    assert contents(tmp_path / "margin") == one_thread
+    assert again.contents() == made.contents()
     assert not any((tmp_path / "intermediate").iterdir())
 
 
-def test_output_is_the_same_when_rows_are_written_in_many_pieces(
-    primary: Path, one_thread: dict[str, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    pipeline = sys.modules["skymargin.build.pipeline"]
-    monkeypatch.setattr(pipeline, "memory_shares", lambda *_: MemoryShares(700, 700, 1))
-    make_margin(primary, tmp_path, THRESHOLD_ARCSEC)
-    assert contents(tmp_path / "margin") == one_thread
+def test_output_is_the_same_in_little_memory(made: Workspace, again: Workspace) -> None:
+    with limits(scan_bytes=700, gathered_bytes=700):
+        again.make()
+    assert again.contents() == made.contents()
+    again.make("limited", memory_limit="300MB", dask_threads_per_worker=16)
+    assert file_bytes(again.output / "limited") == file_bytes(made.margin)
 
 
-def test_a_client_of_the_users_own(primary: Path, one_thread: dict[str, bytes], tmp_path: Path) -> None:
-    args = MarginCacheArguments(
-        input_catalog_path=primary,
-        output_path=tmp_path,
-        output_artifact_name="margin",
-        margin_threshold=THRESHOLD_ARCSEC,
-        progress_bar=False,
-    )
+def test_a_client_of_the_users_own(made: Workspace, again: Workspace) -> None:
     with (
         LocalCluster(n_workers=2, threads_per_worker=1, processes=False, dashboard_address=":0") as cluster,
         Client(cluster) as client,
     ):
-        pipeline_with_client(args, client)
+        pipeline_with_client(again.arguments(), client)
         # The client is still the user's, and works.
         assert client.submit(sum, [1, 2]).result() == 3
-    assert contents(tmp_path / "margin") == one_thread
-
-
-def run(code: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-W", "error", "-c", textwrap.dedent(code)],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=True,
-    )
+    assert again.contents() == made.contents()
 
 
 @pytest.mark.parametrize("progress_bar", [True, False])
 def test_progress_bars_are_shown_unless_switched_off(
-    progress_bar: bool, primary: Path, tmp_path: Path
+    progress_bar: bool, made: Workspace, tmp_path: Path
 ) -> None:
-    done = run(
-        f"""
-        from skymargin import MarginCacheArguments, pipeline
-        pipeline(MarginCacheArguments(
-            input_catalog_path={str(primary)!r}, output_path={str(tmp_path)!r}, output_artifact_name="margin",
-            margin_threshold={THRESHOLD_ARCSEC}, progress_bar={progress_bar},
-        ))
-        """
-    )
+    code = f"""
+from skymargin import MarginCacheArguments, pipeline
+pipeline(MarginCacheArguments(
+    input_catalog_path={str(made.catalog)!r}, output_path={str(tmp_path)!r}, output_artifact_name="margin",
+    margin_threshold={THRESHOLD_ARCSEC}, progress_bar={progress_bar},
+))
+"""
+    command = [sys.executable, "-W", "error", "-c", code]
+    done = run(command)
     if not progress_bar:
         assert (done.stdout, done.stderr) == ("", "")
         return

@@ -13,11 +13,11 @@ from hats.catalog.dataset.collection_properties import CollectionProperties
 from skymargin import MarginCacheArguments, pipeline
 from skymargin.catalogs.collection import add_margin, collection_of, margin_entry
 from skymargin.catalogs.properties import edited, parse_properties
-from skymargin.cli.build import default_name
 from skymargin.cli.main import main
 from skymargin.errors import ArgumentError, StorageError
 from tests.support.catalogs import ids_of, make_margin, sky_near_edges, write_catalog
 from tests.support.killing import Moment, run_killed_at
+from tests.support.workspace import Workspace
 
 THRESHOLD_ARCSEC = 60.0
 PARTITIONS = tuple((1, pixel) for pixel in range(8))
@@ -151,20 +151,21 @@ def test_an_output_in_a_folder_of_the_collection_is_named_relative_to_it(collect
 
 
 def test_without_a_collection_it_is_refused(collection: Path, tmp_path: Path) -> None:
+    alone = Workspace(tmp_path / "alone", tmp_path, THRESHOLD_ARCSEC)
     write_catalog(tmp_path / "alone", sky_near_edges(PARTITIONS, 100, THRESHOLD_ARCSEC, seed=9))
-    with pytest.raises(
-        ArgumentError, match=r"alone is no collection and lies in none: there is no collection\.prop"
-    ):
-        add(tmp_path / "alone")
     (collection / "stars").rename(collection / "others")
-    with pytest.raises(ArgumentError, match="but is not its primary catalog, which is stars"):
-        add(collection / "others")
-    with pytest.raises(ArgumentError, match="default_margin=True needs add_to_collection=True"):
-        make_margin(tmp_path / "alone", tmp_path, THRESHOLD_ARCSEC, default_margin=True)
-    with pytest.raises(ArgumentError, match="output_path is required"):
-        MarginCacheArguments(output_artifact_name="margin", input_catalog_path=tmp_path / "alone")
-    with pytest.raises(ArgumentError, match="add_to_collection must be True or False, not 1"):
-        make_margin(tmp_path / "alone", tmp_path, THRESHOLD_ARCSEC, add_to_collection=1)
+    for call, message in (
+        (
+            lambda: add(tmp_path / "alone"),
+            r"alone is no collection and lies in none: there is no collection\.prop",
+        ),
+        (lambda: add(collection / "others"), "but is not its primary catalog, which is stars"),
+        (lambda: alone.make(default_margin=True), "default_margin=True needs add_to_collection=True"),
+        (lambda: alone.arguments(output_path=None), "output_path is required"),
+        (lambda: alone.make(add_to_collection=1), "add_to_collection must be True or False, not 1"),
+    ):
+        with pytest.raises(ArgumentError, match=message):
+            call()
 
 
 def test_a_name_that_would_be_two_is_refused(collection: Path, tmp_path: Path) -> None:
@@ -186,13 +187,8 @@ def test_a_failed_run_leaves_the_collection_alone(collection: Path) -> None:
 
 
 def test_a_run_that_is_killed_before_it_names_its_margin_goes_on(collection: Path) -> None:
-    run_killed_at(
-        Moment("skymargin.build.pipeline:add_margin"),
-        collection,
-        collection,
-        THRESHOLD_ARCSEC,
-        add_to_collection=True,
-    )
+    moment = Moment("skymargin.build.pipeline:add_margin")
+    run_killed_at(moment, collection, collection, THRESHOLD_ARCSEC, add_to_collection=True)
     assert (collection / "margin").exists()
     assert said_by(collection) == SAID
     make_margin(collection, collection, THRESHOLD_ARCSEC, add_to_collection=True)
@@ -217,7 +213,7 @@ def _add_some(collection: Path, first: int, started: Any) -> None:
 def test_runs_at_once_lose_no_entry(collection: Path) -> None:
     context = multiprocessing.get_context("spawn")
     started = context.Barrier(4)
-    runs = [context.Process(target=_add_some, args=(collection, 20 * one, started)) for one in range(4)]
+    runs = [context.Process(target=_add_some, args=(collection, 20 * number, started)) for number in range(4)]
     for run in runs:
         run.start()
     for run in runs:
@@ -265,23 +261,6 @@ def test_one_value_is_changed_in_its_place(text: str, after: str) -> None:
     assert parse_properties(after) == {**parse_properties(text), "key": "new"}
 
 
-@pytest.mark.parametrize(
-    ("threshold_arcsec", "name"),
-    [
-        (0.5, "sky_0.5arcs"),
-        (1.2, "sky_1.2arcs"),
-        (1.7, "sky_1.7arcs"),
-        (10.0, "sky_10arcs"),
-        (1e-7, "sky_0.0000001arcs"),
-        (324_000.0, "sky_324000arcs"),
-        (100.0, "sky_100arcs"),
-        (0.1 + 0.2, "sky_0.30000000000000004arcs"),
-    ],
-)
-def test_names_have_the_threshold_digit_for_digit(threshold_arcsec: float, name: str) -> None:
-    assert default_name("catalogs/sky", threshold_arcsec) == name
-
-
 def test_the_command_adds_to_a_collection(collection: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for threshold in ("0.5", "1.2", "1.7"):
         command = ["build", str(collection), "-t", threshold, "--add-to-collection", "--no-progress"]
@@ -291,10 +270,7 @@ def test_the_command_adds_to_a_collection(collection: Path, capsys: pytest.Captu
     assert read.all_margins == ["sky_0.5arcs", "sky_1.2arcs", "sky_1.7arcs", "sky_60arcs"]
     assert read.default_margin == "sky_60arcs"
     assert read.get_margin_thresholds() == {
-        "sky_0.5arcs": 0.5,
-        "sky_1.2arcs": 1.2,
-        "sky_1.7arcs": 1.7,
-        "sky_60arcs": 60.0,
+        f"sky_{threshold:g}arcs": threshold for threshold in (0.5, 1.2, 1.7, 60.0)
     }
     assert main(["build", str(collection), "-t", "5"]) == 2
     assert "Missing option '-o' / '--output'" in capsys.readouterr().err

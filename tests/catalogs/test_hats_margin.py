@@ -49,14 +49,14 @@ WANTED: dict[str, dict[str, Any]] = {
 @pytest.mark.parametrize("index", [True, False])
 def test_encodings_are_those_of_hats_but_for_the_level(name: str, index: bool) -> None:
     schema = SCHEMA if index else SCHEMA.remove(0)
-    wanted = WANTED[name] if index or "sorting" not in name else {}
-    before = dict(wanted)
-    mine = encodings(schema, wanted)
-    theirs = get_parquet_write_table_kwargs(schema, write_table_kwargs=dict(wanted))
+    options = WANTED[name] if index or "sorting" not in name else {}
+    before = dict(options)
+    mine = encodings(schema, options)
+    theirs = get_parquet_write_table_kwargs(schema, write_table_kwargs=dict(options))
     if theirs["compression_level"] == 15:
         theirs["compression_level"] = 3
     assert mine == theirs
-    assert wanted == before
+    assert options == before
 
 
 @pytest.mark.parametrize("index_column", ["_healpix_29", None])

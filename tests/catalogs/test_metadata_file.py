@@ -11,10 +11,10 @@ from skymargin.catalogs.metadata_file import RowGroups, metadata_file
 _TABLE = pa.table(
     {
         "id": pa.array(range(40), pa.uint64()),
-        "dec": pa.array([None if one % 7 == 0 else one / 3 for one in range(40)]),
-        "name": pa.array([f"star {one}" for one in range(40)]).dictionary_encode(),
-        "seen": pa.array([one % 2 == 0 for one in range(40)]),
-        "curve": pa.array([{"mjd": [float(one)] * (one % 4), "flag": b"x"} for one in range(40)]),
+        "dec": pa.array([None if n % 7 == 0 else n / 3 for n in range(40)]),
+        "name": pa.array([f"star {n}" for n in range(40)]).dictionary_encode(),
+        "seen": pa.array([n % 2 == 0 for n in range(40)]),
+        "curve": pa.array([{"mjd": [float(n)] * (n % 4), "flag": b"x"} for n in range(40)]),
         "when": pa.array(range(40), pa.timestamp("us", "UTC")),
     }
 )
@@ -33,7 +33,7 @@ def footer_of(
 
 
 def by_pyarrow(footers: list[pq.FileMetaData]) -> bytes:
-    first, *others = (pq.read_metadata(pa.BufferReader(_file(one))) for one in footers)
+    first, *others = (pq.read_metadata(pa.BufferReader(_file(footer))) for footer in footers)
     for other in others:
         first.append_row_groups(other)
     return _file(first)
@@ -54,7 +54,7 @@ def test_many_footers_in_one(files: int, options: dict[str, object]) -> None:
         footer_of(f"Npix={number}.parquet", 1 + number % 40, 1 + number % 17, **options)
         for number in range(files)
     ]
-    assert b"".join(metadata_file([RowGroups.of(one) for one in footers])) == by_pyarrow(footers)
+    assert b"".join(metadata_file([RowGroups.of(footer) for footer in footers])) == by_pyarrow(footers)
 
 
 def test_what_is_known_of_one_is_used_for_the_next() -> None:
@@ -80,7 +80,7 @@ def test_footers_that_end_in_another_way_are_told_apart() -> None:
 def test_a_schema_that_is_told_in_another_way_is_left_to_pyarrow() -> None:
     # The same columns under another name of the root.
     footers = [footer_of("Npix=1.parquet"), footer_of("Npix=2.parquet")]
-    parts = [RowGroups.of(one) for one in footers]
+    parts = [RowGroups.of(footer) for footer in footers]
     assert parts[1].before.count(b"schema") == 1
     parts[1] = RowGroups(
         parts[1].before.replace(b"\x06schema", b"\x04root"),
@@ -95,4 +95,4 @@ def test_a_schema_that_is_told_in_another_way_is_left_to_pyarrow() -> None:
 def test_other_columns_are_an_error() -> None:
     footers = [footer_of("Npix=1.parquet"), footer_of("Npix=2.parquet", table=_TABLE.select(["id", "dec"]))]
     with pytest.raises(RuntimeError, match="schema"):
-        b"".join(metadata_file([RowGroups.of(one) for one in footers]))
+        b"".join(metadata_file([RowGroups.of(footer) for footer in footers]))

@@ -18,9 +18,9 @@ def test_rows_of_footers_of_any_width(tmp_path: Path, columns: int) -> None:
     file = tmp_path / "_metadata"
     fields = {f"a_rather_long_name_{number}": pa.array(np.arange(77)) for number in range(columns)}
     pq.write_table(pa.table(fields), file)
-    (found,) = rows_in_metadata(tmp_path, {"_metadata": file.stat().st_size})
-    assert (found.file, found.rows) == (file, pq.read_metadata(file).num_rows)
-    assert found.rows == 77
+    (statement,) = rows_in_metadata(tmp_path, {"_metadata": file.stat().st_size})
+    assert (statement.file, statement.rows) == (file, pq.read_metadata(file).num_rows)
+    assert statement.rows == 77
 
 
 def test_every_flip_of_a_head_is_a_number_or_an_error(tmp_path: Path) -> None:
@@ -45,9 +45,9 @@ def test_a_catalog_may_be_without(tmp_path: Path) -> None:
 
 
 def test_statements_that_differ(tmp_path: Path) -> None:
-    (one,) = stated_rows(tmp_path / "hats.properties", "hats_nrows", " 12 ")
-    (other,) = stated_rows(tmp_path / "catalog_info.json", "total_rows", 13)
+    (stated,) = stated_rows(tmp_path / "hats.properties", "hats_nrows", " 12 ")
+    (contradicting,) = stated_rows(tmp_path / "catalog_info.json", "total_rows", 13)
     check_stated([])
-    check_stated([one, one])
+    check_stated([stated, stated])
     with pytest.raises(CatalogError, match=r"hats_nrows=12, but .*total_rows=13"):
-        check_stated([one, other])
+        check_stated([stated, contradicting])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import doctest
 import pickle
-import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -18,6 +17,7 @@ import skymargin
 import skymargin._core as _core
 from skymargin import is_within, margin_rows, neighbours, separation_arcsec, spatial_index
 from skymargin.geometry import arrays
+from tests.support.threads import assert_other_threads_run
 
 RA_DEG = [11.25802281, 11.26730961, 200.0]
 DEC_DEG = [78.28414956, 78.28523861, -30.0]
@@ -42,9 +42,9 @@ CONTAINERS: dict[str, Callable[[list[float]], Any]] = {
 @pytest.mark.parametrize("container", CONTAINERS.values(), ids=CONTAINERS)
 def test_every_container_of_numbers_is_taken(container: Callable[[list[float]], Any]) -> None:
     ra_deg, dec_deg = container(RA_DEG), container(DEC_DEG)
-    found = separation_arcsec(ra_deg, dec_deg, 5, 1000)
-    assert isinstance(found, pa.DoubleArray)
-    assert found.to_pylist()[:2] == pytest.approx(SEPARATIONS_ARCSEC, abs=1e-6)
+    separation = separation_arcsec(ra_deg, dec_deg, 5, 1000)
+    assert isinstance(separation, pa.DoubleArray)
+    assert separation.to_pylist()[:2] == pytest.approx(SEPARATIONS_ARCSEC, abs=1e-6)
     assert is_within(ra_deg, dec_deg, 5, 1000, 10.0).to_pylist() == [True, False, False]
     index = spatial_index(ra_deg, dec_deg)
     assert index.type == pa.int64()
@@ -74,12 +74,12 @@ def test_float64_columns_are_read_where_they_are() -> None:
 
 def test_nulls_stay_nulls() -> None:
     ra_deg, dec_deg = pa.array([11.0, None, 11.0]), pa.array([78.0, 78.0, None])
-    for found in (
+    for column in (
         separation_arcsec(ra_deg, dec_deg, 5, 1000),
         is_within(ra_deg, dec_deg, 5, 1000, 1.0),
         spatial_index(ra_deg, dec_deg),
     ):
-        assert [value is None for value in found.to_pylist()] == [False, True, True]
+        assert [value is None for value in column.to_pylist()] == [False, True, True]
     with pytest.raises(skymargin.CoordinateError, match="ra_deg has 1 nulls"):
         margin_rows(ra_deg, dec_deg, [0], [0], 1.0)
 
@@ -141,8 +141,8 @@ def test_margin_rows_are_the_rows_within_of_every_other_pixel() -> None:
         for row in np.flatnonzero(np.asarray(is_within(ra_deg, dec_deg, order, pixel, threshold_arcsec)))
         if (order, pixel) != (1, own[row])
     }
-    found = margin_rows(ra_deg, dec_deg, [1] * len(partitions), partitions, threshold_arcsec)
-    lines = [tuple(line.values()) for line in found.select(found.schema.names[:3]).to_pylist()]
+    table = margin_rows(ra_deg, dec_deg, [1] * len(partitions), partitions, threshold_arcsec)
+    lines = [tuple(line.values()) for line in table.select(table.schema.names[:3]).to_pylist()]
     assert set(lines) == expected
     assert lines == sorted(lines)
     assert len(expected) > 100
@@ -157,21 +157,8 @@ def test_a_tiling_survives_pickling() -> None:
 
 def test_other_threads_run_while_the_core_works() -> None:
     ra_deg = np.random.default_rng(1).uniform(0, 360, 3_000_000)
-    working, turns = threading.Event(), []
-
-    def work() -> None:
-        working.set()
-        separation_arcsec(ra_deg, np.zeros_like(ra_deg), 3, 7)
-        working.clear()
-
-    thread = threading.Thread(target=work)
-    thread.start()
-    while thread.is_alive():
-        if working.is_set():
-            turns.append(1)
-    thread.join()
-    # A GIL that is held lets this loop run only before and after: a few turns of the switch interval.
-    assert len(turns) > 1000
+    dec_deg = np.zeros_like(ra_deg)
+    assert_other_threads_run(lambda: separation_arcsec(ra_deg, dec_deg, 3, 7))
 
 
 def test_examples_in_docstrings_run() -> None:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from tests.peers.stars import gaia_positions
+from tests.support.catalogs import make_margin
 
 pytestmark = pytest.mark.slow
 
@@ -31,25 +32,16 @@ def test_margin_of_real_stars_equals_brute_force(
     catalog: Path, tmp_path: Path, threshold_arcsec: float
 ) -> None:
     from benchmarks.content import exact_keys, read_source, row_keys
-    from skymargin import MarginCacheArguments, pipeline
 
     expected = exact_keys(read_source(catalog), threshold_arcsec)
-    pipeline(
-        MarginCacheArguments(
-            input_catalog_path=str(catalog),
-            output_path=str(tmp_path),
-            output_artifact_name="margin",
-            margin_threshold=threshold_arcsec,
-            progress_bar=False,
-        )
-    )
-    found = row_keys(tmp_path / "margin")
-    missing = {pixel: np.setdiff1d(keys, found.get(pixel, [])) for pixel, keys in expected.items()}
-    too_many = {pixel: np.setdiff1d(keys, expected.get(pixel, [])) for pixel, keys in found.items()}
+    make_margin(catalog, tmp_path, threshold_arcsec)
+    written = row_keys(tmp_path / "margin")
+    missing = {pixel: np.setdiff1d(keys, written.get(pixel, [])) for pixel, keys in expected.items()}
+    too_many = {pixel: np.setdiff1d(keys, expected.get(pixel, [])) for pixel, keys in written.items()}
     assert sum(map(len, expected.values())) > 100
     assert {pixel: keys.tolist() for pixel, keys in missing.items() if len(keys)} == {}
     assert {pixel: keys.tolist() for pixel, keys in too_many.items() if len(keys)} == {}
     # Sets agree: equal lengths leave no row written twice.
-    assert {pixel: len(keys) for pixel, keys in found.items()} == {
+    assert {pixel: len(keys) for pixel, keys in written.items()} == {
         pixel: len(keys) for pixel, keys in expected.items()
     }

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -11,20 +9,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from tests.peers.runs import Case, run_peer
+from tests.support.catalogs import make_margin
+
 pytestmark = pytest.mark.slow
 
 Keys = dict[tuple[int, int], np.ndarray[tuple[int], np.dtype[np.int64]]]
-
-
-@dataclass(frozen=True)
-class Case:
-    """A catalog, a threshold at which its margins have rows, and the names of its columns."""
-
-    path: Path
-    threshold_arcsec: float
-    key: str = "source_id"
-    ra: str = "ra"
-    dec: str = "dec"
 
 
 SHARED_CASES = {
@@ -48,7 +38,7 @@ def case(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     name = request.param
     if name in SHARED_CASES:
         folder, threshold, key, ra, dec = SHARED_CASES[name]
-        return Case(request.getfixturevalue("shared_catalogs") / folder, threshold, key, ra, dec)
+        return Case(request.getfixturevalue("shared_data") / "hats" / folder, threshold, key, ra, dec)
     columns, rows, partitions, layout, threshold = GENERATED_CASES[name]
     spec = CatalogSpec(columns, rows, partitions, layout, seed=7)
     return Case(generate(spec, tmp_path_factory.mktemp("generated")).path, threshold)
@@ -61,34 +51,14 @@ def theirs(case: Case, hats_import_python: Path, tmp_path_factory: pytest.TempPa
 
 
 def run_hats_import(python: Path, case: Case, folder: Path, margin_order: int) -> Path:
-    import benchmarks
-
-    script = Path(benchmarks.__file__).parent / "peers" / "run_hats_import.py"
     (folder / "tmp").mkdir()
-    subprocess.run(
-        [
-            *(str(python), str(script), str(case.path), str(folder), "margin"),
-            *(str(case.threshold_arcsec), "1", str(folder / "tmp"), str(margin_order)),
-        ],
-        check=True,
-    )
+    arguments = (case.path, folder, "margin", case.threshold_arcsec, 1, folder / "tmp", margin_order)
+    run_peer(python, "run_hats_import.py", *arguments)
     return folder / "margin"
 
 
-def run_skymargin(case: Case, folder: Path, *, fine_filtering: bool, margin_order: int = -1) -> Path:
-    from skymargin import MarginCacheArguments, pipeline
-
-    pipeline(
-        MarginCacheArguments(
-            input_catalog_path=str(case.path),
-            output_path=str(folder),
-            output_artifact_name="margin",
-            margin_threshold=case.threshold_arcsec,
-            margin_order=margin_order,
-            fine_filtering=fine_filtering,
-            progress_bar=False,
-        )
-    )
+def run_skymargin(case: Case, folder: Path, **arguments: object) -> Path:
+    make_margin(case.path, folder, case.threshold_arcsec, **arguments)
     return folder / "margin"
 
 
@@ -134,14 +104,14 @@ def test_exact_margin_is_a_part_of_the_coarse_one_and_equals_brute_force(
 ) -> None:
     from benchmarks.content import exact_keys, read_source, row_keys
 
-    found: Keys = row_keys(run_skymargin(case, tmp_path, fine_filtering=True), case.key)
+    ours: Keys = row_keys(run_skymargin(case, tmp_path), case.key)
     coarse: Keys = row_keys(theirs, case.key)
     source = read_source(case.path, case.key, case.ra, case.dec)
     expected: Keys = exact_keys(source, case.threshold_arcsec)
     assert len(np.unique(source.keys)) == len(source.keys)
-    assert set(found) <= set(coarse)
-    assert all(np.isin(keys, coarse[pixel]).all() for pixel, keys in found.items())
-    assert {pixel: keys.tolist() for pixel, keys in found.items()} == {
+    assert set(ours) <= set(coarse)
+    assert all(np.isin(keys, coarse[pixel]).all() for pixel, keys in ours.items())
+    assert {pixel: keys.tolist() for pixel, keys in ours.items()} == {
         pixel: keys.tolist() for pixel, keys in expected.items()
     }
     assert 0 < sum(map(len, expected.values())) < sum(map(len, coarse.values()))
@@ -152,8 +122,7 @@ def test_the_audit_finds_none_missing_and_how_many_are_too_many(case: Case, thei
     from skymargin import verify
 
     expected = exact_keys(read_source(case.path, case.key, case.ra, case.dec), case.threshold_arcsec)
-    found = row_keys(theirs, case.key)
-    rows, written = sum(map(len, expected.values())), sum(map(len, found.values()))
+    rows, written = sum(map(len, expected.values())), sum(map(len, row_keys(theirs, case.key).values()))
     report = verify(theirs, case.path, coarse=True)
     assert report.right, report.summary()
     assert (report.rows_expected, report.rows_found) == (rows, written)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,35 +11,21 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from tests.peers.runs import Case, run_peer
 from tests.support import brute_force
-from tests.support.catalogs import MIXED_PARTITIONS, make_margin, sky_near_edges
-from tests.support.hipscat_catalogs import hipscat_files
+from tests.support.catalogs import (
+    MIXED_PARTITIONS,
+    Pixel,
+    files_of,
+    make_margin,
+    rows_in,
+    rows_in_file,
+    sky_near_edges,
+)
 
 pytestmark = pytest.mark.slow
 
-Pixel = tuple[int, int]
 PIXEL_COLUMNS = ("Norder", "Dir", "Npix")
-
-
-@dataclass(frozen=True)
-class Case:
-    """A catalog, a threshold, and the names of its columns."""
-
-    path: Path
-    threshold_arcsec: float
-    key: str = "id"
-    ra: str = "ra"
-    dec: str = "dec"
-
-
-def run(python: Path, script: str, *arguments: object) -> str:
-    """What a script prints that runs in the environment of hipscat-import."""
-    import benchmarks
-
-    path = Path(benchmarks.__file__).parent / "peers" / script
-    return subprocess.run(
-        [str(python), str(path), *map(str, arguments)], check=True, stdout=subprocess.PIPE, text=True
-    ).stdout
 
 
 @pytest.fixture(scope="module", params=["small_sky_source", "generated, 120 arcsec", "generated, 900 arcsec"])
@@ -63,18 +47,18 @@ def case(
     pq.write_table(pa.table(rows), folder / "rows.parquet")
     (folder / "tmp").mkdir()
     # The catalog is made by hipscat-import as well: its index, its partitions, its files.
-    run(
+    run_peer(
         *(hipscat_import_python, "import_hipscat_catalog.py"),
         *(folder / "rows.parquet", folder, "stars", 300, folder / "tmp"),
     )
-    assert len({order for order, _ in hipscat_files(folder / "stars")}) > 2
-    return Case(folder / "stars", threshold_arcsec)
+    assert len({order for order, _ in files_of(folder / "stars")}) > 2
+    return Case(folder / "stars", threshold_arcsec, "id")
 
 
 def run_hipscat_import(python: Path, case: Case, folder: Path, *coarse: str) -> Path:
     """The margin that hipscat-import makes, in its own environment."""
     (folder / "tmp").mkdir()
-    run(
+    run_peer(
         *(python, "run_hipscat_import.py", case.path, folder),
         *("margin", case.threshold_arcsec, 1, folder / "tmp", *coarse),
     )
@@ -96,11 +80,11 @@ def ours(case: Case, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def primary(case: Case) -> pa.Table:
     """All rows of the catalog."""
-    return pa.concat_tables([pq.ParquetFile(file).read() for file in hipscat_files(case.path).values()])
+    return rows_in(case.path)
 
 
 def rows_of(margin: Path) -> dict[Pixel, pa.Table]:
-    return {pixel: pq.ParquetFile(file).read() for pixel, file in hipscat_files(margin).items()}
+    return {pixel: rows_in_file(file) for pixel, file in files_of(margin).items()}
 
 
 def keys_of(margin: Path, key: str) -> dict[Pixel, set[int]]:
@@ -109,18 +93,18 @@ def keys_of(margin: Path, key: str) -> dict[Pixel, set[int]]:
 
 def difference(these: dict[Pixel, set[int]], those: dict[Pixel, set[int]]) -> dict[Pixel, list[int]]:
     """The rows that are in these margins and not in those."""
-    found = {pixel: sorted(keys - those.get(pixel, set())) for pixel, keys in these.items()}
-    return {pixel: keys for pixel, keys in found.items() if keys}
+    missing = {pixel: sorted(keys - those.get(pixel, set())) for pixel, keys in these.items()}
+    return {pixel: keys for pixel, keys in missing.items() if keys}
 
 
 def separations_arcsec(primary: pa.Table, case: Case, pixel: Pixel, keys: list[int]) -> np.ndarray[Any, Any]:
     """How far rows are from a pixel, by brute force."""
     place = {key: row for row, key in enumerate(primary.column(case.key).to_pylist())}
     rows = primary.take(pa.array([place[key] for key in keys]))
-    found: np.ndarray[Any, Any] = brute_force.separations_arcsec(
+    separation: np.ndarray[Any, Any] = brute_force.separations_arcsec(
         rows.column(case.ra).to_numpy(), rows.column(case.dec).to_numpy(), *pixel
     )
-    return found
+    return separation
 
 
 def test_rows_are_those_of_brute_force(case: Case, ours: Path, primary: pa.Table) -> None:
@@ -128,13 +112,13 @@ def test_rows_are_those_of_brute_force(case: Case, ours: Path, primary: pa.Table
         primary.column(name).to_numpy() for name in (case.key, case.ra, case.dec, "Norder", "Npix")
     )
     expected = brute_force.margins(
-        ra_deg, dec_deg, own_order, own_pixel, list(hipscat_files(case.path)), case.threshold_arcsec
+        ra_deg, dec_deg, own_order, own_pixel, list(files_of(case.path)), case.threshold_arcsec
     )
-    found = rows_of(ours)
-    assert {pixel: sorted(rows.column(case.key).to_pylist()) for pixel, rows in found.items()} == {
+    rows_by_pixel = rows_of(ours)
+    assert {pixel: sorted(rows.column(case.key).to_pylist()) for pixel, rows in rows_by_pixel.items()} == {
         pixel: sorted(keys[rows].tolist()) for pixel, rows in expected.items()
     }
-    assert sum(map(len, found.values())) > 300
+    assert sum(map(len, rows_by_pixel.values())) > 300
 
 
 def test_rows_that_hipscat_import_loses_or_has_too_many_are_so_by_brute_force(
@@ -170,21 +154,23 @@ def test_rows_in_both_have_the_same_values(case: Case, ours: Path, theirs: Path)
     for pixel in mine.keys() & other.keys():
         assert mine[pixel].schema.equals(other[pixel].schema)
         keys = set(mine[pixel].column(case.key).to_pylist()) & set(other[pixel].column(case.key).to_pylist())
-        one, two = (
+        ours_, theirs_ = (
             rows.filter(pa.array([key in keys for key in rows.column(case.key).to_pylist()]))
             .sort_by(case.key)
             .combine_chunks()
             for rows in (mine[pixel], other[pixel])
         )
-        assert one.equals(two), f"values differ in the margin of {pixel}"
-        compared += len(one)
+        assert ours_.equals(theirs_), f"values differ in the margin of {pixel}"
+        compared += len(ours_)
     assert compared > 300
 
 
 def test_the_library_of_its_time_reads_it(
     case: Case, ours: Path, theirs: Path, hipscat_import_python: Path
 ) -> None:
-    read = json.loads(run(hipscat_import_python, "read_hipscat_margin.py", case.path, ours).splitlines()[-1])
+    read = json.loads(
+        run_peer(hipscat_import_python, "read_hipscat_margin.py", case.path, ours).splitlines()[-1]
+    )
     rows = {f"{order},{pixel}": len(table) for (order, pixel), table in rows_of(ours).items()}
     assert read["is_margin"]
     assert read["is_valid"]
@@ -195,7 +181,7 @@ def test_the_library_of_its_time_reads_it(
     assert read["index"] == ["_hipscat_index uint64"]
     assert read["in_order"]
     reread = json.loads(
-        run(hipscat_import_python, "read_hipscat_margin.py", case.path, theirs).splitlines()[-1]
+        run_peer(hipscat_import_python, "read_hipscat_margin.py", case.path, theirs).splitlines()[-1]
     )
     assert read["types"] == reread["types"]
     assert read["columns"] == reread["columns"]
@@ -209,8 +195,9 @@ def test_files_are_those_of_hipscat_import(ours: Path, theirs: Path) -> None:
     for name in ("catalog_info.json", "provenance_info.json"):
         mine, other = (json.loads((margin / name).read_text()) for margin in (ours, theirs))
         assert list(mine) == list(other)
-        assert {
-            key: mine[key] for key in mine if key not in ("total_rows", "tool_args", "generation_date")
-        } == {key: other[key] for key in other if key not in ("total_rows", "tool_args", "generation_date")}
+        for key in ("total_rows", "tool_args", "generation_date"):
+            mine.pop(key, None)
+            other.pop(key, None)
+        assert mine == other
     header, *_ = (ours / "partition_info.csv").read_text().splitlines()
     assert header == (theirs / "partition_info.csv").read_text().splitlines()[0]

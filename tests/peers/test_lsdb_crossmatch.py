@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +10,9 @@ import pyarrow.parquet as pq
 import pytest
 from numpy.typing import NDArray
 
+from tests.peers.runs import run_peer
 from tests.peers.stars import gaia_positions
+from tests.support.catalogs import make_margin
 
 pytestmark = pytest.mark.slow
 
@@ -82,47 +83,26 @@ def sky(tmp_path_factory: pytest.TempPathFactory) -> Sky:
 
 def crossmatch(python: Path, sky: Sky, margin: Path | None, folder: Path) -> Pairs:
     """The pairs that LSDB finds."""
-    import benchmarks
-
-    script = Path(benchmarks.__file__).parent / "peers" / "run_lsdb_crossmatch.py"
     _, multiplicity = np.unique([left for left, _ in sky.pairs], return_counts=True)
     (folder / "tmp").mkdir()
-    subprocess.run(
-        [
-            *(str(python), str(script), str(sky.left), str(sky.right), str(margin or "none")),
-            *(str(RADIUS_ARCSEC), str(multiplicity.max() + 1), str(folder / "pairs.parquet")),
-            str(folder / "tmp"),
-        ],
-        check=True,
-    )
-    found = pq.ParquetFile(folder / "pairs.parquet").read()
-    lefts, rights = found["source_id_left"].to_pylist(), found["source_id_right"].to_pylist()
+    arguments = (sky.left, sky.right, margin or "none", RADIUS_ARCSEC, multiplicity.max() + 1)
+    run_peer(python, "run_lsdb_crossmatch.py", *arguments, folder / "pairs.parquet", folder / "tmp")
+    table = pq.ParquetFile(folder / "pairs.parquet").read()
+    lefts, rights = table["source_id_left"].to_pylist(), table["source_id_right"].to_pylist()
     pairs = set(zip(lefts, rights, strict=True))
-    assert len(pairs) == found.num_rows
+    assert len(pairs) == table.num_rows
     return pairs
 
 
 def test_crossmatch_with_the_margin_finds_every_pair(
     sky: Sky, hats_import_python: Path, tmp_path: Path
 ) -> None:
-    from skymargin import MarginCacheArguments, pipeline
-
-    pipeline(
-        MarginCacheArguments(
-            input_catalog_path=str(sky.right),
-            output_path=str(tmp_path),
-            output_artifact_name="margin",
-            margin_threshold=RADIUS_ARCSEC,
-            progress_bar=False,
-        )
-    )
-    found = crossmatch(hats_import_python, sky, tmp_path / "margin", tmp_path)
+    make_margin(sky.right, tmp_path, RADIUS_ARCSEC)
     assert len(sky.pairs) > 400_000
-    assert found == sky.pairs
+    assert crossmatch(hats_import_python, sky, tmp_path / "margin", tmp_path) == sky.pairs
 
 
 def test_crossmatch_without_the_margin_loses_pairs(
     sky: Sky, hats_import_python: Path, tmp_path: Path
 ) -> None:
-    found = crossmatch(hats_import_python, sky, None, tmp_path)
-    assert found < sky.pairs
+    assert crossmatch(hats_import_python, sky, None, tmp_path) < sky.pairs

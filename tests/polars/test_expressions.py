@@ -48,9 +48,9 @@ def frame_of(ra_deg: np.ndarray, dec_deg: np.ndarray) -> pl.DataFrame:
 @pytest.mark.parametrize("order", range(30))
 def test_a_row_lies_in_the_pixel_of_its_index_at_every_order(order: int) -> None:
     ra_deg, dec_deg = places_near(order)
-    found = frame_of(ra_deg, dec_deg).select(smp.spatial_index(order=order))
-    assert found.schema == {f"_healpix_{order}": pl.Int64}
-    index = found.to_series().to_numpy()
+    result = frame_of(ra_deg, dec_deg).select(smp.spatial_index(order=order))
+    assert result.schema == {f"_healpix_{order}": pl.Int64}
+    index = result.to_series().to_numpy()
     for row, pixel in enumerate(index.tolist()):
         off = brute_force.separations_arcsec(ra_deg[row : row + 1], dec_deg[row : row + 1], order, pixel)
         assert off[0] <= 1e-9, (ra_deg[row], dec_deg[row], pixel)
@@ -60,15 +60,15 @@ def test_a_row_lies_in_the_pixel_of_its_index_at_every_order(order: int) -> None
 def test_the_pixel_of_an_index_is_the_pixel_of_the_row(order: int) -> None:
     ra_deg, dec_deg = places_near(8)
     stars = frame_of(ra_deg, dec_deg).with_columns(smp.spatial_index())
-    found = stars.select(smp.pixel(order), index=smp.spatial_index(order=order).cast(pl.UInt64))
-    assert found.schema == {"Npix": pl.UInt64, "index": pl.UInt64}
+    result = stars.select(smp.pixel(order), index=smp.spatial_index(order=order).cast(pl.UInt64))
+    assert result.schema == {"Npix": pl.UInt64, "index": pl.UInt64}
     # A row on an edge may be given to either side at each order; those are the places themselves.
-    away = np.arange(len(found)) % 12 != 0
-    assert found["Npix"].to_numpy()[away].tolist() == found["index"].to_numpy()[away].tolist()
+    away = np.arange(len(result)) % 12 != 0
+    assert result["Npix"].to_numpy()[away].tolist() == result["index"].to_numpy()[away].tolist()
     coarser = stars.select(smp.spatial_index(order=20).alias("i")).select(
         smp.pixel(min(order, 20), "i", index_order=20)
     )
-    expected = found["index"].to_numpy() >> np.uint64(2 * max(order - 20, 0))
+    expected = result["index"].to_numpy() >> np.uint64(2 * max(order - 20, 0))
     assert coarser["Npix"].to_numpy()[away].tolist() == expected[away].tolist()
 
 
@@ -84,28 +84,28 @@ def test_separations_and_margins_are_those_of_brute_force(order: int) -> None:
     for pixel in own[::12].tolist()[:13]:
         expected = brute_force.separations_arcsec(ra_deg, dec_deg, order, pixel)
         stars = frame_of(ra_deg, dec_deg)
-        found = stars.select(
+        result = stars.select(
             smp.separation_arcsec(order, pixel), smp.within_margin(order, pixel, threshold_arcsec)
         )
-        assert found.schema == {"separation_arcsec": pl.Float64, "within_margin": pl.Boolean}
+        assert result.schema == {"separation_arcsec": pl.Float64, "within_margin": pl.Boolean}
         near = expected < 324_000
-        separation = found["separation_arcsec"].to_numpy()
+        separation = result["separation_arcsec"].to_numpy()
         assert np.abs(separation - expected)[near].max() < 2e-9
         clear = ~on_edge & (np.abs(expected - threshold_arcsec) > 1e-8)
         member = (expected <= threshold_arcsec) & (own != pixel)
-        assert (found["within_margin"].to_numpy() == member)[clear].all()
+        assert (result["within_margin"].to_numpy() == member)[clear].all()
         seen += int((member & clear).sum())
     assert seen > 10
 
 
 def test_nulls_stay_nulls() -> None:
     stars = pl.DataFrame({"ra": [11.0, None, 11.0, None], "dec": [78.0, 78.0, None, None]})
-    found = stars.select(
+    result = stars.select(
         smp.spatial_index(), smp.separation_arcsec(5, 1000), smp.within_margin(5, 1000, 10.0)
     )
-    for column in found:
+    for column in result:
         assert column.is_null().to_list() == [False, True, True, True], column.name
-    assert found.select(smp.pixel(3)).to_series().is_null().to_list() == [False, True, True, True]
+    assert result.select(smp.pixel(3)).to_series().is_null().to_list() == [False, True, True, True]
     nothing = pl.DataFrame({"ra": [None], "dec": [None]}).select(smp.spatial_index())
     assert nothing.to_series().to_list() == [None]
 
@@ -124,8 +124,10 @@ def test_columns_of_other_names_types_and_expressions_are_taken() -> None:
 
 def test_no_rows_are_no_rows() -> None:
     stars = pl.DataFrame(schema={"ra": pl.Float64, "dec": pl.Float64})
-    found = stars.with_columns(smp.spatial_index(), smp.separation_arcsec(0, 0), smp.within_margin(0, 0, 1.0))
-    assert found.with_columns(smp.pixel(0)).shape == (0, 6)
+    result = stars.with_columns(
+        smp.spatial_index(), smp.separation_arcsec(0, 0), smp.within_margin(0, 0, 1.0)
+    )
+    assert result.with_columns(smp.pixel(0)).shape == (0, 6)
 
 
 def test_chunked_and_filtered_frames_are_taken() -> None:

@@ -54,7 +54,7 @@ def test_tiles_are_those_of_the_hats_library(max_rows: int) -> None:
     alignment = generate_alignment(
         histogram, highest_order=highest, lowest_order=0, threshold=max_rows, drop_empty_siblings=False
     )
-    expected = {tuple(int(value) for value in one) for one in alignment if one is not None}
+    expected = {tuple(int(value) for value in tile) for tile in alignment if tile is not None}
     assert set(smp.tile(stars, max_rows=max_rows).rows()) == expected
     assert len(expected) > 30
 

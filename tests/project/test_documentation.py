@@ -34,12 +34,12 @@ def pages_of(nav: Any) -> Iterator[str]:
 
 def named() -> dict[str, object]:
     """The objects that the reference documents, by their full names."""
-    found = {}
+    objects = {}
     for page in sorted((DOCS / "reference").glob("*.md")):
         for name in re.findall(r"^::: ([\w.]+)$", page.read_text(encoding="utf-8"), re.MULTILINE):
             module, _, attribute = name.rpartition(".")
-            found[name] = getattr(importlib.import_module(module), attribute)
-    return found
+            objects[name] = getattr(importlib.import_module(module), attribute)
+    return objects
 
 
 def test_every_page_is_in_the_navigation_once() -> None:
@@ -56,10 +56,10 @@ def test_every_public_name_is_in_the_reference_with_its_docstring() -> None:
         *(getattr(figures, name) for name in figures.__all__),
         *(error for error in vars(errors).values() if isinstance(error, type)),
     }
-    missing = [one for one in public if not any(one is other for other in documented.values())]
+    missing = [item for item in public if not any(item is other for other in documented.values())]
     assert not missing
     assert len(documented) > 40
-    assert not [name for name, one in documented.items() if not (one.__doc__ or "").strip()]
+    assert not [name for name, item in documented.items() if not (item.__doc__ or "").strip()]
 
 
 def test_the_page_of_the_commands_has_every_option() -> None:

@@ -31,7 +31,9 @@ def test_the_deviation_is_the_angle_from_the_plane_of_the_corners(order: int) ->
                 worst_arcsec = np.degrees(np.arcsin(np.abs(sines).max())) * 3600
                 # The edges of the two may be numbered differently: one of the four is the same.
                 ours = [deviation_arcsec(*pixel, other) for other in range(4)]
-                assert min(abs(one - worst_arcsec) for one in ours) < 1e-5 * worst_arcsec + 1e-6
+                assert (
+                    min(abs(ours_arcsec - worst_arcsec) for ours_arcsec in ours) < 1e-5 * worst_arcsec + 1e-6
+                )
                 compared += worst_arcsec > 1e-3
     assert compared >= 4
 
@@ -73,8 +75,8 @@ def test_axes_say_their_units_and_lines_are_what_is_measured() -> None:
     assert [axes.get_ylabel() for axes in figure.axes][1] == "greatest deviation of an edge (arcsec)"
     lines = {line.get_label(): line for line in figure.axes[1].get_lines()}
     for name, pixels in families(7).items():
-        wanted = max(deviation_arcsec(*pixel, edge) for pixel in pixels for edge in range(4))
-        assert lines[name].get_ydata()[7] == wanted  # type: ignore[index]
+        greatest = max(deviation_arcsec(*pixel, edge) for pixel in pixels for edge in range(4))
+        assert lines[name].get_ydata()[7] == greatest  # type: ignore[index]
     figure = Figure()
     draw_bound(figure)
     assert figure.axes[0].get_ylabel() == "greatest distance from the chord (arcsec)"

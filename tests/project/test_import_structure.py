@@ -2,35 +2,16 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-
 import pytest
 
+from tests.support.processes import run_python
+
 # Each of these takes longer to import than the package may.
-SLOW = (
-    "astropy",
-    "dask",
-    "distributed",
-    "hats",
-    "matplotlib",
-    "numba",
-    "pandas",
-    "polars",
-    "pyarrow",
-    "scipy",
-)
+SLOW = "astropy dask distributed hats matplotlib numba pandas polars pyarrow scipy"
 
 
 def loaded_after(code: str) -> set[str]:
-    done = subprocess.run(
-        [sys.executable, "-c", f"{code}\nimport sys\nprint(*sys.modules)"],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=True,
-    )
-    modules = set(done.stdout.split())
+    modules = set(run_python(f"{code}\nimport sys\nprint(*sys.modules)").split())
     assert "skymargin" in modules
     return modules
 
@@ -45,7 +26,7 @@ def loaded_after(code: str) -> set[str]:
     ],
 )
 def test_nothing_slow_is_loaded_before_it_is_needed(code: str) -> None:
-    assert not loaded_after(code) & set(SLOW)
+    assert not loaded_after(code) & set(SLOW.split())
 
 
 def test_the_pipeline_is_a_function_however_it_is_reached() -> None:

@@ -18,6 +18,7 @@ from PIL import Image
 from benchmarks.environments import has_peer, peer_python
 from skymargin.catalogs.folder import partition_files
 from tests.conftest import Demo
+from tests.support.processes import run
 
 ROOT = Path(__file__).parents[2]
 REMOTE = "docs/how-to/run-on-s3.md"
@@ -34,7 +35,7 @@ class Example(NamedTuple):
 
 def examples() -> list[Example]:
     """Return the fenced blocks of all pages."""
-    found = []
+    blocks = []
     for page in [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]:
         text = page.read_text(encoding="utf-8")
         # A block of text after an example is what its last command prints.
@@ -42,8 +43,8 @@ def examples() -> list[Example]:
             r"^```(\w*)\n(.*?)^```(?:\n\n```text\n(.*?)^```)?", text, re.MULTILINE | re.DOTALL
         ):
             line = text.count("\n", 0, block.start()) + 1
-            found.append(Example(str(page.relative_to(ROOT)), line, block[1], block[2], block[3]))
-    return found
+            blocks.append(Example(str(page.relative_to(ROOT)), line, block[1], block[2], block[3]))
+    return blocks
 
 
 def marks(example: Example) -> list[pytest.MarkDecorator]:
@@ -70,16 +71,10 @@ def clone(demo: Demo) -> Path:
     return folder
 
 
-def run(command: list[str], folder: Path) -> str:
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=600, check=False)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
-
-
 def test_the_pages_have_examples_of_known_kinds_only() -> None:
-    found = examples()
-    assert sum(example.page == "README.md" for example in found) == 4
-    assert {example.language for example in found} <= {"sh", "python"}
+    blocks = examples()
+    assert sum(example.page == "README.md" for example in blocks) == 4
+    assert {example.language for example in blocks} <= {"sh", "python"}
 
 
 def python_for(example: Example) -> list[str]:
@@ -108,17 +103,17 @@ def test_shell_examples_run(example: Example, clone: Path) -> None:
             only_said(command)
             continue
         if command.startswith((".venv/bin/skymargin verify demo/", ".venv/bin/skymargin info demo/")):
-            printed = run(command.split(), clone)
+            printed = run(command.split(), clone).stdout
             assert printed
             continue
         if command.startswith(".venv/bin/skymargin plot demo/"):
-            picture = clone / run(command.split(), clone).strip()
+            picture = clone / run(command.split(), clone).stdout.strip()
             with Image.open(picture) as drawn:
                 assert min(drawn.size) > 500
             continue
         assert command.startswith(".venv/bin/skymargin build demo/"), f"not known how to test: {command}"
         before = set((clone / "demo").iterdir())
-        printed = run(command.split(), clone)
+        printed = run(command.split(), clone).stdout
         if command.endswith("--dry-run"):
             assert set((clone / "demo").iterdir()) == before
             continue

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from tests.support.processes import run
 
 ROOT = Path(__file__).parents[2]
 SHELL_TOOLS = ("sh", "sed", "head")
@@ -22,9 +23,9 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="the set-up is a
 def machine(tmp_path: Path) -> Path:
     """A folder for PATH that has the plain tools of a shell and whatever a test puts there."""
     for tool in SHELL_TOOLS:
-        found = shutil.which(tool)
-        assert found
-        (tmp_path / tool).symlink_to(found)
+        path = shutil.which(tool)
+        assert path
+        (tmp_path / tool).symlink_to(path)
     return tmp_path
 
 
@@ -34,14 +35,8 @@ def install(machine: Path, tool: str, script: str) -> None:
 
 
 def preflight(machine: Path, python: str = "") -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [str(machine / "sh"), str(ROOT / "tools" / "preflight.sh"), python],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        env={**os.environ, "PATH": str(machine)},
-        check=False,
-    )
+    command = [machine / "sh", ROOT / "tools" / "preflight.sh", python]
+    return run(command, ROOT, {"PATH": str(machine)}, code=None)
 
 
 def whole(machine: Path) -> None:

@@ -14,6 +14,7 @@ import pytest
 
 from skymargin.catalogs.write_catalog import write_catalog
 from tests.support.catalogs import ids_of
+from tests.support.processes import run
 from tests.support.samples import scattered_stars
 
 PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "run-on-slurm.md"
@@ -56,16 +57,7 @@ def test_the_script_of_the_page(queue: Path, tmp_path: Path) -> None:
         # A port that nobody listens on: the mail is no part of this.
         "SKYMARGIN_SMTP_PORT": "1",
     }
-    done = subprocess.run(
-        [sys.executable, str(script)],
-        cwd=tmp_path,
-        env={**os.environ, **environment},
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
+    done = run([sys.executable, script], tmp_path, environment)
     assert "no mail was sent to name@example.org" in done.stderr
     assert "gaia_dr3_bright_25arcs" in done.stdout
     assert ids_of(tmp_path / "demo" / "gaia_dr3_bright_25arcs")

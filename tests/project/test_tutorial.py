@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
 from pathlib import Path
 
@@ -12,6 +11,7 @@ import pytest
 from benchmarks.environments import has_peer, peer_python
 from skymargin import verify
 from tests.project.test_readme import Example, examples
+from tests.support.processes import run
 
 PAGE = "docs/tutorials/first-crossmatch.md"
 PARTS = [example for example in examples() if example.page == PAGE]
@@ -27,9 +27,7 @@ def run_part(part: Example, folder: Path) -> str:
         commands = [[sys.executable, "-W", "error", "-m", *words] for words in commands]
     printed = ""
     for command in commands:
-        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=300, check=False)
-        assert done.returncode == 0, done.stderr
-        printed += done.stdout
+        printed += run(command, folder).stdout
     return printed
 
 
@@ -64,15 +62,7 @@ def test_lsdb_finds_every_pair(finished: tuple[Path, list[str]]) -> None:
     counts = []
     for code in (part.code, part.code.replace(', margin_cache="second_5arcs"', "")):
         script.write_text(code)
-        done = subprocess.run(
-            [str(peer_python("hats-import")), str(script)],
-            cwd=folder,
-            capture_output=True,
-            text=True,
-            timeout=300,
-            check=False,
-        )
-        assert done.returncode == 0, done.stderr
+        done = run([peer_python("hats-import"), script], folder)
         assert done.stdout == f"{pyarrow.csv.read_csv(folder / 'pairs.csv').num_rows} pairs\n"
         counts.append(int(done.stdout.split()[0]))
     assert f"{counts[0]} pairs\n" == printed[4]

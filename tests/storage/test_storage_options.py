@@ -16,6 +16,8 @@ from skymargin.errors import StorageError
 from skymargin.storage.paths import list_files
 from tests.support.catalogs import files_of, make_margin
 
+REMOTE = ("locked://input/catalog", "locked://output", 3600.0)
+
 
 class Locked(MemoryFileSystem):  # type: ignore[misc]
     """Files in memory, for those who give the right key; the first letter of the path says which."""
@@ -66,17 +68,10 @@ def locked(small_catalog: Path) -> Iterator[None]:
 
 
 def test_each_side_has_options_of_its_own(small_catalog: Path, tmp_path: Path) -> None:
-    report = make_margin(
-        "locked://input/catalog",  # type: ignore[arg-type]
-        "locked://output",  # type: ignore[arg-type]
-        3600.0,
-        tmp_dir=tmp_path / "tmp",
-        input_storage_options={"key": "key of input"},
-        output_storage_options={"key": "key of output"},
-    )
-    assert report.rows > 0
-    make_margin(small_catalog, tmp_path, 3600.0)
+    keys = {f"{side}_storage_options": {"key": f"key of {side}"} for side in ("input", "output")}
     far = UPath("locked://output/margin", key="key of output")
+    assert make_margin(*REMOTE, tmp_dir=tmp_path / "tmp", **keys).rows > 0
+    make_margin(small_catalog, tmp_path, 3600.0)
     assert {name for name in list_files(far) if name.endswith(".parquet")} == {
         file.relative_to(tmp_path / "margin").as_posix() for file in files_of(tmp_path / "margin").values()
     }
@@ -86,24 +81,15 @@ def test_each_side_has_options_of_its_own(small_catalog: Path, tmp_path: Path) -
 
 @pytest.mark.parametrize("side", ["input", "output"])
 def test_without_the_key_there_is_no_margin(side: str, tmp_path: Path) -> None:
-    keys = {f"{one}_storage_options": {"key": f"key of {one}"} for one in ("input", "output") if one != side}
+    keys = {
+        f"{name}_storage_options": {"key": f"key of {name}"} for name in ("input", "output") if name != side
+    }
     with pytest.raises(StorageError, match=f"no key for .*{side}"):
-        make_margin(
-            "locked://input/catalog",  # type: ignore[arg-type]
-            "locked://output",  # type: ignore[arg-type]
-            3600.0,
-            tmp_dir=tmp_path / "tmp",
-            **keys,
-        )
+        make_margin(*REMOTE, tmp_dir=tmp_path / "tmp", **keys)
     assert not list_files(UPath("locked://output", key="key of output"))
 
 
 def test_options_go_before_those_of_a_path(tmp_path: Path) -> None:
     path = UPath("locked://input/catalog", key="wrong")
-    report = make_margin(
-        path,  # type: ignore[arg-type]
-        tmp_path,
-        3600.0,
-        input_storage_options={"key": "key of input"},
-    )
-    assert report.rows > 0
+    options = {"key": "key of input"}
+    assert make_margin(path, tmp_path, 3600.0, input_storage_options=options).rows > 0

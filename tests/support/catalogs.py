@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -14,7 +15,7 @@ import pyarrow.parquet as pq
 from skymargin import MarginCacheArguments, MarginReport, pipeline
 from skymargin.arrow.transport import from_transport, to_transport
 from skymargin.build.subset.provenance import RECORD
-from skymargin.storage.paths import list_files
+from skymargin.storage.paths import AnyPath, list_files
 from tests.support import brute_force
 
 Pixel = tuple[int, int]
@@ -26,6 +27,8 @@ MIXED_PARTITIONS: tuple[Pixel, ...] = (
     *((2, pixel) for pixel in (12, 13, 14, 52, 53, 54, 55, 72, 73, 75)),
     *((3, pixel) for pixel in (60, 61, 62, 63, 296, 297, 299)),
 )
+
+PARTITION_PATH = re.compile(r"Norder=(\d+)/Dir=(\d+)/Npix=(\d+)")
 
 # Lines that are of one run, or say where the primary catalog is and how much room folders take on a disk.
 OWN_LINES = re.compile(
@@ -48,10 +51,24 @@ class Sky:
 
     def margins(self, threshold_arcsec: float) -> dict[Pixel, list[int]]:
         """Ids of the rows of each margin, by brute force."""
-        found = brute_force.margins(
+        margins = brute_force.margins(
             self.ra_deg, self.dec_deg, self.own_order, self.own_pixel, self.partitions, threshold_arcsec
         )
-        return {pixel: rows.tolist() for pixel, rows in found.items()}
+        return {pixel: rows.tolist() for pixel, rows in margins.items()}
+
+    def take(self, rows: np.ndarray) -> Sky:
+        """Some of the rows, which get new ids."""
+        return Sky(
+            self.partitions,
+            self.ra_deg[rows],
+            self.dec_deg[rows],
+            self.own_order[rows],
+            self.own_pixel[rows],
+        )
+
+    def lies_in(self, order: int, pixel: int) -> np.ndarray:
+        """Whether each row lies in a partition."""
+        return (self.own_order == order) & (self.own_pixel == pixel)
 
 
 @dataclass(frozen=True)
@@ -89,8 +106,8 @@ def sky_near_edges(
     )
     on_edge = np.concatenate(
         [
-            brute_force.edge_points(*partitions[one], np.array([random.integers(0, 4)]), np.array([t]))
-            for one, t in zip(chosen, along, strict=True)
+            brute_force.edge_points(*partitions[number], np.array([random.integers(0, 4)]), np.array([t]))
+            for number, t in zip(chosen, along, strict=True)
         ]
     )
     distance = (
@@ -102,7 +119,29 @@ def sky_near_edges(
     points = np.concatenate([points, random.normal(size=(scattered, 3))])
     ra_deg = np.mod(np.degrees(np.arctan2(points[:, 1], points[:, 0])), 360)
     dec_deg = np.degrees(np.arctan2(points[:, 2], np.hypot(points[:, 0], points[:, 1])))
-    return _in_partitions(partitions, ra_deg, dec_deg, coordinates or pa.float64())
+    return sky_at(partitions, ra_deg, dec_deg, coordinates)
+
+
+def sky_at(
+    partitions: tuple[Pixel, ...],
+    ra_deg: np.ndarray,
+    dec_deg: np.ndarray,
+    coordinates: pa.DataType | None = None,
+) -> Sky:
+    """Rows at positions that are given; those outside all partitions are left out."""
+    own_order = np.full(len(ra_deg), 255, dtype=np.uint8)
+    own_pixel = np.zeros(len(ra_deg), dtype=np.uint64)
+    for order in sorted({order for order, _ in partitions}):
+        at = brute_force.pixels_of(ra_deg, dec_deg, order)
+        inside = np.isin(at, np.array([pixel for k, pixel in partitions if k == order], dtype=np.uint64))
+        own_order[inside], own_pixel[inside] = order, at[inside]
+    covered = own_order != 255
+    # The rows are where the coordinates that are kept say, whatever their precision.
+    ra_deg, dec_deg = (
+        pa.array(values[covered]).cast(coordinates or pa.float64(), safe=False).cast(pa.float64()).to_numpy()
+        for values in (ra_deg, dec_deg)
+    )
+    return Sky(partitions, ra_deg, dec_deg, own_order[covered], own_pixel[covered])
 
 
 def write_catalog(
@@ -117,7 +156,7 @@ def write_catalog(
     dataset.mkdir(parents=True)
     footers: list[pq.FileMetaData] = []
     for order, pixel in sky.partitions:
-        own = (sky.own_order == order) & (sky.own_pixel == pixel)
+        own = sky.lies_in(order, pixel)
         # pyarrow cannot filter views.
         mine = from_transport(
             to_transport(table).filter(pa.array(own[table.column("id").to_numpy()])), table.schema
@@ -169,9 +208,9 @@ def rows_of(sky: Sky, layout: Layout) -> pa.Table:
         "ra": pa.array(sky.ra_deg).cast(layout.coordinates),
         "dec": pa.array(sky.dec_deg).cast(layout.coordinates),
         "mag": pa.array(np.sin(number), pa.float32(), mask=number % 7 == 0),
-        "name": pa.array([f"star {one}" * (one % 3) for one in number]),
-        "band": pa.array([f"band {one % 5}" for one in number]).dictionary_encode(),
-        "curve": pa.array([{"mjd": [float(one)] * (one % 4), "flag": None} for one in number]).cast(
+        "name": pa.array([f"star {n}" * (n % 3) for n in number]),
+        "band": pa.array([f"band {n % 5}" for n in number]).dictionary_encode(),
+        "curve": pa.array([{"mjd": [float(n)] * (n % 4), "flag": None} for n in number]).cast(
             pa.struct([("mjd", pa.list_(pa.float64())), ("flag", pa.bool_())])
         ),
         "seen": pa.array(number * 1_000, pa.timestamp("us", "UTC")),
@@ -191,58 +230,115 @@ def rows_of(sky: Sky, layout: Layout) -> pa.Table:
     return table.take(pa.array(order)).combine_chunks()
 
 
+def arguments_of(
+    catalog: AnyPath, output: AnyPath, threshold_arcsec: float, name: str = "margin", **others: Any
+) -> MarginCacheArguments:
+    """Arguments of a run without progress bars."""
+    return MarginCacheArguments(
+        **{
+            "input_catalog_path": catalog,
+            "output_path": output,
+            "output_artifact_name": name,
+            "margin_threshold": threshold_arcsec,
+            "progress_bar": False,
+            **others,
+        }
+    )
+
+
 def make_margin(
-    catalog: Path, output: Path, threshold_arcsec: float, name: str = "margin", **arguments: object
+    catalog: AnyPath, output: AnyPath, threshold_arcsec: float, name: str = "margin", **others: Any
 ) -> MarginReport:
     """Run the pipeline without progress bars."""
-    args = MarginCacheArguments(
-        input_catalog_path=catalog,
-        output_path=output,
-        output_artifact_name=name,
-        margin_threshold=threshold_arcsec,
-        **{"progress_bar": False, **arguments},  # type: ignore[arg-type]
-    )
-    return pipeline(args)
+    return pipeline(arguments_of(catalog, output, threshold_arcsec, name, **others))
 
 
 def make_margins(
-    catalog: Path, output: Path, thresholds_arcsec: Sequence[float], **arguments: object
+    catalog: AnyPath, output: AnyPath, thresholds_arcsec: Sequence[float], **others: Any
 ) -> list[MarginReport]:
     """Make several margins in one run, each named by its threshold, without progress bars."""
     return pipeline(
         [
-            MarginCacheArguments(
-                input_catalog_path=catalog,
-                output_path=output,
-                output_artifact_name=f"margin_{threshold_arcsec:g}",
-                margin_threshold=threshold_arcsec,
-                **{"progress_bar": False, **arguments},  # type: ignore[arg-type]
-            )
+            arguments_of(catalog, output, threshold_arcsec, f"margin_{threshold_arcsec:g}", **others)
             for threshold_arcsec in thresholds_arcsec
         ]
     )
 
 
 def files_of(catalog: Path) -> dict[Pixel, Path]:
-    """The file of each partition."""
-    return _files_below(catalog / "dataset")
+    """The file of each partition of a HATS or HiPSCat catalog."""
+    root = catalog / "dataset" if (catalog / "dataset").exists() else catalog
+    files = {}
+    for file in root.rglob("*.parquet"):
+        match = PARTITION_PATH.match(file.relative_to(root).as_posix())
+        assert match, f"{file} is not a partition"
+        assert int(match[2]) == int(match[3]) // 10_000 * 10_000, file
+        files[int(match[1]), int(match[3])] = file
+    return files
 
 
-def _files_below(folder: Path) -> dict[Pixel, Path]:
-    found = {}
-    for file in folder.rglob("*.parquet"):
-        match = re.search(r"Norder=(\d+)/.*Npix=(\d+)", file.as_posix())
-        assert match, f"{file} is no partition"
-        found[int(match[1]), int(match[2])] = file
-    return found
+def rows_in_file(file: Path) -> pa.Table:
+    """All rows of a Parquet file."""
+    return pq.ParquetFile(file).read()
+
+
+def rows_in(catalog: Path) -> pa.Table:
+    """All rows of a catalog."""
+    return pa.concat_tables([rows_in_file(file) for file in files_of(catalog).values()])
+
+
+def count_rows(catalog: Path) -> int:
+    """How many rows the footers of a catalog state."""
+    return sum(pq.read_metadata(file).num_rows for file in files_of(catalog).values())
+
+
+def file_bytes(catalog: Path) -> dict[Pixel, bytes]:
+    """The content of the file of each partition."""
+    return {pixel: file.read_bytes() for pixel, file in files_of(catalog).items()}
+
+
+def with_values(table: pa.Table, column: str, values: Sequence[object]) -> pa.Table:
+    """The table with other values in a column, whose type and metadata stay."""
+    place = table.schema.get_field_index(column)
+    kind = table.schema.field(place)
+    if pa.types.is_dictionary(kind.type):
+        array = pa.array(values, kind.type.value_type).dictionary_encode().cast(kind.type)
+    else:
+        array = pa.array(values, kind.type)
+    return table.set_column(place, kind, array)
+
+
+def with_value(table: pa.Table, column: str, row: int, value: object) -> pa.Table:
+    """The table with another value in one row of a column."""
+    values = table.column(column).to_pylist()
+    values[row] = value
+    return with_values(table, column, values)
+
+
+def fullest(catalog: Path) -> Path:
+    """The file with the most rows."""
+    return max(files_of(catalog).values(), key=lambda file: pq.read_metadata(file).num_rows)
+
+
+def edit(file: Path, old: str, new: str) -> None:
+    """Replace a part of a text file, which must be there."""
+    text = file.read_text()
+    assert old in text
+    file.write_text(text.replace(old, new))
+
+
+def edit_properties(catalog: Path, old: str, new: str) -> None:
+    """Replace a part of both properties files of a catalog."""
+    for name in ("hats.properties", "properties"):
+        edit(catalog / name, old, new)
 
 
 def state_rows(catalog: Path) -> None:
     """Have a catalog whose files were changed say how many rows it has, as a tool that changes it would."""
-    listed = (catalog / "partition_info.csv").read_text().splitlines()[1:]
-    pixels = {(int(order), int(pixel)) for order, pixel, *_ in (line.split(",") for line in listed)}
+    lines = (catalog / "partition_info.csv").read_text().splitlines()[1:]
+    pixels = {(int(order), int(pixel)) for order, pixel, *_ in (line.split(",") for line in lines)}
     rows = sum(
-        pq.read_metadata(file).num_rows for pixel, file in _files_below(catalog).items() if pixel in pixels
+        pq.read_metadata(file).num_rows for pixel, file in files_of(catalog).items() if pixel in pixels
     )
     for name in ("hats.properties", "properties", "catalog_info.json"):
         if (catalog / name).exists():
@@ -251,6 +347,15 @@ def state_rows(catalog: Path) -> None:
             (catalog / name).write_text(re.sub(r'"total_rows": \d+', f'"total_rows": {rows}', text))
     for folder in (catalog, catalog / "dataset"):
         (folder / "_metadata").unlink(missing_ok=True)
+
+
+def state_properties(margin: Path, **properties: object) -> None:
+    """Change what the properties of a margin say; in any case its number of rows, to what it holds."""
+    for name in ("hats.properties", "properties"):
+        lines = (margin / name).read_text().splitlines()
+        for key, value in {"hats_nrows": count_rows(margin), **properties}.items():
+            lines = [f"{key}={value}" if line.startswith(f"{key}=") else line for line in lines]
+        (margin / name).write_text("\n".join(lines) + "\n")
 
 
 def ids_of(margin: Path, column: str = "id") -> dict[Pixel, list[int]]:
@@ -263,7 +368,7 @@ def ids_of(margin: Path, column: str = "id") -> dict[Pixel, list[int]]:
 
 def contents(catalog: Path, least: int = 20) -> dict[str, bytes]:
     """Every file of a catalog; of the properties, all but the time of day."""
-    found = {}
+    files = {}
     for file in catalog.rglob("*"):
         if file.is_file():
             lines = file.read_bytes()
@@ -271,17 +376,17 @@ def contents(catalog: Path, least: int = 20) -> dict[str, bytes]:
                 lines = b"\n".join(
                     line for line in lines.splitlines() if not line.startswith(b"hats_creation_date")
                 )
-            found[file.relative_to(catalog).as_posix()] = lines
-    assert len(found) >= least
-    return found
+            files[file.relative_to(catalog).as_posix()] = lines
+    assert len(files) >= least
+    return files
 
 
-def same_margin(got: dict[str, bytes], wanted: dict[str, bytes]) -> bool:
+def same_margin(got: dict[str, bytes], expected: dict[str, bytes]) -> bool:
     """Whether margins are the same, but for the lines of their properties that cannot be.
 
     Parameters
     ----------
-    got, wanted
+    got, expected
         The contents of each file, from stores of two kinds or from two runs.
     """
 
@@ -294,7 +399,7 @@ def same_margin(got: dict[str, bytes], wanted: dict[str, bytes]) -> bool:
         }
 
     assert any(name.endswith(RECORD) for name in got)
-    return bare(got) == bare(wanted)
+    return bare(got) == bare(expected)
 
 
 def on_disk(folder: Path) -> dict[str, bytes]:
@@ -314,21 +419,3 @@ def plain(table: pa.Table) -> pa.Table:
 def nothing_left(output: Path) -> bool:
     """Whether a folder holds nothing at all, or is not there."""
     return not output.exists() or not any(output.iterdir())
-
-
-def _in_partitions(
-    partitions: tuple[Pixel, ...], ra_deg: np.ndarray, dec_deg: np.ndarray, coordinates: pa.DataType
-) -> Sky:
-    own_order = np.full(len(ra_deg), 255, dtype=np.uint8)
-    own_pixel = np.zeros(len(ra_deg), dtype=np.uint64)
-    for order in sorted({order for order, _ in partitions}):
-        at = brute_force.pixels_of(ra_deg, dec_deg, order)
-        inside = np.isin(at, np.array([pixel for k, pixel in partitions if k == order], dtype=np.uint64))
-        own_order[inside], own_pixel[inside] = order, at[inside]
-    covered = own_order != 255
-    # The rows are where the coordinates that are kept say, whatever their precision.
-    ra_deg, dec_deg = (
-        pa.array(values[covered]).cast(coordinates, safe=False).cast(pa.float64()).to_numpy()
-        for values in (ra_deg, dec_deg)
-    )
-    return Sky(partitions, ra_deg, dec_deg, own_order[covered], own_pixel[covered])

@@ -1,9 +1,8 @@
-"""HiPSCat catalogs of made-up rows, written from scratch; and what is in a margin on disk."""
+"""HiPSCat catalogs of made-up rows, written from scratch."""
 
 from __future__ import annotations
 
 import json
-import re
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +12,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from tests.support import brute_force
-from tests.support.catalogs import Pixel, Sky
+from tests.support.catalogs import Sky, files_of, ids_of
 
 INDEX = "_hipscat_index"
+# The same for both formats.
+hipscat_files, hipscat_ids = files_of, ids_of
 
 
 def hipscat_index(ra_deg: np.ndarray, dec_deg: np.ndarray) -> np.ndarray:
@@ -34,13 +35,19 @@ def frame_of(sky: Sky) -> pd.DataFrame:
             "ra": sky.ra_deg,
             "dec": sky.dec_deg,
             "mag": np.where(number % 7 == 0, np.nan, np.sin(number)).astype(np.float32),
-            "name": [f"star {one}" * (one % 3) for one in number],
+            "name": [f"star {n}" * (n % 3) for n in number],
             "Norder": sky.own_order,
             "Dir": sky.own_pixel // np.uint64(10_000) * np.uint64(10_000),
             "Npix": sky.own_pixel,
         },
         index=pd.Index(hipscat_index(sky.ra_deg, sky.dec_deg), name=INDEX),
     ).sort_index(kind="stable")
+
+
+def table_of(sky: Sky, *metadata: dict[bytes, bytes] | None) -> pa.Table:
+    """The rows of `frame_of` as a table, with the metadata of pandas or with others, if given."""
+    table = pa.Table.from_pandas(frame_of(sky))
+    return table.replace_schema_metadata(*metadata) if metadata else table
 
 
 def write_hipscat_catalog(
@@ -54,10 +61,10 @@ def write_hipscat_catalog(
 ) -> None:
     """Write the rows as a HiPSCat catalog; `table`, with the columns of `frame_of`, stands in for it."""
     path.mkdir(parents=True)
-    table = pa.Table.from_pandas(frame_of(sky)) if table is None else table
+    table = table_of(sky) if table is None else table
     footers: list[pq.FileMetaData] = []
     for order, pixel in sky.partitions:
-        own = (sky.own_order == order) & (sky.own_pixel == pixel)
+        own = sky.lies_in(order, pixel)
         mine = table.filter(pa.array(own[table.column("id").to_numpy()]))
         name = f"Norder={order}/Dir={pixel // 10_000 * 10_000}/Npix={pixel}.parquet"
         (path / name).parent.mkdir(parents=True, exist_ok=True)
@@ -79,24 +86,3 @@ def write_hipscat_catalog(
     pq.write_metadata(table.schema, path / "_common_metadata")
     for name in without:
         (path / name).unlink()
-
-
-def hipscat_files(catalog: Path) -> dict[Pixel, Path]:
-    """The file of each partition."""
-    found = {}
-    for file in catalog.rglob("*.parquet"):
-        match = re.fullmatch(
-            r"Norder=(\d+)/Dir=(\d+)/Npix=(\d+)\.parquet", file.relative_to(catalog).as_posix()
-        )
-        assert match, f"{file} is no partition"
-        assert int(match[2]) == int(match[3]) // 10_000 * 10_000
-        found[int(match[1]), int(match[3])] = file
-    return found
-
-
-def hipscat_ids(margin: Path, column: str = "id") -> dict[Pixel, list[int]]:
-    """Sorted ids of the rows of each margin on disk."""
-    return {
-        pixel: sorted(pq.ParquetFile(file).read([column]).column(column).to_pylist())
-        for pixel, file in hipscat_files(margin).items()
-    }

@@ -1,0 +1,120 @@
+"""What every command refuses: with one line, the right exit code, and no file left behind; and its help."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+import pytest
+
+from skymargin.cli.main import cli, main
+
+BUILD = "build {catalog} -t 10 -o out --no-progress"
+USAGE = [
+    ("", "Usage"),
+    ("margin", "No such command 'margin'"),
+    ("build", "Missing argument 'CATALOG'"),
+    ("build catalog", "Missing option '-t' / '--threshold'"),
+    ("build catalog --threshold 10", "Missing option '-o' / '--output'"),
+    ("build catalog --threshold ten --output out", "'ten' is not a valid float"),
+    ("build catalog --threshold 1 --output out --wide", "No such option"),
+    ("build catalog --threshold 1 --output out --workers 1.5", "is not a valid int"),
+    (f"{BUILD} --pixel 3-17", "'3-17' is not ORDER/PIXEL"),
+    (f"{BUILD} --property creator", "'creator' is not KEY=VALUE"),
+    (f"{BUILD} --with skymap", "'skymap' is not one of"),
+    (f"{BUILD} --scheduler 127.0.0.1:1 --workers 2", "not for the workers of a --scheduler"),
+    ("demo extra", "unexpected extra argument"),
+    ("verify", "Missing argument 'MARGIN'"),
+    ("verify a b", "unexpected extra argument"),
+    ("verify a --sample some", "'some' is not a valid integer"),
+    ("info", "Missing argument 'CATALOG'"),
+    ("info a --rows", "No such option"),
+    ("plot a", "Missing option '-o'"),
+    ("plot a -o a.png --pixel 17", "'17' is not ORDER/PIXEL, such as 3/17"),
+    ("plot a -o a.png --sky --pixel 3/17", "--pixel and --view are not for it"),
+    ("plot a -o a.png --view near", "'near' is not one of"),
+]
+ERRORS = [
+    ("build nowhere -t 10 -o out", "nowhere"),
+    *(
+        (f"build {{catalog}} -t {threshold} -o out", f"{float(threshold)} is not allowed")
+        for threshold in ("0", "-1", "nan", "324000.1")
+    ),
+    (f"{BUILD} --margin-order 30", "margin_order 30"),
+    (f"{BUILD} --workers 0", "dask_n_workers 0"),
+    (f"{BUILD} --threads 0", "dask_threads_per_worker 0"),
+    (f"{BUILD} --name a/b", "'a/b' is not allowed"),
+    (f"{BUILD} --pixel 1/48", "the pixel 48 is not allowed"),
+    (f"{BUILD} --property hats_nrows=5", "the margin itself says"),
+    (f"{BUILD} --compression zip", "write_table_kwargs"),
+    (f"{BUILD} --row-group-rows 0", "num_rows"),
+    (f"{BUILD} --npix-suffix x", "npix_suffix 'x'"),
+    (f"{BUILD} --email nobody", "completion_email_address"),
+    ("verify nowhere", "there is nothing at nowhere"),
+    ("verify .", ". is not a catalog: it has no hats.properties"),
+    ("verify {catalog}", "is not a margin: "),
+    ("verify {margin} --primary nowhere", "there is nothing at nowhere"),
+    ("verify {margin} --primary {margin}", "cannot be the primary catalog"),
+    ("verify {margin} --sample 0", "sample 0 is not allowed"),
+    ("verify {margin} --sample 3 --seed -3", "seed -3 is not allowed"),
+    ("info nowhere", "there is nothing at nowhere"),
+    ("info .", ". is not a catalog: it has no hats.properties"),
+    ("plot {margin} --pixel 3/62000 -o a.png", "pixel 3/62000 does not exist"),
+    ("plot {margin} --pixel 29/250 -o a.png", "{margin} no margin of it; those nearest are "),
+    ("plot {catalog} -o a.png", "{catalog} is not a margin"),
+    ("plot nowhere -o a.png", "there is nothing at nowhere"),
+    ("plot {margin} --primary nowhere -o a.png", "there is nothing at nowhere"),
+    ("plot {margin} -o a.jpg", "a.jpg is not allowed: its name must end in .png"),
+    ("plot {margin} -o no/a.png", "there is no folder no"),
+    (
+        "plot {margin} --sky -o there.png",
+        "there.png exists: choose another name, or replace it with --over",
+    ),
+]
+
+
+@pytest.mark.parametrize(
+    ("command", "complaint", "code"),
+    [*((*case, 2) for case in USAGE), *((*case, 1) for case in ERRORS)],
+)
+def test_what_is_refused_leaves_no_file(
+    command: str,
+    complaint: str,
+    code: int,
+    small_catalog: Path,
+    margins: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "there.png").write_text("precious")
+    places = {"catalog": small_catalog, "margin": margins / "margin"}
+    assert main(command.format(**places).split()) == code
+    said = capsys.readouterr()
+    assert not said.out
+    assert complaint.format(**places) in said.err
+    if code == 1:
+        assert said.err.startswith("skymargin: error: ")
+        assert said.err.count("\n") == 1
+    assert {file.name: file.read_text() for file in tmp_path.iterdir()} == {"there.png": "precious"}
+
+
+@pytest.mark.parametrize("command", ["--help", "--version", "build --help", "demo -h"])
+def test_asking_for_help_is_no_error(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(command.split()) == 0
+    said = capsys.readouterr()
+    assert said.out
+    assert not said.err
+
+
+def test_the_help_has_its_options_in_groups(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["build", "--help"]) == 0
+    said = capsys.readouterr().out
+    titles = [line for line in said.splitlines() if line.endswith(":") and not line.startswith(" ")]
+    assert titles == ["Options:", "Work and its folders:", "What is told:", "Files of the margin:"]
+    options = [option for option in cli.commands["build"].params if isinstance(option, click.Option)]
+    assert len(options) > 20
+    for option in options:
+        assert option.help
+        assert said.count(f"{option.opts[-1]} ") >= 1, option.opts

@@ -1,0 +1,167 @@
+"""Margins of tables of every kind: what goes in comes out with its types, names and metadata."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pyarrow as pa
+import pytest
+
+import skymargin.polars as smp
+from tests.support.catalogs import MIXED_PARTITIONS, Pixel, Sky, sky_near_edges
+
+SKY = sky_near_edges(MIXED_PARTITIONS, 600, 3_600.0, seed=20)
+
+
+def frame_of(sky: Sky) -> pl.DataFrame:
+    number = np.arange(len(sky))
+    return pl.DataFrame(
+        {"id": number, "ra": sky.ra_deg, "dec": sky.dec_deg, "name": [f"star {n}" for n in number]}
+    )
+
+
+class Capsule:
+    """A table that speaks the PyCapsule interface and nothing else."""
+
+    def __init__(self, table: pa.Table) -> None:
+        self.table = table
+
+    def __arrow_c_stream__(self, requested_schema: object = None) -> object:
+        return self.table.__arrow_c_stream__(requested_schema)
+
+
+def arrow_table(sky: Sky) -> pa.Table:
+    number = np.arange(len(sky))
+    names = [f"star {n}" for n in number]
+    columns = {
+        "id": pa.array(number),
+        "ra": pa.array(sky.ra_deg),
+        "dec": pa.array(sky.dec_deg),
+        "band": pa.array([f"band {n % 5}" for n in number]).dictionary_encode(),
+        "curve": pa.array([{"mjd": [float(n)] * (n % 4)} for n in number]),
+        "seen": pa.array(number * 1000, pa.timestamp("ms", "UTC")),
+        "view": pa.array(names).cast(pa.string_view()),
+        "note": pa.array([None, *names[1:]]),
+    }
+    fields = [pa.field(name, column.type, metadata={"unit": name}) for name, column in columns.items()]
+    return pa.table(list(columns.values()), schema=pa.schema(fields, metadata={"made": "for tests"}))
+
+
+@pytest.mark.parametrize(
+    "convert",
+    [
+        lambda table: table,
+        lambda table: pa.concat_tables([table[:7], table[7:]]),
+        lambda table: table.combine_chunks().to_batches()[0],
+        Capsule,
+    ],
+    ids=["table", "chunked table", "record batch", "other"],
+)
+def test_arrow_tables_keep_their_types_and_metadata(convert: Callable[[pa.Table], Any]) -> None:
+    table = arrow_table(SKY)
+    expected = smp.margins(frame_of(SKY), SKY.partitions, 3_600.0)
+    margin = smp.margins(convert(table), SKY.partitions, 3_600.0)
+    assert isinstance(margin, pa.Table)
+    assert margin.schema.remove_metadata().names[-3:] == ["margin_Norder", "margin_Npix", "separation_arcsec"]
+    ours = margin.select(table.column_names)
+    assert ours.schema.equals(table.schema, check_metadata=True)
+    numbers = expected["id"].to_numpy()
+    assert ours.to_pylist() == [table.slice(number, 1).to_pylist()[0] for number in numbers.tolist()]
+    assert pl.DataFrame(margin.select(["id", *margin.column_names[-3:]])).equals(
+        expected.select("id", *expected.columns[-3:])
+    )
+    tiles = smp.tile(convert(table), max_rows=50)
+    assert isinstance(tiles, pa.Table)
+    assert pl.DataFrame(tiles).equals(smp.tile(frame_of(SKY), max_rows=50))
+    parts = [*smp.partition_and_margin(convert(table), SKY.partitions, 3_600.0)]
+    assert sum(part.rows.num_rows for part in parts) == table.num_rows
+    assert pa.concat_tables([part.margin for part in parts]).num_rows == margin.num_rows
+
+
+def test_pandas_frames_keep_their_types_and_labels() -> None:
+    frame = pd.DataFrame(
+        {
+            "id": np.arange(len(SKY), dtype=np.int32),
+            "ra": SKY.ra_deg,
+            "dec": SKY.dec_deg,
+            "name": [f"star {n}" for n in range(len(SKY))],
+            "band": pd.Categorical([f"band {n % 5}" for n in range(len(SKY))]),
+            "flag": pd.array([None if n % 3 else True for n in range(len(SKY))], dtype="boolean"),
+        },
+        index=pd.Index(np.arange(len(SKY)) * 7, name="label"),
+    )
+    expected = smp.margins(frame_of(SKY), SKY.partitions, 3_600.0)
+    margin = smp.margins(frame, SKY.partitions, 3_600.0)
+    assert isinstance(margin, pd.DataFrame)
+    pd.testing.assert_frame_equal(margin[list(frame.columns)], frame.iloc[expected["id"].to_numpy()])
+    for name in ("margin_Norder", "margin_Npix", "separation_arcsec"):
+        assert margin[name].to_numpy().tolist() == expected[name].to_list()
+    assert margin["margin_Norder"].dtype == np.uint8
+    assert margin["margin_Npix"].dtype == np.uint64
+    tiles = smp.tile(frame, max_rows=50)
+    assert isinstance(tiles, pd.DataFrame)
+    assert pl.DataFrame(tiles).equals(smp.tile(frame_of(SKY), max_rows=50))
+    from_tiles = smp.margins(frame, tiles, 3_600.0)
+    assert len(from_tiles) == len(smp.margins(frame_of(SKY), smp.tile(frame_of(SKY), max_rows=50), 3_600.0))
+    parts = [*smp.partition_and_margin(frame, SKY.partitions, 3_600.0)]
+    assert sorted(pd.concat([part.rows for part in parts])["id"]) == list(range(len(SKY)))
+
+
+class HealpixPixel:
+    def __init__(self, order: int, pixel: int) -> None:
+        self.order, self.pixel = order, pixel
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        list,
+        lambda pairs: iter(pairs[::-1]),
+        lambda pairs: np.array(pairs),
+        lambda pairs: pl.DataFrame(pairs, schema=["Norder", "Npix"], orient="row"),
+        lambda pairs: pl.LazyFrame(pairs, schema=["Norder", "Npix"], orient="row"),
+        lambda pairs: pd.DataFrame(pairs, columns=["Norder", "Npix"]),
+        lambda pairs: pa.table({"Npix": [p for _, p in pairs], "Norder": [o for o, _ in pairs]}),
+        lambda pairs: [HealpixPixel(*pair) for pair in pairs],
+    ],
+    ids=["pairs", "iterator", "numpy", "polars", "lazy", "pandas", "pyarrow", "objects"],
+)
+def test_partitions_are_taken_in_every_form(form: Callable[[Any], Any]) -> None:
+    stars = frame_of(SKY)
+    expected = smp.margins(stars, SKY.partitions, 3_600.0)
+    assert smp.margins(stars, form(list(SKY.partitions)), 3_600.0).equals(expected)
+
+
+@pytest.mark.parametrize("partitions", [[], [(0, 4)], MIXED_PARTITIONS])
+def test_no_rows_have_no_margins(partitions: list[Pixel]) -> None:
+    nothing = pl.DataFrame(schema={"ra": pl.Float64, "dec": pl.Float64, "id": pl.Int8})
+    for frame in (nothing, nothing.lazy()):
+        margin = smp.margins(frame, partitions, 10.0).lazy().collect()
+        assert margin.shape == (0, 6)
+        parts = [*smp.partition_and_margin(frame, partitions, 10.0)]
+        assert {part.pixel for part in parts} == set(partitions)
+        assert all(len(part.rows) == len(part.margin) == 0 for part in parts)
+    assert smp.margins(nothing.to_arrow(), partitions, 10.0).shape == (0, 6)
+    assert smp.margins(nothing.to_pandas(), partitions, 10.0).shape == (0, 6)
+
+
+def test_coordinates_are_read_where_they_lie() -> None:
+    random = np.random.default_rng(8)
+    stars = pl.DataFrame({"ra": random.uniform(0, 360, 1000), "dec": random.uniform(-90, 90, 1000)})
+    from skymargin.polars.frames import rows_of
+
+    for frame in (stars, stars.to_arrow()):
+        column = rows_of(frame).column("ra")
+        (chunk,) = pa.chunked_array(column).chunks
+        # polars and pyarrow share the memory as well.
+        assert chunk.buffers()[1].address == stars["ra"].to_numpy(allow_copy=False).ctypes.data
+
+
+def test_nan_is_null_in_pandas_and_is_refused_too() -> None:
+    frame = pd.DataFrame({"ra": [1.0, np.nan], "dec": [2.0, 3.0]})
+    with pytest.raises(smp.CoordinateError, match="row 1"):
+        smp.margins(frame, [(0, 4)], 10.0)
