@@ -102,11 +102,16 @@ impl Pixel {
         Self { order, index: self.index >> (2 * (self.order - order)) }
     }
 
-    /// The indices this pixel covers at a finer (or the same) order.
+    /// The indices, at any order, of the pixels that share sky with this one: those it consists of at a finer order, the
+    /// one that contains it at a coarser.
     ///
-    /// Precondition: `self.order() <= order <= 29`.
+    /// Precondition: `order <= 29`.
     pub const fn range_at(self, order: u8) -> Range<u64> {
-        debug_assert!(self.order <= order && order <= MAX_ORDER);
+        debug_assert!(order <= MAX_ORDER);
+        if order < self.order {
+            let above = self.ancestor(order).index;
+            return above..above + 1;
+        }
         let shift = 2 * (order - self.order);
         self.index << shift..(self.index + 1) << shift
     }
@@ -156,6 +161,16 @@ mod tests {
             assert_eq!(child.ancestor(5), pixel);
         }
         assert_eq!(Pixel::new(29, 7).unwrap().children().count(), 0);
+    }
+
+    #[test]
+    fn a_range_holds_the_pixels_that_share_sky() {
+        let pixel = Pixel::new(5, 1000).unwrap();
+        assert_eq!(pixel.range_at(5), 1000..1001);
+        assert_eq!(pixel.range_at(4), 250..251);
+        assert_eq!(pixel.range_at(0), 0..1);
+        assert_eq!(Pixel::new(29, 12 * (1 << 58) - 1).unwrap().range_at(0), 11..12);
+        assert_eq!(Pixel::new(0, 11).unwrap().range_at(29), 11 << 58..12 << 58);
     }
 
     #[test]
