@@ -294,6 +294,7 @@ NO_TABLE = "frame must be a polars, pandas or pyarrow table"
             for partitions in ("abc", 7, [(0, 4.5)])
         ),
         (GOOD, [(0, 4)], 1.0, {"threads": -1}, ValueError, "threads -1 is not allowed"),
+        (GOOD, [(0, 4)], 1.0, {"threads": 1025}, ValueError, "threads 1025 is not allowed: .* to 1024"),
         (GOOD, [(0, 4)], 1.0, {"ra_column": "lon"}, ValueError, "no column 'lon'; it has ra, dec"),
         (
             GOOD.with_columns(margin_Npix=1),

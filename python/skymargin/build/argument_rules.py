@@ -27,8 +27,10 @@ CHECKS: dict[str, Callable[[Any], Any]] = {
     "output_artifact_name": check.artifact_name,
     "margin_threshold": check.threshold_arcsec,
     "margin_order": partial(check.whole_number, "margin_order", least=-1, most=check.LARGEST_ORDER),
-    "dask_n_workers": partial(check.whole_number, "dask_n_workers", least=1),
-    "dask_threads_per_worker": partial(check.whole_number, "dask_threads_per_worker", least=1),
+    "dask_n_workers": partial(check.whole_number, "dask_n_workers", least=1, most=check.MOST_WORKERS),
+    "dask_threads_per_worker": partial(
+        check.whole_number, "dask_threads_per_worker", least=1, most=check.MOST_WORKERS
+    ),
     "memory_limit": check.memory_limit,
     **{name: partial(check.yes_or_no, name) for name in _SWITCHES},
     **{name: partial(check.local_folder, name) for name in ("tmp_dir", "dask_tmp", "resume_tmp")},

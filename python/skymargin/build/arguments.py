@@ -192,10 +192,10 @@ class MarginCacheArguments:
     delete_resume_log_files
         The same for the records of progress.
     dask_n_workers
-        Worker processes; default 1, which keeps everything in this process. One worker with several threads is best
-        on one machine. Without effect with a client of your own, as is the next.
+        Worker processes, at most 1024; default 1, which keeps everything in this process. One worker with several
+        threads is best on one machine. Without effect with a client of your own, as is the next.
     dask_threads_per_worker
-        Threads of each worker; default 1. Set it to the number of processors.
+        Threads of each worker, at most 1024; default 1. Set it to the number of processors.
     memory_limit
         The most memory a worker may take, in bytes or as text such as `"2GB"`; at least 256 MiB. Default: none, which
         is 110 MB and some 90 MB for each thread. It changes nothing in the result. Rows and pages that are larger than

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 LARGEST_THRESHOLD_ARCSEC = 90 * 3600.0
 LARGEST_ORDER = 29
+# Worker processes, and threads of each: more than any machine has cores.
+MOST_WORKERS = 1024
 _NAME = re.compile(r"[A-Za-z0-9._-]+")
 _SUFFIX = re.compile(r"\.[A-Za-z0-9][A-Za-z0-9._-]*")
 # As it must be for the file to be found again: readers pass over names that begin with a dot or an underscore.

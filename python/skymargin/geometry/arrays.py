@@ -110,7 +110,10 @@ def neighbours(order: int, pixel: int, at_order: int, radius_arcsec: float) -> p
     Raises
     ------
     ValueError
-        When there is no such pixel, or the order or the radius is not allowed.
+        When there is no such pixel, the order or the radius is not allowed, or there would be more than about
+        16.8 million pixels.
+    MemoryError
+        When the memory does not hold them.
 
     Examples
     --------

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 FrameT = TypeVar("FrameT")
 
 MARGIN_COLUMNS = {"margin_Norder": pl.UInt8, "margin_Npix": pl.UInt64, "separation_arcsec": pl.Float64}
+# More than any machine has cores; the core refuses more, too.
+_MOST_THREADS = 1024
 _MAX_ORDER = 29
 
 
@@ -66,8 +68,8 @@ def margins(
         Whether to include the margins of the fewest pixels that cover the sky where there is no partition, as margin
         catalogs do.
     threads : int
-        Number of threads; 0 is one per core. The result does not depend on it. Each batch of a LazyFrame uses one
-        thread, because polars itself uses several.
+        Number of threads, at most 1024; 0 is one per core. The result does not depend on it. Each batch of a LazyFrame
+        uses one thread, because polars itself uses several.
 
     Returns
     -------
@@ -248,8 +250,8 @@ def _as_mask(mask: np.ndarray) -> pa.BooleanArray:
 
 
 def _check_threads(threads: int) -> None:
-    if threads < 0:
-        raise ValueError(f"threads {threads} is not allowed: it must be 0 (one per core) or more")
+    if not 0 <= threads <= _MOST_THREADS:
+        raise ValueError(f"threads {threads} is not allowed: it must be 0 (one per core) to {_MOST_THREADS}")
 
 
 def _check_columns(names: list[str], ra_column: str, dec_column: str) -> None:

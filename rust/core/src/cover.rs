@@ -22,6 +22,9 @@ const KEPT_SEPARATIONS: usize = 4096;
 /// A cover's cells are at most this many orders finer than pays off.
 const FINER_AT_MOST: u8 = 3;
 
+/// More rows than these make a cover no finer: its size is bounded whatever a file claims to hold.
+const ROWS_THAT_REFINE: u64 = 1 << 26;
+
 /// Which rows make up a margin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Filtering {
@@ -86,8 +89,12 @@ pub struct Cover {
 #[derive(Clone, Debug)]
 pub(crate) struct Destination {
     pub(crate) separation: Arc<PixelSeparation>,
-    /// In ring mode: the ring's pixels, sorted.
-    pub(crate) ring: Vec<u64>,
+}
+
+impl Destination {
+    pub(crate) fn pixel(&self) -> Pixel {
+        self.separation.pixel()
+    }
 }
 
 impl Margins {
@@ -132,29 +139,17 @@ impl Margins {
                 sets: Vec::new(),
             },
         };
+        let mut near = self.tiling.near(source.pixel, self.threshold, source.index_slack.rad());
+        if matches!(self.filtering, Filtering::Ring { .. }) {
+            // What touches the source lies within any threshold of it.
+            near.retain(|&pixel| healpix::touches(source.pixel, pixel));
+        }
+        builder.cover.destinations =
+            near.into_iter().map(|pixel| Destination { separation: self.separation(pixel) }).collect();
+        let all: Vec<u32> = (0..builder.cover.destinations.len() as u32).collect();
         match self.filtering {
-            Filtering::Exact => {
-                let near = self.tiling.near(source.pixel, self.threshold, source.index_slack.rad());
-                builder.cover.destinations = near
-                    .into_iter()
-                    .map(|pixel| Destination { separation: self.separation(pixel), ring: Vec::new() })
-                    .collect();
-                let all: Vec<u32> = (0..builder.cover.destinations.len() as u32).collect();
-                builder.descend(source.pixel, &all);
-            }
-            Filtering::Ring { margin_order } => {
-                // A ring's pixels touch its pixel, so any threshold finds the destinations.
-                for pixel in self.tiling.near(source.pixel, self.threshold, 0.0) {
-                    let within = source.pixel.range_at(margin_order);
-                    let mut ring = healpix::ring(pixel, margin_order);
-                    ring.retain(|index| within.contains(index));
-                    if !ring.is_empty() {
-                        let separation = self.separation(pixel);
-                        builder.cover.destinations.push(Destination { separation, ring });
-                    }
-                }
-                builder.gather_rings(margin_order);
-            }
+            Filtering::Exact => builder.descend(source.pixel, &all),
+            Filtering::Ring { .. } => builder.descend_to_rings(source.pixel, &all),
         }
         Ok(builder.cover)
     }
@@ -164,12 +159,19 @@ impl Margins {
     /// Cells smaller than the threshold prune little more, and cells that hold less than a row or two cost more than
     /// the rows they spare; `docs/explanation/margin_order.md` has the measurements. A finer order that was asked for is
     /// kept up to [`FINER_AT_MOST`]: beyond, a cover costs four times the whole selection and doubles with each order.
+    /// A ring may be far finer than its rows: its pixels are looked for in cells that the rows fill.
     fn cell_order_for(&self, source: Source) -> u8 {
         let coarsest = source.pixel.order();
-        let by_threshold = (1.0 / self.threshold.rad()).log2().ceil().clamp(0.0, f64::from(MAX_ORDER)) as u8;
-        let by_rows = coarsest + (source.rows.max(1).ilog2() / 2) as u8;
-        let best = by_threshold.min(by_rows);
-        self.cell_order.map_or(best, |asked| asked.min(best + FINER_AT_MOST)).min(source.index_order).max(coarsest)
+        let by_rows = coarsest + (source.rows.clamp(1, ROWS_THAT_REFINE).ilog2() / 2) as u8;
+        let order = match self.filtering {
+            Filtering::Exact => {
+                let by_threshold = (1.0 / self.threshold.rad()).log2().ceil().clamp(0.0, f64::from(MAX_ORDER)) as u8;
+                let best = by_threshold.min(by_rows);
+                self.cell_order.map_or(best, |asked| asked.min(best + FINER_AT_MOST))
+            }
+            Filtering::Ring { margin_order } => margin_order.min(by_rows),
+        };
+        order.min(source.index_order).max(coarsest)
     }
 
     fn separation(&self, pixel: Pixel) -> Arc<PixelSeparation> {
@@ -185,7 +187,7 @@ impl Margins {
 impl Cover {
     /// The pixels whose margins the source may feed, in nested order.
     pub fn destinations(&self) -> impl ExactSizeIterator<Item = Pixel> {
-        self.destinations.iter().map(|destination| destination.separation.pixel())
+        self.destinations.iter().map(Destination::pixel)
     }
 
     /// The order of the cells the ranges are made of.
@@ -290,22 +292,18 @@ impl Builder {
         }
     }
 
-    /// Adds the pixels of the destinations' rings.
-    fn gather_rings(&mut self, margin_order: u8) {
-        let index_order = self.cover.source.index_order;
-        let mut fed: Vec<(u64, u32)> = Vec::new();
-        for (destination, Destination { ring, .. }) in self.cover.destinations.iter().enumerate() {
-            fed.extend(ring.iter().map(|&index| (index, destination as u32)));
+    /// Adds the cells inside `cell` that touch the active destinations: they hold all pixels of the rings.
+    fn descend_to_rings(&mut self, cell: Pixel, active: &[u32]) {
+        let touches = |&&active: &&u32| healpix::touches(cell, self.cover.destinations[active as usize].pixel());
+        let kept: Vec<u32> = active.iter().filter(touches).copied().collect();
+        if kept.is_empty() {
+            return;
         }
-        if index_order < margin_order {
-            fed.iter_mut().for_each(|(index, _)| *index >>= 2 * (margin_order - index_order));
-        }
-        fed.sort_unstable();
-        fed.dedup();
-        let shift = 2 * index_order.saturating_sub(margin_order);
-        for cell in fed.chunk_by(|a, b| a.0 == b.0) {
-            let range = cell[0].0 << shift..(cell[0].0 + 1) << shift;
-            self.push(range, cell.iter().map(|&(_, destination)| destination).collect());
+        if cell.order() >= self.cover.cell_order {
+            let range = cell.range_at(self.cover.source.index_order);
+            self.push(range, kept);
+        } else {
+            cell.children().for_each(|child| self.descend_to_rings(child, &kept));
         }
     }
 

@@ -29,6 +29,9 @@ const ROWS_OF_KEPT_COVER: u64 = 10_000;
 /// A thread takes on this many rows of a partition at a time, so that one large partition keeps all of them busy.
 const ROWS_AT_A_TIME: usize = 1 << 16;
 
+/// The most threads: a machine has fewer cores, and each thread takes memory of its own.
+pub const MOST_THREADS: usize = 1024;
+
 /// Why a table has no margins.
 #[derive(Clone, Debug, Error, PartialEq)]
 pub enum InMemoryError {
@@ -67,6 +70,12 @@ pub enum InMemoryError {
     TooManyRows {
         /// How many.
         rows: usize,
+    },
+    /// So many threads are never started.
+    #[error("threads {threads} is not allowed: it must be 0 (one for each core) to {MOST_THREADS}")]
+    TooManyThreads {
+        /// How many were asked for.
+        threads: usize,
     },
     /// The system gave no threads.
     #[error("{threads} threads cannot be started: {why}")]
@@ -262,6 +271,9 @@ impl TableMargins {
 
 /// Runs on a pool of its own: a pool that is shared by all of a process does not survive a fork.
 fn on_threads<T: Send>(threads: usize, work: impl FnOnce() -> T + Send) -> Result<T, InMemoryError> {
+    if threads > MOST_THREADS {
+        return Err(InMemoryError::TooManyThreads { threads });
+    }
     let pool = rayon::ThreadPoolBuilder::new()
         .num_threads(threads)
         .build()

@@ -1,5 +1,9 @@
 //! The pixels of an order that lie within a radius of a pixel, decided on the true edges of both.
 
+use std::collections::TryReserveError;
+
+use thiserror::Error;
+
 use crate::angle::{Threshold, Vec3, chord_of_rad};
 use crate::boundary::{self, Edge};
 use crate::pixel::Pixel;
@@ -8,6 +12,37 @@ use crate::separation::PixelSeparation;
 /// Below this length (2e-11 arcsec) a chord and its curve are the same to double precision.
 const NEGLIGIBLE_CHORD: f64 = 1e-16;
 
+/// The most pixels that are listed: they take 128 MiB.
+pub const MOST_NEIGHBOURS: u64 = 1 << 24;
+
+/// Why the neighbours of a pixel are not listed.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+pub enum NeighboursError {
+    /// There are too many.
+    #[error(
+        "at_order {order} is not allowed with this radius: about {count} pixels of order {order} lie within it of {pixel}, \
+         and at most {MOST_NEIGHBOURS} are listed; choose a coarser at_order or a smaller radius"
+    )]
+    TooMany {
+        /// The order asked for.
+        order: u8,
+        /// The pixel.
+        pixel: Pixel,
+        /// About how many.
+        count: u64,
+    },
+    /// They do not fit the memory.
+    #[error("there is no memory for the pixels of order {order} about {pixel}, about {count} of them")]
+    NoMemory {
+        /// The order asked for.
+        order: u8,
+        /// The pixel.
+        pixel: Pixel,
+        /// About how many.
+        count: u64,
+    },
+}
+
 /// The pixels of an order whose closed sky comes within the radius of a closed pixel, and that share no sky with it,
 /// sorted.
 ///
@@ -15,13 +50,45 @@ const NEGLIGIBLE_CHORD: f64 = 1e-16;
 ///
 /// # Accuracy
 /// A pixel whose separation differs from the radius by more than 1e-9 arcsec is decided as in exact arithmetic.
-pub fn neighbours(pixel: Pixel, order: u8, radius: Threshold) -> Vec<u64> {
+///
+/// # Errors
+/// [`NeighboursError`] when there are more than about [`MOST_NEIGHBOURS`], or more than the memory holds.
+pub fn neighbours(pixel: Pixel, order: u8, radius: Threshold) -> Result<Vec<u64>, NeighboursError> {
+    let count = estimated_count(pixel, order, radius);
+    if count > MOST_NEIGHBOURS {
+        return Err(NeighboursError::TooMany { order, pixel, count });
+    }
     let near = Near { separation: PixelSeparation::new(pixel, radius), edges: boundary::edges(pixel), radius, order };
     let mut found = Vec::new();
     for cell in Pixel::base_cells() {
-        near.visit(cell, &mut found);
+        near.visit(cell, &mut found).map_err(|_| NeighboursError::NoMemory { order, pixel, count })?;
     }
-    found
+    Ok(found)
+}
+
+/// About how many pixels of an order lie within a radius of a pixel: up to two thirds too many, or a fifth too few.
+///
+/// The area within r of a convex region of perimeter P and area A, outside of it, is P sin r + (2π - A)(1 - cos r)
+/// (Steiner's formula on the sphere), and its outer edge is P cos r + (2π - A) sin r long. Squares of side s laid at
+/// random meet a curve of length L about (2/π) L / s times in addition to those that its inside fills. But the pixels
+/// that touch are never fewer than P / s and the corners.
+fn estimated_count(pixel: Pixel, order: u8, radius: Threshold) -> u64 {
+    const STEPS: u32 = 16;
+    let perimeter_rad: f64 = boundary::edges(pixel)
+        .iter()
+        .map(|edge| {
+            let place = |step: u32| edge.position(f64::from(step) / f64::from(STEPS));
+            (0..STEPS).map(|step| (place(step + 1) - place(step)).squared().sqrt()).sum::<f64>()
+        })
+        .sum();
+    let area = |order: u8| std::f64::consts::PI / 3.0 / 4_f64.powi(i32::from(order));
+    let side_rad = perimeter_rad / 4.0 * 2_f64.powi(i32::from(pixel.order()) - i32::from(order));
+    let (sin, cos) = radius.rad().sin_cos();
+    let outside = std::f64::consts::TAU - area(pixel.order());
+    let band = perimeter_rad * sin + outside * (1.0 - cos);
+    let outer_edge_rad = perimeter_rad * cos + outside * sin;
+    let within = band / area(order) + std::f64::consts::FRAC_2_PI * outer_edge_rad / side_rad;
+    within.max(perimeter_rad / side_rad + 4.0).ceil() as u64
 }
 
 struct Near {
@@ -32,10 +99,10 @@ struct Near {
 }
 
 impl Near {
-    fn visit(&self, node: Pixel, found: &mut Vec<u64>) {
+    fn visit(&self, node: Pixel, found: &mut Vec<u64>) -> Result<(), TryReserveError> {
         let pixel = self.separation.pixel();
         if pixel.contains(node) {
-            return;
+            return Ok(());
         }
         let holds_pixel = node.contains(pixel);
         if !holds_pixel {
@@ -43,18 +110,20 @@ impl Near {
             let reach_rad = self.radius.rad() + radius_rad;
             if reach_rad < std::f64::consts::PI && !self.separation.edges_may_be_within(centre, chord_of_rad(reach_rad))
             {
-                return;
+                return Ok(());
             }
             if node.order() == self.order {
                 if self.is_within(node) {
+                    found.try_reserve(1)?;
                     found.push(node.index());
                 }
-                return;
+                return Ok(());
             }
         }
         if node.order() < self.order {
-            node.children().for_each(|child| self.visit(child, found));
+            node.children().try_for_each(|child| self.visit(child, found))?;
         }
+        Ok(())
     }
 
     fn is_within(&self, node: Pixel) -> bool {
@@ -211,7 +280,7 @@ mod tests {
     fn a_tiny_radius_gives_the_ring() {
         for (order, index) in [(0, 0), (0, 4), (1, 3), (2, 100), (3, 767), (5, 1000)] {
             for at_order in order..=order + 3 {
-                let found = neighbours(pixel(order, index), at_order, radius(1e-6));
+                let found = neighbours(pixel(order, index), at_order, radius(1e-6)).unwrap();
                 assert_eq!(found, crate::healpix::ring(pixel(order, index), at_order), "{order} {index} {at_order}");
             }
         }
@@ -219,7 +288,7 @@ mod tests {
 
     #[test]
     fn coarser_pixels_are_neighbours_unless_they_hold_the_pixel() {
-        let found = neighbours(pixel(4, 0), 1, radius(1e-6));
+        let found = neighbours(pixel(4, 0), 1, radius(1e-6)).unwrap();
         assert!(!found.contains(&0));
         assert!(found.len() >= 2);
         assert!(found.iter().all(|&index| {
@@ -232,10 +301,10 @@ mod tests {
     fn a_radius_reaches_as_far_as_the_nearest_points_of_the_pixels() {
         let own = pixel(6, 12345);
         let reach = radius(3000.0);
-        let found = neighbours(own, 6, reach);
+        let found = neighbours(own, 6, reach).unwrap();
         let separation = PixelSeparation::new(own, reach);
         // Dense points on the edges of every pixel within three degrees: 0.1 arcsec is more than their spacing hides.
-        let around = neighbours(own, 6, radius(10_800.0));
+        let around = neighbours(own, 6, radius(10_800.0)).unwrap();
         assert!(around.len() > 2 * found.len());
         for index in around {
             let nearest_arcsec = boundary::edges(pixel(6, index))
@@ -246,6 +315,42 @@ mod tests {
             if (nearest_arcsec - 3000.0).abs() > 0.1 {
                 assert_eq!(found.contains(&index), nearest_arcsec <= 3000.0, "{index} at {nearest_arcsec} arcsec");
             }
+        }
+    }
+    #[test]
+    fn what_would_not_fit_is_refused_with_its_count() {
+        for (order, index, at_order, arcsec, least, most) in [
+            // A ring of 4 * 2^29 pixels and its corners; a cap; half the sky.
+            (0, 4, 29, 1e-9, 2_147_483_652_u64, 2_150_000_000),
+            (5, 1000, 29, 3600.0, 400_000_000_000_000, 1_000_000_000_000_000),
+            (0, 0, 29, 324_000.0, 12 << 57, 12 << 58),
+            (29, 5, 29, 10.0, 2_000_000_000, 4_000_000_000),
+        ] {
+            let refused = neighbours(pixel(order, index), at_order, radius(arcsec)).unwrap_err();
+            let NeighboursError::TooMany { count, .. } = refused else { panic!("{refused}") };
+            assert!((least..=most).contains(&count), "{order} {index} {at_order} {arcsec}: {count}");
+            assert!(refused.to_string().contains(&format!("about {count} pixels of order 29")), "{refused}");
+        }
+    }
+
+    #[test]
+    fn the_count_is_known_before() {
+        let mut state = 28_u64;
+        let mut uniform = || {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (state >> 11) as f64 / (1_u64 << 53) as f64
+        };
+        for _ in 0..1000 {
+            let order = (6.0 * uniform()) as u8;
+            let own = pixel(order, (uniform() * (12_u64 << (2 * order)) as f64) as u64);
+            let at_order = (order + (5.0 * uniform()) as u8).min(6);
+            let arcsec = 10_f64.powf(5.5 * uniform());
+            let expected = neighbours(own, at_order, radius(arcsec)).unwrap().len() as f64;
+            let count = estimated_count(own, at_order, radius(arcsec)) as f64;
+            assert!(
+                count < 1.7 * expected + 8.0 && count > 0.8 * expected - 8.0,
+                "{own} at order {at_order} within {arcsec}: {count} for {expected}"
+            );
         }
     }
 }

@@ -251,9 +251,16 @@ impl Cover {
             let index = index.and_then(|index| u64::try_from(index).ok());
             index.map(|index| index >> (2 * (self.source.index_order - margin_order)))
         };
+        // An index value may name no pixel.
+        let Some(pixel) = pixel.and_then(|index| Pixel::new(margin_order, index).ok()) else { return Ok(()) };
+        // The rings are cut by the source: a row that lies in another partition is in none of them.
+        if !self.source.pixel.contains(pixel) {
+            return Ok(());
+        }
+        let around = healpix::touching(pixel);
         for destination in self.destinations_of(index).iter() {
-            let ring = &self.destinations[destination as usize].ring;
-            if pixel.is_some_and(|pixel| ring.binary_search(&pixel).is_ok()) {
+            let margin = self.destinations[destination as usize].pixel();
+            if around.clone().any(|near| margin.contains(near)) {
                 selected.push(Selected { row: number, destination, separation_arcsec: f64::NAN });
             }
         }

@@ -2,9 +2,10 @@
 
 use pyo3::PyErr;
 use pyo3::create_exception;
-use pyo3::exceptions::{PyOSError, PyRuntimeError, PyValueError};
+use pyo3::exceptions::{PyMemoryError, PyOSError, PyRuntimeError, PyValueError};
 use skymargin_core::angle::AngleError;
 use skymargin_core::in_memory::InMemoryError;
+use skymargin_core::neighbours::NeighboursError;
 use skymargin_core::pixel::PixelError;
 use skymargin_core::scan::ScanError;
 use skymargin_core::select::SelectError;
@@ -55,12 +56,20 @@ pub(crate) fn scan(error: ScanError) -> PyErr {
     }
 }
 
+pub(crate) fn neighbours(error: NeighboursError) -> PyErr {
+    match error {
+        NeighboursError::TooMany { .. } => PyValueError::new_err(error.to_string()),
+        NeighboursError::NoMemory { .. } => PyMemoryError::new_err(error.to_string()),
+    }
+}
+
 pub(crate) fn in_memory(error: InMemoryError) -> PyErr {
     match error {
         InMemoryError::NoPosition { .. } => CoordinateError::new_err(error.to_string()),
-        InMemoryError::NoPartition { .. } | InMemoryError::Lengths { .. } | InMemoryError::TooManyRows { .. } => {
-            PyValueError::new_err(error.to_string())
-        }
+        InMemoryError::NoPartition { .. }
+        | InMemoryError::Lengths { .. }
+        | InMemoryError::TooManyRows { .. }
+        | InMemoryError::TooManyThreads { .. } => PyValueError::new_err(error.to_string()),
         InMemoryError::Threads { .. } => PyRuntimeError::new_err(error.to_string()),
         InMemoryError::Tiling(error) => tiling(error),
         InMemoryError::Select(error) => select(error),

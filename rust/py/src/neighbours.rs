@@ -6,7 +6,7 @@ use arrow_array::UInt64Array;
 use pyo3::prelude::*;
 use skymargin_core::neighbours as core;
 
-use crate::columns;
+use crate::{columns, errors};
 
 /// The pixels of an order within a radius of a pixel, sorted; none that shares sky with it.
 #[pyfunction]
@@ -19,6 +19,6 @@ pub(crate) fn neighbours(
 ) -> PyResult<Bound<'_, PyAny>> {
     let (pixel, at_order) = (columns::pixel(order, pixel)?, columns::order("at_order", at_order)?);
     let radius = columns::threshold(radius_arcsec)?;
-    let found = py.detach(|| core::neighbours(pixel, at_order, radius));
+    let found = py.detach(|| core::neighbours(pixel, at_order, radius)).map_err(errors::neighbours)?;
     columns::to_pyarrow(py, Arc::new(UInt64Array::from(found)))
 }

@@ -94,6 +94,11 @@ impl ScanFile {
     /// The rows that a cover selects. `first_row` is the row of the partition that the file starts with.
     #[pyo3(signature = (cover, first_row = 0))]
     fn scan(&self, py: Python<'_>, cover: &Cover, first_row: u64) -> PyResult<Scan> {
+        if first_row.checked_add(self.file.rows_total()).is_none() {
+            return Err(PyValueError::new_err(format!(
+                "first_row {first_row} is not allowed: no partition is so long"
+            )));
+        }
         let destinations = cover.0.destinations().collect();
         let filter = CoverFilter::new(Arc::clone(&cover.0), self.file.index_shift(), self.check_index);
         let scan = py.detach(|| self.file.scan(first_row, filter)).map_err(errors::scan)?;
