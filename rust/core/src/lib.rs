@@ -6,6 +6,9 @@
 //! in a whole table; [`neighbours`] answers the plain question which pixels are near one.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
+/// Whether this crate was built with debug assertions: the tests of the binding see to it that they run on such a build.
+pub const DEBUG_ASSERTIONS: bool = cfg!(debug_assertions);
+
 pub mod angle;
 pub mod boundary;
 pub mod cover;

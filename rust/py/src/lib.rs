@@ -16,6 +16,10 @@ use pyo3::pymodule;
 
 #[pymodule(gil_used = false)]
 mod _core {
+    /// Whether both crates check their assertions, and arithmetic for overflow: so are they built for tests.
+    #[pymodule_export]
+    const DEBUG_ASSERTIONS: bool = cfg!(debug_assertions) && skymargin_core::DEBUG_ASSERTIONS;
+
     #[pymodule_export]
     use crate::cover::{Cover, Margins};
     #[pymodule_export]

@@ -13,8 +13,8 @@ import pyarrow as pa
 import pytest
 
 from skymargin import neighbours
-from tests import brute_force
-from tests.catalogs import Layout, Sky, ids_of, rows_of, sky_near_edges, write_catalog
+from tests.support import brute_force
+from tests.support.catalogs import Layout, Sky, ids_of, rows_of, sky_near_edges, write_catalog
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="limits the address space as Linux does")
 
