@@ -30,7 +30,8 @@ def write_page() -> None:
         try:
             write_between(PAGE, name, markdown())
         except FileNotFoundError as missing:
-            print(missing)
+            step = "compare" if name == "comparison" else name
+            print(f"{missing}: python -m benchmarks {step}")
 
 
 def main() -> None:

@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-import json
 import shutil
-import subprocess
 import sys
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 from benchmarks import machine
 from benchmarks.content import compare_contents
-from benchmarks.environments import RACED, ROOT, make_peer
+from benchmarks.environments import RACED, make_peer
 from benchmarks.floor import Floor
 from benchmarks.generate import CACHE, CatalogSpec, OnePartitionSpec, generate
+from benchmarks.meter import Measurement
 from benchmarks.race import Runs, race
+from benchmarks.results import RESULTS, keep, kept, printed_json
 from benchmarks.tables import megabytes, ratio, seconds, table
 from benchmarks.tools import TOOLS, versions
 
 THRESHOLD_ARCSEC = 10.0
-RESULTS = CACHE / "results"
 
 
 @dataclass(frozen=True)
@@ -58,10 +56,9 @@ def compare(
     workers: int,
     tools: list[str],
 ) -> None:
-    """Run the cases and keep each one's results in the cache, where `write_page` finds them."""
+    """Run the cases and keep the results of each."""
     for peer in RACED:
         make_peer(peer)
-    RESULTS.mkdir(parents=True, exist_ok=True)
     for name in cases:
         case = CASES[name]
         print(f"{name}: {case.title}", flush=True)
@@ -79,7 +76,11 @@ def compare(
             timeout_seconds=timeout_minutes * 60,
         )
         contents = compare_contents(margins, catalog.partitions, THRESHOLD_ARCSEC)
-        floor = _floor(catalog.path, margins["skymargin"], workers) if "skymargin" in margins else None
+        floor = (
+            printed_json("-m", "benchmarks.floor", catalog.path, margins["skymargin"], workers)
+            if "skymargin" in margins
+            else None
+        )
         result = {
             "title": case.title,
             "rows": catalog.rows,
@@ -95,50 +96,41 @@ def compare(
             "command": "python -m benchmarks " + " ".join(sys.argv[1:]),
             "timeout_minutes": timeout_minutes,
         }
-        (RESULTS / f"{name}.json").write_text(json.dumps(result, indent=1))
+        keep(name, result)
         shutil.rmtree(folder)
-
-
-def _floor(catalog: Path, margin: Path, workers: int) -> dict[str, Any]:
-    command = [sys.executable, "-m", "benchmarks.floor", str(catalog), str(margin), str(workers)]
-    output = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout
-    found: dict[str, Any] = json.loads(output)
-    return found
 
 
 def results() -> dict[str, dict[str, Any]]:
     """The kept results of the cases that have been run, in the order of `CASES`."""
-    return {
-        name: json.loads((RESULTS / f"{name}.json").read_text())
-        for name in CASES
-        if (RESULTS / f"{name}.json").exists()
-    }
+    return {name: kept(name) for name in CASES if (RESULTS / f"{name}.json").exists()}
 
 
 def runs_of(result: dict[str, Any]) -> dict[str, Runs]:
     """The runs of a kept result."""
-    from benchmarks.meter import Measurement
-
     return {
-        tool: Runs([Measurement(**run) for run in kept["measurements"]], kept["failure"])
-        for tool, kept in result["runs"].items()
+        tool: Runs([Measurement(**run) for run in done["measurements"]], done["failure"])
+        for tool, done in result["runs"].items()
     }
 
 
 def markdown() -> str:
     """The comparison's tables."""
-    kept = results()
-    if not kept:
-        raise FileNotFoundError("no case of the comparison has been run: python -m benchmarks compare")
-    start_up = runs_of(kept["small"])["skymargin"].median_seconds if "small" in kept else None
-    return "\n\n".join([_provenance(kept), *(_case_markdown(result, start_up) for result in kept.values())])
+    measured = results()
+    if not measured:
+        raise FileNotFoundError("no case of the comparison has been run")
+    start_up = runs_of(measured["small"])["skymargin"].median_seconds if "small" in measured else None
+    return "\n\n".join(
+        [_provenance(measured), *(_case_markdown(result, start_up) for result in measured.values())]
+    )
 
 
-def _provenance(kept: dict[str, dict[str, Any]]) -> str:
-    last = list(kept.values())[-1]
+def _provenance(measured: dict[str, dict[str, Any]]) -> str:
+    last = list(measured.values())[-1]
     named = ", ".join(f"{name} {version}" for name, version in last["versions"].items())
-    commands = " and ".join(f"`{command}`" for command in dict.fromkeys(r["command"] for r in kept.values()))
-    busiest = max(result["busy_before"] for result in kept.values())
+    commands = " and ".join(
+        f"`{command}`" for command in dict.fromkeys(r["command"] for r in measured.values())
+    )
+    busiest = max(result["busy_before"] for result in measured.values())
     return (
         f"Measured on {last['machine']}; {named}. {last['workers']} workers each (skymargin: threads), "
         f"page cache warm, {THRESHOLD_ARCSEC:g} arcsec; other work took at most {busiest:.0%} of the "

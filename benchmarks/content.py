@@ -11,8 +11,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from benchmarks.brute_force import empty_pixels, margins, separation_to_edges_arcsec
-from benchmarks.healpix_plane import Floats, Integers, unit_vectors
+from benchmarks.brute_force import empty_pixels, margins, separations_arcsec
+from benchmarks.healpix_plane import Floats, Integers
 
 _PIXEL = re.compile(r"Norder=(\d+)/.*Npix=(\d+)")
 
@@ -39,41 +39,30 @@ def row_keys(margin: Path, key: str = "source_id") -> dict[tuple[int, int], Inte
 
 @dataclass(frozen=True)
 class Source:
-    """All rows of a catalog, and which of them lie in each partition (order, pixel)."""
+    """All rows of a catalog: where each is, its key, and the order and pixel of its partition."""
 
     ra_deg: Floats
     dec_deg: Floats
-    index: Integers
     keys: Integers
-    partition_rows: dict[tuple[int, int], Integers]
+    own: Integers
 
 
 def read_source(catalog: Path, key: str = "source_id", ra: str = "ra", dec: str = "dec") -> Source:
-    """The positions and keys of a whole catalog whose index column is at order 29."""
-    columns: dict[str, list[Floats | Integers]] = {ra: [], dec: [], "_healpix_29": [], key: []}
-    partition_rows, rows = {}, 0
-    for pixel, paths in pixel_files(catalog).items():
-        first = rows
-        for path in paths:
-            table = pq.ParquetFile(path).read(columns=list(columns))
-            for name, values in columns.items():
-                values.append(table[name].to_numpy())
-            rows += len(table)
-        partition_rows[pixel] = np.arange(first, rows)
-    found = {name: np.concatenate(values) for name, values in columns.items()}
-    return Source(
-        ra_deg=found[ra].astype(np.float64),
-        dec_deg=found[dec].astype(np.float64),
-        index=found["_healpix_29"].astype(np.int64),
-        keys=found[key].astype(np.int64),
-        partition_rows=partition_rows,
+    """The positions and keys of a whole catalog."""
+    files = [(pixel, path) for pixel, paths in pixel_files(catalog).items() for path in paths]
+    tables = [pq.ParquetFile(path).read(columns=[ra, dec, key]) for _, path in files]
+    ra_deg, dec_deg, keys = (
+        np.concatenate([table[name].to_numpy() for table in tables]) for name in (ra, dec, key)
     )
+    own = np.repeat(np.array([pixel for pixel, _ in files]), list(map(len, tables)), axis=0)
+    return Source(ra_deg.astype(np.float64), dec_deg.astype(np.float64), keys.astype(np.int64), own)
 
 
 def exact_keys(source: Source, threshold_arcsec: float) -> dict[tuple[int, int], Integers]:
     """The sorted keys of the rows of every margin that has one, by brute force."""
-    found = margins(source.ra_deg, source.dec_deg, source.index, source.partition_rows, threshold_arcsec)
-    return {pixel: np.sort(source.keys[rows]) for pixel, rows in found.items()}
+    partitions = dict.fromkeys(map(tuple, source.own.tolist()))
+    rows_of = margins(source.ra_deg, source.dec_deg, *source.own.T, partitions, threshold_arcsec)
+    return {pixel: np.sort(source.keys[rows]) for pixel, rows in rows_of.items()}
 
 
 @dataclass(frozen=True)
@@ -109,14 +98,14 @@ def compare_contents(
             keys = table["source_id"].to_pylist()
             if len(set(keys)) != len(keys):
                 raise ValueError(f"{paths[0]}: a row is twice in the margin of this pixel")
-            points = unit_vectors(table["ra"].to_numpy(), table["dec"].to_numpy())
-            is_exact = separation_to_edges_arcsec(points, order, tile, threshold_arcsec) <= threshold_arcsec
+            ra_deg, dec_deg = (table[name].to_numpy() for name in ("ra", "dec"))
+            is_exact = separations_arcsec(ra_deg, dec_deg, order, tile, threshold_arcsec) <= threshold_arcsec
             written[tool] += len(keys)
             pairs[tool].update((order, tile, key) for key in keys)
             exact.update((order, tile, keys[row]) for row in np.nonzero(is_exact)[0])
     return {
-        tool: Content(rows=written[tool], exact=len(found & exact), missing=len(exact - found))
-        for tool, found in pairs.items()
+        tool: Content(rows=written[tool], exact=len(mine & exact), missing=len(exact - mine))
+        for tool, mine in pairs.items()
     }
 
 

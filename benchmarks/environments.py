@@ -68,9 +68,9 @@ def _interpreter(peer: str) -> str:
         return sys.executable
     major, minor = newest
     for name in (f"python{major}.{minor}", f"python{major}.{minor - 1}"):
-        found = shutil.which(name)
-        if found:
-            return found
+        path = shutil.which(name)
+        if path:
+            return path
     raise FileNotFoundError(
         f"{peer} needs a python{major}.{minor} or older on PATH; this is {sys.version.split()[0]}"
     )

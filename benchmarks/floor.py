@@ -67,18 +67,18 @@ def _read_pages(work: list[tuple[str, list[Page]]]) -> int:
     return total
 
 
-def _pages_of_file(path: Path, wanted: np.ndarray[tuple[int], np.dtype[np.int64]]) -> list[Page]:
+def _pages_of_file(path: Path, keys_of_margin: np.ndarray[tuple[int], np.dtype[np.int64]]) -> list[Page]:
     keys = pq.ParquetFile(path).read(columns=["source_id"])["source_id"].to_numpy()
-    rows = np.nonzero(np.isin(keys, wanted))[0]
+    rows = np.nonzero(np.isin(keys, keys_of_margin))[0]
     return touched_pages(path, rows, set(POSITION_COLUMNS)) if rows.size else []
 
 
 def measure_floor(catalog: Path, margin: Path, workers: int) -> Floor:
     """Measure the floor of a catalog for the rows that a finished margin holds."""
-    paths = [path for found in pixel_files(catalog).values() for path in found]
+    paths = [path for files in pixel_files(catalog).values() for path in files]
     selected = [*row_keys(margin).values(), np.arange(0)]
-    wanted = np.unique(np.concatenate(selected))
-    work = [(str(path), pages) for path in paths if (pages := _pages_of_file(path, wanted))]
+    keys = np.unique(np.concatenate(selected))
+    work = [(str(path), pages) for path in paths if (pages := _pages_of_file(path, keys))]
     # Largest first, dealt out in turn: every process gets an equal share.
     work.sort(key=lambda item: -sum(page.compressed_bytes for page in item[1]))
     paths.sort(key=lambda path: -path.stat().st_size)

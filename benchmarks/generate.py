@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from benchmarks.columns import MAKERS, Rows
-from benchmarks.healpix_plane import Floats, Integers, cell_to_lon_lat, pixel_square
+from benchmarks.healpix_plane import Floats, Integers, coordinates_deg, pixel_points
 from benchmarks.layouts import writer_options
 from benchmarks.partitions import Partitions, adaptive_partitions, first_index
 from benchmarks.sky import galactic_positions
@@ -172,7 +172,18 @@ def write_catalog(
     schema = MAKERS[columns](
         Rows(np.arange(0), index[:0], ra_deg[:0], dec_deg[:0]), np.random.default_rng(seed)
     ).schema
-    finish_catalog(unfinished, path.name, schema, zip(partitions, footers, strict=True))
+    properties = {
+        "obs_collection": path.name,
+        "hats_nrows": len(index),
+        "hats_col_healpix": "_healpix_29",
+        "hats_col_healpix_order": 29,
+        "hats_order": max(order for order, _ in partitions),
+        "moc_sky_fraction": round(sum(4.0**-order for order, _ in partitions) / 12, 5),
+        "hats_builder": "skymargin benchmarks",
+    }
+    # In breadth-first order of the pixels, as hats writes them.
+    in_order = sorted(zip(partitions, footers, strict=True), key=lambda item: item[0])
+    finish_catalog(unfinished, schema, [footer for _, footer in in_order], sorted(partitions), properties)
     unfinished.rename(path)
 
 
@@ -181,67 +192,53 @@ def _write_file(
 ) -> pq.FileMetaData:
     footers: list[pq.FileMetaData] = []
     options = writer_options(layout, table.schema, len(table))
-    pq.write_table(table, catalog_path / relative_path(*partition), metadata_collector=footers, **options)
+    path = relative_path(*partition)
+    pq.write_table(table, catalog_path / path, metadata_collector=footers, **options)
+    footers[0].set_file_path(path.relative_to("dataset").as_posix())
     return footers[0]
 
 
 def finish_catalog(
     path: Path,
-    name: str,
     schema: pa.Schema,
-    footers: Iterable[tuple[tuple[int, int], pq.FileMetaData]],
+    footers: list[pq.FileMetaData],
+    partitions: Iterable[tuple[int, int]],
+    properties: Mapping[str, object],
+    without: Collection[str] = (),
 ) -> None:
-    """Write what makes a folder of files a HATS catalog: metadata, partition list and, last, properties."""
-    from hats.catalog.dataset.table_properties import TableProperties
-    from hats.catalog.partition_info import PartitionInfo
-    from hats.pixel_math.healpix_pixel import HealpixPixel
+    """Write what makes a folder of files a HATS catalog: metadata, partition list and, last, properties.
 
-    # _metadata is in breadth-first order of the pixels, as hats writes it.
-    by_order = sorted(footers, key=lambda item: item[0])
-    combined: pq.FileMetaData | None = None
-    for partition, footer in by_order:
-        footer.set_file_path(relative_path(*partition).relative_to("dataset").as_posix())
-        if combined is None:
-            combined = footer
-        else:
-            combined.append_row_groups(footer)
-    if combined is None:
-        raise ValueError(f"catalog {name} has no partition: at least one is needed")
-    combined.write_metadata_file(path / "dataset" / "_metadata")
-    pq.write_metadata(schema, path / "dataset" / "_common_metadata")
+    Parameters
+    ----------
+    footers
+        Those of all files, each with its path below `dataset`.
+    properties
+        In addition to those that every generated catalog has.
+    without
+        Files that are left out.
+    """
+    from hats.catalog import TableProperties
 
-    pixels = [HealpixPixel(*partition) for partition, _ in by_order]
-    info = PartitionInfo.from_healpix(pixels)
-    info.write_to_file(path / "partition_info.csv")
-    coverage = sum(4.0**-order for (order, _), _ in by_order) / 12
-    properties = TableProperties.model_validate(
-        {
-            "obs_collection": name,
-            "dataproduct_type": "object",
-            "hats_nrows": combined.num_rows,
-            "hats_col_ra": "ra",
-            "hats_col_dec": "dec",
-            "hats_col_healpix": "_healpix_29",
-            "hats_col_healpix_order": 29,
-            "hats_order": max(order for (order, _), _ in by_order),
-            "moc_sky_fraction": round(coverage, 5),
-            "hats_builder": "skymargin benchmarks",
-        }
-    )
-    properties.to_properties_file(path)
+    if "_metadata" not in without:
+        pq.write_metadata(schema, path / "dataset" / "_metadata", metadata_collector=footers)
+    if "_common_metadata" not in without:
+        pq.write_metadata(schema, path / "dataset" / "_common_metadata")
+    if "partition_info.csv" not in without:
+        lines = "".join(f"{order},{pixel}\n" for order, pixel in partitions)
+        (path / "partition_info.csv").write_text(f"Norder,Npix\n{lines}")
+    common = {"dataproduct_type": "object", "hats_col_ra": "ra", "hats_col_dec": "dec"}
+    TableProperties(**(common | properties)).to_properties_file(path)
 
 
 def _one_partition_positions(spec: OnePartitionSpec) -> tuple[Floats, Floats]:
     """Positions in one pixel: the first rows just inside one edge, the others in its inner part."""
     rng = np.random.default_rng([spec.seed, spec.rows])
-    cell, u0, v0, side = pixel_square(spec.order, spec.pixel)
     u, v = rng.uniform(0.05, 0.95, (2, spec.rows))
     # Across an edge of the belt one unit of u is sqrt((pi/4)**2 + (2/3)**2) radians long at the equator and
     # the edges are not at right angles: the distance to the edge is the area of the cell's parallelogram over
     # the edge's length.
     length = np.hypot(np.pi / 4, 2 / 3)
     height_rad = 2 * (np.pi / 4) * (2 / 3) / length
-    u[: spec.border_rows] = np.radians(spec.border_distance_arcsec / 3600.0) / (height_rad * side)
+    u[: spec.border_rows] = np.radians(spec.border_distance_arcsec / 3600.0) / (height_rad * 2.0**-spec.order)
     v[: spec.border_rows] = np.linspace(0.3, 0.7, spec.border_rows)
-    longitude, latitude = cell_to_lon_lat(np.asarray(cell), u0 + side * u, v0 + side * v)
-    return np.degrees(longitude), np.degrees(latitude)
+    return coordinates_deg(pixel_points(spec.order, spec.pixel, u, v))

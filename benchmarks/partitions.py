@@ -29,27 +29,27 @@ def _split(counts: list[Integers], most_rows: int) -> Partitions:
     return chosen
 
 
-def adaptive_partitions(index: Integers, wanted: int) -> Partitions:
-    """About `wanted` partitions, in the order of the sky, by bisection on the most rows of one.
+def adaptive_partitions(index: Integers, count: int) -> Partitions:
+    """About `count` partitions, in the order of the sky, by bisection on the most rows of one.
 
     Parameters
     ----------
     index
         Nested pixel numbers of all rows at order 29.
     """
-    if wanted < 1 or not len(index):
-        raise ValueError(f"{wanted} partitions of {len(index)} rows: at least one of each is needed")
+    if count < 1 or not len(index):
+        raise ValueError(f"{count} partitions of {len(index)} rows: at least one of each is needed")
     # Fine enough that the densest pixels still split: about 64 pixels of the highest order a partition.
-    highest_order = min(10, max(4, int(np.ceil(np.log2(max(wanted, 12) * 64 / 12) / 2))))
+    highest_order = min(10, max(4, int(np.ceil(np.log2(max(count, 12) * 64 / 12) / 2))))
     counts = _counts_by_order(index, highest_order)
     best = _split(counts, len(index))
     low, high = 1, len(index)
     while low < high:
         most_rows = (low + high) // 2
         partitions = _split(counts, most_rows)
-        if abs(len(partitions) - wanted) < abs(len(best) - wanted):
+        if abs(len(partitions) - count) < abs(len(best) - count):
             best = partitions
-        if len(partitions) > wanted:
+        if len(partitions) > count:
             low = most_rows + 1
         else:
             high = most_rows

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from benchmarks.generate import Catalog
 from benchmarks.meter import Measurement, measure
-from benchmarks.tools import TOOLS, Job
+from benchmarks.tools import TOOLS, RunSpec
 
 
 @dataclass
@@ -91,17 +91,17 @@ def race(
             home = folder / tool
             shutil.rmtree(home, ignore_errors=True)
             (home / "scratch").mkdir(parents=True)
-            job = Job(
+            run = RunSpec(
                 catalog.path, home / "output", "margin", threshold_arcsec, workers, scratch=home / "scratch"
             )
-            job.output.mkdir()
+            run.output.mkdir()
             log = folder / f"{tool}_{repetition}.log"
-            measurement = measure(TOOLS[tool](job), timeout_seconds, log)
+            measurement = measure(TOOLS[tool](run), timeout_seconds, log)
             done.measurements.append(measurement)
             if measurement.exit_code:
                 words = [line for line in log.read_text(errors="replace").splitlines() if line.strip()]
                 done.failure = words[-1].strip() if words else f"exit code {measurement.exit_code}"
             elif measurement.exit_code == 0:
-                margins[tool] = job.margin
+                margins[tool] = run.margin
             print(f"  {tool}, run {repetition + 1}: {measurement.seconds:.2f} s", flush=True)
     return runs, margins

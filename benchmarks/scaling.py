@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from benchmarks import machine
-from benchmarks.compare import CASES, RESULTS, THRESHOLD_ARCSEC
+from benchmarks.compare import CASES, THRESHOLD_ARCSEC
 from benchmarks.generate import CACHE, CatalogSpec, generate
 from benchmarks.race import race
+from benchmarks.results import keep, kept, slope
 from benchmarks.tables import megabytes, seconds, table
 
 ROWS = (1_000_000, 3_000_000, 10_000_000)
@@ -45,24 +43,17 @@ def curves(workers: int) -> dict[str, Curve]:
 
 
 def scale(names: list[str], *, repetitions: int, workers: int, timeout_minutes: float) -> None:
-    """Measure the curves and keep them in the cache."""
-    RESULTS.mkdir(parents=True, exist_ok=True)
+    """Measure the curves."""
     small = _seconds(CASES["small"].spec, workers, max(repetitions, 3), timeout_minutes)
     for name in names:
         curve = curves(workers)[name]
         print(f"scaling with {curve.what}", flush=True)
         points = []
         for value, spec, threads in curve.points:
-            found = _seconds(spec, threads, repetitions, timeout_minutes)
-            actual = found["partitions"] if name == "partitions" else value
-            points.append({**found, "value": actual})
-        kept = {
-            "what": curve.what,
-            "quantity": curve.quantity,
-            "start_up": small["seconds"],
-            "points": points,
-        }
-        (RESULTS / f"scaling-{name}.json").write_text(json.dumps(kept, indent=1))
+            point = _seconds(spec, threads, repetitions, timeout_minutes)
+            points.append({**point, "value": point["partitions"] if name == "partitions" else value})
+        about = {"what": curve.what, "quantity": curve.quantity, "start_up": small["seconds"]}
+        keep(f"scaling-{name}", about | {"points": points})
 
 
 def _seconds(spec: Any, workers: int, repetitions: int, timeout_minutes: float) -> dict[str, Any]:
@@ -89,21 +80,16 @@ def _seconds(spec: Any, workers: int, repetitions: int, timeout_minutes: float) 
     }
 
 
-def slope(values: list[float], times: list[float]) -> float:
-    """Slope of a straight line through the logarithms: 1 is proportional, 0 is constant."""
-    return float(np.polyfit(np.log(values), np.log(times), 1)[0])
-
-
 def markdown() -> str:
     """The curves as tables, each with its slope."""
     parts = []
     for name in ("rows", "partitions", "threads"):
-        path = RESULTS / f"scaling-{name}.json"
-        if not path.exists():
+        try:
+            curve = kept(f"scaling-{name}")
+        except FileNotFoundError:
             continue
-        kept = json.loads(path.read_text())
-        points = kept["points"]
-        work = [point["seconds"] - kept["start_up"] for point in points]
+        points = curve["points"]
+        work = [point["seconds"] - curve["start_up"] for point in points]
         rows = [
             [
                 f"{point['value']:,}",
@@ -113,10 +99,10 @@ def markdown() -> str:
             ]
             for point, own in zip(points, work, strict=True)
         ]
-        heads = [kept["quantity"], "seconds", "without start-up", "peak memory, tree"]
-        text = f"### {kept['what'][0].upper()}{kept['what'][1:]}\n\n{table(heads, rows)}"
+        heads = [curve["quantity"], "seconds", "without start-up", "peak memory, tree"]
+        text = f"### {curve['what'][0].upper()}{curve['what'][1:]}\n\n{table(heads, rows)}"
         # A point that is hardly longer than start-up tells of noise, not of growth.
-        clear = [at for at, own in enumerate(work) if own > CLEAR_SHARE * kept["start_up"]]
+        clear = [at for at, own in enumerate(work) if own > CLEAR_SHARE * curve["start_up"]]
         if len(clear) > 1:
             fit = slope([points[at]["value"] for at in clear], [work[at] for at in clear])
             text += f"\n\nLog-log slope without start-up, over {len(clear)} points: {fit:.2f}."
@@ -124,5 +110,5 @@ def markdown() -> str:
             text += "\n\nNo slope: fewer than two points are clearly longer than start-up."
         parts.append(text)
     if not parts:
-        raise FileNotFoundError("no scaling curve has been measured: python -m benchmarks scaling")
+        raise FileNotFoundError("no scaling curve has been measured")
     return "\n\n".join(parts)

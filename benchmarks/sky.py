@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from benchmarks.healpix_plane import Floats
+from benchmarks.healpix_plane import Floats, coordinates_deg
 
 # Shares of the stars: everywhere, in a disk, in a bulge. Their contrast is near that of Gaia at G < 18.
 HALO_SHARE = 0.40
@@ -43,5 +43,4 @@ def galactic_positions(rows: int, seed: int) -> tuple[Floats, Floats]:
     galactic = np.stack(
         [cos_latitude * np.cos(longitude), cos_latitude * np.sin(longitude), sin_latitude], axis=1
     )
-    x, y, z = (galactic @ _GALACTIC_TO_EQUATORIAL).T
-    return np.mod(np.degrees(np.arctan2(y, x)), 360.0), np.degrees(np.arctan2(z, np.hypot(x, y)))
+    return coordinates_deg(galactic @ _GALACTIC_TO_EQUATORIAL)

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import statistics
-import subprocess
-import sys
 import time
+from itertools import pairwise
 
-from benchmarks.compare import CASES, RESULTS, THRESHOLD_ARCSEC
-from benchmarks.environments import ROOT
+from benchmarks.compare import CASES, THRESHOLD_ARCSEC
 from benchmarks.generate import CACHE, generate
 from benchmarks.race import warm
+from benchmarks.results import keep, kept, printed_json
 from benchmarks.tables import table
 
 # Runs in a fresh interpreter: clock readings that this process compares with its own (one clock for all
@@ -37,7 +35,7 @@ print(json.dumps({"marks": marks, "stages": report.seconds}), flush=True)
 
 
 def measure_startup(*, repetitions: int, workers: int) -> None:
-    """Measure the parts of a small build and keep their medians in the cache."""
+    """Measure the parts of a small build and keep their medians."""
     catalog = generate(CASES["small"].spec)
     warm(catalog)
     output = CACHE / "runs" / "startup"
@@ -45,35 +43,21 @@ def measure_startup(*, repetitions: int, workers: int) -> None:
     for _ in range(repetitions):
         shutil.rmtree(output, ignore_errors=True)
         output.mkdir(parents=True)
-        given = [str(catalog.path), str(output), str(THRESHOLD_ARCSEC), str(workers)]
-        command = [sys.executable, "-c", _PROBE, *given]
         start = time.monotonic()
-        found = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True)
+        probe = printed_json("-c", _PROBE, catalog.path, output, THRESHOLD_ARCSEC, workers)
         stop = time.monotonic()
-        probe = json.loads(found.stdout.splitlines()[-1])
-        before = start
-        for name, mark in probe["marks"].items():
-            if name != "pipeline":
-                parts.setdefault(name, []).append(mark - before)
-                before = mark
-        stages = probe["stages"]
-        for name, spent in stages.items():
-            parts.setdefault(f"stage {name}", []).append(spent)
-        parts.setdefault("pipeline, outside its stages", []).append(
-            probe["marks"]["pipeline"] - before - sum(stages.values())
-        )
-        parts.setdefault("exit", []).append(stop - probe["marks"]["pipeline"])
-        parts.setdefault("all", []).append(stop - start)
+        marks, stages = probe["marks"], probe["stages"]
+        times = [start, *marks.values()]
+        spent = {name: after - before for name, (before, after) in zip(marks, pairwise(times), strict=True)}
+        spent["pipeline, outside its stages"] = spent.pop("pipeline") - sum(stages.values())
+        spent |= {f"stage {name}": seconds for name, seconds in stages.items()}
+        spent |= {"exit": stop - marks["pipeline"], "all": stop - start}
+        for name, seconds in spent.items():
+            parts.setdefault(name, []).append(seconds)
     shutil.rmtree(output, ignore_errors=True)
-    RESULTS.mkdir(parents=True, exist_ok=True)
-    medians = {name: statistics.median(values) for name, values in parts.items()}
-    (RESULTS / "startup.json").write_text(json.dumps(medians, indent=1))
+    keep("startup", {name: statistics.median(values) for name, values in parts.items()})
 
 
 def markdown() -> str:
     """The parts as a table."""
-    path = RESULTS / "startup.json"
-    if not path.exists():
-        raise FileNotFoundError("the start-up has not been measured: python -m benchmarks startup")
-    medians = json.loads(path.read_text())
-    return table(["part", "seconds"], [[name, f"{value:.3f}"] for name, value in medians.items()])
+    return table(["part", "seconds"], [[name, f"{value:.3f}"] for name, value in kept("startup").items()])

@@ -1,4 +1,4 @@
-"""The three tools as command lines: the same job, the same number of workers."""
+"""The three tools as command lines: the same margin, the same number of workers."""
 
 from __future__ import annotations
 
@@ -27,30 +27,31 @@ class Job:
         return self.output / self.name
 
 
-def skymargin(job: Job) -> list[str]:
+def skymargin(run: Job) -> list[str]:
     """The command of skymargin: one worker with as many threads as the peers have processes."""
     return [
-        *(str(Path(sys.executable).parent / "skymargin"), "build", str(job.catalog)),
-        *("--threshold", str(job.threshold_arcsec), "--output", str(job.output), "--name", job.name),
-        *("--workers", "1", "--threads", str(job.workers), "--tmp-dir", str(job.scratch), "--no-progress"),
+        *(str(Path(sys.executable).parent / "skymargin"), "build", str(run.catalog)),
+        *("--threshold", str(run.threshold_arcsec), "--output", str(run.output), "--name", run.name),
+        *("--workers", "1", "--threads", str(run.workers), "--tmp-dir", str(run.scratch), "--no-progress"),
     ]
 
 
-def hats_import(job: Job) -> list[str]:
+def hats_import(run: Job) -> list[str]:
     """The pipeline of hats-import, with one-threaded Dask workers as its documentation advises."""
-    script = Path(__file__).parent / "peers" / "run_hats_import.py"
+    script = Path(__file__).parent / "peers" / "run_margin.py"
     return [
-        *(str(peer_python("hats-import")), str(script), str(job.catalog), str(job.output), job.name),
-        *(str(job.threshold_arcsec), str(job.workers), str(job.scratch)),
+        *(str(peer_python("hats-import")), str(script), "hats_import"),
+        *(str(run.catalog), str(run.output), run.name),
+        *(str(run.threshold_arcsec), str(run.workers), str(run.scratch)),
     ]
 
 
-def acid(job: Job) -> list[str]:
+def acid(run: Job) -> list[str]:
     """The command of ACID."""
     return [
-        *(str(peer_python("acid").parent / "acid"), "hats", "build-margin", str(job.catalog)),
-        *("--margin-arcsec", str(job.threshold_arcsec), "--workers", str(job.workers)),
-        *("--output", str(job.margin), "--tmpdir", str(job.scratch)),
+        *(str(peer_python("acid").parent / "acid"), "hats", "build-margin", str(run.catalog)),
+        *("--margin-arcsec", str(run.threshold_arcsec), "--workers", str(run.workers)),
+        *("--output", str(run.margin), "--tmpdir", str(run.scratch)),
     ]
 
 

@@ -51,7 +51,7 @@ def main() -> None:
             gather_seconds.append(gathered - middle)
             margin_seconds.append(stop - gathered)
             processor_seconds.append(time.process_time() - before)
-    found = {
+    measured = {
         "catalog_seconds": catalog_seconds,
         "gather_seconds": gather_seconds,
         "margin_seconds": margin_seconds,
@@ -60,7 +60,7 @@ def main() -> None:
         "rows": int(margin.hc_structure.catalog_info.total_rows),
         "version": lsdb.__version__,
     }
-    print(json.dumps(found), flush=True)
+    print(json.dumps(measured), flush=True)
 
 
 if __name__ == "__main__":

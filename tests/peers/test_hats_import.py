@@ -52,8 +52,8 @@ def theirs(case: Case, hats_import_python: Path, tmp_path_factory: pytest.TempPa
 
 def run_hats_import(python: Path, case: Case, folder: Path, margin_order: int) -> Path:
     (folder / "tmp").mkdir()
-    arguments = (case.path, folder, "margin", case.threshold_arcsec, 1, folder / "tmp", margin_order)
-    run_peer(python, "run_hats_import.py", *arguments)
+    arguments = (case.path, folder, "margin", case.threshold_arcsec, 1, folder / "tmp")
+    run_peer(python, "run_margin.py", "hats_import", *arguments, f'{{"margin_order": {margin_order}}}')
     return folder / "margin"
 
 

@@ -55,12 +55,12 @@ def case(
     return Case(folder / "stars", threshold_arcsec, "id")
 
 
-def run_hipscat_import(python: Path, case: Case, folder: Path, *coarse: str) -> Path:
+def run_hipscat_import(python: Path, case: Case, folder: Path, *further: str) -> Path:
     """The margin that hipscat-import makes, in its own environment."""
     (folder / "tmp").mkdir()
     run_peer(
-        *(python, "run_hipscat_import.py", case.path, folder),
-        *("margin", case.threshold_arcsec, 1, folder / "tmp", *coarse),
+        *(python, "run_margin.py", "hipscat_import", case.path, folder),
+        *("margin", case.threshold_arcsec, 1, folder / "tmp", *further),
     )
     return folder / "margin"
 
@@ -141,7 +141,7 @@ def test_coarse_margin_has_the_rows_of_hipscat_import(
     case: Case, hipscat_import_python: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "theirs").mkdir()
-    theirs = run_hipscat_import(hipscat_import_python, case, tmp_path / "theirs", "coarse")
+    theirs = run_hipscat_import(hipscat_import_python, case, tmp_path / "theirs", '{"fine_filtering": false}')
     make_margin(case.path, tmp_path / "ours", case.threshold_arcsec, fine_filtering=False)
     mine, other = keys_of(tmp_path / "ours" / "margin", case.key), keys_of(theirs, case.key)
     assert (difference(mine, other), difference(other, mine)) == ({}, {})

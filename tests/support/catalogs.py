@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from benchmarks.generate import finish_catalog, relative_path
 from skymargin import MarginCacheArguments, MarginReport, pipeline
 from skymargin.arrow.transport import from_transport, to_transport
 from skymargin.build.subset.provenance import RECORD
@@ -148,8 +149,6 @@ def write_catalog(
     path: Path, sky: Sky, layout: Layout | None = None, table: pa.Table | None = None, **properties: str
 ) -> None:
     """Write the rows as a HATS catalog; `table`, with the columns of `rows_of` and more, stands in for it."""
-    from hats.catalog import TableProperties
-
     layout = layout or Layout()
     table = rows_of(sky, layout) if table is None else table
     dataset = path / "dataset"
@@ -161,7 +160,7 @@ def write_catalog(
         mine = from_transport(
             to_transport(table).filter(pa.array(own[table.column("id").to_numpy()])), table.schema
         )
-        stem = f"Norder={order}/Dir={pixel // 10_000 * 10_000}/Npix={pixel}"
+        stem = relative_path(order, pixel).relative_to("dataset").with_suffix("").as_posix()
         names = [stem + layout.suffix]
         if layout.suffix == "/":
             names = [f"{stem}/part{number}.parquet" for number in range(layout.files_per_partition or 1)]
@@ -178,24 +177,14 @@ def write_catalog(
                 **layout.options,
             )
             footers[-1].set_file_path(name)
-    if "_metadata" not in layout.without:
-        pq.write_metadata(table.schema, dataset / "_metadata", metadata_collector=footers)
-    if "_common_metadata" not in layout.without:
-        pq.write_metadata(table.schema, dataset / "_common_metadata")
-    if "partition_info.csv" not in layout.without:
-        lines = "".join(f"{order},{pixel}\n" for order, pixel in sky.partitions)
-        (path / "partition_info.csv").write_text(f"Norder,Npix\n{lines}")
     about = {
         "obs_collection": path.name,
-        "dataproduct_type": "object",
         "hats_nrows": str(len(sky)),
-        "hats_col_ra": "ra",
-        "hats_col_dec": "dec",
         "hats_npix_suffix": layout.suffix,
     }
     if layout.index_column:
         about |= {"hats_col_healpix": layout.index_column, "hats_col_healpix_order": str(layout.index_order)}
-    TableProperties(**(about | properties)).to_properties_file(path)
+    finish_catalog(path, table.schema, footers, sky.partitions, about | properties, layout.without)
 
 
 def rows_of(sky: Sky, layout: Layout) -> pa.Table:
