@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import threading
+import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -11,6 +12,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+KEY, SECRET = "AKIAOFTHETESTS", "a-secret-nobody-shall-read"
 _RANGE = re.compile(r"bytes=(\d+)-(\d*)$")
 
 
@@ -58,25 +60,66 @@ class Record:
         return sum(verb == method and path.endswith(ending) for verb, path, _ in self.requests)
 
 
-def fail_first(times: int, answer: str | int, ending: str, method: str = "GET") -> Callable[[str, str], Any]:
-    """Trouble with the first requests of a method for each path with this ending."""
-    seen: dict[str, int] = {}
-
-    def trouble(verb: str, path: str) -> str | int | None:
-        if verb != method or not path.endswith(ending):
-            return None
-        seen[path] = seen.get(path, 0) + 1
-        return answer if seen[path] <= times else None
-
-    return trouble
-
-
 @dataclass(frozen=True)
 class Server:
     """A running server."""
 
     url: str
     record: Record
+
+
+@dataclass(frozen=True)
+class Bucket:
+    """A bucket on an S3 server, and the storage options that reach it."""
+
+    name: str
+    options: dict[str, Any]
+
+    @property
+    def url(self) -> str:
+        """Where paths in it begin."""
+        return f"s3://{self.name}"
+
+    @property
+    def fs(self) -> Any:
+        """Its file system, which has listed nothing yet."""
+        import fsspec
+
+        fs = fsspec.filesystem("s3", **self.options)
+        fs.invalidate_cache()
+        return fs
+
+    def put(self, folder: Path, name: str) -> None:
+        """Copy a folder into it."""
+        self.fs.put(str(folder), f"{self.name}/{name}", recursive=True)
+
+    def write(self, files: dict[str, bytes]) -> None:
+        """Write files into it."""
+        for name, content in files.items():
+            self.fs.pipe_file(f"{self.name}/{name}", content)
+
+    def contents(self, prefix: str) -> dict[str, bytes]:
+        """Every file below a prefix, by its path from there."""
+        fs, root = self.fs, f"{self.name}/{prefix}/"
+        return {name[len(root) :]: fs.cat_file(name) for name in fs.find(root) if name[-1] != "/"}
+
+    def remove(self, prefix: str) -> None:
+        """Remove all that is below a prefix, if there is anything."""
+        fs = self.fs
+        if fs.exists(f"{self.name}/{prefix}"):
+            fs.rm(f"{self.name}/{prefix}", recursive=True)
+
+
+def s3_options(url: str, **more: Any) -> dict[str, Any]:
+    """Storage options of an S3 server."""
+    return {"key": KEY, "secret": SECRET, "endpoint_url": url, **more}
+
+
+def new_bucket(server: Server, name: str = "", **more: Any) -> Bucket:
+    """Make a bucket; its name is new, if none is given: all servers of a process have the same buckets."""
+    bucket = Bucket(name or f"bucket-{uuid.uuid4().hex[:8]}", s3_options(server.url, **more))
+    bucket.fs.mkdir(bucket.name)
+    return bucket
 
 
 @contextmanager
