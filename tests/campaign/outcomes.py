@@ -36,10 +36,11 @@ class Tally:
         """All that was tried."""
         return self.survived + self.refused + len(self.failures)
 
-    def count(self, failure: str = "", *, refused: bool = False) -> None:
-        """Count a run: a failure if there is one to tell, else one that was refused, or that survived."""
-        if failure:
-            self.failures.append(failure)
+    def count(self, case: str, failures: str | Sequence[str] = "", *, refused: bool = False) -> None:
+        """Count the run of a case: failed if anything is told of it, else refused or survived."""
+        if failures:
+            told = failures if isinstance(failures, str) else "; ".join(failures)
+            self.failures.append(f"{case}: {told}")
         elif refused:
             self.refused += 1
         else:

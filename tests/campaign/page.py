@@ -31,11 +31,11 @@ def write_page(outcomes: Iterable[Outcome], page: Path = PAGE) -> None:
 def counts(outcomes: list[Outcome]) -> str:
     """Return one row for each part, and their sum."""
     rows = [
-        [one.part, *_numbers([one]), f"{one.seconds / 60:.1f} min"]
-        for one in outcomes
-        if one.tallies or one.figures
+        [outcome.part, *_numbers([outcome]), f"{outcome.seconds / 60:.1f} min"]
+        for outcome in outcomes
+        if outcome.tallies or outcome.figures
     ]
-    total = ["**all**", *_numbers(outcomes), f"{sum(one.seconds for one in outcomes) / 60:.0f} min"]
+    total = ["**all**", *_numbers(outcomes), f"{sum(outcome.seconds for outcome in outcomes) / 60:.0f} min"]
     heads = ["part", "tried", "survived", "refused clearly", "failed", "time"]
     return f"{table(heads, [*rows, total])}\n\nMeasured on: {machine.describe()}."
 
@@ -49,7 +49,7 @@ def details(outcome: Outcome) -> str:
             for tally in outcome.tallies
         ]
         parts.append(table(["fault", "tried", "survived", "refused clearly", "failed"], rows))
-    parts += [f"{one.title}\n\n{table(one.heads, one.rows)}" for one in outcome.figures]
+    parts += [f"{figures.title}\n\n{table(figures.heads, figures.rows)}" for figures in outcome.figures]
     parts += [f"Failed: {failure}" for failure in outcome.all_failures]
     parts += [f"Not tried: {reason}" for reason in outcome.left_out]
     return "\n\n".join(parts)

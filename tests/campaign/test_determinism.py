@@ -32,6 +32,6 @@ def test_the_minute_of_a_run_and_where_its_catalog_was_do_not_count() -> None:
     reference = digests_of(MARGIN)
     later = {**MARGIN, "hats.properties": MARGIN["hats.properties"].replace(b"today", b"tomorrow")}
     assert not different(digests_of(later), reference, elsewhere=False)
-    there = {**MARGIN, "hats.properties": MARGIN["hats.properties"].replace(b"/here", b"s3://there")}
-    assert different(digests_of(there), reference, elsewhere=False)
-    assert not different(digests_of(there), reference, elsewhere=True)
+    elsewhere = {**MARGIN, "hats.properties": MARGIN["hats.properties"].replace(b"/here", b"s3://there")}
+    assert different(digests_of(elsewhere), reference, elsewhere=False)
+    assert not different(digests_of(elsewhere), reference, elsewhere=True)

@@ -11,12 +11,12 @@ import pytest
 
 from benchmarks.generate import spatial_index
 from benchmarks.meter import Measurement
+from tests.campaign.builds import Build, build_recorded
 from tests.campaign.conftest import RunShort
 from tests.campaign.growth.check import check_margins
 from tests.campaign.growth.estimate import Rates, estimates, rates
 from tests.campaign.growth.invented import InventedSky
 from tests.campaign.growth.judge import judge
-from tests.campaign.growth.measure import Build, build
 from tests.support.catalogs import files_of
 
 
@@ -41,7 +41,7 @@ def test_an_invented_file_is_parquet_with_the_rows_of_its_pixel(rows: int) -> No
         assert (index >> 2 * (29 - 3) == pixel).all()
         groups = [file.metadata.row_group(group).column(0).statistics for group in range(file.num_row_groups)]
         starts = range(0, rows, 100_000)
-        assert [(one.min, one.max) for one in groups] == [
+        assert [(statistics.min, statistics.max) for statistics in groups] == [
             (int(index[start]), int(index[min(start + 100_000, rows) - 1])) for start in starts
         ]
 
@@ -49,15 +49,16 @@ def test_an_invented_file_is_parquet_with_the_rows_of_its_pixel(rows: int) -> No
 def test_a_margin_with_a_row_less_is_found(tmp_path: Path) -> None:
     sky = InventedSky.of(50, 20_000, 3)
     sky.write(tmp_path / "catalog")
-    done = build(str(tmp_path / "catalog"), tmp_path, 300.0, 1, keep=tmp_path / "margin")
-    assert check_margins(sky, tmp_path / "margin", done.report, 300.0) == ([], 29)
-    for file in files_of(tmp_path / "margin").values():
+    done = build_recorded(tmp_path / "catalog", tmp_path / "out", 300.0, 1)
+    margin = tmp_path / "out" / "margin"
+    assert check_margins(sky, margin, done.report, 300.0) == ([], 29)
+    for file in files_of(margin).values():
         pq.write_table(pq.ParquetFile(file).read().slice(1), file)
-    failures, _ = check_margins(sky, tmp_path / "margin", done.report, 300.0)
+    failures, _ = check_margins(sky, margin, done.report, 300.0)
     assert len(failures) == 28
     assert all("1 rows missing, 0 too many" in failure for failure in failures)
     file.unlink()
-    failures, _ = check_margins(sky, tmp_path / "margin", done.report, 300.0)
+    failures, _ = check_margins(sky, margin, done.report, 300.0)
     assert failures[0] == f"{done.report['partitions'] - 1} files, expected {done.report['partitions']}"
 
 
@@ -99,10 +100,10 @@ def test_rates_are_found_again() -> None:
             + rows * known.margin_row_seconds
         )
         driver = partitions * known.driver_seconds
-        one = _build_of(0.5 + work)
+        done = _build_of(0.5 + work)
         wall = 0.5 + driver + (work - driver) / (known.speed_up if workers == 2 else 1)
         report = {
-            **one.report,
+            **done.report,
             "primary_partitions": partitions,
             "bytes_read": read_bytes,
             "rows": rows,
@@ -114,9 +115,9 @@ def test_rates_are_found_again() -> None:
             },
         }
         peak_bytes = int(1e8 + partitions * 8 * 150)
-        return Build(dataclasses.replace(one.cost, seconds=wall, peak_tree_bytes=peak_bytes), report)
+        return Build(dataclasses.replace(done.cost, seconds=wall, peak_tree_bytes=peak_bytes), report)
 
-    found = rates(
+    measured = rates(
         made(0, 8, 0, 0),
         made(300, 8, 10e6, 2_000),
         made(20_000, 8, 40e6, 9_000),
@@ -125,7 +126,7 @@ def test_rates_are_found_again() -> None:
         made(300, 8, 11e6, 90_000),
         made(20_000, 8, 40e6, 9_000, workers=2),
     )
-    values = dataclasses.asdict(found)
+    values = dataclasses.asdict(measured)
     expected = dataclasses.asdict(known) | {"base_bytes": 1e8 + 300 * 8 * 150}
     assert values == pytest.approx(expected, rel=1e-6)
-    assert [len(figures.rows) for figures in estimates(found)] == [8, 3]
+    assert [len(figures.rows) for figures in estimates(measured)] == [8, 3]

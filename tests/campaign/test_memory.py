@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.meter import measure
+from tests.campaign.builds import Build
 from tests.campaign.conftest import RunShort
-from tests.campaign.memory.campaign import _Build, broken
+from tests.campaign.memory.campaign import Setting, broken
 from tests.campaign.memory.giants import Giants
-from tests.campaign.memory.watch import watch
 from tests.support.catalogs import files_of, make_margin
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="counts memory as Linux does, in /proc")
@@ -25,22 +26,30 @@ def test_memory_in_short(run_short: RunShort) -> None:
 def test_memory_of_a_process_and_of_those_it_starts_is_seen(tmp_path: Path) -> None:
     taking = "import time; kept = b'1' * {}; time.sleep(0.7)"
     both = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {taking.format(300 << 20)!r}]); "
-    watched = watch([sys.executable, "-c", both + taking.format(100 << 20)], tmp_path / "log", 60)
-    assert watched.exit_code == 0
-    assert 100 << 20 < watched.first_bytes < 150 << 20
-    assert 300 << 20 < watched.worker_bytes < 350 << 20
-    assert 300 << 20 < watched.tree_bytes < 350 << 20
-    assert broken(_Build(2, 1, 350 << 20), watched) == []
-    (failure,) = broken(_Build(2, 1, 256 << 20), watched)
+    command = [sys.executable, "-c", both + taking.format(100 << 20)]
+    cost = measure(command, 60, tmp_path / "log", anonymous=True)
+    assert cost.exit_code == 0
+    assert 100 << 20 < cost.first_anonymous_bytes < 150 << 20
+    assert 300 << 20 < cost.other_anonymous_bytes < 350 << 20
+    assert 300 << 20 < cost.peak_tree_bytes < 350 << 20
+    done = Build(cost, {})
+    assert broken(Setting(2, 1, 350 << 20), done) == []
+    (failure,) = broken(Setting(2, 1, 256 << 20), done)
     assert "where 268 MB are allowed" in failure
-    assert broken(_Build(2, 1, 0), watched) == []
+    assert broken(Setting(2, 1, 0), done) == []
 
 
-def test_a_build_that_fails_or_hangs_is_seen(tmp_path: Path) -> None:
-    failed = watch([sys.executable, "-c", "raise SystemExit('no disk')"], tmp_path / "log", 60)
-    assert broken(_Build(1, 1, 0), failed) == ["the build ended with 1: no disk\n"]
-    hung = watch([sys.executable, "-c", "import time; time.sleep(60)"], tmp_path / "log", 0.3)
-    assert broken(_Build(1, 1, 0), hung) == ["the build took too long: "]
+@pytest.mark.parametrize(
+    ("code", "seconds", "told"),
+    [
+        ("raise SystemExit('no disk')", 60, "ended with 1: no disk\n"),
+        ("import time; time.sleep(60)", 0.3, "took too long: "),
+    ],
+)
+def test_a_build_that_fails_or_hangs_is_seen(code: str, seconds: float, told: str, tmp_path: Path) -> None:
+    cost = measure([sys.executable, "-c", code], seconds, tmp_path / "log")
+    done = Build(cost, {}, (tmp_path / "log").read_text())
+    assert broken(Setting(1, 1, 0), done) == [f"the build {told}"]
 
 
 def test_another_value_in_a_margin_is_found(tmp_path: Path) -> None:
@@ -55,4 +64,4 @@ def test_another_value_in_a_margin_is_found(tmp_path: Path) -> None:
     wrong, _ = giants.wrong_rows(tmp_path / "margin", 60.0)
     assert len(wrong) == 2 * compared
     next(iter(files_of(tmp_path / "margin").values())).unlink()
-    assert any("that it is there" in one for one in giants.wrong_rows(tmp_path / "margin", 60.0)[0])
+    assert any("that it is there" in text for text in giants.wrong_rows(tmp_path / "margin", 60.0)[0])

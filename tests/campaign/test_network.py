@@ -27,12 +27,12 @@ def test_the_judge_sees_a_row_that_is_missing_and_what_is_left(
         trial = Trial(servers, case, proxy)
         trial.run()
         assert trial.survived(0) == ("survived", "")
-        found = trial.found()
-        spoilt = {name: content[:-1] if "Npix" in name else content for name, content in found.items()}
-        monkeypatch.setattr(trial, "found", lambda: spoilt)
+        files = trial.files()
+        spoilt = {name: content[:-1] if "Npix" in name else content for name, content in files.items()}
+        monkeypatch.setattr(trial, "files", lambda: spoilt)
         assert trial.survived(0) == ("failed", "another margin than without faults")
-        monkeypatch.setattr(trial, "found", lambda: {**found, "margin.skymargin-partial": b""})
+        monkeypatch.setattr(trial, "files", lambda: {**files, "margin.skymargin-partial": b""})
         assert trial.survived(0)[1].startswith("left behind")
-        monkeypatch.setattr(trial, "found", lambda: found)
+        monkeypatch.setattr(trial, "files", lambda: files)
         assert "what looks like a margin" in trial.wrong_with("http://127.0.0.1/stars: gone")
         assert "names no URL" in trial.wrong_with("something went wrong")

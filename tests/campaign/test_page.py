@@ -18,12 +18,12 @@ ROOT = Path(__file__).parents[2]
 
 
 def example() -> Outcome:
-    one = Tally(
+    tally = Tally(
         "a pulled plug", survived=1_200, refused=3, failures=["case 7: the margin has 2 rows too few"]
     )
     return Outcome(
         "kill",
-        [one, Tally("a pushed plug", refused=2)],
+        [tally, Tally("a pushed plug", refused=2)],
         [Figures("Seconds:", ["rows", "s"], [["10", "0.1"]])],
         ["too slow"],
         ["no plug on this machine"],

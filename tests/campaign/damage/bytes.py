@@ -7,8 +7,8 @@ from typing import TypeVar
 
 import numpy as np
 
+from benchmarks.parquet_file import ParquetFile
 from tests.campaign.damage.catalogs import Base, Case
-from tests.campaign.damage.parquet import ParquetPlaces
 from tests.support.catalogs import Pixel
 
 _T = TypeVar("_T")
@@ -83,10 +83,10 @@ def footer(copy: Copy, _: int) -> Case:
     """A flip anywhere in a footer."""
     pixel = copy.pixel()
     file = copy.files[pixel]
-    before = ParquetPlaces(file)
+    before = ParquetFile(file)
     bounds = _bounds(before, copy.base.index)
     what = copy.flip(file, before.footer)
-    touched = {at for at in before.footer if before.encoded[at] != file.read_bytes()[at]}
+    touched = {at for at in before.footer if before.data[at] != file.read_bytes()[at]}
     believed = pixel if touched & bounds else None
     return copy.case(f"footer of {what}", file, believed=believed)
 
@@ -105,8 +105,8 @@ def page_index(copy: Copy, number: int) -> Case:
     """A flip in the column index or the offset index of a column."""
     pixel = copy.pixel()
     file = copy.files[pixel]
-    before = ParquetPlaces(file)
-    chunks = list(before.chunks())
+    before = ParquetFile(file)
+    chunks = before.chunks
     if number % 2:
         # Of the others it is never read, or for the rows that are selected alone.
         chunks = [chunk for chunk in chunks if chunk.column in copy.base.positions]
@@ -123,7 +123,7 @@ def length(copy: Copy, number: int) -> Case:
     pixel = copy.pixel()
     file = copy.files[pixel]
     content = file.read_bytes()
-    footer_bytes = len(ParquetPlaces(file).footer)
+    footer_bytes = len(ParquetFile(file).footer)
     kept = int(copy.random.integers(1, len(content) - footer_bytes))
     garbage = copy.random.bytes(int(copy.random.integers(1, 5_000)))
     name, damaged = [
@@ -143,7 +143,8 @@ def length(copy: Copy, number: int) -> Case:
 def _page(copy: Copy, number: int, *, in_body: bool) -> Case:
     pixel = copy.pixel()
     file = copy.files[pixel]
-    pages = list(ParquetPlaces(file).pages())
+    parts = ParquetFile(file)
+    pages = [page for chunk in parts.chunks for page in parts.pages(chunk)]
     if number % 2:
         # Of the other columns most pages are never read.
         pages = [page for page in pages if page.column in copy.base.positions]
@@ -161,6 +162,6 @@ def _page(copy: Copy, number: int, *, in_body: bool) -> Case:
     return copy.case(f"{part} of a {page.kind} of {page.column} in {what}", file, **allowed)
 
 
-def _bounds(places: ParquetPlaces, index: str | None) -> set[int]:
+def _bounds(parts: ParquetFile, index: str | None) -> set[int]:
     """The bytes of a footer that hold the bounds of the index."""
-    return {at for chunk in places.chunks() if chunk.column == index for at in chunk.statistics}
+    return {at for chunk in parts.chunks if chunk.column == index for at in chunk.statistics}

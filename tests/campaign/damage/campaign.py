@@ -89,16 +89,18 @@ def run(scratch: Path, seed: int, *, short: bool) -> Outcome:
     def answered(case: tuple[str, int, int, int], verdict: Verdict | None, trouble: str) -> None:
         nonlocal told
         _, _, kind, number = case
-        count(tallies[kind], f"case {number}, seed {seed}", verdict, trouble)
-        endings[verdict.ending if verdict else FAILED] += 1
+        verdict = verdict or Verdict(FAILED, trouble)
+        failure = verdict.detail if verdict.ending == FAILED else ""
+        tallies[kind].count(f"case {number}, seed {seed}", failure, refused=verdict.ending == REFUSED)
+        endings[verdict.ending] += 1
         if time.monotonic() - told > 60:
             told = time.monotonic()
             print(f"damage: {sum(endings.values())} cases", file=sys.stderr)
 
     cases = [
         (str(scratch), seed, kind, number)
-        for kind, one in enumerate(KINDS)
-        for number in (_some(one, seed) if short else range(one.cases))
+        for kind, about in enumerate(KINDS)
+        for number in (_some(about, seed) if short else range(about.cases))
     ]
     run_all(try_case, cases, answered)
     rows = [
@@ -118,20 +120,8 @@ def prepare(scratch: Path, seed: int) -> None:
     """Write the whole catalogs and the margin of each, which must be right."""
     for base in _bases(str(scratch), seed).values():
         make_margin(base.path, scratch / "margins", THRESHOLD_ARCSEC, base.path.name)
-        found = difference(margins_on_disk(base, _margin(scratch, base), "id"), base.margins)
-        assert not found, f"{base.name}, undamaged: {found}"
-
-
-def count(tally: Tally, case: str, verdict: Verdict | None, trouble: str) -> None:
-    """Count how a case ended."""
-    if verdict is None:
-        tally.failures.append(f"{case}: {trouble}")
-    elif verdict.ending == REFUSED:
-        tally.refused += 1
-    elif verdict.ending == FAILED:
-        tally.failures.append(f"{case}: {verdict.detail}")
-    else:
-        tally.survived += 1
+        wrong = difference(margins_on_disk(base, _margin(scratch, base), "id"), base.margins)
+        assert not wrong, f"{base.name}, undamaged: {wrong}"
 
 
 def try_case(scratch: str, seed: int, kind: int, number: int) -> Verdict:
@@ -149,13 +139,13 @@ def try_case(scratch: str, seed: int, kind: int, number: int) -> Verdict:
 
 def build_case(scratch: Path, seed: int, kind: int, number: int) -> tuple[Base, Case, Path]:
     """Write a damaged copy of a catalog; by its numbers it is always the same."""
-    one = KINDS[kind]
-    random = np.random.default_rng([seed, zlib.crc32(one.fault.encode()), number])
+    about = KINDS[kind]
+    random = np.random.default_rng([seed, zlib.crc32(about.fault.encode()), number])
     # Each damage meets each layout sooner or later.
-    base = _bases(str(scratch), seed)[one.layouts[int(random.integers(len(one.layouts)))]]
+    base = _bases(str(scratch), seed)[about.layouts[int(random.integers(len(about.layouts)))]]
     folder = scratch / f"case_{kind}_{number}"
     shutil.rmtree(folder, ignore_errors=True)
-    return base, one.damage(Copy(base, folder, random), number), folder
+    return base, about.damage(Copy(base, folder, random), number), folder
 
 
 def _some(kind: Kind, seed: int) -> list[int]:

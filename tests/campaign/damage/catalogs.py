@@ -95,11 +95,6 @@ class Base:
         return self.name == HIPSCAT
 
     @property
-    def has_checksums(self) -> bool:
-        """Whether each page has a checksum."""
-        return "checksums" in self.name
-
-    @property
     def index(self) -> str | None:
         """The column of the spatial index."""
         return INDEX if self.is_hipscat else LAYOUTS[self.name].index_column
@@ -143,8 +138,8 @@ def _brute_force(kept: Path, sky: Sky) -> dict[Pixel, list[int]]:
     if not kept.exists():
         kept.parent.mkdir(parents=True, exist_ok=True)
         kept.write_bytes(pickle.dumps(sky.margins(THRESHOLD_ARCSEC)))
-    found: dict[Pixel, list[int]] = pickle.loads(kept.read_bytes())
-    return found
+    margins: dict[Pixel, list[int]] = pickle.loads(kept.read_bytes())
+    return margins
 
 
 def second_key(rows: pa.Table) -> str:
@@ -160,13 +155,13 @@ def by(table: pa.Table, column: str) -> pa.Table:
 
 def margins_on_disk(base: Base, margin: Path, key: str) -> dict[Pixel, pa.Table]:
     """The margins that were made, the rows of each in the order of a column that names them."""
-    found = {}
+    margins = {}
     for pixel, file in base.files(margin).items():
         table = pq.ParquetFile(file).read()
         if base.is_hipscat:
             table = table.select([name for name in table.schema.names if name in base.rows.schema.names])
-        found[pixel] = by(table, key)
-    return found
+        margins[pixel] = by(table, key)
+    return margins
 
 
 def margins_as_read(base: Base, catalog: Path) -> dict[Pixel, pa.Table]:
@@ -180,44 +175,47 @@ def margins_as_read(base: Base, catalog: Path) -> dict[Pixel, pa.Table]:
     rows = pa.concat_tables(tables)
     ra_deg, dec_deg = (rows.column(name).to_numpy() for name in ("ra", "dec"))
     own = np.array(orders, dtype=np.uint8), np.array(pixels, dtype=np.uint64)
-    found = brute_force.margins(ra_deg, dec_deg, *own, PARTITIONS, THRESHOLD_ARCSEC)
-    return {pixel: by(rows.take(pa.array(numbers)), "id") for pixel, numbers in found.items()}
+    row_numbers = brute_force.margins(ra_deg, dec_deg, *own, PARTITIONS, THRESHOLD_ARCSEC)
+    return {pixel: by(rows.take(pa.array(rows_inside)), "id") for pixel, rows_inside in row_numbers.items()}
 
 
-def difference(found: Margins, expected: Margins, but: Iterable[str] = ()) -> str:
+def difference(margins: Margins, expected: Margins, but: Iterable[str] = ()) -> str:
     """How margins differ from those expected, in words; empty when they do not. Some columns are not compared."""
     but = set(but)
-    for pixel in sorted({*found, *expected}):
-        here, there = found.get(pixel), expected.get(pixel)
-        if here is None or there is None:
-            return f"the margin of {pixel} is {'not there' if here is None else 'too many'}"
-        key = second_key(there) if "id" in but else "id"
-        ours, theirs = (by(one, key).column(key).to_pylist() for one in (here, there))
-        if ours != theirs:
-            missing, surplus = sorted(set(theirs) - set(ours)), sorted(set(ours) - set(theirs))
+    for pixel in sorted({*margins, *expected}):
+        ours, theirs = margins.get(pixel), expected.get(pixel)
+        if ours is None or theirs is None:
+            return f"the margin of {pixel} is {'not there' if ours is None else 'too many'}"
+        key = second_key(theirs) if "id" in but else "id"
+        our_keys, their_keys = (by(side, key).column(key).to_pylist() for side in (ours, theirs))
+        if our_keys != their_keys:
+            missing, surplus = (
+                sorted(set(their_keys) - set(our_keys)),
+                sorted(set(our_keys) - set(their_keys)),
+            )
             return f"of the margin of {pixel}, rows {missing[:5]} are missing, {surplus[:5]} too many"
-        if set(here.schema.names) != set(there.schema.names):
-            return f"the margin of {pixel} has the columns {here.schema.names}"
-        for name in sorted(set(there.schema.names) - but):
-            if not by(here, key).column(name).equals(by(there, key).column(name)):
+        if set(ours.schema.names) != set(theirs.schema.names):
+            return f"the margin of {pixel} has the columns {ours.schema.names}"
+        for name in sorted(set(theirs.schema.names) - but):
+            if not by(ours, key).column(name).equals(by(theirs, key).column(name)):
                 return f"of the margin of {pixel}, column {name} has other values"
     return ""
 
 
-def missing_of(found: Margins, expected: Margins) -> set[Any] | None:
+def missing_of(margins: Margins, expected: Margins) -> set[Any] | None:
     """The ids of rows that are missing; None when there is any other difference."""
     missing: set[Any] = set()
-    for pixel, there in expected.items():
-        here = found.get(pixel)
-        ids = set() if here is None else set(here.column("id").to_pylist())
-        lacking = set(there.column("id").to_pylist()) - ids
+    for pixel, theirs in expected.items():
+        ours = margins.get(pixel)
+        ids = set() if ours is None else set(ours.column("id").to_pylist())
+        lacking = set(theirs.column("id").to_pylist()) - ids
         missing |= lacking
-        kept = there.filter(pc.invert(pc.is_in(there.column("id"), pa.array(sorted(lacking), pa.int64()))))
-        if len(kept) and here is not None and difference({pixel: here}, {pixel: kept}):
+        kept = theirs.filter(pc.invert(pc.is_in(theirs.column("id"), pa.array(sorted(lacking), pa.int64()))))
+        if len(kept) and ours is not None and difference({pixel: ours}, {pixel: kept}):
             return None
-        if here is not None and not len(kept):
+        if ours is not None and not len(kept):
             return None
-    return None if set(found) - set(expected) else missing
+    return None if set(margins) - set(expected) else missing
 
 
 @dataclass

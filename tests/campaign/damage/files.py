@@ -10,53 +10,52 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from benchmarks.parquet_file import ParquetFile
 from tests.campaign.damage.bytes import Copy, replace
 from tests.campaign.damage.catalogs import Case
-from tests.campaign.damage.parquet import ParquetPlaces
 
 
 def partitions(copy: Copy, number: int) -> Case:
     """Partitions swapped, in each other's place, lost, or there more than once."""
-    one = copy.pixel()
-    other = copy.one_of([pixel for pixel in sorted(copy.files) if pixel != one])
-    first, second = copy.files[one], copy.files[other]
-    here, there = first.read_bytes(), second.read_bytes()
+    pixel = copy.pixel()
+    other = copy.one_of([candidate for candidate in sorted(copy.files) if candidate != pixel])
+    first, second = copy.files[pixel], copy.files[other]
+    first_bytes, second_bytes = first.read_bytes(), second.read_bytes()
     listing = copy.catalog / "partition_info.csv"
     match number % 6:
         case 0:
-            replace(first, there)
-            replace(second, here)
-            return copy.case(f"{one} and {other} swapped", first, second)
+            replace(first, second_bytes)
+            replace(second, first_bytes)
+            return copy.case(f"{pixel} and {other} swapped", first, second)
         case 1:
-            replace(second, here)
-            return copy.case(f"the rows of {one} in {other}, too", second)
+            replace(second, first_bytes)
+            return copy.case(f"the rows of {pixel} in {other}, too", second)
         case 2:
             first.unlink()
-            return copy.case(f"{one} is missing", first)
+            return copy.case(f"{pixel} is missing", first)
         case 3:
             # A pixel that is empty; the list says that it is not.
             extra = first.parent.parent / "Dir=0" / "Npix=30.parquet"
-            replace(extra, here)
+            replace(extra, first_bytes)
             lines = listing.read_text()
             order = re.search(r"Norder=(\d+)", str(extra))
             assert order is not None
             replace(listing, f"{lines}{order[1]},30{',0' * copy.base.is_hipscat}\n".encode())
-            return copy.case(f"the rows of {one} in {extra}, too", extra, listing)
+            return copy.case(f"the rows of {pixel} in {extra}, too", extra, listing)
         case 4:
             extra = first.parent.parent / "Dir=0" / "Npix=31.parquet"
-            replace(extra, here)
+            replace(extra, first_bytes)
             return copy.case(f"{extra} is not listed", extra)
         case _:
             table = pq.ParquetFile(first).read()
             _write(first, pa.concat_tables([table, table.slice(0, 5)]))
-            return copy.case(f"five rows twice in {one}", first, *_statements(copy))
+            return copy.case(f"five rows twice in {pixel}", first, *_statements(copy))
 
 
 def metadata(copy: Copy, number: int) -> Case:
     """A `_metadata` that is damaged, or not of this catalog as it is."""
     file = _dataset(copy) / "_metadata"
     content = file.read_bytes()
-    footer = pq.read_metadata(file)
     listed = copy.catalog / "partition_info.csv"
     if alone := number % 14 >= 7:
         # Then `_metadata` lists the partitions.
@@ -69,7 +68,7 @@ def metadata(copy: Copy, number: int) -> Case:
             replace(file, content + copy.random.bytes(50))
             what = "garbage after its end"
         case 2:
-            what = copy.flip(file, ParquetPlaces(file).footer)
+            what = copy.flip(file, ParquetFile(file).footer)
         case 3:
             _write_metadata(file, copy, sorted(copy.files)[1:])
             what = "an entry is missing"
@@ -86,7 +85,6 @@ def metadata(copy: Copy, number: int) -> Case:
             table = pq.ParquetFile(copy.files[pixel]).read()
             _write(copy.files[pixel], table.slice(0, len(table) - 1))
             what = f"stale: {pixel} has lost its last row"
-    del footer
     what += ", without partition_info.csv" * alone
     return copy.case(f"_metadata {what}", file, _dataset(copy), *_statements(copy))
 
@@ -284,7 +282,4 @@ def _write_metadata(file: Path, copy: Copy, pixels: list[tuple[int, int]]) -> No
         name = copy.files[pixel].relative_to(_dataset(copy)).as_posix()
         footers.append(pq.read_metadata(copy.files[pixel]))
         footers[-1].set_file_path(name)
-    merged, *others = footers
-    for one in others:
-        merged.append_row_groups(one)
-    merged.write_metadata_file(str(replaced(file)))
+    pq.write_metadata(pq.read_schema(file), replaced(file), metadata_collector=footers)

@@ -94,11 +94,11 @@ def refusal(case: Case, error: SkymarginError, output: Path | None) -> Verdict:
 def judged(base: Base, case: Case, margin: Path) -> Verdict:
     """Judge a margin."""
     key = second_key(base.rows) if "id" in case.flipped else "id"
-    found = margins_on_disk(base, margin, key)
-    wrong = difference(found, base.margins)
+    margins = margins_on_disk(base, margin, key)
+    wrong = difference(margins, base.margins)
     if not wrong:
         return Verdict(RIGHT)
-    if case.flipped and not difference(found, base.margins, but=case.flipped):
+    if case.flipped and not difference(margins, base.margins, but=case.flipped):
         return Verdict(FLIPPED, wrong)
     expected = [base.margins]
     if case.as_read:
@@ -106,12 +106,11 @@ def judged(base: Base, case: Case, margin: Path) -> Verdict:
             expected.append(margins_as_read(base, case.catalog))
         except (pa.ArrowException, OSError) as error:
             wrong = f"{wrong}; pyarrow: {error}"
-    for one in expected[1:]:
-        if not difference(found, one):
-            return Verdict(FLIPPED, wrong)
+    if any(not difference(margins, right) for right in expected[1:]):
+        return Verdict(FLIPPED, wrong)
     if case.believed is not None:
-        for one in expected:
-            missing = missing_of(found, one)
+        for right in expected:
+            missing = missing_of(margins, right)
             if missing is not None and missing <= _ids_of(base, case):
                 return Verdict(BELIEVED, wrong)
     return Verdict(FAILED, wrong)

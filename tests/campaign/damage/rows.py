@@ -147,6 +147,6 @@ def _write(copy: Copy, pixel: Pixel, table: pa.Table) -> None:
 
 def _elsewhere(copy: Copy, pixel: Pixel) -> int:
     """An index value of a partition that is not this one."""
-    other = copy.one_of([one for one in sorted(copy.files) if one != pixel])
+    other = copy.one_of([candidate for candidate in sorted(copy.files) if candidate != pixel])
     values = pq.ParquetFile(copy.files[other]).read([copy.base.index]).column(0).to_pylist()
     return int(values[0]) if values else 0

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import queue
 import resource
+import signal
 import sys
 import threading
 from collections.abc import Callable, Iterable
-from multiprocessing.connection import Connection
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from typing import Any
 
 _SPAWNED = multiprocessing.get_context("spawn")
@@ -36,81 +37,48 @@ def run_all(
     cases
         All of them.
     answered
-        Called with a case, what the work returned, and in words what became of the process where it returned nothing.
+        Called with a case, what the work returned, and in words what went wrong where it returned nothing.
     processes
         How many processes there are.
     longest_seconds
         A case that takes longer hangs.
     """
-    todo: queue.SimpleQueue[tuple[Any, ...]] = queue.SimpleQueue()
-    for case in cases:
-        todo.put(case)
-    lock = threading.Lock()
+    remaining, lock = iter(cases), threading.Lock()
 
-    def serve() -> None:
-        worker = _Worker(work)
-        try:
-            while True:
+    def serve() -> bool:
+        """Take cases until there is none or one goes wrong; whether any may remain."""
+        with ProcessPoolExecutor(1, _SPAWNED, initializer=_limit) as process:
+            pid = process.submit(os.getpid).result(_START_SECONDS)
+            trouble = ""
+            while not trouble:
+                with lock:
+                    case = next(remaining, None)
+                if case is None:
+                    return False
+                answer = None
                 try:
-                    case = todo.get_nowait()
-                except queue.Empty:
-                    return
-                answer, trouble = worker.ask(case, longest_seconds)
+                    answer = process.submit(work, *case).result(longest_seconds)
+                except TimeoutError:
+                    trouble = f"it hung for {longest_seconds:.0f} s"
+                    os.kill(pid, signal.SIGKILL)
+                except BrokenProcessPool:
+                    trouble = "its process died"
+                except Exception as error:
+                    trouble = f"{type(error).__name__}: {error}"
                 with lock:
                     answered(case, answer, trouble)
-                if trouble:
-                    worker.stop()
-                    worker = _Worker(work)
-        finally:
-            worker.stop()
+        return True
 
-    threads = [threading.Thread(target=serve) for _ in range(processes)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    def serve_all() -> None:
+        while serve():
+            pass
+
+    with ThreadPoolExecutor(processes) as threads:
+        for served in [threads.submit(serve_all) for _ in range(processes)]:
+            served.result()
 
 
-class _Worker:
-    """A process, and the way to it."""
-
-    def __init__(self, work: Callable[..., Any]) -> None:
-        self._here, there = _SPAWNED.Pipe()
-        self._process = _SPAWNED.Process(target=_answer, args=(there, work), daemon=True)
-        self._process.start()
-        there.close()
-        self._is_ready = False
-
-    def ask(self, case: tuple[Any, ...], longest_seconds: float) -> tuple[Any, str]:
-        """The answer for a case, or what became of the process."""
-        try:
-            if not self._is_ready:
-                self._is_ready = self._here.poll(_START_SECONDS)
-                self._here.recv()
-            self._here.send(case)
-            if not self._here.poll(longest_seconds):
-                return None, f"it hung for {longest_seconds:.0f} s"
-            return self._here.recv(), ""
-        except (EOFError, OSError):
-            self._process.join(10)
-            return None, f"its process died with {self._process.exitcode}"
-
-    def stop(self) -> None:
-        """End the process."""
-        self._process.kill()
-        self._process.join()
-        self._here.close()
-
-
-def _answer(there: Connection, work: Callable[..., Any]) -> None:
-    """Answer until the process is killed; what Rust prints of a panic it catches goes nowhere."""
+def _limit() -> None:
+    """Limit the memory of this process; what Rust prints of a panic it catches goes nowhere."""
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, sys.stderr.fileno())
-    there.send("ready")
-    while True:
-        try:
-            case = there.recv()
-        except EOFError:
-            return
-        there.send(work(*case))
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import multiprocessing
 import os
 import subprocess
 import sys
@@ -22,10 +21,11 @@ import numpy as np
 import polars as pl
 
 from skymargin.build.subset.provenance import RECORD
-from tests.campaign.determinism import process as one_run
+from tests.campaign.determinism import process
 from tests.campaign.determinism.catalogs import coarse_margins, served, write_catalogs
 from tests.campaign.outcomes import Figures, Outcome, Tally
 from tests.support.catalogs import MIXED_PARTITIONS, Sky, ids_of, on_disk, sky_near_edges
+from tests.support.forks import preload, run_forked
 from tests.support.hipscat_catalogs import hipscat_ids
 from tests.support.killing import Moment, run_killed_at
 
@@ -35,18 +35,12 @@ KINDS = tuple((form, exact) for form in ("HATS", "HiPSCat") for exact in (True, 
 _PATIENCE_SECONDS = 120
 _SIDE_BY_SIDE = 2
 _ONE_AT_A_TIME = threading.Lock()
-# A process that has the hipscat library loaded is forked for each run, where the environment is not what is varied.
-_FORKS = multiprocessing.get_context("forkserver")
 # Lines that hold the time of the run, or places of it: by design not those of another run.
-_TIMES = ("hats_creation_date", '"generation_date"')
+_TIMES = (b"hats_creation_date", b'"generation_date"')
 # The last is the room that the files take, the record of the times of change among them.
 _PLACES = (
-    "hats_primary_table_url",
-    '"primary_catalog"',
-    '"input_catalog_path"',
-    '"output_path"',
-    '"catalog_path"',
-    "hats_estsize",
+    *(b"hats_primary_table_url", b'"primary_catalog"', b'"input_catalog_path"'),
+    *(b'"output_path"', b'"catalog_path"', b"hats_estsize"),
 )
 
 
@@ -69,7 +63,7 @@ class Variation:
     catalog
         Name of the catalog that it reads: that of all runs, or a copy that differs in nothing that counts.
     killed
-        When an earlier run is killed, which this one goes on with.
+        When an earlier run is killed, which this one resumes.
     """
 
     group: str
@@ -83,35 +77,28 @@ class Variation:
 
 def variations(short: bool) -> list[Variation]:
     """List all that is varied; the first is the run that the others are compared with."""
-    threads = [
-        Variation("threads", f"{n} threads", {"dask_threads_per_worker": n}, told={"task_bytes": 1})
-        for n in (2, 4, 16)
-    ]
+    small, threads = {"task_bytes": 1}, {n: {"dask_threads_per_worker": n} for n in (2, 3, 4, 16)}
+    first = Variation("threads", "1 thread")
+    more_threads = [Variation("threads", f"{n} threads", threads[n], told=small) for n in (2, 4, 16)]
     workers = [
-        Variation(
-            "worker processes", f"{n} workers", {"dask_n_workers": n, "dask_threads_per_worker": 2}, told=told
-        )
-        for n, told in ((2, {"task_bytes": 1}), (4, {}))
+        Variation("worker processes", f"{n} workers", {"dask_n_workers": n} | threads[2], told=told)
+        for n, told in ((2, small), (4, {}))
     ]
+    copies = ("lines_shuffled", "footers_shuffled", "no_footers", "no_list", "files_made_in_another_order")
     order = [
-        Variation("order of partitions", name.replace("_", " "), {"dask_threads_per_worker": 2}, catalog=name)
-        for name in (
-            "lines_shuffled",
-            "footers_shuffled",
-            "no_footers",
-            "no_list",
-            "files_made_in_another_order",
-        )
+        Variation("order of partitions", name.replace("_", " "), threads[2], catalog=name) for name in copies
     ]
     sizes = [
-        Variation("sizes of tasks and pieces", "small tasks", told={"task_bytes": 1}),
-        Variation("sizes of tasks and pieces", "large tasks", told={"task_bytes": 1 << 40}),
-        Variation("sizes of tasks and pieces", "memory_limit 256 MiB", {"memory_limit": "256MiB"}),
-        Variation("sizes of tasks and pieces", "pieces of 700 bytes", told={"piece_bytes": 700}),
+        Variation("sizes of tasks and pieces", name, arguments, told=told)
+        for name, arguments, told in (
+            ("small tasks", {}, small),
+            ("large tasks", {}, {"task_bytes": 1 << 40}),
+            ("memory_limit 256 MiB", {"memory_limit": "256MiB"}, {}),
+            ("pieces of 700 bytes", {}, {"piece_bytes": 700}),
+        )
     ]
     hashing = [
-        Variation("PYTHONHASHSEED", seed, {"dask_threads_per_worker": 2}, {"PYTHONHASHSEED": seed})
-        for seed in ("0", "1", "4242")
+        Variation("PYTHONHASHSEED", seed, threads[2], {"PYTHONHASHSEED": seed}) for seed in ("0", "1", "4242")
     ]
     surroundings = [
         Variation("time zone, locale, processor features", name, environment=environment)
@@ -122,30 +109,24 @@ def variations(short: bool) -> list[Variation]:
         )
     ]
     places = [
-        Variation(
-            "temporary folders, a later run", "tmp_dir", {"tmp_dir": "TMP", "dask_threads_per_worker": 2}
-        )
+        Variation("temporary folders, a later run", "tmp_dir", {"tmp_dir": "TMP"} | threads[2]),
+        Variation("temporary folders, a later run", "once more"),
     ]
-    places.append(Variation("temporary folders, a later run", "once more"))
-    cut_off = [
-        # The run that is killed has small tasks, too.
-        Variation(
-            "gone on with after a kill",
-            str(moment),
-            {"dask_threads_per_worker": 3},
-            told={"task_bytes": 1},
-            killed=moment,
-        )
+    # The run that is killed has small tasks, too.
+    resumed = [
+        Variation("resumed after a kill", str(moment), threads[3], told=small, killed=moment)
         for moment in (
-            Moment("skymargin.build.checkpoint.state:Progress.add_mapped", 12),
-            Moment("skymargin.build.checkpoint.state:Progress.add_reduced", 5),
+            Moment("skymargin.build.checkpoint.state:RunState.add_mapped", 12),
+            Moment("skymargin.build.checkpoint.state:RunState.add_reduced", 5),
         )
     ]
     remote = [Variation("read from a server", name, catalog=name) for name in ("http", "s3")]
-    first = Variation("threads", "1 thread")
     if short:
-        return [first, threads[2], order[1], hashing[2], cut_off[0]]
-    return [first, *threads, *workers, *order, *sizes, *hashing, *surroundings, *places, *cut_off, *remote]
+        return [first, more_threads[2], order[1], hashing[2], resumed[0]]
+    return [
+        *(first, *more_threads, *workers, *order, *sizes),
+        *(*hashing, *surroundings, *places, *resumed, *remote),
+    ]
 
 
 def run(scratch: Path, seed: int, *, short: bool) -> Outcome:
@@ -153,9 +134,9 @@ def run(scratch: Path, seed: int, *, short: bool) -> Outcome:
     varied = variations(short)
     if not short:
         # Before the first is forked, or it is too late.
-        _FORKS.set_forkserver_preload(["hipscat.io.write_metadata", "distributed", "tests.killing"])
+        preload("hipscat.io.write_metadata")
     kinds = [("HATS", True), ("HiPSCat", False)] if short else KINDS
-    tallies = {group: Tally(group) for group in dict.fromkeys(one.group for one in varied)}
+    tallies = {variation.group: Tally(variation.group) for variation in varied}
     rows, failures = [], []
     sky = sky_near_edges(MIXED_PARTITIONS, 500 if short else 900, THRESHOLD_ARCSEC, seed=seed)
     with ExitStack() as servers, ThreadPoolExecutor(_SIDE_BY_SIDE) as pool:
@@ -166,27 +147,24 @@ def run(scratch: Path, seed: int, *, short: bool) -> Outcome:
         for form, exact in kinds:
             runs = Runs(scratch / form, form, exact, sky, urls, short)
             begun = time.monotonic()
-            made = [(one, pool.submit(runs.made, one)) for one in varied]
+            made = [(variation, pool.submit(runs.made, variation)) for variation in varied]
             reference = made[0][1].result()
             failures += runs.wrong_rows()
             digests: dict[str, set[str]] = defaultdict(set)
-            for one, result in made:
-                trouble = ""
+            for variation, result in made:
                 try:
-                    found = result.result()
-                    trouble = different(found, reference, elsewhere=one.catalog != "stars")
-                    for name, digest in found.raw.items():
+                    files = result.result()
+                    trouble = different(files, reference, elsewhere=variation.catalog != "stars")
+                    for name, digest in files.raw.items():
                         digests[name].add(digest)
                 except Exception as error:
                     trouble = f"{type(error).__name__}: {error}"
-                tallies[one.group].count(
-                    trouble and f"{form}, exact={exact}, {one.name}: {trouble} (seed {seed})",
-                )
+                case = f"{form}, exact={exact}, {variation.name} (seed {seed})"
+                tallies[variation.group].count(case, trouble)
             rows.append(_row(form, exact, len(varied), digests))
             if not short:
-                print(
-                    f"determinism: {form}, exact={exact}: {time.monotonic() - begun:.0f} s", file=sys.stderr
-                )
+                spent = time.monotonic() - begun
+                print(f"determinism: {form}, exact={exact}: {spent:.0f} s", file=sys.stderr)
         tallies["memory"] = in_memory.result()
     title = (
         "Files of the margins over all these runs. Those with several SHA-256 hold what differs by design: the minute "
@@ -199,7 +177,7 @@ def run(scratch: Path, seed: int, *, short: bool) -> Outcome:
 
 
 @dataclass(frozen=True)
-class Made:
+class Digests:
     """SHA-256 of each file of a margin: of all of it, and without what differs by design."""
 
     raw: dict[str, str]
@@ -235,83 +213,70 @@ class Runs:
     ) -> None:
         self._folder, self._form, self._exact, self._sky = folder, form, exact, sky
         self._urls, self._short = urls, short
+        self._kind = "exact" if exact else "coarse"
 
-    def made(self, one: Variation) -> Made:
+    def made(self, variation: Variation) -> Digests:
         """Make the margin in a process of its own."""
-        place = f"{'exact' if self._exact else 'coarse'}-{one.name.replace(' ', '-')}"
+        place = f"{self._kind}-{variation.name.replace(' ', '-')}"
         output = self._folder / place
-        arguments: dict[str, Any] = dict(one.arguments)
+        arguments: dict[str, Any] = dict(variation.arguments)
         if "tmp_dir" in arguments:
             arguments["tmp_dir"] = str(self._folder / f"{place}-tmp" / "deep")
         if not self._exact:
             arguments |= {"fine_filtering": False, "margin_order": MARGIN_ORDER}
-        catalog: str = str(self._folder / one.catalog)
-        if one.catalog in self._urls:
-            url, options = self._urls[one.catalog]
+        catalog: str = str(self._folder / variation.catalog)
+        if variation.catalog in self._urls:
+            url, options = self._urls[variation.catalog]
             catalog, arguments["input_storage_options"] = f"{url}/{self._form}/stars", options
-        if one.killed is not None:
-            run_killed_at(one.killed, Path(catalog), output, THRESHOLD_ARCSEC, **arguments)
+        if variation.killed is not None:
+            run_killed_at(variation.killed, Path(catalog), output, THRESHOLD_ARCSEC, **arguments)
         told = {"catalog": catalog, "output": str(output), "threshold_arcsec": THRESHOLD_ARCSEC}
-        told |= {"arguments": arguments} | one.told
+        told |= {"arguments": arguments} | variation.told
         if self._form == "HiPSCat" and self._short:
             with _ONE_AT_A_TIME:
-                one_run.make(**told)
-        elif self._form == "HiPSCat" and not one.environment:
-            _fork(told)
+                process.make(**told)
+        elif self._form == "HiPSCat" and not variation.environment:
+            status = run_forked(process.make, _PATIENCE_SECONDS, **told)
+            assert status == 0, f"ended with {status}; what it said is on standard error"
         else:
-            _run(told, one.environment)
-        if left := sorted(entry.name for entry in output.iterdir() if entry.name != "margin"):
-            raise AssertionError(f"left behind: {left}")
+            _run(told, variation.environment)
+        left = sorted(entry.name for entry in output.iterdir() if entry.name != "margin")
+        assert not left, f"left behind: {left}"
         return digests_of(on_disk(output / "margin"))
 
     def wrong_rows(self) -> list[str]:
         """Compare the run that the others are compared with to brute force."""
-        made = self._folder / f"{'exact' if self._exact else 'coarse'}-1-thread" / "margin"
-        found = ids_of(made) if self._form == "HATS" else hipscat_ids(made)
-        wanted = (
-            self._sky.margins(THRESHOLD_ARCSEC) if self._exact else coarse_margins(self._sky, MARGIN_ORDER)
-        )
-        kind = f"{self._form}, exact={self._exact}"
-        return [] if found == wanted else [f"{kind}: other rows than brute force gives"]
+        margin = self._folder / f"{self._kind}-1-thread" / "margin"
+        ids = ids_of(margin) if self._form == "HATS" else hipscat_ids(margin)
+        exact = self._exact
+        expected = self._sky.margins(THRESHOLD_ARCSEC) if exact else coarse_margins(self._sky, MARGIN_ORDER)
+        return [] if ids == expected else [f"{self._form}, {self._kind}: other rows than brute force gives"]
 
 
-def digests_of(files: dict[str, bytes]) -> Made:
+def digests_of(files: dict[str, bytes]) -> Digests:
     """Take the digests of files."""
 
-    def digest(content: bytes) -> str:
-        return hashlib.sha256(content).hexdigest()
+    def digests(marks: tuple[bytes, ...], names: Sequence[str]) -> dict[str, str]:
+        texts = {}
+        for name in names:
+            content = files[name]
+            if name.endswith(("properties", "_info.json")):
+                lines = content.splitlines(keepends=True)
+                content = b"".join(line for line in lines if not line.strip().startswith(marks))
+            texts[name] = hashlib.sha256(content).hexdigest()
+        return texts
 
-    def without(content: bytes, marks: tuple[str, ...]) -> bytes:
-        lines = content.splitlines(keepends=True)
-        return b"".join(
-            line for line in lines if not line.strip().startswith(tuple(m.encode() for m in marks))
-        )
-
-    def about(name: str) -> bool:
-        return name.endswith(("properties", "_info.json"))
-
-    return Made(
-        {name: digest(content) for name, content in files.items()},
-        {
-            name: digest(without(content, _TIMES) if about(name) else content)
-            for name, content in files.items()
-        },
-        {
-            name: digest(without(content, (*_TIMES, *_PLACES)) if about(name) else content)
-            for name, content in files.items()
-            if not name.endswith(RECORD)
-        },
-    )
+    recorded = [name for name in files if not name.endswith(RECORD)]
+    # No mark keeps every line.
+    return Digests(digests((), [*files]), digests(_TIMES, [*files]), digests(_TIMES + _PLACES, recorded))
 
 
-def different(found: Made, reference: Made, *, elsewhere: bool) -> str:
+def different(files: Digests, reference: Digests, *, elsewhere: bool) -> str:
     """Say which files differ, if any; of a catalog that was read elsewhere, without its place and its files' times."""
-    if found.raw.keys() != reference.raw.keys():
-        return f"other files: {sorted(found.raw.keys() ^ reference.raw.keys())[:3]}"
-    one, other = (
-        (found.without_places, reference.without_places) if elsewhere else (found.bare, reference.bare)
-    )
-    names = [name for name in one if one[name] != other[name]]
+    if files.raw.keys() != reference.raw.keys():
+        return f"other files: {sorted(files.raw.keys() ^ reference.raw.keys())[:3]}"
+    ours, theirs = ((side.without_places if elsewhere else side.bare).items() for side in (files, reference))
+    names = [name for name, _ in sorted(ours - theirs)]
     return f"other bytes in {len(names)} files: {names[:3]}" if names else ""
 
 
@@ -319,28 +284,17 @@ def frames(scratch: Path, sky: Sky, cores: Sequence[str]) -> Tally:
     """Margins in memory: on several numbers of threads, in processes with several numbers of their own."""
     tally = Tally("margins in memory, 1, 2 and 4 threads")
     table = scratch / "frame.parquet"
-    number = np.arange(len(sky))
-    pl.DataFrame({"id": number, "ra": sky.ra_deg, "dec": sky.dec_deg}).write_parquet(table)
+    pl.DataFrame({"id": np.arange(len(sky)), "ra": sky.ra_deg, "dec": sky.dec_deg}).write_parquet(table)
     first = ""
     for number_of_cores in cores:
         told = {"frames": str(table), "threads": [1, 2, 4, 0]}
         environment = {"RAYON_NUM_THREADS": number_of_cores, "POLARS_MAX_THREADS": number_of_cores}
-        found = json.loads(_run(told, environment))
-        first = first or found["1"]
-        for threads, digest in found.items():
-            tally.count(
-                "" if digest == first else f"threads={threads}, {number_of_cores} of rayon: another result",
-            )
+        digests = json.loads(_run(told, environment))
+        first = first or digests["1"]
+        for threads, digest in digests.items():
+            case = f"threads={threads}, {number_of_cores} of rayon"
+            tally.count(case, "" if digest == first else "another result")
     return tally
-
-
-def _fork(told: dict[str, Any]) -> None:
-    process = _FORKS.Process(target=one_run.make, kwargs=told)
-    process.start()
-    process.join(_PATIENCE_SECONDS)
-    if process.exitcode != 0:
-        process.kill()
-        raise AssertionError(f"ended with {process.exitcode}; what it said is on standard error")
 
 
 def _run(told: dict[str, Any], environment: dict[str, str]) -> str:
@@ -353,13 +307,12 @@ def _run(told: dict[str, Any], environment: dict[str, str]) -> str:
         text=True,
         timeout=_PATIENCE_SECONDS,
     )
-    if ended.returncode:
-        raise AssertionError(" ".join(ended.stderr.split()[-60:]))
+    assert not ended.returncode, " ".join(ended.stderr.split()[-60:])
     return ended.stdout
 
 
 def _row(form: str, exact: bool, runs: int, digests: dict[str, set[str]]) -> list[str]:
-    several = sorted(name for name, found in digests.items() if len(found) > 1)
-    named = ", ".join(several) or "none"
+    several = sorted(name for name, values in digests.items() if len(values) > 1)
     kind = f"{form}, {'exact' if exact else 'coarse'}"
-    return [kind, str(runs), str(len(digests)), str(len(digests) - len(several)), named]
+    counts = [str(runs), str(len(digests)), str(len(digests) - len(several))]
+    return [kind, *counts, ", ".join(several) or "none"]

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import random
 import shutil
-import uuid
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-import fsspec
 import numpy as np
 import pyarrow.parquet as pq
 
 from tests.support import brute_force
 from tests.support.catalogs import Layout, Pixel, Sky, write_catalog
 from tests.support.hipscat_catalogs import write_hipscat_catalog
-from tests.support.servers import http_server, s3_server
+from tests.support.servers import http_server, new_bucket, s3_server
 
 
 def coarse_margins(sky: Sky, margin_order: int) -> dict[Pixel, list[int]]:
@@ -24,8 +22,8 @@ def coarse_margins(sky: Sky, margin_order: int) -> dict[Pixel, list[int]]:
     at = brute_force.pixels_of(sky.ra_deg, sky.dec_deg, margin_order)
     fine, row_pixel = np.unique(at, return_inverse=True)
     ends = np.array([0, 0, 1, 1]), np.array([0.0, 1.0, 0.0, 1.0])
-    corners = np.stack([brute_force.edge_points(margin_order, int(one), *ends) for one in fine])
-    found = {}
+    corners = np.stack([brute_force.edge_points(margin_order, int(pixel), *ends) for pixel in fine])
+    margins = {}
     for order, pixel in [*sky.partitions, *brute_force.empty_pixels(sky.partitions)]:
         # The corners of the fine pixels along the edges of the large one.
         steps = np.linspace(0, 1, 2 ** (margin_order - order) + 1)
@@ -35,8 +33,8 @@ def coarse_margins(sky: Sky, margin_order: int) -> dict[Pixel, list[int]]:
         inside = fine >> np.uint64(2 * (margin_order - order)) == np.uint64(pixel)
         rows = np.flatnonzero((touches & ~inside)[row_pixel])
         if len(rows):
-            found[order, pixel] = rows.tolist()
-    return found
+            margins[order, pixel] = rows.tolist()
+    return margins
 
 
 def write_catalogs(folder: Path, form: str, sky: Sky, seed: int) -> None:
@@ -74,20 +72,17 @@ def _shuffle_footers(footers: Path, rng: random.Random) -> None:
     """Write the row groups of `_metadata` in another order."""
     folder = footers.parent
     names = sorted(str(file.relative_to(folder)) for file in folder.rglob("*.parquet"))
-    found = []
+    shuffled = []
     for name in rng.sample(names, len(names)):
-        found.append(pq.read_metadata(folder / name))
-        found[-1].set_file_path(name)
-    pq.write_metadata(pq.read_schema(footers), footers, metadata_collector=found)
+        shuffled.append(pq.read_metadata(folder / name))
+        shuffled[-1].set_file_path(name)
+    pq.write_metadata(pq.read_schema(footers), footers, metadata_collector=shuffled)
 
 
 def served(scratch: Path, servers: ExitStack) -> dict[str, tuple[str, dict[str, Any] | None]]:
+    """Serve the catalogs over HTTP and from S3: the URL and the storage options of each."""
     web, s3 = servers.enter_context(http_server(scratch)), servers.enter_context(s3_server())
-    options = {"key": "any", "secret": "any-secret", "endpoint_url": s3.url}
-    store = fsspec.filesystem("s3", **options)
-    # The buckets of all servers of a process are the same.
-    bucket = f"determinism-{uuid.uuid4().hex[:8]}"
-    store.mkdir(bucket)
+    bucket = new_bucket(s3)
     for form in ("HATS", "HiPSCat"):
-        store.put(str(scratch / form / "stars"), f"{bucket}/{form}/stars", recursive=True)
-    return {"http": (web.url, None), "s3": (f"s3://{bucket}", options)}
+        bucket.put(scratch / form / "stars", f"{form}/stars")
+    return {"http": (web.url, None), "s3": (bucket.url, bucket.options)}

@@ -45,17 +45,17 @@ def frames(table: Path, threads: list[int]) -> dict[str, str]:
 
     stars = pl.read_parquet(table)
     pixels = [(0, pixel) for pixel in range(12)]
-    found = {}
+    digests = {}
     for number in threads:
         parts = [smp.margins(stars, pixels, 3_600.0, threads=number)]
-        for one in smp.partition_and_margin(stars, pixels, 3_600.0, threads=number):
-            parts += [one.rows, one.margin]
+        for partition in smp.partition_and_margin(stars, pixels, 3_600.0, threads=number):
+            parts += [partition.rows, partition.margin]
         parts.append(smp.tile(stars, max_rows=200))
         digest = hashlib.sha256()
         for part in parts:
             digest.update(part.rechunk().write_ipc(None).getvalue())
-        found[str(number)] = digest.hexdigest()
-    return found
+        digests[str(number)] = digest.hexdigest()
+    return digests
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """The core's own random tests at full length: decisions, bounds, selections, and damaged files for the reader.
 
-They are tests of ``rust/core/tests``, which read their number of cases from the environment; `make test` runs them with
+They are tests of the crates, which read their number of cases from the environment; `make test` runs them with
 the numbers for every day. A case is repeated with the seed that is printed.
 """
 
@@ -17,7 +17,8 @@ from pathlib import Path
 from tests.campaign.outcomes import Figures, Outcome, Tally
 
 ROOT = Path(__file__).parents[3]
-CARGO_TEST = ["cargo", "test", "--locked", "--quiet", "-p", "skymargin-core"]
+CARGO_TEST = ["cargo", "test", "--locked", "--quiet"]
+CRATES = dict.fromkeys(("separation_reference", "bounds", "selection", "scan_damage"), "skymargin-core")
 READER_ADDRESS_SPACE_BYTES = 2 << 30
 READERS = 2
 TIMEOUT_SECONDS = 1_200.0
@@ -53,28 +54,24 @@ def run(scratch: Path, seed: int, *, short: bool) -> Outcome:
     sizes = SHORT if short else FULL
     outcome = Outcome("geometry")
     # The compiler needs more memory than the reader may have.
-    subprocess.run([*CARGO_TEST, "--tests", "--no-run"], cwd=ROOT, check=True)
+    packages = [word for crate in sorted({*CRATES.values()}) for word in ("-p", crate)]
+    subprocess.run([*CARGO_TEST, *packages, "--tests", "--no-run"], cwd=ROOT, check=True)
     threads = str(len(os.sched_getaffinity(0)))
-    printed = _test(
-        "separation_reference",
-        "are_exact",
-        seed,
-        {"SKYMARGIN_CASES": str(sizes.positions), "SKYMARGIN_THREADS": threads},
-    )
+    settings = {"SKYMARGIN_CASES": str(sizes.positions), "SKYMARGIN_THREADS": threads}
+    printed = _test("separation_reference", "are_exact", seed, settings)
     outcome.tallies += decisions(printed)
     printed = _test("bounds", "", seed, {"SKYMARGIN_CASES": str(sizes.bounds)})
     outcome.figures.append(bounds(printed))
     if printed.failure:
         outcome.failures.append(printed.failure)
-    printed = _test(
-        "selection", "selection_is_brute_force", seed, {"SKYMARGIN_CATALOGS": str(sizes.catalogs)}
-    )
+    settings = {"SKYMARGIN_CATALOGS": str(sizes.catalogs)}
+    printed = _test("selection", "selection_is_brute_force", seed, settings)
     selected = Tally("catalogs of random points, every row against every pixel")
     selected.survived = 0 if printed.failure else sizes.catalogs
     outcome.tallies.append(_with_failure(selected, printed))
     with ThreadPoolExecutor(READERS) as pool:
         settings = {"SKYMARGIN_FUZZ_CASES": str(sizes.files // READERS)}
-        runs = pool.map(lambda one: _test("scan_damage", "damage_is", seed + one, settings), range(READERS))
+        runs = pool.map(lambda more: _test("scan_damage", "damage_is", seed + more, settings), range(READERS))
     outcome.tallies.append(damaged_files(list(runs)))
     return outcome
 
@@ -90,14 +87,16 @@ class Printed:
 def decisions(printed: Printed) -> list[Tally]:
     """Count the decisions of the two suites."""
     tallies = []
-    for found in sorted(_DECISIONS.finditer(printed.text), key=lambda one: one["suite"], reverse=True):
+    for match in sorted(_DECISIONS.finditer(printed.text), key=lambda match: match["suite"], reverse=True):
+        suite, *numbers = match.groups()
+        positions, decisions, hard, wrong, wrong_values = map(int, numbers)
         fault = (
-            f"decisions about {int(found['positions']):,} {found['suite']} positions against an independent reference, "
-            f"{int(found['hard']):,} of them within 1e-8 arcsec of the threshold"
+            f"decisions about {positions:,} {suite} positions against an independent reference, "
+            f"{hard:,} of them within 1e-8 arcsec of the threshold"
         )
-        wrong = int(found["wrong"]) + int(found["wrong_values"])
-        tally = Tally(fault, survived=int(found["decisions"]) - int(found["wrong"]))
-        tally.failures += [f"{wrong} wrong answers: {found[0]}"] if wrong else []
+        tally = Tally(fault, survived=decisions - wrong)
+        if wrong + wrong_values:
+            tally.failures.append(f"{wrong + wrong_values} wrong answers: {match[0]}")
         tallies.append(tally)
     if len(tallies) != 2:
         return [_with_failure(Tally("decisions", failures=["the two suites printed no counts"]), printed)]
@@ -107,8 +106,8 @@ def decisions(printed: Printed) -> list[Tally]:
 def bounds(printed: Printed) -> Figures:
     """Collect the worst that was found beside each bound that a shortcut rests on."""
     rows = [
-        [found["what"], found["found"], found["bound"], found["share"]]
-        for found in _BOUND.finditer(printed.text)
+        [match["what"], match["found"], match["bound"], match["share"]]
+        for match in _BOUND.finditer(printed.text)
     ]
     return Figures(
         "Proven bounds, attacked by a search for their worst case:",
@@ -122,10 +121,10 @@ def damaged_files(runs: list[Printed]) -> Tally:
     gigabytes = READER_ADDRESS_SPACE_BYTES >> 30
     tally = Tally(f"damaged files for the page-level reader, which may take {gigabytes} GiB of address space")
     for printed in runs:
-        found = _DAMAGED.search(printed.text)
-        if found:
-            tally.survived += int(found["read"])
-            tally.refused += int(found["refused"])
+        counts = _DAMAGED.search(printed.text)
+        if counts:
+            tally.survived += int(counts["read"])
+            tally.refused += int(counts["refused"])
         else:
             tally.failures.append("a run printed no counts")
         _with_failure(tally, printed)
@@ -144,7 +143,7 @@ def _test(name: str, only: str, seed: int, settings: dict[str, str]) -> Printed:
     environment = {**os.environ, "SKYMARGIN_SEED": str(seed), "PROPTEST_RNG_SEED": str(seed), **settings}
     try:
         ran = subprocess.run(
-            [*CARGO_TEST, "--test", name, "--", "--nocapture", only],
+            [*CARGO_TEST, "-p", CRATES[name], "--test", name, "--", "--nocapture", only],
             cwd=ROOT,
             env=environment,
             preexec_fn=limit,

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
 
-from benchmarks.brute_force import ARCSEC_PER_RAD, empty_pixels, margin_rows
-from benchmarks.healpix_plane import Floats, cell_to_vectors, pixel_square, unit_vectors
+from benchmarks.brute_force import bounding_circle, empty_pixels, margins
+from benchmarks.generate import relative_path
+from benchmarks.healpix_plane import ARCSEC_RAD, Floats, pixel_points
 from tests.campaign.growth.invented import InventedSky
 
 Pixel = tuple[int, int]
@@ -33,19 +35,19 @@ def check_margins(
         What is wrong, and how many comparisons were made.
     """
     failures = _counts(sky, margin, report)
-    wanted = _chosen(sky)
-    for order, pixel in wanted:
+    chosen = _chosen(sky)
+    for order, pixel in chosen:
         expected = _expected(sky, order, pixel, threshold_arcsec)
-        file = margin / f"dataset/Norder={order}/Dir={pixel // 10_000 * 10_000}/Npix={pixel}.parquet"
-        found = (
+        file = margin / relative_path(order, pixel)
+        ids = (
             sorted(pq.read_table(file, columns=["source_id"]).column(0).to_pylist()) if file.exists() else []
         )
-        if found != expected:
-            missing, more = len(set(expected) - set(found)), len(set(found) - set(expected))
+        if ids != expected:
+            missing, more = len(set(expected) - set(ids)), len(set(ids) - set(expected))
             failures.append(
                 f"margin of {order}/{pixel}: {missing} rows missing, {more} too many of {len(expected)}"
             )
-    return failures, len(wanted) + 1
+    return failures, len(chosen) + 1
 
 
 def _counts(sky: InventedSky, margin: Path, report: Mapping[str, Any]) -> list[str]:
@@ -60,7 +62,9 @@ def _counts(sky: InventedSky, margin: Path, report: Mapping[str, Any]) -> list[s
         "files": (files, report["partitions"]),
     }
     wrong = [
-        f"{found} {what}, expected {wanted}" for what, (found, wanted) in pairs.items() if found != wanted
+        f"{value} {what}, expected {expected}"
+        for what, (value, expected) in pairs.items()
+        if value != expected
     ]
     return ["; ".join(wrong)] if wrong else []
 
@@ -80,30 +84,26 @@ def _chosen(sky: InventedSky) -> list[Pixel]:
 
 def _expected(sky: InventedSky, order: int, pixel: int, threshold_arcsec: float) -> list[int]:
     """Identifiers of the rows of one margin, by brute force over all partitions that are not far away."""
-    others = [
-        other for other in _near(sky, order, pixel, threshold_arcsec) if (sky.order, other) != (order, pixel)
-    ]
-    parts = [sky.positions(other) for other in others]
-    if not parts:
+    near = _near(sky, order, pixel, threshold_arcsec)
+    if not near:
         return []
-    index, ra_deg, dec_deg = (np.concatenate(columns) for columns in zip(*parts, strict=True))
-    own = np.repeat(others, sky.rows)
-    # No row of the partition itself is among them.
-    rows = margin_rows(unit_vectors(ra_deg, dec_deg), index, own, order, pixel, -1, threshold_arcsec)
-    numbers = np.concatenate([np.arange(other * sky.rows, (other + 1) * sky.rows) for other in others])
-    return sorted(numbers[rows].tolist())
+    _, ra_deg, dec_deg = (np.concatenate(columns) for columns in zip(*map(sky.positions, near), strict=True))
+    own = np.repeat(near, sky.rows)
+    chosen = [(order, pixel)]
+    rows = margins(ra_deg, dec_deg, np.full(len(own), sky.order), own, [], threshold_arcsec, chosen)
+    numbers = np.concatenate([np.arange(other * sky.rows, (other + 1) * sky.rows) for other in near])
+    return sorted(numbers[rows.get((order, pixel), [])].tolist())
 
 
 def _near(sky: InventedSky, order: int, pixel: int, threshold_arcsec: float) -> list[int]:
     """Partitions that may have a row within the threshold of a pixel: by circles about both, drawn generously."""
-    middle = _middles(order, np.array([pixel]))[0]
-    middles = _middles(sky.order, np.arange(sky.partitions))
+    centre, radius_rad = bounding_circle(order, pixel)
     # No pixel reaches farther from its middle than 0.85 rad, at order 0.
-    reach_rad = 0.9 * (2.0**-order + 2.0**-sky.order) + threshold_arcsec / ARCSEC_PER_RAD
-    return np.flatnonzero(middles @ middle >= np.cos(min(reach_rad, np.pi))).tolist()
+    reach_rad = radius_rad + 0.9 * 2.0**-sky.order + threshold_arcsec * ARCSEC_RAD
+    return np.flatnonzero(_centres(sky) @ centre >= np.cos(min(reach_rad, np.pi)) - 1e-12).tolist()
 
 
-def _middles(order: int, pixels: np.ndarray) -> Floats:
-    squares = [pixel_square(order, pixel) for pixel in pixels.tolist()]
-    cell, u, v, side = (np.array(column) for column in zip(*squares, strict=True))
-    return cell_to_vectors(cell, u + side / 2, v + side / 2)
+@lru_cache(maxsize=1)
+def _centres(sky: InventedSky) -> Floats:
+    half = np.array(0.5)
+    return np.array([pixel_points(sky.order, pixel, half, half) for pixel in range(sky.partitions)])

@@ -8,12 +8,13 @@ time, so they add up over cores; what only the driver does is counted apart.
 from __future__ import annotations
 
 import math
+import shutil
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.generate import CatalogSpec, generate
-from tests.campaign.growth.measure import Build, build
+from tests.campaign.builds import Build, build_recorded
 from tests.campaign.outcomes import Figures
 
 THRESHOLD_ARCSEC = 10.0
@@ -80,7 +81,9 @@ def measured(scratch: Path, seed: int) -> Rates:
     ) -> Build:
         print(f"growth: rates, {columns}, {partitions:,} partitions", file=sys.stderr, flush=True)
         catalog = generate(CatalogSpec(columns, rows, partitions, seed=seed), scratch / "rates")
-        return build(str(catalog.path), scratch, arcsec, threads=1, workers=workers)
+        output = scratch / "rates_output"
+        shutil.rmtree(output, ignore_errors=True)
+        return build_recorded(catalog.path, output, arcsec, threads=1, workers=workers)
 
     start = built("narrow", 1_200, 12)
     few, many = built("narrow", 1_000_000, 300), built("narrow", 1_000_000, 20_000)
@@ -121,11 +124,13 @@ def rates(
     per_byte = _difference(large, few) / (_of(large, "bytes_read") - _of(few, "bytes_read"))
     per_row = _difference(wide, few, per_byte) / (_of(wide, "rows") - _of(few, "rows"))
     per_eight = _difference(many, few, per_byte, per_row) / partitions
-    both = sum(_of(one, "primary_partitions") for one in columns) / 2
+    both = sum(_of(done, "primary_partitions") for done in columns) / 2
     per_column = max(_difference(*columns, per_byte, per_row) / both / (34 - 8), 0.0)
     memory_bytes = many.cost.peak_tree_bytes - few.cost.peak_tree_bytes
     # The start of processes is outside of the stages.
-    alone, together = (one.stage_seconds("mapping") + one.stage_seconds("reducing") for one in (many, twice))
+    alone, together = (
+        done.stage_seconds("mapping") + done.stage_seconds("reducing") for done in (many, twice)
+    )
     return Rates(
         start_seconds=start.processor_seconds,
         partition_seconds=max(per_eight - 8 * per_column, 0.0),
@@ -192,7 +197,7 @@ def _estimated(survey: Survey, rates: Rates) -> list[str]:
         survey.name,
         f"{rows / 1e6:,.1f} million",
         f"{read_bytes / 1e12:.1f} TB",
-        *(f"{one:.2f}" for one in hours),
+        *(f"{value:.2f}" for value in hours),
         f"{memory_bytes / 1e9:.2f} GB",
     ]
 
@@ -204,9 +209,9 @@ def _difference(more: Build, less: Build, byte_seconds: float = 0.0, row_seconds
     return seconds - row_seconds * (_of(more, "rows") - _of(less, "rows"))
 
 
-def _driver_seconds(one: Build) -> float:
-    return one.stage_seconds("planning") + one.stage_seconds("finishing")
+def _driver_seconds(done: Build) -> float:
+    return done.stage_seconds("planning") + done.stage_seconds("finishing")
 
 
-def _of(one: Build, what: str) -> float:
-    return float(one.report[what])
+def _of(done: Build, what: str) -> float:
+    return float(done.report[what])

@@ -1,8 +1,8 @@
 """A catalog whose reader invents its rows: no disk holds it, however many rows and partitions it has.
 
 ``invented://ORDER-PARTITIONS-ROWS-SEED`` is a HATS catalog of the first PARTITIONS pixels of ORDER, each with ROWS rows
-spread evenly over it. A file comes to be when it is asked for, from the seed and its pixel alone: a Parquet file that
-was written once serves as the mould of all, into which the positions are put. All files are therefore of one size.
+spread evenly over it. A file is written in memory when it is asked for, from the seed and its pixel alone. No column
+has nulls, a dictionary or compression, so all files are of one size.
 """
 
 from __future__ import annotations
@@ -19,11 +19,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from fsspec import AbstractFileSystem, register_implementation
 
-from benchmarks.healpix_plane import Floats, Integers, cell_to_lon_lat
+from benchmarks.generate import relative_path
+from benchmarks.healpix_plane import Floats, Integers, cell_points, coordinates_deg
 
 PROTOCOL = "invented"
-COLUMNS = ("_healpix_29", "source_id", "ra", "dec")
 _MAGNITUDES = ("g_mag", "bp_mag", "rp_mag", "parallax")
+_TYPES = {"_healpix_29": pa.int64(), "source_id": pa.int64(), "ra": pa.float64(), "dec": pa.float64()}
+_SCHEMA = pa.schema(
+    pa.field(name, kind, nullable=False)
+    for name, kind in (_TYPES | dict.fromkeys(_MAGNITUDES, pa.float32())).items()
+)
 _DEEPEST = 29
 
 
@@ -55,8 +60,7 @@ class InventedSky:
         within = (index & ((1 << 2 * _DEEPEST) - 1)).astype(np.uint64)
         # The middle of a pixel of order 29 lies a ten-thousandth of an arcsecond inside it.
         u, v = ((_every_second_bit(within >> np.uint64(bit)) + 0.5) / 2.0**_DEEPEST for bit in (0, 1))
-        longitude, latitude = cell_to_lon_lat(index >> 2 * _DEEPEST, u, v)
-        return index, np.degrees(longitude), np.degrees(latitude)
+        return index, *coordinates_deg(cell_points(index >> 2 * _DEEPEST, u, v))
 
     def write(self, folder: Path) -> None:
         """Write the catalog to disk; what it would be if it were not invented."""
@@ -72,7 +76,23 @@ class InventedSky:
         """The Parquet file of a partition."""
         index, ra_deg, dec_deg = self.positions(pixel)
         number = np.arange(pixel * self.rows, (pixel + 1) * self.rows)
-        return _mould(self.rows).cast(dict(zip(COLUMNS, (index, number, ra_deg, dec_deg), strict=True)))
+        columns = [index, number, ra_deg, dec_deg, *_magnitudes(self.rows)]
+        sink = pa.BufferOutputStream()
+        pq.write_table(
+            pa.table(columns, schema=_SCHEMA),
+            sink,
+            row_group_size=100_000,
+            write_statistics=["_healpix_29"],
+            compression="none",
+            use_dictionary=False,
+            data_page_size=128 << 10,
+        )
+        return sink.getvalue().to_pybytes()
+
+    @property
+    def file_bytes(self) -> int:
+        """Size of each file."""
+        return _size(self.rows)
 
 
 def _every_second_bit(values: np.ndarray) -> np.ndarray:
@@ -89,81 +109,15 @@ def _every_second_bit(values: np.ndarray) -> np.ndarray:
     return values
 
 
-class _Mould:
-    """A Parquet file of so many rows, and where in it each value of the first four columns lies."""
-
-    def __init__(self, rows: int) -> None:
-        random = np.random.default_rng(rows)
-        # Values that occur nowhere else in the file: where they lie, others will.
-        marks = {name: np.sort(random.integers(1 << 60, 1 << 61, rows)) for name in COLUMNS}
-        columns: dict[str, np.ndarray] = {
-            name: mark if name in COLUMNS[:2] else mark.view(np.float64) for name, mark in marks.items()
-        }
-        for name in _MAGNITUDES:
-            columns[name] = random.normal(18.0, 2.0, rows).astype(np.float32)
-        fields = [
-            pa.field(name, pa.from_numpy_dtype(one.dtype), nullable=False) for name, one in columns.items()
-        ]
-        self.schema = pa.schema(fields)
-        sink = pa.BufferOutputStream()
-        table = pa.table(list(columns.values()), schema=self.schema)
-        options: dict[str, Any] = {
-            "compression": "none",
-            "use_dictionary": False,
-            "data_page_size": 128 << 10,
-        }
-        pq.write_table(table, sink, row_group_size=100_000, write_statistics=["_healpix_29"], **options)
-        self._bytes = sink.getvalue().to_pybytes()
-        self.size = len(self._bytes)
-        self._runs = {name: _runs(self._bytes, mark) for name, mark in marks.items()}
-        index = marks["_healpix_29"]
-        ends = {row for first, stop, _ in self._runs["_healpix_29"] for row in (first, stop - 1)}
-        ends |= {row for first in range(0, rows, 100_000) for row in (first, min(first + 100_000, rows) - 1)}
-        self._statistics = [
-            (row, place) for row in ends for place in _places(self._bytes, index[row].tobytes())
-        ]
-
-    def cast(self, columns: dict[str, np.ndarray]) -> bytes:
-        """The file with other values in its first four columns."""
-        file = bytearray(self._bytes)
-        for name, values in columns.items():
-            for first, stop, place in self._runs[name]:
-                file[place : place + 8 * (stop - first)] = values[first:stop].tobytes()
-        for row, place in self._statistics:
-            file[place : place + 8] = columns["_healpix_29"][row].tobytes()
-        return bytes(file)
-
-
-def _runs(file: bytes, values: np.ndarray) -> list[tuple[int, int, int]]:
-    """Where stretches of the values lie one after the other: first row, row after the last, and byte."""
-    runs = []
-    first = place = 0
-    while first < len(values):
-        wanted = values[first : first + 2].tobytes()
-        place = file.find(wanted, place)
-        if place < 0:
-            raise ValueError(f"row {first} is not found in the mould")
-        there = np.frombuffer(file, values.dtype, min(len(values) - first, (len(file) - place) // 8), place)
-        is_other = there != values[first : first + len(there)]
-        stop = first + (int(is_other.argmax()) if is_other.any() else len(there))
-        runs.append((first, stop, place))
-        place += 8 * (stop - first)
-        first = stop
-    return runs
-
-
-def _places(file: bytes, wanted: bytes) -> list[int]:
-    places = []
-    place = file.find(wanted)
-    while place >= 0:
-        places.append(place)
-        place = file.find(wanted, place + 1)
-    return places
+@lru_cache(maxsize=8)
+def _magnitudes(rows: int) -> list[np.ndarray]:
+    random = np.random.default_rng(rows)
+    return [random.normal(18.0, 2.0, rows).astype(np.float32) for _ in _MAGNITUDES]
 
 
 @lru_cache(maxsize=8)
-def _mould(rows: int) -> _Mould:
-    return _Mould(rows)
+def _size(rows: int) -> int:
+    return len(InventedSky(0, 1, rows, seed=0).file(0))
 
 
 @lru_cache(maxsize=4)
@@ -200,7 +154,7 @@ class InventedFileSystem(AbstractFileSystem):  # type: ignore[misc]
         pixel = _pixel(sky, inside)
         if pixel is None:
             raise FileNotFoundError(path)
-        return {"name": name, "size": _mould(sky.rows).size, "type": "file"}
+        return {"name": name, "size": sky.file_bytes, "type": "file"}
 
     def find(self, path: str, detail: bool = False, **_: Any) -> Any:
         """Every file of a catalog, or below its dataset folder."""
@@ -209,12 +163,12 @@ class InventedFileSystem(AbstractFileSystem):  # type: ignore[misc]
         if inside not in ("", "dataset"):
             raise FileNotFoundError(path)
         catalog = root.partition("/")[0]
-        size = _mould(sky.rows).size
+        size = sky.file_bytes
         names = (f"{catalog}/dataset/{_name(sky, pixel)}" for pixel in range(sky.partitions))
-        found = {name: {"name": name, "size": size, "type": "file"} for name in names}
+        files = {name: {"name": name, "size": size, "type": "file"} for name in names}
         small = (f"{catalog}/{name}" for name in _about(sky) if name.startswith(inside))
-        found |= {name: self.info(name) for name in small}
-        return found if detail else list(found)
+        files |= {name: self.info(name) for name in small}
+        return files if detail else list(files)
 
     def ls(self, path: str, detail: bool = True, **_: Any) -> Any:
         """Only whole catalogs are listed."""
@@ -241,7 +195,7 @@ def _parsed(path: str) -> tuple[InventedSky, str]:
 
 
 def _name(sky: InventedSky, pixel: int) -> str:
-    return f"Norder={sky.order}/Dir={pixel // 10_000 * 10_000}/Npix={pixel}.parquet"
+    return relative_path(sky.order, pixel).relative_to("dataset").as_posix()
 
 
 def _pixel(sky: InventedSky, inside: str) -> int | None:
@@ -256,7 +210,7 @@ def _pixel(sky: InventedSky, inside: str) -> int | None:
 def _about(sky: InventedSky) -> dict[str, bytes]:
     """The small files of a catalog."""
     sink = pa.BufferOutputStream()
-    pq.write_metadata(_mould(sky.rows).schema, sink)
+    pq.write_metadata(_SCHEMA, sink)
     properties = {
         "obs_collection": "invented",
         "dataproduct_type": "object",

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from operator import methodcaller
 
 from benchmarks.scaling import CLEAR_SHARE, slope
 from benchmarks.tables import megabytes, seconds
-from tests.campaign.growth.measure import Build
-from tests.campaign.growth.process import STAGES
+from tests.campaign.builds import STAGES, Build
 from tests.campaign.outcomes import Figures
 
 STEEPEST = 1.05
@@ -35,13 +35,7 @@ _COSTS = (
     _Cost("seconds", lambda build: build.seconds, seconds, is_time=True, is_judged=True),
     _Cost("processor seconds", lambda build: build.processor_seconds, seconds, is_time=True, is_judged=True),
     *(
-        _Cost(
-            stage,
-            lambda build, stage=stage: build.stage_seconds(stage),
-            seconds,
-            is_time=True,
-            is_judged=True,
-        )
+        _Cost(stage, methodcaller("stage_seconds", stage), seconds, is_time=True, is_judged=True)
         for stage in STAGES
     ),
     _Cost("peak memory, tree", lambda build: build.cost.peak_tree_bytes, megabytes),

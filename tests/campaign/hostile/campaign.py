@@ -38,8 +38,8 @@ def run(scratch: Path, seed: int, *, short: bool) -> Outcome:
             pool.submit(try_case, case, begins, scratch / f"case-{number}")
             for number, case in enumerate(cases)
         ]
-        for one in tried:
-            one.result()
+        for ended in tried:
+            ended.result()
     print(f"hostile: {len(cases)} cases in {time.monotonic() - begun:.0f} s", file=sys.stderr)
     outcome.left_out.append(
         "valid rows that fit the memory as they are read, and not as they are written: pyarrow may end the process then"
@@ -49,17 +49,18 @@ def run(scratch: Path, seed: int, *, short: bool) -> Outcome:
 
 
 def _some(cases: list[Case], first: int) -> list[Case]:
-    """One in so many of each kind, beginning with another one for another seed."""
+    """One in so many of each kind, beginning with another one for another seed, and those that got through once."""
     kinds: dict[str, list[Case]] = {}
     for case in cases:
-        if not case.slow:
+        if not case.slow and not case.always:
             kinds.setdefault(case.fault, []).append(case)
-    return [case for kind in kinds.values() for case in kind[first % len(kind) :: _ONE_IN]]
+    chosen = [case for kind in kinds.values() for case in kind[first % len(kind) :: _ONE_IN]]
+    return chosen + [case for case in cases if case.always]
 
 
 def _counted(cases: list[Case]) -> list[Tally]:
     tallies: dict[str, Tally] = {}
     for case in cases:
         tally = tallies.setdefault(case.fault, Tally(case.fault))
-        tally.count(case.failure and f"{case.name}: {case.failure}", refused=not case.survived)
+        tally.count(case.name, case.failure, refused=not case.survived)
     return list(tallies.values())

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,21 +12,19 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from tests.campaign.hostile.process import Asked, Case, Sandbox, build
-from tests.campaign.hostile.thrift_edit import (
-    BINARY,
-    I32,
-    I64,
-    Value,
+from benchmarks.thrift import BINARY, I32, I64, Value
+from tests.campaign.hostile.parquet_edit import (
+    Fields,
     chunk_of,
     edit_footer,
-    encoded_run,
     page,
+    repeated_levels,
     replace_pages,
     row_groups,
 )
+from tests.campaign.hostile.process import Asked, Case, Sandbox, build, tampered
 
-Change = Callable[[dict[int, Value]], object]
+Change = Callable[[Fields], object]
 _HUGE = 10**12
 # What is needed where rows of hundreds of megabytes are right; the others must do with less.
 _ROOMY_BYTES = 12 << 30
@@ -37,60 +37,61 @@ def file_cases() -> list[Case]:
 
 
 def _damaged(
-    fault: str, name: str, damage: Callable[[Path], object], *, refused: bool = True, slow: bool = False
+    fault: str,
+    name: str,
+    damage: Callable[[Path], object],
+    *said: str,
+    refused: bool = True,
+    slow: bool = False,
 ) -> Case:
     def arrange(sandbox: Sandbox) -> Asked:
         file = sandbox.partition()
         damage(file)
-        return Asked(build(sandbox), (str(file),), sandbox.out / "margin", refused)
+        return Asked(build(sandbox), said or (str(file),), sandbox.out / "margin", refused)
 
-    return Case(fault, name, arrange, slow)
+    return Case(fault, name, arrange, slow, always=bool(said))
 
 
 def _valid(fault: str, name: str, change: Callable[[Path], object]) -> Case:
     """What is large and as it should be; where there is memory for it, no error is right."""
-
-    def arrange(sandbox: Sandbox) -> Asked:
-        change(sandbox.partition())
-        return Asked(build(sandbox), (), sandbox.out / "margin")
-
-    return Case(fault, name, arrange, slow=True, address_space_bytes=_ROOMY_BYTES)
+    case = _damaged(fault, name, change, refused=False, slow=True)
+    return replace(case, address_space_bytes=_ROOMY_BYTES)
 
 
 def _footers() -> list[Case]:
     fault = "Parquet footers that claim what is not so"
 
     def rows(count: int, *, of_file: bool = True, of_group: bool = True, values: bool = False) -> Change:
-        def change(footer: dict[int, Value]) -> None:
+        def change(footer: Fields) -> None:
             if of_file:
                 footer[3].content = count
             for group in row_groups(footer)[:1] if of_group else []:
                 group[3].content = count
-                for one in group[1].content if values else []:
-                    one.content[3].content[5].content = count
+                for column in group[1].content if values else []:
+                    column[3][5].content = count
 
         return change
 
     def number(place: int, value: int, column: str = "ra") -> Change:
-        def change(footer: dict[int, Value]) -> None:
+        def change(footer: Fields) -> None:
             chunk_of(row_groups(footer)[0], column)[place] = Value(I64, value)
 
         return change
 
     def file_path(text: bytes) -> Change:
-        def change(footer: dict[int, Value]) -> None:
-            for one in row_groups(footer)[0][1].content:
-                one.content[1] = Value(BINARY, text)
+        def change(footer: Fields) -> None:
+            for column in row_groups(footer)[0][1].content:
+                column.content[1] = Value(BINARY, text)
 
         return change
 
     def children(count: int) -> Change:
-        def change(footer: dict[int, Value]) -> None:
-            footer[2].content[0].content[5] = Value(I32, count)
+        def change(footer: Fields) -> None:
+            footer[2][0].content[5] = Value(I32, count)
 
         return change
 
-    def many_groups(footer: dict[int, Value]) -> None:
+    def many_groups(footer: Fields) -> None:
         footer[4].content = footer[4].content * 3_000
 
     changes: dict[str, Change] = {
@@ -118,26 +119,30 @@ def _footers() -> list[Case]:
         "a schema with 2^31 - 1 children": children(2**31 - 1),
     }
     harmless = (
-        "a chunk at 2^62",
-        "a chunk in the footer",
-        "a chunk that inflates to 2^62 bytes",
-        "a dictionary at 5",
+        *("a chunk at 2^62", "a chunk in the footer"),
+        *("a chunk that inflates to 2^62 bytes", "a dictionary at 5"),
     )
-    found = [
-        _damaged(
-            fault, name, lambda file, change=change: edit_footer(file, change), refused=name not in harmless
-        )  # type: ignore[misc]
-        for name, change in changes.items()
-    ]
+    said = {"a dictionary behind its data": ("dictionary, and there is none",)}
 
     def length(claimed: int) -> Callable[[Path], object]:
         return lambda file: file.write_bytes(file.read_bytes()[:-8] + claimed.to_bytes(4, "little") + b"PAR1")
 
-    found += [
-        _damaged(fault, f"a footer of {claimed} bytes", length(claimed))
-        for claimed in (0, 1, 2**31, 2**32 - 1)
+    return [
+        *(
+            _damaged(
+                fault,
+                name,
+                partial(edit_footer, change=change),
+                *said.get(name, ()),
+                refused=name not in harmless,
+            )
+            for name, change in changes.items()
+        ),
+        *(
+            _damaged(fault, f"a footer of {claimed} bytes", length(claimed))
+            for claimed in (0, 1, 2**31, 2**32 - 1)
+        ),
     ]
-    return found
 
 
 def _pages() -> list[Case]:
@@ -207,7 +212,7 @@ def _bombs() -> list[Case]:
 
         def damage(file: Path) -> None:
             names, text_bytes = pq.ParquetFile(file).metadata.row_group(0).num_rows, megabytes << 20
-            levels = encoded_run(1, names)
+            levels = repeated_levels(1, names)
             content = bytearray(len(levels) + 4 * names + text_bytes)
             content[: len(levels) + 4] = levels + text_bytes.to_bytes(4, "little")
             body = pa.Codec("zstd").compress(content, asbytes=True)
@@ -218,37 +223,22 @@ def _bombs() -> list[Case]:
 
         return damage
 
-    found = [
-        _damaged(fault, f"coordinates, {codec}", coordinates(codec), slow=True) for codec in ("zstd", "gzip")
+    return [
+        *(
+            _damaged(fault, f"coordinates, {codec}", coordinates(codec), slow=codec in ("zstd", "gzip"))
+            for codec in ("zstd", "gzip", "brotli", "snappy")
+        ),
+        *(_valid(fault, f"text, {codec}", text(codec)) for codec in ("zstd", "brotli")),
+        *(_valid(fault, f"one text of {mebibytes} MiB", giant(mebibytes)) for mebibytes in (200, 400, 600)),
+        *(
+            _damaged(fault, f"one text of {mebibytes} MiB, no memory", giant(mebibytes), slow=True)
+            for mebibytes in (800, 900, 1_000)
+        ),
     ]
-    found += [_damaged(fault, f"coordinates, {codec}", coordinates(codec)) for codec in ("brotli", "snappy")]
-    found += [_valid(fault, f"text, {codec}", text(codec)) for codec in ("zstd", "brotli")]
-    found += [
-        _valid(fault, f"one text of {megabytes} MiB", giant(megabytes)) for megabytes in (200, 400, 600)
-    ]
-    found += [
-        _damaged(fault, f"one text of {megabytes} MiB, no memory", giant(megabytes), slow=True)
-        for megabytes in (800, 900, 1_000)
-    ]
-    return found
 
 
 def _schemas() -> list[Case]:
     fault = "schemas and metadata beyond all measure"
-
-    def whole(change: Callable[[pa.Table], pa.Table]) -> Callable[[Sandbox], Asked]:
-        """All partitions changed, as the schema of a catalog is."""
-
-        def arrange(sandbox: Sandbox) -> Asked:
-            for number in range(3):
-                table = change(pq.ParquetFile(sandbox.partition(number)).read())
-                pq.write_table(table, sandbox.partition(number))
-            dataset = sandbox.catalog / "dataset"
-            (dataset / "_metadata").unlink()
-            pq.write_metadata(table.schema, dataset / "_common_metadata")
-            return Asked(build(sandbox), (str(sandbox.catalog),), sandbox.out / "margin")
-
-        return arrange
 
     def nested(levels: int) -> Callable[[pa.Table], pa.Table]:
         def change(table: pa.Table) -> pa.Table:
@@ -277,17 +267,28 @@ def _schemas() -> list[Case]:
     def metadata(size: int) -> Callable[[pa.Table], pa.Table]:
         return lambda table: table.replace_schema_metadata({"made": "x" * size, "": "", "\n": "\0"})
 
+    paths = ("../../x", "/etc/passwd", "", " ", "a.b", "Norder", "a\nb", "a\0b")
+    own = ("margin_order", "separation_arcsec", "position", "row", "source_order")
     changes = {
         "30 levels": nested(20),
         "70 levels": nested(50),
         "3,000 columns": columns(3_000),
         "2 MB of metadata": metadata(2 << 20),
-        "columns with the names of paths": named(
-            "../../x", "/etc/passwd", "", " ", "a.b", "Norder", "a\nb", "a\0b"
-        ),
-        "columns with the names of our own": named(
-            "margin_order", "separation_arcsec", "position", "row", "source_order"
-        ),
+        "columns with the names of paths": named(*paths),
+        "columns with the names of our own": named(*own),
     }
     slow = ("3,000 columns", "2 MB of metadata")
-    return [Case(fault, name, whole(change), name in slow) for name, change in changes.items()]
+    return [
+        tampered(fault, name, partial(change_tables, change=change), slow=name in slow)
+        for name, change in changes.items()
+    ]
+
+
+def change_tables(sandbox: Sandbox, change: Callable[[pa.Table], pa.Table]) -> None:
+    """Change the tables of all partitions, as the schema of a catalog is changed."""
+    for number in range(3):
+        table = change(pq.ParquetFile(sandbox.partition(number)).read())
+        pq.write_table(table, sandbox.partition(number))
+    dataset = sandbox.catalog / "dataset"
+    (dataset / "_metadata").unlink()
+    pq.write_metadata(table.schema, dataset / "_common_metadata")

@@ -5,12 +5,11 @@ from __future__ import annotations
 import os
 import socket
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from email import message_from_bytes
 from email.message import Message
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 from skymargin import MarginCacheArguments, SkymarginError
 from skymargin.build.email import notify_on_completion
@@ -18,37 +17,15 @@ from tests.campaign.outcomes import Tally
 
 _ADDRESS = "me@here.org"
 _HEADERS = {"subject", "to", "from", "content-type", "content-transfer-encoding", "mime-version"}
+_LINE_ENDS = ("\r\n", "\n", "\r", "\r\n ", "\x0b", "\x85", "\u2028")
 _ADDRESSES = (
-    *(
-        f"me@here.org{end}Bcc: you@there.org"
-        for end in ("\r\n", "\n", "\r", "\r\n ", "\x0b", "\x85", "\u2028")
-    ),
-    *(
-        "me@here.org\r\n.\r\nMAIL FROM:<x@y>",
-        "me@here.org> RCPT TO:<x@y",
-        "me",
-        "@",
-        "me@",
-        "me@here.org\0",
-        "\x1b@x",
-    ),
-    *(
-        "me@here.org;x@y",
-        "<me@here.org>",
-        '"a\r\nb"@x',
-        "me@here.org,\r\nx@y",
-        "me@\udc80",
-    ),
+    *(f"me@here.org{end}Bcc: you@there.org" for end in _LINE_ENDS),
+    *("me@here.org\r\n.\r\nMAIL FROM:<x@y>", "me@here.org> RCPT TO:<x@y", "me", "@", "me@", "me@here.org\0"),
+    *("\x1b@x", "me@here.org;x@y", "<me@here.org>", '"a\r\nb"@x', "me@here.org,\r\nx@y", "me@\udc80"),
 )
 _SENDERS = (
-    "a@b\r\nBcc: x@y",
-    "a@b\nX: y",
-    "a@b\0",
-    "\udc80@x",
-    "<>",
-    "a@b\r\n\r\nbody",
-    "a@b, c@d",
-    "x" * 5_000,
+    *("a@b\r\nBcc: x@y", "a@b\nX: y", "a@b\0", "\udc80@x"),
+    *("<>", "a@b\r\n\r\nbody", "a@b, c@d", "x" * 5_000),
 )
 _HOSTS = ("127.0.0.1\r\nX", "127.0.0.1\0", "", "::::", "x" * 300, "\udc80", "-", "..")
 _PORTS = ("0", "-1", "99999", "70000000000", "1e3", "25\r\n", "\u0662\u0665", "x" * 5_000)
@@ -81,12 +58,12 @@ def mail_tally(catalog: Path) -> Tally:
             _count(tally, box, f"address {address!r}", usual, address, "done", catalog)
         for kind, values in (("SENDER", _SENDERS), ("HOST", _HOSTS), ("PORT", _PORTS)):
             for value in values:
-                try:
-                    settings = usual | {f"SKYMARGIN_SMTP_{kind}": value}
-                    _count(tally, box, f"{kind} {value[:40]!r}", settings, _ADDRESS, "done", catalog)
-                except ValueError:
+                if "\0" in value:
                     # No environment holds a null.
                     tally.refused += 1
+                    continue
+                settings = usual | {f"SKYMARGIN_SMTP_{kind}": value}
+                _count(tally, box, f"{kind} {value[:40]!r}", settings, _ADDRESS, "done", catalog)
         for text in _TEXTS:
             _count(tally, box, f"text {text[:40]!r}", usual, _ADDRESS, text, catalog)
     finally:
@@ -99,7 +76,7 @@ def _count(
 ) -> None:
     """Send one mail; it arrives as it is meant, or is refused by an error or a warning."""
     box.received.clear()
-    with _environment(settings), warnings.catch_warnings(record=True) as told:
+    with patch.dict(os.environ, settings), warnings.catch_warnings(record=True) as told:
         warnings.simplefilter("always")
         try:
             MarginCacheArguments(
@@ -123,17 +100,3 @@ def _count(
         tally.survived += 1
     else:
         tally.refused += 1
-
-
-@contextmanager
-def _environment(settings: dict[str, str]) -> Iterator[None]:
-    before = {name: os.environ.get(name) for name in settings}
-    try:
-        os.environ.update(settings)
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value

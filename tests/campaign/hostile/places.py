@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from pathlib import Path
 
-from tests.campaign.hostile.process import Asked, Case, Sandbox, build
-from tests.campaign.hostile.thrift_edit import BINARY, Value, edit_footer, row_groups
+from benchmarks.thrift import BINARY, Value
+from tests.campaign.hostile.parquet_edit import Fields, edit_footer, row_groups
+from tests.campaign.hostile.process import Asked, Case, Sandbox, build, tampered
+
+PARTITION = "dataset/Norder=1/Dir=0/Npix=4.parquet"
 
 
 def place_cases() -> list[Case]:
@@ -18,61 +22,48 @@ def _lists() -> list[Case]:
     fault = "lists of partitions that point elsewhere"
 
     def listed(line: str) -> Case:
-        def arrange(sandbox: Sandbox) -> Asked:
+        def change(sandbox: Sandbox) -> None:
             with (sandbox.catalog / "partition_info.csv").open("a", encoding="utf-8") as lines:
                 lines.write(f"{line}\n")
-            return Asked(build(sandbox), (str(sandbox.catalog),), sandbox.out / "margin", refused=True)
 
-        return Case(fault, f"partition_info.csv with {line[:40]!r}", arrange)
+        return tampered(fault, f"partition_info.csv with {line[:40]!r}", change, refused=True)
 
     def metadata(path: bytes) -> Case:
-        def arrange(sandbox: Sandbox) -> Asked:
+        def rename(footer: Fields) -> None:
+            for column in row_groups(footer)[0][1].content:
+                column.content[1] = Value(BINARY, path)
+
+        def change(sandbox: Sandbox) -> None:
             (sandbox.catalog / "partition_info.csv").unlink()
+            edit_footer(sandbox.catalog / "dataset" / "_metadata", rename)
 
-            def change(footer: dict[int, Value]) -> None:
-                for group in row_groups(footer)[:1]:
-                    for one in group[1].content:
-                        one.content[1] = Value(BINARY, path)
+        # What else the name says is not followed: the partition is that of the catalog.
+        return tampered(fault, f"_metadata with {path[:60]!r}", change)
 
-            edit_footer(sandbox.catalog / "dataset" / "_metadata", change)
-            # What else the name says is not followed: the partition is that of the catalog.
-            return Asked(build(sandbox), (str(sandbox.catalog),), sandbox.out / "margin")
-
-        return Case(fault, f"_metadata with {path[:60]!r}", arrange)
-
-    lines = [
-        "1,../../x",
-        "1,/etc/passwd",
-        "1,-7",
-        "-1,7",
-        "1,1e3",
-        "1,7,../../x\n2,../x",
-        "29,9223372036854775807",
-        "1," + "7" * 6_000,
-    ]
-    lines += ["1,\0", '"1,7', "1,0x7", "99999999999999999999,7", "1,inf"]
-    stem = b"Norder=1/Dir=0/Npix=4.parquet"
-    paths = [
+    lines = (
         *(
-            b"../../../outside/elsewhere/dataset/" + stem,
-            b"/etc/" + stem,
-            b"../../x/" + stem,
-            b"file:///etc/" + stem,
+            "1,../../x",
+            "1,/etc/passwd",
+            "1,-7",
+            "-1,7",
+            "1,1e3",
+            "1,7,../../x\n2,../x",
+            "29,9223372036854775807",
         ),
-        *(b"http://127.0.0.1:1/" + stem, stem + b"/../../../../../../outside/precious", stem + b"\n../x"),
-    ]
+        *("1," + "7" * 6_000, "1,\0", '"1,7', "1,0x7", "99999999999999999999,7", "1,inf"),
+    )
+    stem = b"Norder=1/Dir=0/Npix=4.parquet"
+    paths = (
+        b"../../../outside/elsewhere/dataset/" + stem,
+        *(start + stem for start in (b"/etc/", b"../../x/", b"file:///etc/", b"http://127.0.0.1:1/")),
+        stem + b"/../../../../../../outside/precious",
+        stem + b"\n../x",
+    )
     return [*map(listed, lines), *map(metadata, paths)]
 
 
 def _links() -> list[Case]:
     fault = "links, and things that are no files"
-
-    def case(name: str, change: Callable[[Sandbox], object], *, refused: bool | None = None) -> Case:
-        def arrange(sandbox: Sandbox) -> Asked:
-            change(sandbox)
-            return Asked(build(sandbox), (str(sandbox.catalog),), sandbox.out / "margin", bool(refused))
-
-        return Case(fault, name, arrange)
 
     def loop(sandbox: Sandbox) -> None:
         (sandbox.catalog / "dataset" / "again").symlink_to(".")
@@ -81,133 +72,115 @@ def _links() -> list[Case]:
         for name in ("a", "b", "c"):
             (sandbox.catalog / "dataset" / name).symlink_to(sandbox.catalog / "dataset")
 
-    def pipe(name: str) -> Callable[[Sandbox], object]:
+    def instead(name: str, make: Callable[[Path], object]) -> Callable[[Sandbox], object]:
+        """Make something else in the place of a file."""
+
         def change(sandbox: Sandbox) -> None:
-            file = sandbox.catalog / name
-            file.unlink()
-            os.mkfifo(file)
+            (sandbox.catalog / name).unlink()
+            make(sandbox.catalog / name)
 
         return change
 
-    def device(sandbox: Sandbox) -> None:
-        sandbox.partition().unlink()
-        sandbox.partition().symlink_to("/dev/zero")
+    def pipe(what: str, name: str, *said: str) -> Case:
+        return tampered(
+            fault, f"{what} a pipe", instead(name, os.mkfifo), refused=True, named=said, always=bool(said)
+        )
 
-    def folder(sandbox: Sandbox) -> None:
-        sandbox.partition().unlink()
-        sandbox.partition().mkdir()
-
-    def to_itself(sandbox: Sandbox) -> None:
-        sandbox.partition().unlink()
-        sandbox.partition().symlink_to(sandbox.partition().name)
-
-    partition = "dataset/Norder=1/Dir=0/Npix=4.parquet"
+    made: dict[str, Callable[[Path], object]] = {
+        "a partition that is /dev/zero": lambda path: path.symlink_to("/dev/zero"),
+        "a partition that is a folder": Path.mkdir,
+        "a partition that is a link to itself": lambda path: path.symlink_to(path),
+    }
     return [
-        case("a link to the folder it is in", loop),
-        case("three links that lead into each other", loops),
-        case("a partition that is a pipe", pipe(partition), refused=True),
-        case("a list that is a pipe", pipe("partition_info.csv"), refused=True),
-        case("properties that are a pipe", pipe("hats.properties"), refused=True),
-        case("a partition that is /dev/zero", device, refused=True),
-        case("a partition that is a folder", folder, refused=True),
-        case("a partition that is a link to itself", to_itself, refused=True),
+        tampered(fault, "a link to the folder it is in", loop),
+        tampered(fault, "three links that lead into each other", loops),
+        pipe("a partition that is", PARTITION),
+        pipe("a list that is", "partition_info.csv", "partition_info.csv is not a file"),
+        pipe("properties that are", "hats.properties", "hats.properties is not a file"),
+        *(tampered(fault, name, instead(PARTITION, make), refused=True) for name, make in made.items()),
     ]
 
 
 def _collections() -> list[Case]:
     fault = "collections that point elsewhere"
+    own = "hats_primary_table_url=stars\n"
 
-    def collection(name: str, lines: str, *more: str, refused: bool = False) -> Case:
+    def collection(
+        name: str,
+        lines: str,
+        *,
+        refused: bool = False,
+        named: str = "",
+        warned: str = "",
+        always: bool = False,
+    ) -> Case:
         def arrange(sandbox: Sandbox) -> Asked:
             file = sandbox.catalog.parent / "collection.properties"
             file.write_text(f"obs_collection=sky\n{lines}".replace("OUTSIDE", str(sandbox.outside)))
-            asked = build(sandbox, *more, catalog=str(file.parent))
-            return Asked(
-                asked, (str(file), "collection"), None if refused else sandbox.out / "margin", refused
-            )
+            words = (named,) if named else (str(file), "collection")
+            margin = None if refused or warned else sandbox.out / "margin"
+            asked = build(sandbox, catalog=str(file.parent))
+            return Asked(asked, words, margin, refused, warned=warned)
 
-        return Case(fault, name, arrange)
+        return Case(fault, name, arrange, always=always)
 
-    own = "hats_primary_table_url=stars\n"
-    found = [
-        collection("a primary of ../..", "hats_primary_table_url=../..\n", refused=True),
-        collection("a primary with a null", "hats_primary_table_url=sta\\u0000rs\n", refused=True),
-        collection("a primary that is the collection", "hats_primary_table_url=.\n", refused=True),
-        collection("a primary of 10^5 letters", f"hats_primary_table_url={'x' * 10**5}\n", refused=True),
-        collection("a primary over a protocol that is none", "hats_primary_table_url=x://y\n", refused=True),
-        collection(
-            "a primary that is a command", "hats_primary_table_url=simplecache::ssh://x/y\n", refused=True
-        ),
-        *(
-            collection(f"all_margins={margin}", f"{own}all_margins={margin}\n")
-            for margin in ("../../elsewhere", "OUTSIDE", "/etc", "stars", "margin\\n../x")
-        ),
-    ]
+    def refused(name: str, url: str, *, always: bool = False) -> Case:
+        named = "as its primary catalog" if always else ""
+        return collection(
+            f"a primary {name}", f"hats_primary_table_url={url}\n", refused=True, named=named, always=always
+        )
 
-    def added(name: str, lines: str) -> Case:
+    def elsewhere(url: str) -> Case:
+        warned = "names a primary catalog outside"
+        return collection(
+            f"a primary at {url}", f"hats_primary_table_url={url}\n", warned=warned, always=True
+        )
+
+    def added(lines: str) -> Case:
         """A margin is added; the collection is in the output folder, which may be written to."""
 
         def arrange(sandbox: Sandbox) -> Asked:
             inside = sandbox.out / "sky"
             inside.mkdir()
             sandbox.catalog.rename(inside / "stars")
-            (inside / "collection.properties").write_text(
-                f"obs_collection=sky\n{own}{lines}".replace("OUTSIDE", str(sandbox.outside))
-            )
-            asked = [
-                "build",
-                str(inside),
-                "-t60",
-                "--no-progress",
-                "--name=margin",
-                "--add-to-collection",
-                "--default-margin",
-            ]
+            text = f"obs_collection=sky\n{own}{lines}".replace("OUTSIDE", str(sandbox.outside))
+            (inside / "collection.properties").write_text(text)
+            asked = ["build", str(inside), "-t60", "--no-progress", "--name=margin"]
+            asked += ["--add-to-collection", "--default-margin"]
             return Asked(asked, ("collection.properties",), inside / "margin")
 
-        return Case(fault, name, arrange)
+        return Case(fault, f"added, {lines[:40].strip()!r}", arrange)
 
-    found += [
-        added(f"added, {lines[:40].strip()!r}", lines)
-        for lines in (
-            "all_margins=../../outside/elsewhere\n",
-            "default_margin=OUTSIDE\n",
-            "all_margins=a\\\n",
-            "\\u0061ll_margins=x\n",
-        )
+    margins = ("../../elsewhere", "OUTSIDE", "/etc", "stars", "margin\\n../x")
+    further = ("all_margins=../../outside/elsewhere\n", "default_margin=OUTSIDE\n", "all_margins=a\\\n")
+    return [
+        refused("of ../..", "../.."),
+        refused("with a null", "sta\\u0000rs", always=True),
+        refused("that is the collection", "."),
+        refused("of 10^5 letters", "x" * 10**5, always=True),
+        refused("over a protocol that is none", "x://y"),
+        refused("that is a command", "simplecache::ssh://x/y", always=True),
+        *(collection(f"all_margins={margin}", f"{own}all_margins={margin}\n") for margin in margins),
+        *map(added, (*further, "\\u0061ll_margins=x\n")),
+        *map(elsewhere, ("../outside/elsewhere", "OUTSIDE", "stars/../../outside/elsewhere")),
     ]
-
-    def elsewhere(place: str) -> Case:
-        def arrange(sandbox: Sandbox) -> Asked:
-            file = sandbox.catalog.parent / "collection.properties"
-            text = place.replace("OUTSIDE", str(sandbox.outside))
-            file.write_text(f"obs_collection=sky\nhats_primary_table_url={text}\n")
-            asked = build(sandbox, catalog=str(file.parent))
-            return Asked(asked, (str(file),), warned="outside/elsewhere")
-
-        return Case(fault, f"a primary at {place}", arrange)
-
-    return [*found, *map(elsewhere, ("../outside/elsewhere", "OUTSIDE", "stars/../../outside/elsewhere"))]
 
 
 def _texts() -> list[Case]:
     fault = "texts that keep a reader busy"
 
-    def text(
-        name: str,
-        file: str,
-        content: Callable[[str], str],
-        *,
-        refused: bool = False,
-        more: tuple[str, ...] = (),
-    ) -> Case:
-        def arrange(sandbox: Sandbox) -> Asked:
+    def text(name: str, file: str, content: Callable[[str], str], *, refused: bool = False) -> Case:
+        def change(sandbox: Sandbox) -> None:
             path = sandbox.catalog / file
             path.write_text(content(path.read_text() if path.exists() else ""))
-            margin = None if refused else sandbox.out / "margin"
-            return Asked(build(sandbox, *more), (str(sandbox.catalog),), margin, refused)
 
-        return Case(fault, name, arrange)
+        return tampered(fault, name, change, refused=refused)
+
+    def properties(name: str, content: Callable[[str], str]) -> Case:
+        return text(name, "hats.properties", content)
+
+    def partitions(name: str, lines: str) -> Case:
+        return text(name, "partition_info.csv", lambda old: old + lines, refused=True)
 
     def deep_record(sandbox: Sandbox) -> Asked:
         from tests.support.catalogs import make_margin
@@ -215,30 +188,16 @@ def _texts() -> list[Case]:
         make_margin(sandbox.catalog, sandbox.out, 60.0)
         record = sandbox.out / "margin" / "_metadata.skymargin.json"
         record.write_text("[" * 200_000)
-        asked = build(sandbox, "--only-changed")
-        return Asked(asked, (str(record), "only_changed"), refused=True, replaces=True)
+        return Asked(build(sandbox, "--only-changed"), (str(record),), refused=True, replaces=True)
 
     return [
-        text(
-            "300,000 lines, each continued", "hats.properties", lambda old: old + "note=" + "x\\\n" * 300_000
-        ),
-        text("10^6 comments", "hats.properties", lambda old: "# x\n" * 10**6 + old),
-        text("a key of 10^6 backslashes", "hats.properties", lambda old: old + "\\" * 10**6 + "\n"),
-        text("a line of 10^7 blanks", "hats.properties", lambda old: old + " " * 10**7 + "\n"),
-        text(
-            "a list of 10^6 partitions", "partition_info.csv", lambda old: old + "1,7\n" * 10**6, refused=True
-        ),
-        text(
-            "a list with a field of 10^6",
-            "partition_info.csv",
-            lambda old: f'{old}1,"{"x" * 10**6}"\n',
-            refused=True,
-        ),
+        properties("300,000 lines, each continued", lambda old: old + "note=" + "x\\\n" * 300_000),
+        properties("10^6 comments", lambda old: "# x\n" * 10**6 + old),
+        properties("a key of 10^6 backslashes", lambda old: old + "\\" * 10**6 + "\n"),
+        properties("a line of 10^7 blanks", lambda old: old + " " * 10**7 + "\n"),
+        partitions("a list of 10^6 partitions", "1,7\n" * 10**6),
+        partitions("a list with a field of 10^6", f'1,"{"x" * 10**6}"\n'),
         text("JSON of 200,000 levels", "catalog_info.json", lambda _: "[" * 200_000),
-        text(
-            "JSON with 10^5 digits",
-            "catalog_info.json",
-            lambda _: '{"total_rows": ' + "9" * 10**5 + "}",
-        ),
-        Case(fault, "a record of 200,000 levels", deep_record),
+        text("JSON with 10^5 digits", "catalog_info.json", lambda _: '{"total_rows": ' + "9" * 10**5 + "}"),
+        Case(fault, "a record of 200,000 levels", deep_record, always=True),
     ]

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import resource
 import shutil
 import stat
 import sys
-import threading
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from benchmarks.generate import relative_path
 from tests.support.catalogs import Sky, ids_of, sky_near_edges, write_catalog
+from tests.support.forks import preload, run_forked
 
 THRESHOLD_ARCSEC = 60.0
 PARTITIONS = ((1, 4), (1, 5), (1, 6))
@@ -22,13 +21,7 @@ SECONDS = 120
 # What a process may map, threads and libraries included.
 ADDRESS_SPACE_BYTES = 3 << 30
 
-# A process that has these loaded is forked for each run, which saves seconds of imports. It has no threads.
-_FORKS = multiprocessing.get_context("forkserver")
-_FORKS.set_forkserver_preload(
-    ["skymargin.cli.main", "skymargin.build.pipeline", "pyarrow.parquet", "hats", __name__]
-)
-# At each start multiprocessing asks after all other children, too: the end of one is not to be read by two threads.
-_LOCK = threading.Lock()
+preload("pyarrow.parquet", __name__)
 
 
 @dataclass
@@ -55,7 +48,7 @@ class Sandbox:
     def partition(self, number: int = 0) -> Path:
         """The file of a partition."""
         order, pixel = PARTITIONS[number]
-        return self.catalog / f"dataset/Norder={order}/Dir=0/Npix={pixel}.parquet"
+        return self.catalog / relative_path(order, pixel)
 
 
 @dataclass
@@ -91,12 +84,21 @@ class Asked:
 
 @dataclass
 class Case:
-    """A hostile input: its row in the table, its name, and how it is arranged."""
+    """A hostile input: its row in the table, its name, and how it is arranged.
+
+    Attributes
+    ----------
+    slow
+        Whether the short form leaves it out.
+    always
+        Whether the short form always has it: it got through once.
+    """
 
     fault: str
     name: str
     arrange: Callable[[Sandbox], Asked]
     slow: bool = False
+    always: bool = False
     address_space_bytes: int = ADDRESS_SPACE_BYTES
     failure: str = field(default="", init=False)
     survived: bool = field(default=False, init=False)
@@ -122,18 +124,34 @@ def template(folder: Path) -> Template:
     return Template(folder, sky, sky.margins(THRESHOLD_ARCSEC))
 
 
+def tampered(
+    fault: str,
+    name: str,
+    change: Callable[[Sandbox], object],
+    *more: str,
+    refused: bool = False,
+    named: tuple[str, ...] = (),
+    check: Callable[[Path], str] | None = None,
+    slow: bool = False,
+    always: bool = False,
+) -> Case:
+    """A case whose catalog is changed before a margin is made of it; an error names the catalog, or `named`."""
+
+    def arrange(sandbox: Sandbox) -> Asked:
+        change(sandbox)
+        words = named or (str(sandbox.catalog),)
+        return Asked(build(sandbox, *more), words, sandbox.out / "margin", refused, check=check)
+
+    return Case(fault, name, arrange, slow, always)
+
+
 def build(sandbox: Sandbox, *more: str, catalog: str | None = None, name: str | None = "margin") -> list[str]:
     """Arguments of a run as they usually are, and more."""
+    has_output = any(argument.startswith("--output") for argument in more)
     return [
-        *(
-            "build",
-            catalog or str(sandbox.catalog),
-            "-t",
-            f"{THRESHOLD_ARCSEC:g}",
-            "--no-progress",
-            "--threads=2",
-        ),
-        *(() if any(one.startswith("--output") for one in more) else ("--output", str(sandbox.out))),
+        *("build", catalog or str(sandbox.catalog), "-t", f"{THRESHOLD_ARCSEC:g}"),
+        *("--no-progress", "--threads=2"),
+        *(() if has_output else ("--output", str(sandbox.out))),
         *(() if name is None else (f"--name={name}",)),
         *more,
     ]
@@ -160,7 +178,7 @@ def try_case(case: Case, begins: Template, folder: Path) -> None:
 
 def everything(folder: Path) -> dict[str, tuple[object, ...]]:
     """Every entry of a sandbox but its output: what it is, its size, when it was changed, where a link goes."""
-    found = {}
+    entries = {}
     for base, folders, files in os.walk(os.fsencode(folder)):
         if base == os.fsencode(folder / "out"):
             folders.clear()
@@ -171,23 +189,14 @@ def everything(folder: Path) -> dict[str, tuple[object, ...]]:
             link = os.readlink(path) if os.path.islink(path) else b""  # noqa: PTH114, PTH115
             # A lock is made and removed beside the output.
             size = None if stat.S_ISDIR(about.st_mode) else (about.st_size, about.st_mtime_ns)
-            found[os.fsdecode(os.path.relpath(path, os.fsencode(folder)))] = (about.st_mode, size, link)
-    return found
+            entries[os.fsdecode(os.path.relpath(path, os.fsencode(folder)))] = (about.st_mode, size, link)
+    return entries
 
 
 def _run(sandbox: Sandbox, arguments: list[str], address_space_bytes: int) -> tuple[int | None, str]:
     """Exit status, None for a run that did not end, and what it said on standard error."""
     told = sandbox.out.parent / "told"
-    run = _FORKS.Process(target=_child, args=(arguments, sandbox.folder, told, address_space_bytes))
-    with _LOCK:
-        run.start()
-    end, status = time.monotonic() + SECONDS, None
-    while status is None and time.monotonic() < end:
-        time.sleep(0.005)
-        with _LOCK:
-            status = run.exitcode
-    if status is None:
-        run.kill()
+    status = run_forked(_child, SECONDS, arguments, sandbox.folder, told, address_space_bytes)
     text = told.read_bytes().decode("utf-8", "replace")
     told.unlink()
     return status, text
@@ -213,7 +222,7 @@ def _wrong_ending(status: int | None, told: str, asked: Asked) -> str:
         return f"did not end within {SECONDS} s"
     if "Traceback" in told or "panic" in told:
         return f"a traceback or a panic: {told[-800:]}"
-    if any(not one.isprintable() and one != "\n" for one in told):
+    if any(not letter.isprintable() and letter != "\n" for letter in told):
         return f"control characters go to the terminal: {told[-800:]!r}"
     if status == 0:
         if asked.warned not in told:

@@ -21,16 +21,15 @@ from tests.campaign.kill.process import (
     error_of,
     events_of,
     kill,
-    preload,
     stage_of,
     started,
     use_small_batches,
-    wait_until_begun,
 )
 from tests.campaign.outcomes import Figures, Outcome, Tally
-from tests.support.catalogs import Layout, Sky, ids_of, make_margin, sky_near_edges, write_catalog
+from tests.support.catalogs import Layout, ids_of, make_margin, sky_near_edges, write_catalog
+from tests.support.forks import Fork, preload
 from tests.support.hipscat_catalogs import hipscat_ids, write_hipscat_catalog
-from tests.support.servers import Server, s3_server
+from tests.support.servers import Record, new_bucket, s3_server
 
 THRESHOLD_ARCSEC = 600.0
 EARLIER_ARCSEC = 1_200.0
@@ -53,13 +52,8 @@ FULL = {
     ("hipscat", "S3", "all"): 6,
 }
 SHORT = {("hats", "disk", "driver"): 6, ("hats", "S3", "driver"): 2, ("hats", "disk", "all"): 1}
-NAMES = {
-    "hats": "HATS",
-    "hipscat": "HiPSCat",
-    "driver": "the driver",
-    "worker": "one Dask worker",
-    "all": "all of them",
-}
+NAMES = {"hats": "HATS", "hipscat": "HiPSCat"}
+VICTIMS = {"driver": "the driver", "worker": "one Dask worker", "all": "all of them"}
 
 
 @dataclass(frozen=True)
@@ -79,7 +73,7 @@ class Case:
     @property
     def fault(self) -> str:
         """The kind of fault this is one of."""
-        return f"SIGKILL to {NAMES[self.victim]}, {NAMES[self.format]} on {self.store}"
+        return f"SIGKILL to {VICTIMS[self.victim]}, {NAMES[self.format]} on {self.store}"
 
     def __str__(self) -> str:
         over = ", overwriting" if self.overwrites else ""
@@ -114,19 +108,15 @@ def run(scratch: Path, seed: int, *, short: bool) -> Outcome:
         shares = [(scratch / f"{number}", chosen[number::PROCESSES], seed) for number in range(PROCESSES)]
         for share in pool.map(_all_of, shares):
             for ending in share:
-                tally = tallies[ending.case.fault]
-                tally.survived += not ending.failures
-                tally.failures += [f"{ending.case}, seed {seed}: {failure}" for failure in ending.failures]
+                tallies[ending.case.fault].count(f"{ending.case}, seed {seed}", ending.failures)
                 stages[ending.case.victim, ending.stage] += 1
     outcome = Outcome("kill", list(tallies.values()), [_spread(stages)])
     if not short:
-        missed = [
-            stage
-            for stage in STAGES
-            if not sum(stages[victim, stage] for victim in ("driver", "worker", "all"))
-        ]
+        hit = {stage for _, stage in stages}
         outcome.failures += [
-            f"no kill fell into the stage {stage}: the moments are not spread" for stage in missed
+            f"no kill fell into the stage {stage}: the moments are not spread"
+            for stage in STAGES
+            if stage not in hit
         ]
     return outcome
 
@@ -136,9 +126,9 @@ def cases(numbers: dict[tuple[str, str, str], int], seed: int) -> list[Case]:
     chosen: list[Case] = []
     for (kind, store, victim), count in numbers.items():
         draw = random.Random(f"{seed} {kind} {store} {victim}")
-        for one in range(count):
+        for number in range(count):
             # Spread evenly, each at random within its share.
-            fraction = (one + draw.random()) / count
+            fraction = (number + draw.random()) / count
             ways = ["events", "time", *(["requests"] * 2 if store == "S3" else ["events"])]
             chosen.append(
                 Case(
@@ -158,8 +148,7 @@ def cases(numbers: dict[tuple[str, str, str], int], seed: int) -> list[Case]:
 
 def _spread(stages: Counter[tuple[str, str]]) -> Figures:
     rows = [
-        [stage, *(str(stages[victim, stage]) for victim in ("driver", "worker", "all"))]
-        for stage in (*STAGES, "after its end")
+        [stage, *(str(stages[victim, stage]) for victim in VICTIMS)] for stage in (*STAGES, "after its end")
     ]
     return Figures(
         "The stage that a run was in when it was hit:", ["stage", "the driver", "one worker", "all"], rows
@@ -170,7 +159,7 @@ def _all_of(share: tuple[Path, list[Case], int]) -> list[Ending]:
     folder, chosen, seed = share
     # As the runs that are killed: the batches must be the same ones.
     use_small_batches()
-    preload({case.format for case in chosen})
+    preload("s3fs", *({case.format for case in chosen} & {"hipscat"}), "tests.campaign.kill.process")
     with ExitStack() as held:
         field_ = Field(folder, held, {case.store for case in chosen})
         return [field_.try_case(case, seed) for case in chosen]
@@ -184,20 +173,18 @@ class Field:
         self.sky = sky_near_edges(PARTITIONS, rows=400, reach_arcsec=THRESHOLD_ARCSEC, seed=41)
         write_catalog(folder / "hats", self.sky, Layout(row_group_rows=40))
         write_hipscat_catalog(folder / "hipscat", self.sky, row_group_rows=40)
-        self.server: Server | None = None
+        self.bucket = None
+        self.record = Record()
         if "S3" in stores:
-            self.server = held.enter_context(s3_server())
-            fs = Place("hats", folder, self.server)._fs()
-            fs.mkdir("bucket")
+            server = held.enter_context(s3_server())
+            self.bucket, self.record = new_bucket(server, f"bucket-{folder.name}"), server.record
             for kind in ("hats", "hipscat"):
-                fs.put(str(folder / kind), f"bucket/{kind}", recursive=True)
+                self.bucket.put(folder / kind, kind)
         self.known: dict[tuple[str, str, int, float], Usual] = {}
 
     def place(self, kind: str, store: str, name: str) -> Place:
         """Make a place for the output of one run."""
-        # One name on this machine: what is made on S3 is locked by its URL, and each process has a server of its own.
-        unique = f"{self.folder.name}-{name}"
-        place = Place(kind, self.folder / unique, self.server if store == "S3" else None)
+        place = Place(kind, self.folder / name, self.bucket if store == "S3" else None)
         (place.folder / "notes").mkdir(parents=True)
         return place
 
@@ -206,18 +193,15 @@ class Field:
         key = kind, store, workers, threshold_arcsec
         if key not in self.known:
             place = self.place(kind, store, f"usual-{kind}-{store}-{workers}-{threshold_arcsec:g}")
-            if self.server:
-                self.server.record.reset()
-            order = Order(
-                self._arguments(place, threshold_arcsec, workers), 0, "driver", place.folder / "notes", 0
-            )
-            process = started(order)
-            wait_until_begun(process, order.notes)
+            self.record.reset()
+            arguments = self._arguments(place, threshold_arcsec, workers)
+            order = Order(arguments, 0, "driver", place.folder / "notes", 0)
+            run = started(order)
             begun = time.monotonic()
-            process.join(TIMEOUT_SECONDS)
-            assert process.exitcode == 0, f"the undisturbed run {key} failed: {error_of(order.notes)}"
+            status = run.wait(TIMEOUT_SECONDS)
+            assert status == 0, f"the undisturbed run {key} failed: {error_of(order.notes)}"
             seconds = time.monotonic() - begun
-            requests = len(self.server.record.requests) if self.server else 0
+            requests = len(self.record.requests)
             files = place.catalogs()["margin"]
             self._check_exact(kind, files, place.folder / "copy", threshold_arcsec)
             self.known[key] = Usual(files, events_of(order.notes), requests, seconds)
@@ -249,69 +233,66 @@ class Field:
             notes=notes,
             seed=seed + case.number,
         )
-        process = started(order)
         with _Reader(place, usual.files, watching=not case.overwrites and case.store == "disk") as reader:
-            wait_until_begun(process, notes)
-            self._strike(case, process, usual, order)
-            process.join(TIMEOUT_SECONDS)
+            run = started(order)
+            self._strike(case, run, usual, order)
+            status = run.wait(TIMEOUT_SECONDS)
         ending.failures += reader.failures
-        if process.is_alive():
-            process.kill()
-            process.join()
+        if status is None:
+            run.kill()
+            status = run.exit_status
             ending.failures.append(f"a hang: the run did not end in {TIMEOUT_SECONDS:.0f} s")
-        if process.exitcode != 0 or case.victim == "worker":
+        if status != 0 or case.victim == "worker":
             ending.stage = _hit(notes)
         self.look(place, valid, ending)
-        if process.exitcode not in (0, -9, 1) or (process.exitcode == 1 and case.victim != "worker"):
-            ending.failures.append(f"exit status {process.exitcode}: {error_of(notes)}")
-        if process.exitcode == 1 and not error_of(notes).startswith("WorkerError"):
+        if status not in (0, -9, 1) or (status == 1 and case.victim != "worker"):
+            ending.failures.append(f"exit status {status}: {error_of(notes)}")
+        if status == 1 and not error_of(notes).startswith("WorkerError"):
             ending.failures.append(f"no clear error after a killed worker: {error_of(notes)}")
         again = self._arguments(place, THRESHOLD_ARCSEC, case.resumes_with)
-        if process.exitcode != 0:
+        if status != 0:
             # The margin may have its place already: an overwriting run may replace it by the same.
             make_margin(**again | {"overwrite": "margin" in place.catalogs()})
         if place.catalogs().get("margin") != usual.files:
             ending.failures.append("the margin is not that of the undisturbed run")
         ending.failures += [f"{left} is left" for left in place.leftovers()]
 
-    def _strike(self, case: Case, process: Any, usual: Usual, order: Order) -> None:
+    def _strike(self, case: Case, run: Fork, usual: Usual, order: Order) -> None:
         """Kill by the clock, or at a request; at an event the run does it itself."""
 
         def strike() -> bool:
             (order.notes / "hit").write_text(stage_of(order.notes))
-            return kill(process.pid, case.victim, order.seed)
+            return kill(run.pid, case.victim, order.seed)
 
         if case.by == "time":
             time.sleep(case.fraction * usual.seconds)
-            while process.is_alive() and not strike():
+            while run.exit_status is None and not strike():
                 time.sleep(0.005)
         elif case.by == "requests":
-            assert self.server
-            record, wanted = self.server.record, int(case.fraction * usual.requests)
-            record.reset()
+            last = int(case.fraction * usual.requests)
+            self.record.reset()
             lock, done = threading.Lock(), threading.Event()
 
             def trouble(_method: str, _path: str) -> None:
                 with lock:
-                    if len(record.requests) > wanted and not done.is_set() and strike():
+                    if len(self.record.requests) > last and not done.is_set() and strike():
                         done.set()
 
-            record.trouble = trouble
-            process.join(TIMEOUT_SECONDS)
-            record.reset()
+            self.record.trouble = trouble
+            run.wait(TIMEOUT_SECONDS)
+            self.record.reset()
 
     def look(self, place: Place, valid: list[Files], ending: Ending) -> None:
         """See what is there as a reader does: nothing valid but a whole margin."""
         for name, files in place.catalogs().items():
-            if any(is_whole(files, one) for one in valid):
+            if any(is_whole(files, margin) for margin in valid):
                 continue
             accepting = place.accepted(name)
             ending.failures += [f"{reader} takes the partial {name} for valid" for reader in accepting]
 
     def _arguments(self, place: Place, threshold_arcsec: float, workers: int) -> dict[str, Any]:
-        places = place.arguments(str(self.folder / place.format))
         return {
-            **places,
+            **place.arguments(self.folder / place.format),
             "threshold_arcsec": threshold_arcsec,
             "dask_n_workers": workers,
             "dask_threads_per_worker": 1,
@@ -322,19 +303,15 @@ class Field:
             (copy / name).parent.mkdir(parents=True, exist_ok=True)
             (copy / name).write_bytes(content)
         ids = ids_of(copy) if kind == "hats" else hipscat_ids(copy)
-        assert ids == _expected(self.sky, threshold_arcsec), f"the undisturbed margin of {kind} is not exact"
+        assert ids == self.sky.margins(threshold_arcsec), f"the undisturbed margin of {kind} is not exact"
 
 
-def is_whole(found: Files, margin: Files) -> bool:
+def is_whole(files: Files, margin: Files) -> bool:
     """Whether files are a margin; HATS has its properties under two names, of which any one makes it whole."""
-    missing = margin.keys() - found.keys()
-    return all(margin.get(name) == content for name, content in found.items()) and (
+    missing = margin.keys() - files.keys()
+    return all(margin.get(name) == content for name, content in files.items()) and (
         not missing or missing in ({"properties"}, {"hats.properties"})
     )
-
-
-def _expected(sky: Sky, threshold_arcsec: float) -> dict[tuple[int, int], list[int]]:
-    return sky.margins(threshold_arcsec)
 
 
 def _hit(notes: Path) -> str:

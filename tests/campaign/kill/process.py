@@ -6,7 +6,6 @@ drives the run; or the nth request that an S3 server gets. Both were counted in 
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import signal
 import sys
@@ -18,18 +17,11 @@ from typing import Any
 
 import psutil
 
-# What takes seconds to import is there already in the process that each run is forked from. It has no threads.
-_PRELOADED = ["distributed", "hats", "s3fs", "skymargin.build.pipeline", __name__]
-_FORKS = multiprocessing.get_context("forkserver")
+from tests.support.forks import Fork
+
 _CHANGES = {
-    "os.rename",
-    "os.remove",
-    "os.rmdir",
-    "os.mkdir",
-    "os.link",
-    "os.symlink",
-    "os.truncate",
-    "shutil.rmtree",
+    *("os.rename", "os.remove", "os.rmdir", "os.mkdir"),
+    *("os.link", "os.symlink", "os.truncate", "shutil.rmtree"),
 }
 _WRITING = os.O_WRONLY | os.O_RDWR
 STAGES = ("Planning", "Mapping", "Reducing", "Finishing", "Placing")
@@ -46,15 +38,14 @@ class Order:
     seed: int
 
 
-def preload(formats: set[str]) -> None:
-    """Say what the runs of this process will need, before the first of them."""
-    _FORKS.set_forkserver_preload([*_PRELOADED, *(formats & {"hipscat"})])
-
-
-def started(order: Order) -> Any:
-    """Start a run; its process."""
-    run = _FORKS.Process(target=_run, args=(order,))
-    run.start()
+def started(order: Order, timeout_seconds: float = 120.0) -> Fork:
+    """Start a run and wait until its imports are over."""
+    run = Fork(_run, order)
+    end = time.monotonic() + timeout_seconds
+    while not (order.notes / "begun").exists() and run.exit_status is None:
+        if time.monotonic() > end:
+            raise TimeoutError(f"the run of {order.notes} did not begin in {timeout_seconds:.0f} s")
+        time.sleep(0.005)
     return run
 
 
@@ -62,7 +53,8 @@ def kill(driver: int, victim: str, seed: int) -> bool:
     """Kill the driver of a run, one of its workers, or all at once; whether there was anybody to kill."""
     try:
         process = psutil.Process(driver)
-        workers = [one for one in process.children(recursive=True) if "spawn_main" in " ".join(one.cmdline())]
+        children = process.children(recursive=True)
+        workers = [child for child in children if "spawn_main" in " ".join(child.cmdline())]
     except psutil.NoSuchProcess:
         return False
     victims = [process, *workers]
@@ -70,9 +62,9 @@ def kill(driver: int, victim: str, seed: int) -> bool:
         victims = [process]
     elif victim == "worker":
         victims = [workers[seed % len(workers)]] if workers else []
-    for one in reversed(victims):
+    for hit in reversed(victims):
         try:
-            one.send_signal(signal.SIGKILL)
+            hit.send_signal(signal.SIGKILL)
         except psutil.NoSuchProcess:
             continue
     return bool(victims)
@@ -147,7 +139,7 @@ def _run(order: Order) -> None:
         return stage(self, name, total)
 
     Stages.stage = watched  # type: ignore[method-assign]
-    Moment("skymargin.build.checkpoint.state:Progress.place").arrange(lambda: watch.enter("Placing"))
+    Moment("skymargin.build.checkpoint.state:RunState.place").arrange(lambda: watch.enter("Placing"))
     sys.addaudithook(watch)
     (order.notes / "begun").touch()
     try:
@@ -156,12 +148,3 @@ def _run(order: Order) -> None:
         (order.notes / "error").write_text(f"{type(error).__name__}: {error}")
         sys.exit(1)
     (order.notes / "events").write_text(str(watch.count))
-
-
-def wait_until_begun(run: Any, notes: Path, timeout_seconds: float = 120.0) -> None:
-    """Wait until the imports are over."""
-    end = time.monotonic() + timeout_seconds
-    while not (notes / "begun").exists() and run.is_alive():
-        if time.monotonic() > end:
-            raise TimeoutError(f"the run of {notes} did not begin in {timeout_seconds:.0f} s")
-        time.sleep(0.005)

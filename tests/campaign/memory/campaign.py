@@ -13,13 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import pyarrow.parquet as pq
 
-from benchmarks.brute_force import margins
-from benchmarks.generate import CACHE, Catalog, CatalogSpec, generate
+from benchmarks.content import exact_keys, read_source
+from benchmarks.generate import CACHE, CatalogSpec, generate
 from benchmarks.tables import megabytes, seconds
+from tests.campaign.builds import Build, build
 from tests.campaign.memory.giants import Giants
-from tests.campaign.memory.watch import Watched, build_command, watch
 from tests.campaign.outcomes import Figures, Outcome, Tally
 from tests.support.catalogs import files_of, ids_of
 
@@ -30,27 +29,38 @@ _HEADS = ("catalog", "workers", "threads of each", "limit", "largest worker", "p
 
 
 @dataclass(frozen=True)
-class _Build:
+class Setting:
     """How many workers and threads a margin is built with, and what a worker may take; 0: what it needs."""
 
     workers: int
     threads: int
     limit_bytes: int
 
+    def build(self, catalog: Path, output: Path, threshold_arcsec: float) -> Build:
+        """Build a margin in this way, and watch its anonymous memory."""
+        return build(
+            catalog,
+            output,
+            threshold_arcsec,
+            timeout_seconds=_TIMEOUT_SECONDS,
+            anonymous=True,
+            dask_n_workers=self.workers,
+            dask_threads_per_worker=self.threads,
+            memory_limit=self.limit_bytes or None,
+        )
+
 
 def run(scratch: Path, seed: int, *, short: bool) -> Outcome:
-    """Try memory, see `tests.campaign.outcomes`."""
+    """Build margins of large rows under limits."""
     outcome = Outcome("memory")
     if not Path("/proc/self/status").exists():
         outcome.left_out.append("memory is counted as Linux does, in /proc, which this machine has not")
         return outcome
-    figures = Figures("The most memory that builds took:", _HEADS, [])
-    outcome.figures.append(figures)
     rows: list[list[str]] = []
+    outcome.figures.append(Figures("The most memory that builds took:", _HEADS, rows))
     _try_wide(scratch, outcome, rows, short=short)
     _try_chunks(scratch, seed, outcome, rows, short=short)
     _try_rows(scratch, seed, outcome, rows, short=short)
-    figures.rows = rows
     return outcome
 
 
@@ -62,32 +72,29 @@ def _try_wide(scratch: Path, outcome: Outcome, rows: list[list[str]], *, short: 
     threshold_arcsec = 36_000.0 if short else 1_800.0
     limit_bytes = 256 << 20 if short else 300 << 20
     counts = ((1, 1), (2, 1)) if short else ((1, 1), (2, 1), (4, 1), (1, 2), (1, 4), (2, 2))
-    is_there = (CACHE / spec.name / "hats.properties").exists()
-    catalog = generate(spec, CACHE if is_there else scratch)
-    free = scratch / "free"
-    built = _Build(1, 2, 0)
-    watched = _built(catalog.path, free, threshold_arcsec, built)
+    is_cached = (CACHE / spec.name / "hats.properties").exists()
+    catalog = generate(spec, CACHE if is_cached else scratch)
+    output = scratch / "capped"
     name = f"{catalog.rows:,} light curves, {megabytes(catalog.size_bytes())}"
-    rows.append(_row(name, built, watched))
-    if watched.exit_code != 0:
-        tally.failures.append(f"without limit: {_ended(watched)}")
-        return
-    expected = _by_brute_force(catalog, threshold_arcsec)
-    if ids_of(free / "margin", "source_id") != expected:
-        tally.failures.append(f"{spec.name} at {threshold_arcsec:g} arcsec: not the rows of brute force")
-    right = _digests(free / "margin")
-    shutil.rmtree(free)
-    for workers, threads in counts:
-        built = _Build(workers, threads, limit_bytes)
-        output = scratch / "capped"
-        watched = _built(catalog.path, output, threshold_arcsec, built)
-        rows.append(_row(name, built, watched))
-        failures = broken(built, watched)
-        if watched.exit_code == 0 and _digests(output / "margin") != right:
-            failures.append("other bytes than without limit")
-        _count(tally, f"{spec.name}, {built}", failures)
-        shutil.rmtree(output, ignore_errors=True)
-    if not is_there:
+    right: dict[tuple[int, int], bytes] = {}
+    for setting in (Setting(1, 2, 0), *(Setting(*count, limit_bytes) for count in counts)):
+        done = setting.build(catalog.path, output, threshold_arcsec)
+        rows.append(_row(name, setting, done))
+        failures = broken(setting, done)
+        if not setting.limit_bytes:
+            # The others are compared with it.
+            exact = exact_keys(read_source(catalog.path), threshold_arcsec)
+            expected = {pixel: keys.tolist() for pixel, keys in exact.items()}
+            if not failures and ids_of(output / "margin", "source_id") != expected:
+                failures.append("not the rows of brute force")
+            outcome.failures += [f"{spec.name}, {setting}: {failure}" for failure in failures]
+            right = _digests(output / "margin") if not failures else {}
+        else:
+            if not done.failure and _digests(output / "margin") != right:
+                failures.append("other bytes than without limit")
+            tally.count(f"{spec.name}, {setting}", failures)
+        shutil.rmtree(output)
+    if not is_cached:
         shutil.rmtree(catalog.path)
 
 
@@ -102,8 +109,8 @@ def _try_chunks(scratch: Path, seed: int, outcome: Outcome, rows: list[list[str]
     what = f"column chunks of {largest / 2**30:.2f} GiB in one row group"
     if not short and largest <= 1 << 31:
         outcome.failures.append(f"{what}: not more than 2 GiB, so nothing was tried; seed {seed}")
-    built = [_Build(1, 1, 256 << 20)] if short else [_Build(1, 1, 256 << 20), _Build(1, 2, 0)]
-    _try_giants(giants, what, 0.3, built, scratch, outcome, rows)
+    settings = [Setting(1, 1, 256 << 20), Setting(1, 2, 0)]
+    _try_giants(giants, what, 0.3, settings[:1] if short else settings, scratch, outcome, rows)
 
 
 def _try_rows(scratch: Path, seed: int, outcome: Outcome, rows: list[list[str]], *, short: bool) -> None:
@@ -112,24 +119,21 @@ def _try_rows(scratch: Path, seed: int, outcome: Outcome, rows: list[list[str]],
     giants = Giants.of(300, seed, row_bytes // 2 + (1 << 20))
     giants.value_bytes[:] = 1_000
     threshold_arcsec = 60.0
-    inside = sorted({row for found in giants.sky.margins(threshold_arcsec).values() for row in found})
+    inside = sorted({row for margin in giants.sky.margins(threshold_arcsec).values() for row in margin})
     giants.value_bytes[inside[:: max(1, len(inside) // 6)]] = row_bytes // 2
     outside = np.setdiff1d(np.arange(len(giants.sky)), inside)
     giants.value_bytes[outside[:2]] = row_bytes // 2
     what = f"rows of {row_bytes // 1_000_000} MB beside small ones"
-    built = (
-        [_Build(1, 1, 256 << 20)]
-        if short
-        else [_Build(1, 1, 256 << 20), _Build(2, 1, 256 << 20), _Build(1, 2, 1 << 30)]
-    )
-    _try_giants(giants, what, threshold_arcsec, built, scratch, outcome, rows, row_bytes)
+    settings = [Setting(1, 1, 256 << 20), Setting(2, 1, 256 << 20), Setting(1, 2, 1 << 30)]
+    settings = settings[:1] if short else settings
+    _try_giants(giants, what, threshold_arcsec, settings, scratch, outcome, rows, row_bytes)
 
 
 def _try_giants(
     giants: Giants,
     what: str,
     threshold_arcsec: float,
-    builds: list[_Build],
+    settings: list[Setting],
     scratch: Path,
     outcome: Outcome,
     rows: list[list[str]],
@@ -140,79 +144,46 @@ def _try_giants(
     print(f"memory: {what}", file=sys.stderr, flush=True)
     catalog, output = scratch / "giants", scratch / "giants_margin"
     giants.write(catalog)
-    for built in builds:
-        watched = _built(catalog, output, threshold_arcsec, built)
-        rows.append(_row(what, built, watched))
-        failures = broken(built, watched, row_bytes)
-        if watched.exit_code == 0:
+    for setting in settings:
+        done = setting.build(catalog, output, threshold_arcsec)
+        rows.append(_row(what, setting, done))
+        failures = broken(setting, done, row_bytes)
+        if not done.failure:
             wrong, compared = giants.wrong_rows(output / "margin", threshold_arcsec)
             failures += wrong[:3] if compared else ["no row was in a margin, so nothing was tried"]
-        _count(tally, f"{what}, {built}", failures)
-        shutil.rmtree(output, ignore_errors=True)
+        tally.count(f"{what}, {setting}", failures)
+        shutil.rmtree(output)
     shutil.rmtree(catalog)
 
 
-def broken(built: _Build, watched: Watched, row_bytes: int = 0) -> list[str]:
+def broken(setting: Setting, done: Build, row_bytes: int = 0) -> list[str]:
     """What is wrong with a build by what it took; rows larger than the share of a thread come on top of its limit."""
-    if watched.exit_code != 0:
-        return [_ended(watched)]
-    if not built.limit_bytes:
-        return []
-    allowed_bytes = built.limit_bytes + built.threads * _COPIES_OF_A_ROW * row_bytes
-    took_bytes = max(watched.first_bytes, watched.worker_bytes)
-    if took_bytes <= allowed_bytes:
+    if done.failure:
+        return [done.failure]
+    allowed_bytes = setting.limit_bytes + setting.threads * _COPIES_OF_A_ROW * row_bytes
+    took_bytes = max(done.cost.first_anonymous_bytes, done.cost.other_anonymous_bytes)
+    if not setting.limit_bytes or took_bytes <= allowed_bytes:
         return []
     return [f"a process took {megabytes(took_bytes)} where {megabytes(allowed_bytes)} are allowed"]
 
 
-def _built(catalog: Path, output: Path, threshold_arcsec: float, built: _Build) -> Watched:
-    command = build_command(
-        catalog, output, threshold_arcsec, built.workers, built.threads, built.limit_bytes
-    )
-    return watch(command, output.with_suffix(".log"), _TIMEOUT_SECONDS)
-
-
-def _count(tally: Tally, case: str, failures: list[str]) -> None:
-    if failures:
-        tally.failures.append(f"{case}: {'; '.join(failures)}")
-    else:
-        tally.survived += 1
-
-
-def _ended(watched: Watched) -> str:
-    how = "took too long" if watched.exit_code is None else f"ended with {watched.exit_code}"
-    return f"the build {how}: {watched.said[-500:]}"
-
-
-def _row(name: str, built: _Build, watched: Watched) -> list[str]:
-    worker_bytes = watched.worker_bytes if built.workers > 1 else watched.first_bytes
+def _row(name: str, setting: Setting, done: Build) -> list[str]:
+    cost = done.cost
+    worker_bytes = cost.other_anonymous_bytes if setting.workers > 1 else cost.first_anonymous_bytes
     return [
         name,
-        str(built.workers),
-        str(built.threads),
-        megabytes(built.limit_bytes) if built.limit_bytes else "none",
+        str(setting.workers),
+        str(setting.threads),
+        megabytes(setting.limit_bytes) if setting.limit_bytes else "none",
         megabytes(worker_bytes),
-        megabytes(watched.tree_bytes),
-        seconds(watched.seconds),
+        megabytes(cost.peak_tree_bytes),
+        seconds(cost.seconds),
     ]
 
 
 def _digests(margin: Path) -> dict[tuple[int, int], bytes]:
-    found = {}
+    digests = {}
     for pixel, path in files_of(margin).items():
         with path.open("rb") as file:
-            found[pixel] = hashlib.file_digest(file, "blake2b").digest()
-    return found
-
-
-def _by_brute_force(catalog: Catalog, threshold_arcsec: float) -> dict[tuple[int, int], list[int]]:
-    """Identifiers of the rows of each margin."""
-    names = ["_healpix_29", "source_id", "ra", "dec"]
-    tables = [pq.read_table(file, columns=names, partitioning=None) for file in catalog.files()]
-    index, number, ra_deg, dec_deg = (
-        np.concatenate([table.column(name).to_numpy() for table in tables]) for name in names
-    )
-    ends = np.cumsum([0, *map(len, tables)])
-    own = {partition: np.arange(ends[at], ends[at + 1]) for at, partition in enumerate(catalog.partitions)}
-    found = margins(ra_deg, dec_deg, index, own, threshold_arcsec)
-    return {pixel: sorted(number[rows].tolist()) for pixel, rows in found.items()}
+            digests[pixel] = hashlib.file_digest(file, "blake2b").digest()
+    return digests

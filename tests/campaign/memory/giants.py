@@ -94,15 +94,15 @@ class Giants:
         ]
         compared = 0
         for pixel, file in files.items():
-            found: list[int] = []
+            rows: list[int] = []
             for batch in pq.ParquetFile(file).iter_batches(batch_size=1):
                 row = batch.column("id")[0].as_py()
-                found.append(row)
+                rows.append(row)
                 compared += 1
                 wrong += [f"margin {pixel}, row {row}: {what}" for what in self._wrong(row, batch)]
-            if sorted(found) != expected.get(pixel):
+            if sorted(rows) != expected.get(pixel):
                 wrong.append(
-                    f"margin {pixel} has {len(found)} rows, not the {len(expected.get(pixel, []))} it has to have"
+                    f"margin {pixel} has {len(rows)} rows, not the {len(expected.get(pixel, []))} it has to have"
                 )
         return wrong, compared
 

@@ -9,7 +9,6 @@ import sys
 import tempfile
 import threading
 import time
-import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -17,7 +16,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import fsspec
 import numpy as np
 import pyarrow as pa
 
@@ -36,7 +34,7 @@ from tests.support.catalogs import (
     sky_near_edges,
     write_catalog,
 )
-from tests.support.servers import Server, http_server, s3_server
+from tests.support.servers import Bucket, Server, http_server, new_bucket, s3_options, s3_server
 
 THRESHOLD_ARCSEC = 60.0
 PARTITIONS = ((0, 5), (1, 14), (1, 15), (2, 52))
@@ -45,6 +43,13 @@ _PATIENCE_SECONDS = 120
 # Tries of botocore with the options below, in each of two tries of two layers of s3fs, or fewer of these and our own.
 _S3_TRIES = 3 * 2 * 2 * 2
 _SILENCE_SECONDS = 0.7
+_LIMITS = {
+    "config_kwargs": {
+        "connect_timeout": 2,
+        "read_timeout": _SILENCE_SECONDS,
+        "retries": {"max_attempts": 2},
+    }
+}
 _AT_ONCE = 8
 
 
@@ -61,13 +66,10 @@ def run(scratch: Path, seed: int, *, short: bool) -> Outcome:
     else:
         halves = [(scratch / str(half), cases[half::2], seed) for half in range(2)]
         with multiprocessing.get_context("spawn").Pool(2) as pool:
-            results = [one for some in pool.starmap(tried, halves) for one in some]
+            results = [result for half in pool.starmap(tried, halves) for result in half]
     for number, how, said in sorted(results):
-        tally = tallies[cases[number].kind.fault]
-        if how == "failed":
-            tally.failures.append(f"{cases[number]}: {said}")
-        else:
-            setattr(tally, how, getattr(tally, how) + 1)
+        failure = said if how == "failed" else ""
+        tallies[cases[number].kind.fault].count(str(cases[number]), failure, refused=how == "refused")
     lied = "answers with other bytes of the right length, which nothing tells: without checksums nobody finds them"
     return Outcome("network", list(tallies.values()), left_out=[lied])
 
@@ -99,8 +101,8 @@ class Stage:
     folder: Path
     web: Server
     s3: Server
-    bucket: str
-    wanted: dict[str, dict[str, bytes]]
+    bucket: Bucket
+    margins: dict[str, dict[str, bytes]]
 
     def judged(self, case: Case) -> tuple[int, str, str]:
         """Run a case; a run that does not end is left behind."""
@@ -166,7 +168,6 @@ class Trial:
         self._stage, self._case, self._proxy = stage, case, proxy
         self._name = f"case-{case.number}"
         self._here = stage.folder / self._name
-        self._store = fsspec.filesystem("s3", **_options(stage.s3.url))
         self._old: dict[str, bytes] = {}
 
     @property
@@ -180,12 +181,12 @@ class Trial:
                 "margin/hats.properties": b"dataproduct_type=margin\n",
                 "margin/dataset/_metadata": b"old",
             }
-            for name, content in self._old.items():
-                self._store.pipe_file(f"{self._stage.bucket}/{self._name}/{name}", content)
+            self._stage.bucket.write({f"{self._name}/{name}": text for name, text in self._old.items()})
 
     def run(self) -> None:
         """Make the margin."""
-        where, stage, patient = self._case.kind.where, self._stage, _options(self._proxy.url)
+        where, stage = self._case.kind.where, self._stage
+        patient = s3_options(self._proxy.url, **_LIMITS)
         arguments: dict[str, Any] = {"dask_threads_per_worker": 2, "tmp_dir": self._here / "tmp"}
         source: Any = stage.folder / ("parts" if where == "parts" else "stars")
         output: Any = self._here / "out"
@@ -196,31 +197,27 @@ class Trial:
             limit = aiohttp.ClientTimeout(sock_read=_SILENCE_SECONDS)
             arguments["input_storage_options"] = {"client_kwargs": {"timeout": limit}}
         elif where == "s3":
-            source = f"s3://{stage.bucket}/stars"
+            source = f"{stage.bucket.url}/stars"
             arguments["input_storage_options"] = patient
         if self._remote_output:
-            output = f"s3://{stage.bucket}/{self._name}"
+            output = f"{stage.bucket.url}/{self._name}"
             # The smallest parts that S3 takes.
             more = {"default_block_size": 5 << 20} if where == "parts" else {}
             arguments |= {"output_storage_options": {**patient, **more}, "overwrite": where == "over"}
         make_margin(source, output, THRESHOLD_ARCSEC, **arguments)
 
-    def found(self) -> dict[str, bytes]:
+    def files(self) -> dict[str, bytes]:
         """Return what is at the output now."""
-        if not self._remote_output:
-            return on_disk(self._here / "out")
-        self._store.invalidate_cache()
-        root = f"{self._stage.bucket}/{self._name}"
-        return {name[len(root) + 1 :]: self._store.cat_file(name) for name in self._store.find(root)}
+        return self._stage.bucket.contents(self._name) if self._remote_output else on_disk(self._here / "out")
 
     def survived(self, committed: int) -> tuple[str, str]:
         """Judge a run that ended without an error."""
-        found = self.found()
-        wanted = self._stage.wanted["parts" if self._case.kind.where == "parts" else "stars"]
-        if strays := sorted(name for name in found if not name.startswith("margin/")):
+        files = self.files()
+        right = self._stage.margins["parts" if self._case.kind.where == "parts" else "stars"]
+        if strays := sorted(name for name in files if not name.startswith("margin/")):
             return "failed", f"left behind: {strays[:3]}"
-        margin = {name.removeprefix("margin/"): content for name, content in found.items()}
-        if not margin or not same_margin(margin, wanted):
+        margin = {name.removeprefix("margin/"): content for name, content in files.items()}
+        if not margin or not same_margin(margin, right):
             return "failed", "another margin than without faults"
         if self._here.joinpath("tmp").exists() and any(self._here.joinpath("tmp").iterdir()):
             return "failed", "files left in tmp_dir"
@@ -230,15 +227,14 @@ class Trial:
 
     def wrong_with(self, refused: str) -> str:
         """Say what is wrong with a run that ended with an error, if anything."""
-        if not re.search(r"s3://network-|http://127", refused):
+        if not re.search(r"s3://bucket-|http://127", refused):
             return f"the error names no URL: {refused}"
         concerned = self._case.kind.asked == re.escape(ENDING) and self._case.kind.stays
         if concerned and not refused.count(ENDING):
             return f"the error does not name {ENDING}: {refused}"
         if "\n" in refused or "panicked" in refused:
             return f"not a clear error: {refused}"
-        found = self.found()
-        margin = {name: content for name, content in found.items() if name.startswith("margin/")}
+        margin = {name: content for name, content in self.files().items() if name.startswith("margin/")}
         if self._old and "margin/hats.properties" in margin:
             return "" if margin == self._old else "a mixture of the old and the new catalog"
         if any(name.count("/") == 1 and name.endswith("properties") for name in margin):
@@ -261,16 +257,8 @@ def stage(scratch: Path, seed: int) -> Iterator[Stage]:
         write_catalog(scratch / name, some, layout, table)
         make_margin(scratch / name, scratch / f"{name}-margin", THRESHOLD_ARCSEC)
         assert ids_of(scratch / f"{name}-margin" / "margin") == some.margins(THRESHOLD_ARCSEC)
-    wanted = {name: on_disk(scratch / f"{name}-margin" / "margin") for name in ("stars", "parts")}
+    margins = {name: on_disk(scratch / f"{name}-margin" / "margin") for name in ("stars", "parts")}
     with http_server(scratch) as web, s3_server() as s3:
-        store = fsspec.filesystem("s3", **_options(s3.url))
-        # The buckets of all servers of a process are the same.
-        bucket = f"network-{uuid.uuid4().hex[:8]}"
-        store.mkdir(bucket)
-        store.put(str(scratch / "stars"), f"{bucket}/stars", recursive=True)
-        yield Stage(scratch, web, s3, bucket, wanted)
-
-
-def _options(url: str) -> dict[str, Any]:
-    limits = {"connect_timeout": 2, "read_timeout": _SILENCE_SECONDS, "retries": {"max_attempts": 2}}
-    return {"key": "any", "secret": "what-nobody-shall-read", "endpoint_url": url, "config_kwargs": limits}
+        bucket = new_bucket(s3, **_LIMITS)
+        bucket.put(scratch / "stars", "stars")
+        yield Stage(scratch, web, s3, bucket, margins)

@@ -13,6 +13,8 @@ from tests.campaign.network.proxy import Request
 ENDING = "Norder=2/Dir=0/Npix=52.parquet"
 DROPS, SHORT, STATUS = ("drop", "lose", "reset", "cut"), ("short",), ("500", "503", "429")
 SLOW, OTHER = ("delay", "stall"), ("whole", "shifted", "html")
+_FILE, _READ_FILE = re.escape(ENDING), f"GET.*{re.escape(ENDING)}"
+_WRITTEN = rf"^PUT .*({_FILE}|_metadata|hats\.properties|partition_info\.csv)"
 
 
 @dataclass(frozen=True)
@@ -28,97 +30,49 @@ class Kind:
         written in the place of another.
     faults
         Those of the proxy, of which one is chosen each time.
-    stays
-        Whether the fault never goes away; else each request fails at most twice in a row.
-    asked
-        Which requests are concerned: what their text matches.
-    may_refuse
-        Whether an error is as right as a margin, where trying again cannot help.
     times
         How often in the full and in the short form.
+    asked
+        Which requests are concerned: what their text matches.
+    stays
+        Whether the fault never goes away; else each request fails at most twice in a row.
+    may_refuse
+        Whether an error is as right as a margin, where trying again cannot help.
     """
 
     fault: str
     where: str
     faults: tuple[str, ...]
-    stays: bool
-    asked: str
-    may_refuse: bool
     times: tuple[int, int]
+    asked: str = ""
+    stays: bool = False
+    may_refuse: bool = False
 
+
+_WEB_NEVER = (*DROPS, *SHORT, *STATUS, "stall", "html")
+_S3_NEVER = (*DROPS, *SHORT, "500", "403", "404", "html")
+_BUSY = ("500", "503")
+_DELETED = ("errors", "errors", "403", "500")
+_REFUSED_DELETION = "S3, replaced: a deletion is refused, with status 200 or not"
 
 KINDS = (
-    Kind("HTTP: connections dropped, reset, cut in the middle", "http", DROPS, False, "", False, (14, 1)),
-    Kind("HTTP: fewer bytes, the stated length agrees", "http", SHORT, False, "GET", False, (8, 1)),
-    Kind("HTTP: status 500, 503, 429", "http", STATUS, False, "", False, (8, 0)),
-    Kind("HTTP: late answers, and none at all", "http", SLOW, False, "", False, (8, 1)),
-    Kind("HTTP: the whole file, another range, a page of HTML", "http", OTHER, False, "", True, (12, 1)),
+    Kind("HTTP: connections dropped, reset, cut in the middle", "http", DROPS, (14, 1)),
+    Kind("HTTP: fewer bytes, the stated length agrees", "http", SHORT, (8, 1), "GET"),
+    Kind("HTTP: status 500, 503, 429", "http", STATUS, (8, 1)),
+    Kind("HTTP: late answers, and none at all", "http", SLOW, (8, 1)),
+    Kind("HTTP: the whole file, another range, a page of HTML", "http", OTHER, (12, 1), may_refuse=True),
+    Kind("HTTP: one file never comes right", "http", _WEB_NEVER, (14, 1), _FILE, stays=True),
+    Kind("HTTP: 403, 404 for one file", "http", ("403", "404"), (4, 0), _FILE, stays=True),
+    Kind("S3, read: dropped, cut, short, 500, 503", "s3", (*DROPS, *SHORT, *_BUSY), (14, 1), "GET"),
+    Kind("S3, read: late answers, and none at all", "s3", SLOW, (4, 0), "GET"),
+    Kind("S3, read: one file never comes right", "s3", _S3_NEVER, (8, 1), _READ_FILE, stays=True),
+    Kind("S3, written: requests fail at random", "out", (*DROPS, *_BUSY), (12, 1)),
     Kind(
-        "HTTP: one file never comes right",
-        "http",
-        (*DROPS, *SHORT, *STATUS, "stall", "html"),
-        True,
-        re.escape(ENDING),
-        False,
-        (14, 1),
+        "S3, written: one request always fails", "out", ("drop", "500", "403"), (8, 1), _WRITTEN, stays=True
     ),
-    Kind("HTTP: 403, 404 for one file", "http", ("403", "404"), True, re.escape(ENDING), False, (4, 0)),
-    Kind(
-        "S3, read: dropped, cut, short, 500, 503",
-        "s3",
-        (*DROPS, *SHORT, "500", "503"),
-        False,
-        "GET",
-        False,
-        (14, 1),
-    ),
-    Kind("S3, read: late answers, and none at all", "s3", SLOW, False, "GET", False, (4, 0)),
-    Kind(
-        "S3, read: one file never comes right",
-        "s3",
-        (*DROPS, *SHORT, "500", "403", "404", "html"),
-        True,
-        f"GET.*{re.escape(ENDING)}",
-        False,
-        (8, 1),
-    ),
-    Kind("S3, written: requests fail at random", "out", (*DROPS, "500", "503"), False, "", False, (12, 1)),
-    Kind(
-        "S3, written: one request always fails",
-        "out",
-        ("drop", "500", "403"),
-        True,
-        rf"^PUT .*({re.escape(ENDING)}|_metadata|hats\.properties|partition_info\.csv)",
-        False,
-        (8, 1),
-    ),
-    Kind(
-        "S3, replaced: copies and deletions fail at random",
-        "over",
-        ("drop", "lose", "500"),
-        False,
-        "",
-        False,
-        (8, 0),
-    ),
-    Kind(
-        "S3, replaced: a deletion is refused, with status 200 or not",
-        "over",
-        ("errors", "errors", "403", "500"),
-        True,
-        r"^POST .*\?delete",
-        False,
-        (6, 1),
-    ),
-    Kind(
-        "S3, written in parts: requests fail at random",
-        "parts",
-        (*DROPS, "500", "503"),
-        False,
-        "parts",
-        False,
-        (4, 0),
-    ),
+    Kind("S3, replaced: copies and deletions fail at random", "over", ("drop", "lose", "500"), (8, 0)),
+    Kind(_REFUSED_DELETION, "over", _DELETED, (6, 1), r"^POST .*\?delete", stays=True),
+    Kind("S3, written in parts: requests fail at random", "parts", (*DROPS, *_BUSY), (4, 0), "parts"),
 )
 
 

@@ -210,7 +210,7 @@ def _changed(head: bytes, fault: str | None) -> bytes:
         head = _RANGE.sub(b"", head)
     if fault == "shifted":
         # Back by some bytes, where there are some before.
-        head = _RANGE.sub(lambda found: _shifted(int(found[1]), int(found[2])), head)
+        head = _RANGE.sub(lambda match: _shifted(int(match[1]), int(match[2])), head)
     return head[:-2] + b"Connection: close\r\n\r\n"
 
 

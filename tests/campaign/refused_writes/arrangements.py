@@ -96,13 +96,8 @@ def _unreadable_input(bench: Bench) -> None:
     elif bench.run.where == "folder":
         places = [*sorted(bench.catalog.rglob("Norder=*")), *sorted(bench.catalog.rglob("Dir=*"))]
     else:
-        names = (
-            "hats.properties",
-            "properties",
-            "partition_info.csv",
-            "_common_metadata",
-            "catalog_info.json",
-        )
+        names = ("hats.properties", "properties", "partition_info.csv")
+        names += ("_common_metadata", "catalog_info.json")
         places = [file for name in names for file in sorted(bench.catalog.rglob(name))]
         if (bench.catalog / "hats.properties").exists():
             places.remove(bench.catalog / "properties")

@@ -101,12 +101,12 @@ class Bench:
 
     def contents(self, margin: Path, least: int = 5) -> dict[str, bytes]:
         """Every file of a margin; where its catalog is as if it had not been copied for this run."""
-        found = contents(margin, least)
-        for name in found:
+        files = contents(margin, least)
+        place, usual = (str(path).encode() for path in (self.catalog, self.plan / self.run.catalog))
+        for name in files:
             if name.endswith(("properties", ".json")):
-                place, usual = (str(path).encode() for path in (self.catalog, self.plan / self.run.catalog))
-                found[name] = found[name].replace(place, usual)
-        return found
+                files[name] = files[name].replace(place, usual)
+        return files
 
     def build(self, *, spoiled: bool, threshold_arcsec: float = THRESHOLD_ARCSEC) -> tuple[int, str]:
         """Run the command; its exit status and what it says on standard error."""

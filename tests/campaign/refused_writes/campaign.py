@@ -13,8 +13,10 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -58,12 +60,12 @@ def run(scratch: Path, seed: int, *, short: bool) -> Outcome:
         outcome.left_out.append(
             "full and read-only disks: file systems cannot be mounted here (needs `unshare -Urm`)"
         )
-        runs = [one for one in runs if one.kind not in _NEEDS_MOUNT]
+        runs = [run for run in runs if run.kind not in _NEEDS_MOUNT]
     elif os.geteuid() == 0 and not shutil.which("setpriv"):
         outcome.left_out.append(
             "folders without permission: root may write everywhere, and there is no `setpriv`"
         )
-        runs = [one for one in runs if one.kind not in ("no permission", "unreadable input")]
+        runs = [run for run in runs if run.kind not in ("no permission", "unreadable input")]
     endings = _tried(runs, scratch, prefix or [])
     outcome.tallies = _counted(runs, endings, seed)
     outcome.figures = [_stages(runs, endings)]
@@ -90,9 +92,9 @@ def _prepare(scratch: Path) -> dict[str, int]:
             delete_resume_log_files=False,
             **(extras if kind == "extras" else {}),
         )
-        found = (hipscat_ids if kind == "hipscat" else ids_of)(output / NAME)
-        expected = (many if kind == "many" else sky).margins(THRESHOLD_ARCSEC) if kind != "extras" else found
-        assert found == expected, f"the undisturbed margin of {kind} is not that of brute force"
+        ids = (hipscat_ids if kind == "hipscat" else ids_of)(output / NAME)
+        expected = (many if kind == "many" else sky).margins(THRESHOLD_ARCSEC)
+        assert ids == expected, f"the undisturbed margin of {kind} is not that of brute force"
         peak[kind] = sum(_pages(file) for file in output.rglob("*"))
     return peak
 
@@ -105,77 +107,58 @@ def _pages(file: Path) -> int:
 def _runs(random: np.random.Generator, peak: dict[str, int]) -> list[Run]:
     runs: list[Run] = []
 
-    def add(count: int, fault: str, kind: str, **about: object) -> None:
+    def add(count: int, fault: str, kind: str, amount: int | Callable[[], float] = 0, **about: Any) -> None:
         for _ in range(count):
-            drawn = {key: int(value(random)) if callable(value) else value for key, value in about.items()}
-            runs.append(Run(len(runs), fault, kind, **drawn))  # type: ignore[arg-type]
+            drawn = int(amount() if callable(amount) else amount)
+            runs.append(Run(len(runs), fault, kind, amount=drawn, **about))
 
-    def up_to(most: float, least: float = 4096) -> object:
-        return lambda random: random.uniform(least, most)
+    def up_to(most: float, least: float = 4096) -> Callable[[], float]:
+        return lambda: random.uniform(least, most)
 
+    hats, extras, hipscat = (peak[kind] for kind in ("hats", "extras", "hipscat"))
     full = "full disk: output"
-    add(20, full, "full disk", amount=up_to(1.05 * peak["hats"]))
+    add(20, full, "full disk", up_to(1.05 * hats))
     # What is written last takes least; this is where a margin nearly looks whole.
-    add(15, full, "full disk", amount=up_to(peak["hats"], 0.85 * peak["hats"]))
-    add(6, full, "full disk", amount=up_to(peak["extras"], 0.8 * peak["extras"]), options=_EXTRAS)
-    add(6, full, "full disk", amount=up_to(1.02 * peak["hipscat"]), catalog="hipscat")
-    add(6, full, "full disk", amount=up_to(1.02 * peak["hipscat"], 0.85 * peak["hipscat"]), catalog="hipscat")
-    add(8, "full disk: output, two Dask workers", "full disk", amount=up_to(1.05 * peak["hats"]), workers=2)
-    add(12, "disk without room for another file: output", "few inodes", amount=up_to(130, 2))
-    add(8, "full disk: tmp_dir", "full disk", amount=up_to(0.5 * peak["hats"]), where="tmp_dir")
-    add(3, "full disk: tmp_dir", "full disk", amount=up_to(0.5 * peak["hats"]), where="tmp_dir", workers=2)
-    add(6, "full disk: dask_tmp", "full disk", amount=up_to(20_000), where="dask_tmp", workers=2)
-    add(4, "full disk: dask_tmp", "few inodes", amount=up_to(12, 2), where="dask_tmp", workers=2)
-    add(12, "full disk, an earlier margin is to be replaced", "earlier margin", amount=up_to(peak["hats"], 0))
-    add(8, "full disk, added to a collection", "collection", amount=up_to(1.05 * peak["hats"]))
-    add(
-        4,
-        "full disk, added to a collection",
-        "collection",
-        amount=up_to(1.01 * peak["hats"], 0.95 * peak["hats"]),
-    )
-    for one in runs:
-        if one.kind == "collection":
-            one.options = ["--add-to-collection"]
-    add(12, "limit on the size of a file", "file size", amount=up_to(150_000, 1))
-    add(2, "limit on the size of a file", "file size", amount=up_to(60_000, 1), workers=2)
+    add(15, full, "full disk", up_to(hats, 0.85 * hats))
+    add(6, full, "full disk", up_to(extras, 0.8 * extras), options=_EXTRAS)
+    add(6, full, "full disk", up_to(1.02 * hipscat), catalog="hipscat")
+    add(6, full, "full disk", up_to(1.02 * hipscat, 0.85 * hipscat), catalog="hipscat")
+    add(8, "full disk: output, two Dask workers", "full disk", up_to(1.05 * hats), workers=2)
+    add(12, "disk without room for another file: output", "few inodes", up_to(130, 2))
+    add(8, "full disk: tmp_dir", "full disk", up_to(0.5 * hats), where="tmp_dir")
+    add(3, "full disk: tmp_dir", "full disk", up_to(0.5 * hats), where="tmp_dir", workers=2)
+    add(6, "full disk: dask_tmp", "full disk", up_to(20_000), where="dask_tmp", workers=2)
+    add(4, "full disk: dask_tmp", "few inodes", up_to(12, 2), where="dask_tmp", workers=2)
+    add(12, "full disk, an earlier margin is to be replaced", "earlier margin", up_to(hats, 0))
+    joined = "full disk, added to a collection"
+    add(8, joined, "collection", up_to(1.05 * hats), options=["--add-to-collection"])
+    add(4, joined, "collection", up_to(1.01 * hats, 0.95 * hats), options=["--add-to-collection"])
+    add(12, "limit on the size of a file", "file size", up_to(150_000, 1))
+    add(2, "limit on the size of a file", "file size", up_to(60_000, 1), workers=2)
     for where, workers in (("output", 1), ("output", 2), ("tmp_dir", 1), ("dask_tmp", 2)):
-        add(1, "read-only disk", "read-only", where=where, workers=workers)
+        about: dict[str, Any] = {"where": where, "workers": workers}
+        add(1, "read-only disk", "read-only", **about)
         for mode in (0o555, 0o000):
-            add(
-                1,
-                "folder without write permission",
-                "no permission",
-                where=where,
-                workers=workers,
-                amount=mode,
-            )
+            add(1, "folder without write permission", "no permission", mode, **about)
         for what in range(3):
-            add(
-                1,
-                "a file, or a link to nowhere, for a folder",
-                "no folder",
-                where=where,
-                workers=workers,
-                amount=what,
-            )
-    unreadable = "input that may not be read"
+            add(1, "a file, or a link to nowhere, for a folder", "no folder", what, **about)
     for catalog in ("hats", "hipscat"):
-        for where, count in (("file", 3), ("folder", 3), ("metadata", 3)):
-            add(count, unreadable, "unreadable input", catalog=catalog, where=where, amount=up_to(1e6, 0))
-    few = "few file descriptors"
-    add(1, few, "few files", catalog="many", amount=256)
-    add(1, few, "few files", catalog="many", amount=256, workers=2)
-    add(5, few, "few files", catalog="many", amount=up_to(64, 12))
-    add(2, few, "few files", catalog="many", amount=up_to(64, 16), workers=2)
+        about = {"catalog": catalog}
+        for where in ("file", "folder", "metadata"):
+            add(3, "input that may not be read", "unreadable input", up_to(1e6, 0), where=where, **about)
+    few, about = "few file descriptors", {"catalog": "many"}
+    add(1, few, "few files", 256, **about)
+    add(1, few, "few files", 256, workers=2, **about)
+    add(5, few, "few files", up_to(64, 12), **about)
+    add(2, few, "few files", up_to(64, 16), workers=2, **about)
     return runs
 
 
 def _one_of_each(runs: list[Run]) -> list[Run]:
     """The first run of each fault; with one worker, where there is one."""
     first: dict[str, Run] = {}
-    for one in sorted(runs, key=lambda one: one.workers):
-        first.setdefault(one.fault, one)
+    for run in sorted(runs, key=lambda run: run.workers):
+        first.setdefault(run.fault, run)
     return list(first.values())
 
 
@@ -193,7 +176,7 @@ def _namespace() -> list[str] | None:
 
 def _tried(runs: list[Run], scratch: Path, prefix: list[str]) -> dict[int, Ending]:
     """The ending of each run; two are tried at a time."""
-    (scratch / "runs.json").write_text(json.dumps([asdict(one) for one in runs]))
+    (scratch / "runs.json").write_text(json.dumps([asdict(run) for run in runs]))
     module = [sys.executable, "-m", "tests.campaign.refused_writes.process", str(scratch)]
     processes = [
         subprocess.Popen(
@@ -219,19 +202,17 @@ def _tried(runs: list[Run], scratch: Path, prefix: list[str]) -> dict[int, Endin
 
 
 def _counted(runs: list[Run], endings: dict[int, Ending], seed: int) -> list[Tally]:
-    tallies = {one.fault: Tally(one.fault) for one in runs}
-    for one in runs:
-        ending = endings[one.number]
-        failure = ending.failure and f"seed {seed}, {ending.failure}"
-        tallies[one.fault].count(failure, refused=not ending.survived)
+    tallies = {run.fault: Tally(run.fault) for run in runs}
+    for run in runs:
+        ending = endings[run.number]
+        tallies[run.fault].count(f"seed {seed}, {run}", ending.failure, refused=not ending.survived)
     return list(tallies.values())
 
 
 def _stages(runs: list[Run], endings: dict[int, Ending]) -> Figures:
     """Where disks were full."""
-    messages = [
-        endings[one.number].message for one in runs if one.kind in ("full disk", "few inodes", "file size")
-    ]
+    limited = [run.number for run in runs if run.kind in ("full disk", "few inodes", "file size")]
+    messages = [endings[number].message for number in limited]
     ended = Counter(
         next((stage for words, stage in _STAGES.items() if words in message), "folders and locks")
         for message in messages

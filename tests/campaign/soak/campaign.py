@@ -6,18 +6,16 @@ import json
 import os
 import subprocess
 import sys
-import uuid
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-import fsspec
 import numpy as np
 
 from tests.campaign.outcomes import Figures, Outcome, Tally
 from tests.support.catalogs import Layout, files_of, sky_near_edges, write_catalog
 from tests.support.hipscat_catalogs import write_hipscat_catalog
-from tests.support.servers import s3_server
+from tests.support.servers import new_bucket, s3_server
 
 THRESHOLD_ARCSEC = 60.0
 PARTITIONS = ((0, 5), (1, 14), (1, 15), (2, 52), (2, 53), (2, 54))
@@ -46,10 +44,9 @@ def run(scratch: Path, seed: int, *, short: bool) -> Outcome:
         else {"pipelines": 200, "warm_up": 20, "each": 6, "hipscat": True}
     )
     sky = sky_near_edges(PARTITIONS, 400, THRESHOLD_ARCSEC, seed=seed)
-    wanted = [(list(pixel), ids) for pixel, ids in sky.margins(THRESHOLD_ARCSEC).items()]
+    margins = [(list(pixel), ids) for pixel, ids in sky.margins(THRESHOLD_ARCSEC).items()]
     outcome = Outcome("soak")
     with s3_server() as s3, ThreadPoolExecutor(2) as pool:
-        store = fsspec.filesystem("s3", key="any", secret="any-secret", endpoint_url=s3.url)
         for name in ("threads", "client"):
             folder = scratch / name
             for catalog in ("stars", "bad"):
@@ -57,27 +54,22 @@ def run(scratch: Path, seed: int, *, short: bool) -> Outcome:
             damaged = files_of(folder / "bad")[2, 53]
             damaged.write_bytes(damaged.read_bytes()[:-20] + b"x" * 20)
             write_hipscat_catalog(folder / "old_stars", sky)
-        # The buckets of all servers of a process are the same.
-        bucket = f"soak-{uuid.uuid4().hex[:8]}"
-        store.mkdir(bucket)
-        store.put(str(scratch / "threads" / "stars"), f"{bucket}/stars", recursive=True)
-        told |= {"wanted": wanted, "s3": s3.url, "bucket": bucket}
+        bucket = new_bucket(s3)
+        bucket.put(scratch / "threads" / "stars", "stars")
+        told |= {"margins": margins, "bucket": bucket.name, "options": bucket.options}
         started = [
             pool.submit(_soaked, told | {"folder": str(scratch / name), "with_client": name == "client"})
             for name in ("threads", "client")
         ]
-        found = [one.result() for one in started]
+        printed = [process.result() for process in started]
     limit = SHORT_LIMIT_KB_PER_PIPELINE if short else LIMIT_KB_PER_PIPELINE
     rows: list[list[str]] = []
-    for how, lines in zip(("pipeline, 2 threads", "pipeline_with_client"), found, strict=True):
+    for how, lines in zip(("pipeline, 2 threads", "pipeline_with_client"), printed, strict=True):
         tally = Tally(f"{how}: runs one after the other, each sixth of a damaged catalog")
         troubles = [line for line in lines if "trouble" in line]
         tally.failures += [f"pipeline {line['number']} (seed {seed}): {line['trouble']}" for line in troubles]
-        bad = (
-            0 if not told["pipelines"] else sum(_is_bad(n, told["hipscat"]) for n in range(told["pipelines"]))
-        )
-        tally.refused = bad
-        tally.survived = told["pipelines"] - bad - len(troubles)
+        tally.refused = sum(_is_bad(number, told["hipscat"]) for number in range(told["pipelines"]))
+        tally.survived = told["pipelines"] - tally.refused - len(troubles)
         outcome.tallies.append(tally)
         samples = [(line["number"], line["held"]) for line in lines if "held" in line]
         more, broken = judged(how, samples, limit)

@@ -21,24 +21,26 @@ from typing import Any
 
 import psutil
 
+from tests.support.servers import Bucket
+
 
 def main() -> None:
     """Run the pipelines, and measure now and then."""
     told = json.load(sys.stdin)
     folder = Path(told["folder"])
     with _client(told["with_client"], folder) as client:
-        wanted = {tuple(pixel): ids for pixel, ids in told["wanted"]}
-        soak = Soak(folder, told["s3"], told["bucket"], wanted, told["hipscat"], client)
+        margins = {tuple(pixel): ids for pixel, ids in told["margins"]}
+        soak = Soak(folder, Bucket(told["bucket"], told["options"]), margins, told["hipscat"], client)
         for number in range(told["pipelines"] + 1):
             if number >= told["warm_up"] and (number - told["warm_up"]) % told["each"] == 0:
                 print(json.dumps({"number": number, "held": soak.held()}), flush=True)
-            if number < told["pipelines"] and (trouble := soak.one(number)):
+            if number < told["pipelines"] and (trouble := soak.make(number)):
                 print(json.dumps({"number": number, "trouble": trouble}), flush=True)
 
 
 @contextmanager
-def _client(wanted: bool, folder: Path) -> Iterator[Any]:
-    if not wanted:
+def _client(with_client: bool, folder: Path) -> Iterator[Any]:
+    if not with_client:
         yield None
         return
     import dask
@@ -59,9 +61,9 @@ class Soak:
     ----------
     folder
         Where the catalogs are, and margins are made and removed.
-    s3, bucket
-        URL of an S3 server, and the bucket on it that has the catalog as well.
-    wanted
+    bucket
+        A bucket that has the catalog as well.
+    margins
         Ids of the rows of each margin, by brute force.
     hipscat
         Whether HiPSCat takes its turn.
@@ -72,20 +74,18 @@ class Soak:
     def __init__(
         self,
         folder: Path,
-        s3: str,
-        bucket: str,
-        wanted: dict[tuple[int, int], list[int]],
+        bucket: Bucket,
+        margins: dict[tuple[int, int], list[int]],
         hipscat: bool,
         client: Any,
     ) -> None:
-        self._folder, self._wanted, self._client = folder, wanted, client
-        self._source, self._place = f"{bucket}/stars", f"{bucket}/{folder.name}"
-        self._options = {"key": "any", "secret": "any-secret", "endpoint_url": s3}
+        self._folder, self._margins, self._client = folder, margins, client
+        self._bucket = bucket
         self._kinds = [self._local, self._from_s3, self._bad, self._several, self._to_s3, self._local]
         if hipscat:
             self._kinds.append(self._hipscat)
 
-    def one(self, number: int) -> str:
+    def make(self, number: int) -> str:
         """Make the next one; what went wrong with it, if anything."""
         try:
             trouble = self._kinds[number % len(self._kinds)]()
@@ -98,16 +98,16 @@ class Soak:
 
     def held(self) -> dict[str, dict[str, float]]:
         """Return what this process holds, the workers, and the scheduler."""
-        found = {"driver": held_here()}
-        found["driver"]["files left"] = sum(
+        processes = {"driver": held_here()}
+        processes["driver"]["files left"] = sum(
             len(list((self._folder / name).glob("*"))) for name in ("tmp", "out")
         )
         if self._client is not None:
             for number, held in enumerate(self._client.run(held_here).values()):
-                found[f"worker {number + 1}"] = held
-            found["scheduler"] = self._client.run_on_scheduler(_held_by_scheduler)
-            found["driver"]["futures"] = len(self._client.futures)
-        return found
+                processes[f"worker {number + 1}"] = held
+            processes["scheduler"] = self._client.run_on_scheduler(_held_by_scheduler)
+            processes["driver"]["futures"] = len(self._client.futures)
+        return processes
 
     def _make(
         self, source: Any, output: Any, thresholds_arcsec: tuple[float, ...] = (60.0,), **more: Any
@@ -136,7 +136,7 @@ class Soak:
     def _rows(self) -> str:
         from tests.support.catalogs import ids_of
 
-        right = ids_of(self._folder / "out" / "margin_60") == self._wanted
+        right = ids_of(self._folder / "out" / "margin_60") == self._margins
         return "" if right else "other rows than brute force gives"
 
     def _local(self) -> str:
@@ -144,17 +144,16 @@ class Soak:
         return self._rows()
 
     def _from_s3(self) -> str:
-        self._make(f"s3://{self._source}", self._folder / "out", input_storage_options=self._options)
+        source, options = f"{self._bucket.url}/stars", self._bucket.options
+        self._make(source, self._folder / "out", input_storage_options=options)
         return self._rows()
 
     def _to_s3(self) -> str:
-        import fsspec
-
-        self._make(self._folder / "stars", f"s3://{self._place}", output_storage_options=self._options)
-        store = fsspec.filesystem("s3", **self._options)
-        there = store.exists(f"{self._place}/margin_60/hats.properties")
-        store.rm(self._place, recursive=True)
-        return "" if there else "no margin on S3"
+        name, options = self._folder.name, self._bucket.options
+        self._make(self._folder / "stars", f"{self._bucket.url}/{name}", output_storage_options=options)
+        exists = self._bucket.fs.exists(f"{self._bucket.name}/{name}/margin_60/hats.properties")
+        self._bucket.remove(name)
+        return "" if exists else "no margin on S3"
 
     def _several(self) -> str:
         self._make(self._folder / "stars", self._folder / "out", (60.0, 20.0))
@@ -173,8 +172,8 @@ class Soak:
         from tests.support.hipscat_catalogs import hipscat_ids
 
         self._make(self._folder / "old_stars", self._folder / "out")
-        found = hipscat_ids(self._folder / "out" / "margin_60")
-        return "" if found == self._wanted else "other rows than brute force gives"
+        ids = hipscat_ids(self._folder / "out" / "margin_60")
+        return "" if ids == self._margins else "other rows than brute force gives"
 
     def _looked_at(self) -> str:
         """Audit, describe and forecast what was made."""
@@ -220,20 +219,18 @@ def _anonymous_kb() -> float:
 
 def _tasks() -> int:
     """Count the tasks of the event loops of this process."""
-    loops = [
-        one for one in gc.get_objects() if isinstance(one, asyncio.AbstractEventLoop) and one.is_running()
-    ]
-    return sum(len(asyncio.all_tasks(loop)) for loop in loops)
+    loops = [item for item in gc.get_objects() if isinstance(item, asyncio.AbstractEventLoop)]
+    return sum(len(asyncio.all_tasks(loop)) for loop in loops if loop.is_running())
 
 
 def _kinds_of(kind: type) -> set[type]:
-    return {kind, *(deeper for one in kind.__subclasses__() for deeper in _kinds_of(one))}
+    return {kind, *(deeper for child in kind.__subclasses__() for deeper in _kinds_of(child))}
 
 
 def _held_by_scheduler(dask_scheduler: Any) -> dict[str, float]:
     return {
         "keys": len(dask_scheduler.tasks),
-        "clients' wishes": sum(len(one.wants_what) for one in dask_scheduler.clients.values()),
+        "clients' wishes": sum(len(client.wants_what) for client in dask_scheduler.clients.values()),
     }
 
 
