@@ -1,4 +1,4 @@
-"""Input that was made to do harm: each case here once got through."""
+"""Input that was made to do harm: each case got through once, as did the `always` cases of `tests/campaign/hostile`."""
 
 from __future__ import annotations
 
@@ -13,9 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from skymargin import MarginCacheArguments
-from skymargin.build.run_paths import RunPaths
-from skymargin.cli.main import main
-from skymargin.errors import ArgumentError, CatalogError, PartitionReadError, StorageError
+from skymargin.errors import ArgumentError, CatalogError, StorageError
 from tests.support.catalogs import Layout, Sky, ids_of, make_margin, rows_of, sky_near_edges, write_catalog
 
 THRESHOLD_ARCSEC = 60.0
@@ -41,14 +39,6 @@ def state(catalog: Path, key: str, value: str) -> None:
         file.write_text("\n".join([*lines, f"{key}={value}"]) + "\n")
 
 
-@pytest.mark.parametrize("purpose", ["partial", "shards", "progress", "old", "lock", "removed-folder"])
-def test_a_margin_has_no_name_of_an_intermediate_folder(purpose: str, catalog: Path, tmp_path: Path) -> None:
-    """The next run of `margin` would remove it as a leftover of its own."""
-    key = RunPaths(tmp_path / "out" / "margin", tmp_path / "out", tmp_path / "out").key
-    with pytest.raises(ArgumentError, match=r"output_artifact_name .*intermediate"):
-        make_margin(catalog, tmp_path / "out", THRESHOLD_ARCSEC, f"margin.skymargin-{purpose}-{key}")
-
-
 @pytest.mark.parametrize("argument", ["input_catalog_path", "output_path", "tmp_dir"])
 def test_a_path_with_a_null_is_an_argument_error(argument: str, catalog: Path, tmp_path: Path) -> None:
     given = {"input_catalog_path": catalog, "output_path": tmp_path / "out", argument: f"{tmp_path}/a\0b"}
@@ -56,41 +46,25 @@ def test_a_path_with_a_null_is_an_argument_error(argument: str, catalog: Path, t
         MarginCacheArguments(output_artifact_name="margin", **given)  # type: ignore[arg-type]
 
 
-def test_an_error_sends_nothing_to_the_terminal_that_it_would_act_upon(
-    catalog: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    state(catalog, "dataproduct_type", "\\u001b]0;title\\u0007")
-    assert main(["build", str(catalog), "-t", "60", "-o", str(tmp_path / "out"), "--no-progress"]) == 1
-    told = capsys.readouterr().err
-    assert r"dataproduct_type=\x1b]0;title\x07: margins are made" in told
-    assert "\x1b" not in told
-    assert "\x07" not in told
-
-
-@pytest.mark.parametrize("order", ["9" * 5_000, "\u0662", "\u00b2", "1_0", "+7"])
+@pytest.mark.parametrize("order", ["1_0", "+7"])
 def test_an_index_order_of_other_digits_is_refused(order: str, catalog: Path, tmp_path: Path) -> None:
     state(catalog, "hats_col_healpix_order", order)
     with pytest.raises(CatalogError, match=r"properties has hats_col_healpix_order=.*allowed are 0 to 29"):
         make_margin(catalog, tmp_path / "out", THRESHOLD_ARCSEC)
 
 
-@pytest.mark.parametrize("name", ["hats.properties", "partition_info.csv", "dataset/_common_metadata"])
-def test_a_pipe_is_not_waited_for(name: str, catalog: Path, tmp_path: Path) -> None:
-    (catalog / name).unlink()
-    os.mkfifo(catalog / name)
-    with pytest.raises(CatalogError, match=f"{name} is not a file"):
+def test_a_pipe_is_not_waited_for(catalog: Path, tmp_path: Path) -> None:
+    (catalog / "dataset" / "_common_metadata").unlink()
+    os.mkfifo(catalog / "dataset" / "_common_metadata")
+    with pytest.raises(CatalogError, match="dataset/_common_metadata is not a file"):
         make_margin(catalog, tmp_path / "out", THRESHOLD_ARCSEC)
 
 
-@pytest.mark.parametrize("place", ["../elsewhere", "stars/../../elsewhere", "{base}/elsewhere"])
-def test_a_primary_outside_of_its_collection_is_told(place: str, catalog: Path, tmp_path: Path) -> None:
-    write_catalog(tmp_path / "elsewhere", sky_near_edges(PARTITIONS, 60, THRESHOLD_ARCSEC, seed=9))
-    text = place.format(base=tmp_path)
-    (catalog.parent / "collection.properties").write_text(f"hats_primary_table_url={text}\n")
-    with pytest.warns(
-        UserWarning, match=r"collection\.properties names a primary catalog outside .*/elsewhere"
-    ):
+def test_a_long_name_of_a_primary_is_cut_in_the_error(catalog: Path, tmp_path: Path) -> None:
+    (catalog.parent / "collection.properties").write_text(f"hats_primary_table_url={'x' * 100_000}\n")
+    with pytest.raises(CatalogError, match=r"collection\.properties names .* as its primary") as caught:
         make_margin(catalog.parent, tmp_path / "out", THRESHOLD_ARCSEC)
+    assert len(str(caught.value)) < 2_000
 
 
 @pytest.mark.parametrize("place", ["stars", "./stars", "{base}/sky/stars"])
@@ -103,25 +77,6 @@ def test_a_primary_inside_its_collection_is_not_worth_a_word(
         warnings.simplefilter("error")
         make_margin(catalog.parent, tmp_path / "out", THRESHOLD_ARCSEC)
     assert ids_of(tmp_path / "out" / "margin") == sky.margins(THRESHOLD_ARCSEC)
-
-
-@pytest.mark.parametrize("place", ["x" * 100_000, "simplecache::nonesuch://x/y", "sta\\u0000rs"])
-def test_a_primary_that_cannot_be_is_told_with_its_collection(
-    place: str, catalog: Path, tmp_path: Path
-) -> None:
-    (catalog.parent / "collection.properties").write_text(f"hats_primary_table_url={place}\n")
-    with pytest.raises(
-        CatalogError, match=r"collection\.properties names .* as its primary catalog"
-    ) as caught:
-        make_margin(catalog.parent, tmp_path / "out", THRESHOLD_ARCSEC)
-    assert len(str(caught.value)) < 2_000
-
-
-def test_a_record_of_brackets_in_brackets_is_told(catalog: Path, tmp_path: Path) -> None:
-    make_margin(catalog, tmp_path / "out", THRESHOLD_ARCSEC)
-    (tmp_path / "out" / "margin" / "_metadata.skymargin.json").write_text("[" * 200_000)
-    with pytest.raises(ArgumentError, match=r"_metadata\.skymargin\.json"):
-        make_margin(catalog, tmp_path / "out", THRESHOLD_ARCSEC, only_changed=True)
 
 
 @pytest.mark.parametrize(
@@ -143,23 +98,6 @@ def test_rows_that_do_not_fit_the_memory_are_told_with_the_folder(
         StorageError, match=rf"{tmp_path}/out/margin\.skymargin-.*malloc of size 314572800 failed"
     ):
         make_margin(catalog, tmp_path / "out", THRESHOLD_ARCSEC)
-
-
-def test_a_dictionary_that_is_not_there_is_no_panic(
-    catalog: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
-) -> None:
-    from tests.campaign.hostile.thrift_edit import I64, Value, chunk_of, edit_footer, row_groups
-
-    file = catalog / "dataset/Norder=1/Dir=0/Npix=4.parquet"
-    assert pq.read_metadata(file).row_group(0).column(1).dictionary_page_offset
-
-    def change(footer: dict[int, Value]) -> None:
-        chunk_of(row_groups(footer)[0], "ra")[11] = Value(I64, 10**9)
-
-    edit_footer(file, change)
-    with pytest.raises(PartitionReadError, match=r"Npix=4\.parquet.*dictionary, and there is none"):
-        make_margin(catalog, tmp_path / "out", THRESHOLD_ARCSEC)
-    assert "panicked" not in capfd.readouterr().err
 
 
 def test_the_name_of_a_column_is_no_script_in_the_page_for_people(sky: Sky, tmp_path: Path) -> None:

@@ -1,16 +1,16 @@
-"""Runs that are killed at any moment: what is there then, and what the next run makes of it."""
+"""Runs that are killed at chosen moments: what is there then, and what the next run makes of it.
+
+`tests/campaign/kill` kills at random moments, by the clock and on S3.
+"""
 
 from __future__ import annotations
 
-import random
-import sys
 from pathlib import Path
 
 import pytest
 
 from skymargin.build.batch_limits import BatchLimits
 from skymargin.errors import OutputExistsError, OutputInUseError, WorkerError
-from tests.support import killing
 from tests.support.catalogs import (
     MIXED_PARTITIONS,
     Layout,
@@ -19,22 +19,22 @@ from tests.support.catalogs import (
     sky_near_edges,
     write_catalog,
 )
-from tests.support.killing import Moment, run_halted_at, run_killed_after, run_killed_at
+from tests.support.killing import Moment, die_once, run_halted_at, run_killed_at
 
 THRESHOLD_ARCSEC = 600.0
 
 WHILE_IT_IS_MADE = [
     Moment("skymargin.build.stages.shards:ShardWriter.finish", 1),
-    Moment("skymargin.build.checkpoint.state:Progress.add_mapped", 12),
-    Moment("skymargin.build.checkpoint.state:Progress.add_mapped", 31, after=True),
-    Moment("skymargin.build.checkpoint.state:Progress.begin_reducing", after=True),
-    Moment("skymargin.build.stages.merge:restore", 25),
-    Moment("skymargin.build.checkpoint.state:Progress.add_reduced", 5),
-    Moment("skymargin.build.checkpoint.state:Progress.add_reduced", 20, after=True),
-    Moment("skymargin.build.checkpoint.state:Progress.keep_only_margins"),
+    Moment("skymargin.build.checkpoint.state:RunState.add_mapped", 12),
+    Moment("skymargin.build.checkpoint.state:RunState.add_mapped", 31, after=True),
+    Moment("skymargin.build.checkpoint.state:RunState.begin_reducing", after=True),
+    Moment("skymargin.build.stages.merge:from_transport", 25),
+    Moment("skymargin.build.checkpoint.state:RunState.add_reduced", 5),
+    Moment("skymargin.build.checkpoint.state:RunState.add_reduced", 20, after=True),
+    Moment("skymargin.build.checkpoint.state:RunState.keep_only_margins"),
     Moment("skymargin.catalogs.hats:write_margin_properties"),
     Moment("skymargin.catalogs.hats:write_margin_properties", after=True),
-    Moment("skymargin.build.checkpoint.state:Progress.record_made", after=True),
+    Moment("skymargin.build.checkpoint.state:RunState.record_made", after=True),
 ]
 # The moves of an overwrite: the old away, the new in, the old removed; then the shards and the records are removed.
 MOVES = [Moment("pathlib:Path.rename", call) for call in (1, 2, 3, 4, 5)]
@@ -104,10 +104,10 @@ def test_a_run_killed_between_its_moves_goes_on(
 def test_a_run_killed_between_its_moves_is_followed_by_another(
     moment: Moment, primary: Path, undisturbed: dict[str, bytes], earlier: dict[str, bytes], tmp_path: Path
 ) -> None:
-    there = killed_overwriting(moment, primary, tmp_path, undisturbed, earlier)
+    whole = killed_overwriting(moment, primary, tmp_path, undisturbed, earlier)
     with pytest.raises(OutputExistsError, match="exists already"):
         make_margin(primary, tmp_path, 3 * THRESHOLD_ARCSEC)
-    assert contents(tmp_path / "margin") == there
+    assert contents(tmp_path / "margin") == whole
     make_margin(primary, tmp_path, 2 * THRESHOLD_ARCSEC, overwrite=True)
     assert contents(tmp_path / "margin") == earlier
     assert names_in(tmp_path) == ["margin"]
@@ -121,38 +121,16 @@ def killed_overwriting(
     run_killed_at(moment, primary, folder, THRESHOLD_ARCSEC, overwrite=True)
     final = folder / "margin"
     # At its place, or under the name that the old one has between the two moves.
-    (there,) = [final] if final.exists() else folder.glob("margin.skymargin-old-*")
+    (margin,) = [final] if final.exists() else folder.glob("margin.skymargin-old-*")
     whole = new if moment.call > 2 else old
-    assert contents(there) == whole
+    assert contents(margin) == whole
     return whole
-
-
-def test_killed_again_and_again(primary: Path, undisturbed: dict[str, bytes], tmp_path: Path) -> None:
-    seed = 20_261_124
-    pause = random.Random(seed)
-    final = tmp_path / "out" / "margin"
-    kills = 0
-    # The last run is given all the time it needs.
-    for seconds in [0.0, *(pause.uniform(0.0, 0.5) for _ in range(6)), 60.0]:
-        threads = 1 + kills % 3
-        kills += run_killed_after(
-            seconds,
-            primary,
-            tmp_path / "out",
-            THRESHOLD_ARCSEC,
-            dask_threads_per_worker=threads,
-            overwrite=True,
-        )
-        assert not final.exists() or contents(final) == undisturbed, f"seed {seed}"
-    assert kills > 1
-    assert contents(final) == undisturbed, f"seed {seed}"
-    assert names_in(tmp_path / "out") == ["margin"]
 
 
 def test_a_killed_driver_of_worker_processes(
     primary: Path, undisturbed: dict[str, bytes], tmp_path: Path
 ) -> None:
-    moment = Moment("skymargin.build.checkpoint.state:Progress.add_mapped", 8)
+    moment = Moment("skymargin.build.checkpoint.state:RunState.add_mapped", 8)
     output, dask_tmp = tmp_path / "out", tmp_path / "dask"
     run_killed_at(moment, primary, output, THRESHOLD_ARCSEC, dask_n_workers=2, dask_tmp=dask_tmp)
     (left,) = dask_tmp.glob("dask.skymargin-workers-*")
@@ -168,7 +146,7 @@ def test_a_killed_driver_of_worker_processes(
 def test_a_killed_worker_is_replaced(
     primary: Path, undisturbed: dict[str, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sys.modules["skymargin.build.pipeline"], "map_batch", killing.die_once)
+    monkeypatch.setattr("skymargin.build.pipeline.map_batch", die_once)
     make_margin(
         primary, tmp_path, THRESHOLD_ARCSEC, dask_n_workers=2, delete_intermediate_parquet_files=False
     )
@@ -183,7 +161,7 @@ def test_workers_that_die_again_and_again_are_told(
     import dask
 
     with monkeypatch.context() as patched:
-        patched.setattr(sys.modules["skymargin.build.pipeline"], "map_batch", killing.die_once)
+        patched.setattr("skymargin.build.pipeline.map_batch", die_once)
         with (
             dask.config.set({"distributed.scheduler.allowed-failures": 0}),
             pytest.raises(
@@ -199,7 +177,7 @@ def test_workers_that_die_again_and_again_are_told(
 
 
 def test_no_two_runs_at_once(primary: Path, undisturbed: dict[str, bytes], tmp_path: Path) -> None:
-    moment = Moment("skymargin.build.checkpoint.state:Progress.add_mapped", 20)
+    moment = Moment("skymargin.build.checkpoint.state:RunState.add_mapped", 20)
     run = run_halted_at(moment, tmp_path / "reached", primary, tmp_path / "out", THRESHOLD_ARCSEC)
     try:
         before = names_in(tmp_path / "out")
@@ -212,7 +190,6 @@ def test_no_two_runs_at_once(primary: Path, undisturbed: dict[str, bytes], tmp_p
         assert set(names_in(tmp_path / "out")) == {*before, "other"}
     finally:
         run.kill()
-        run.join()
     make_margin(primary, tmp_path / "out", THRESHOLD_ARCSEC)
     assert contents(tmp_path / "out" / "margin") == undisturbed
     assert names_in(tmp_path / "out") == ["margin", "other"]

@@ -47,7 +47,7 @@ def run_all(
 
     def serve() -> bool:
         """Take cases until there is none or one goes wrong; whether any may remain."""
-        with ProcessPoolExecutor(1, _SPAWNED, initializer=_limit) as process:
+        with ProcessPoolExecutor(1, _SPAWNED, initializer=_limit, initargs=(work,)) as process:
             pid = process.submit(os.getpid).result(_START_SECONDS)
             trouble = ""
             while not trouble:
@@ -78,7 +78,10 @@ def run_all(
             served.result()
 
 
-def _limit() -> None:
-    """Limit the memory of this process; what Rust prints of a panic it catches goes nowhere."""
+def _limit(_work: Callable[..., Any]) -> None:
+    """Limit the memory of this process; what Rust prints of a panic it catches goes nowhere.
+
+    With the work comes its module: it is imported before the first case is timed.
+    """
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
