@@ -122,9 +122,9 @@ def test_what_does_not_fit_together_is_a_warning(margin: Path) -> None:
     assert rows is not None
     assert about.rows == rows - lost
     said = " / ".join(about.warnings)
-    assert f"its properties say {rows:,} rows, its files hold {rows - lost:,}" in said
+    assert f"its properties say {rows:,} rows, its files have {rows - lost:,}" in said
     assert f"partition_info.csv lists {len(files)} partitions, {len(files) - 1} have files" in said
-    assert "1 files where no reader looks, the first is copy.parquet" in said
+    assert "1 files where no reader looks for them, first copy.parquet" in said
     assert about.summary().count("WARNING") == 3
 
 
@@ -135,7 +135,7 @@ def test_a_file_that_cannot_be_read_is_a_warning(margin: Path) -> None:
     about = info(margin)
     assert about.rows is None
     assert any(f"{file} cannot be read as Parquet" in warning for warning in about.warnings)
-    assert f"{about.rows_stated:,} (as its properties say)" in about.summary()
+    assert f"{about.rows_stated:,} (from its properties)" in about.summary()
 
 
 def test_a_file_that_broke_after_metadata_was_written_is_a_warning(margin: Path) -> None:

@@ -234,7 +234,7 @@ def test_a_wrong_threshold_in_the_properties_is_found(stated: float, whole: Path
     assert (report.counts["missing"], report.counts["too_many"]) == balance(margin, HALF, stated)
     assert told(report) == expected(HALF, stated)
     assert set(report.wrong) - {"missing_file"} == {"missing" if stated > THRESHOLD_ARCSEC else "too_many"}
-    words = "like a margin of a smaller threshold" if stated > THRESHOLD_ARCSEC else "--coarse allows it"
+    words = "like a margin of a smaller threshold" if stated > THRESHOLD_ARCSEC else "--coarse allows them"
     assert words in report.hint
 
 
@@ -269,7 +269,7 @@ def test_an_unsorted_file_is_told_with_the_row(margin: Path, audit: Audit) -> No
     change(margin, lambda rows: rows.take(pa.array([0, 2, 1, *range(3, len(rows))])))
     report = audit()
     assert report.wrong == {"unsorted_file": 1}
-    assert report.faults[0].note == "row 2 is the first that is out of order of _healpix_29"
+    assert report.faults[0].note == "row 2 is the first that is not in the order of _healpix_29"
     # Those who make coarse margins do not sort them, and a crossmatch loses nothing by it.
     assert verify(margin, report.primary_path, coarse=True).allowed == {"unsorted_file": 1}
 

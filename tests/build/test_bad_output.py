@@ -35,7 +35,7 @@ def test_overwrite_removes_no_folder_that_is_not_a_catalog(work: Workspace) -> N
     precious = work.margin / "thesis.tex"
     precious.parent.mkdir(parents=True)
     precious.touch()
-    with pytest.raises(OutputExistsError, match="not a catalog"):
+    with pytest.raises(OutputExistsError, match="is a folder that is no margin"):
         work.make(overwrite=True)
     assert precious.exists()
 

@@ -400,7 +400,7 @@ def test_on_the_command_line(work: Workspace, capsys: pytest.CaptureFixture[str]
     command = ["build", str(work.catalog), "-o", str(work.output)]
     two = [*command, "-t", "1", "--threshold", "60"]
     assert main([*two, "--name", "margin"]) == 2
-    assert "--name is for one margin" in capsys.readouterr().err
+    assert "--name can be used with one threshold only" in capsys.readouterr().err
     assert work.names == []
     assert main([*two, "--json", "--no-progress"]) == 0
     reports = json.loads(capsys.readouterr().out)

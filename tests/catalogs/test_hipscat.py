@@ -302,7 +302,7 @@ def test_a_margin_is_replaced_only_on_demand(work: Workspace) -> None:
 def test_overwrite_removes_no_folder_of_parquet_files(work: Workspace) -> None:
     work.margin.mkdir(parents=True)
     shutil.copy(work.catalog / "_metadata", work.margin)
-    with pytest.raises(OutputExistsError, match="is not a catalog"):
+    with pytest.raises(OutputExistsError, match="is a folder that is no margin"):
         work.make(overwrite=True)
     assert [entry.name for entry in work.margin.iterdir()] == ["_metadata"]
 

@@ -74,7 +74,7 @@ def test_a_coarse_margin_is_wrong_unless_allowed(margins: Path, capsys: pytest.C
     assert main(["verify", str(margins / "coarse"), "--no-progress"]) == 1
     text = " ".join(capsys.readouterr().out.split())
     assert "0 missing, " in text
-    assert "--coarse allows it" in text
+    assert "--coarse allows them" in text
     assert main(["verify", str(margins / "coarse"), "--no-progress", "--coarse"]) == 0
     text = " ".join(capsys.readouterr().out.split())
     assert "Result : right; allowed, as in coarse margins: " in text

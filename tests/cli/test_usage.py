@@ -22,7 +22,7 @@ USAGE = [
     (f"{BUILD} --pixel 3-17", "'3-17' is not ORDER/PIXEL"),
     (f"{BUILD} --property creator", "'creator' is not KEY=VALUE"),
     (f"{BUILD} --with skymap", "'skymap' is not one of"),
-    (f"{BUILD} --scheduler 127.0.0.1:1 --workers 2", "not for the workers of a --scheduler"),
+    (f"{BUILD} --scheduler 127.0.0.1:1 --workers 2", "cannot be used with --scheduler"),
     ("demo extra", "unexpected extra argument"),
     ("verify", "Missing argument 'MARGIN'"),
     ("verify a b", "unexpected extra argument"),
@@ -31,7 +31,7 @@ USAGE = [
     ("info a --rows", "No such option"),
     ("plot a", "Missing option '-o'"),
     ("plot a -o a.png --pixel 17", "'17' is not ORDER/PIXEL, such as 3/17"),
-    ("plot a -o a.png --sky --pixel 3/17", "--pixel and --view are not for it"),
+    ("plot a -o a.png --sky --pixel 3/17", "it cannot be used with --pixel or --view"),
     ("plot a -o a.png --view near", "'near' is not one of"),
 ]
 ERRORS = [
@@ -60,7 +60,7 @@ ERRORS = [
     ("info nowhere", "there is nothing at nowhere"),
     ("info .", ". is not a catalog: it has no hats.properties"),
     ("plot {margin} --pixel 3/62000 -o a.png", "pixel 3/62000 does not exist"),
-    ("plot {margin} --pixel 29/250 -o a.png", "{margin} no margin of it; those nearest are "),
+    ("plot {margin} --pixel 29/250 -o a.png", "{margin} no margin of it; the nearest are "),
     ("plot {catalog} -o a.png", "{catalog} is not a margin"),
     ("plot nowhere -o a.png", "there is nothing at nowhere"),
     ("plot {margin} --primary nowhere -o a.png", "there is nothing at nowhere"),
@@ -112,7 +112,12 @@ def test_the_help_has_its_options_in_groups(capsys: pytest.CaptureFixture[str]) 
     assert main(["build", "--help"]) == 0
     said = capsys.readouterr().out
     titles = [line for line in said.splitlines() if line.endswith(":") and not line.startswith(" ")]
-    assert titles == ["Options:", "Work and its folders:", "What is told:", "Files of the margin:"]
+    assert titles == [
+        "Options:",
+        "Workers and temporary files:",
+        "Output and messages:",
+        "Files of the margin catalog:",
+    ]
     options = [option for option in cli.commands["build"].params if isinstance(option, click.Option)]
     assert len(options) > 20
     for option in options:

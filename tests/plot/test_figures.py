@@ -230,7 +230,7 @@ def test_it_draws_on_axes_that_are_given(made: Workspace) -> None:
 
 @pytest.mark.parametrize("pixel", [5, "3/63", (3,), (3, 63, 1), (3.5, 63), ("3", "63")])
 def test_a_pixel_is_a_pair_of_whole_numbers(pixel: object, made: Workspace) -> None:
-    with pytest.raises(ArgumentError, match="is not allowed: it is a pair of whole numbers"):
+    with pytest.raises(ArgumentError, match="is not allowed: it must be a pair of whole numbers"):
         plot_partition(made.margin, pixel)  # type: ignore[arg-type]
     plot_partition(made.margin, (np.int64(3), np.uint64(63)), view="close-up")  # type: ignore[arg-type]
 

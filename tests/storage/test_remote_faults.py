@@ -323,7 +323,7 @@ def test_a_copy_that_fails_leaves_what_is_whole_and_no_half(bucket: Store, local
     bucket.server.record.trouble = lambda method, path: (
         500 if method == "PUT" and path == "/bucket/stuck/margin/partition_info.csv" else None
     )
-    with pytest.raises(StorageError, match="the new catalog is whole at s3://bucket/stuck/") as caught:
+    with pytest.raises(StorageError, match="the new catalog is complete at s3://bucket/stuck/") as caught:
         bucket.make("collection", "stuck", overwrite=True, output_storage_options=bucket.impatient())
     files = bucket.contents("stuck")
     (aside,) = {name.split("/")[0] for name in files if not name.startswith("margin/")}
