@@ -41,12 +41,13 @@ demo: release  ## build, check and draw the margin of 482,176 Gaia stars, in dem
 	$(BIN)/skymargin demo --output demo --overwrite
 
 test: checked  ## run all tests except the slow ones; warnings are errors
-	cargo test --locked --quiet -p skymargin-core
+	cargo test --locked --quiet -p skymargin-geometry -p skymargin-scan
 	$(BIN)/python -m pytest -q
 
-check: checked  ## check formatting, lints, types and the stub of the extension
+check: checked  ## check formatting, lints, types, Rust documentation and the stub of the extension
 	cargo fmt --all --check
 	cargo clippy --locked --quiet --workspace --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --quiet --workspace
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy --strict python/skymargin
@@ -69,8 +70,8 @@ peers: release  ## run the slow tests against hats-import, hipscat-import and LS
 	$(BIN)/python -m benchmarks setup
 	$(BIN)/python -m pytest -q -m slow
 
-bench: release  ## the benchmarks: of the core, then against hats-import and ACID (long)
-	cargo bench --locked -p skymargin-core
+bench: release  ## the benchmarks: of the geometry, then against hats-import and ACID (long)
+	cargo bench --locked -p skymargin-geometry
 	$(BIN)/python -m benchmarks
 
 trust: release deny  ## run the campaign of faults, damage and growth; updates the reliability page (40 minutes)

@@ -2,7 +2,7 @@
 
 It shares nothing with the core nor with the reference of the Rust tests: pixel edges are the curves z(phi) of
 Górski et al. (2005), separations the spherical law of cosines, minima the zeros of its derivative. Its results are
-kept in ``rust/core/tests/reference/mpmath_cases.csv``, where the Rust tests hold their own reference to them.
+kept in ``rust/geometry/tests/reference/mpmath_cases.csv``, where the Rust tests hold their own reference to them.
 Run this file as a script to write that table anew.
 """
 
@@ -21,7 +21,7 @@ from mpmath import mpf
 
 import skymargin._core as _core
 
-TABLE = Path(__file__).parents[2] / "rust/core/tests/reference/mpmath_cases.csv"
+TABLE = Path(__file__).parents[2] / "rust/geometry/tests/reference/mpmath_cases.csv"
 COLUMNS = ["order", "pixel", "ra_deg", "dec_deg", "separation_arcsec"]
 CASES_PER_ORDER = 12
 SAMPLES = 32

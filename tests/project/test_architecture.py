@@ -17,7 +17,8 @@ import skymargin.polars
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "python" / "skymargin"
-CORE = ROOT / "rust" / "core"
+# The crates whose modules have layers, and what each may depend on besides crates of other people.
+CRATES = {"geometry": set[str](), "scan": {"skymargin-geometry"}}
 PAGE = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
 
 
@@ -52,14 +53,11 @@ def place(module: str) -> str:
     return f"{first}/" if inside else first
 
 
-def core_rooms() -> dict[str, list[Path]]:
-    """Return the files of each room of the core: one file, or a folder of them."""
-    rooms: dict[str, list[Path]] = {}
-    for path in (CORE / "src").rglob("*.rs"):
-        room = path.relative_to(CORE / "src").parts[0].removesuffix(".rs")
-        rooms.setdefault(room, []).append(path)
-    rooms.pop("lib")
-    return rooms
+def crate_modules(crate: str) -> dict[str, Path]:
+    """Return the source files of a crate by the name of the module in each."""
+    files = {path.stem: path for path in (ROOT / "rust" / crate / "src").rglob("*.rs")}
+    files.pop("lib")
+    return files
 
 
 def imports(path: Path) -> Iterator[tuple[str, int]]:
@@ -99,7 +97,8 @@ def test_every_file_is_in_a_layer_and_every_layer_has_files() -> None:
     heights = package_layers()
     assert set(heights) == {place(module) for module in [*python_modules(), "_core"]}
     assert set(heights.values()) == set(range(1, 9))
-    assert set(layers("core-layers")) == set(core_rooms())
+    for crate in CRATES:
+        assert set(layers(f"{crate}-layers")) == set(crate_modules(crate))
 
 
 def test_no_import_goes_upwards_or_sideways() -> None:
@@ -189,25 +188,59 @@ def test_the_search_finds_imports_of_every_form(tmp_path: Path) -> None:
     assert found == ["build.stages.plan", "__init__", "_core", "_core", "catalogs.hats", "catalogs.hipscat"]
 
 
-def test_rust_uses_go_downwards() -> None:
-    heights = layers("core-layers")
+@pytest.mark.parametrize("crate", CRATES)
+def test_rust_uses_go_downwards(crate: str) -> None:
+    heights = layers(f"{crate}-layers")
     seen = 0
-    for room, paths in core_rooms().items():
-        for path in paths:
-            for target in re.findall(r"\bcrate::(\w+)", path.read_text(encoding="utf-8")):
-                seen += 1
-                assert heights[target] < heights[room], f"{path} uses {target}, which is not below it"
+    for module, path in crate_modules(crate).items():
+        text = path.read_text(encoding="utf-8")
+        # `super` would hide a use of another module; in a module of tests it is the module itself.
+        assert not re.search(r"\bsuper::(?!\*)", text), f"{path} uses a module through super"
+        for target in re.findall(r"\bcrate::([a-z]\w*)", text):
+            seen += 1
+            assert heights[target] < heights[module], f"{path} uses {target}, which is not below it"
     assert seen > 10
 
 
-def test_the_core_knows_no_python_and_one_file_knows_cdshealpix() -> None:
-    manifest = tomllib.loads((CORE / "Cargo.toml").read_text(encoding="utf-8"))
-    assert "cdshealpix" in manifest["dependencies"]
-    assert not [name for name in manifest["dependencies"] if "py" in name]
+def test_crates_depend_on_crates_below_and_one_file_knows_cdshealpix() -> None:
+    for crate, below in CRATES.items():
+        manifest = tomllib.loads((ROOT / "rust" / crate / "Cargo.toml").read_text(encoding="utf-8"))
+        names = set(manifest["dependencies"])
+        assert {name for name in names if name.startswith("skymargin")} == below
+        assert not [name for name in names if name.startswith("py")]
+    geometry = tomllib.loads((ROOT / "rust/geometry/Cargo.toml").read_text(encoding="utf-8"))
+    assert set(geometry["dependencies"]) == {"cdshealpix", "rayon", "thiserror"}
     users = [
         path.name for path in (ROOT / "rust").glob("*/src/**/*.rs") if "cdshealpix::" in path.read_text()
     ]
     assert users == ["healpix.rs"]
+
+
+def test_a_scan_knows_little_of_the_geometry() -> None:
+    uses = {
+        (module, use)
+        for module, path in crate_modules("scan").items()
+        for use in re.findall(r"\bskymargin_geometry::([\w:]+)", path.read_text(encoding="utf-8"))
+        if module != "row_filter"
+    }
+    assert uses
+    assert {use for _, use in uses} <= {"healpix", "pixel::MAX_ORDER"}
+
+
+def test_every_public_item_of_the_geometry_has_an_example() -> None:
+    item = re.compile(r"^ *pub (?:const fn|fn|struct|enum|const) (\w+)")
+    seen = 0
+    for path in crate_modules("geometry").values():
+        doc: list[str] = []
+        for line in path.read_text(encoding="utf-8").splitlines():
+            if line.lstrip().startswith(("///", "#[")):
+                doc.append(line.strip())
+                continue
+            if public := item.match(line):
+                seen += 1
+                assert "/// # Examples" in doc, f"{path}: {public[1]} has no example"
+            doc = []
+    assert seen > 80
 
 
 @pytest.mark.parametrize(("library", "least"), [("hats", 4), ("hipscat", 2)])

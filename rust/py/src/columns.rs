@@ -1,5 +1,5 @@
-//! The one door for columns: whatever speaks Arrow's PyCapsule interface or the buffer protocol comes in without a
-//! copy where its type is right, and goes out as pyarrow.
+//! Conversion of columns: input by Arrow's PyCapsule interface or the buffer protocol, without a copy where the type is
+//! right; output as pyarrow.
 
 use std::sync::Arc;
 
@@ -11,8 +11,8 @@ use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3_arrow::input::AnyArray;
 use pyo3_arrow::{PyArray, PyRecordBatch};
-use skymargin_core::angle::Threshold;
-use skymargin_core::pixel::{MAX_ORDER, Pixel};
+use skymargin_geometry::angle::Threshold;
+use skymargin_geometry::pixel::{MAX_ORDER, Pixel};
 
 use crate::errors;
 
@@ -46,7 +46,7 @@ fn cast(name: &str, column: &Bound<'_, PyAny>, wanted: &DataType) -> PyResult<Ar
     if !is_number || (wanted.is_integer() && found.is_floating()) {
         return Err(refuse(String::new()));
     }
-    // Unsafe casts in Arrow's sense turn what does not fit into nulls: those are refused here.
+    // Arrow's unsafe casts turn values that do not fit into nulls, which are then refused.
     let options = arrow_cast::CastOptions { safe: false, ..Default::default() };
     arrow_cast::cast_with_options(&array, wanted, &options).map_err(|error| refuse(format!(": {error}")))
 }
@@ -54,7 +54,7 @@ fn cast(name: &str, column: &Bound<'_, PyAny>, wanted: &DataType) -> PyResult<Ar
 fn import(name: &str, column: &Bound<'_, PyAny>) -> PyResult<ArrayRef> {
     let any: AnyArray = match column.extract() {
         Ok(any) => any,
-        // Plain sequences, and arrays in a layout that Arrow has no word for.
+        // Plain sequences, and arrays in a layout that Arrow does not have.
         Err(_) => {
             let pyarrow = column.py().import("pyarrow")?;
             pyarrow.call_method1("array", (column,)).and_then(|array| array.extract()).map_err(|error| {
@@ -115,8 +115,8 @@ impl Coordinates {
         self.ra_deg.iter().zip(&self.dec_deg).map(|(ra, dec)| ra.zip(dec))
     }
 
-    /// A refusal that names the row.
-    pub(crate) fn at_row<T>(row: usize, result: Result<T, skymargin_core::angle::AngleError>) -> PyResult<T> {
+    /// An error that names the row.
+    pub(crate) fn at_row<T>(row: usize, result: Result<T, skymargin_geometry::angle::AngleError>) -> PyResult<T> {
         result.map_err(|error| errors::CoordinateError::new_err(format!("row {row}: {error}")))
     }
 }

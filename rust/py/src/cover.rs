@@ -5,9 +5,9 @@ use std::sync::Arc;
 use arrow_array::{Array, BooleanArray, Float64Array, UInt8Array, UInt64Array};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
-use skymargin_core::cover::{self as core, Filtering, INDEX_SLACK_ARCSEC, Source};
-use skymargin_core::pixel::Pixel;
-use skymargin_core::select::{Candidates, Selected};
+use skymargin_geometry::cover::{self as core, Filtering, INDEX_SLACK_ARCSEC, Source};
+use skymargin_geometry::pixel::Pixel;
+use skymargin_geometry::select::{CandidateColumns, SelectedRow};
 
 use crate::tiling::Tiling;
 use crate::{columns, errors};
@@ -57,7 +57,7 @@ pub(crate) struct Cover(pub(crate) Arc<core::Cover>);
 
 #[pymethods]
 impl Cover {
-    /// The order of the pixels the cover is made of.
+    /// The order of the pixels that the cover consists of.
     #[getter]
     fn margin_order(&self) -> u8 {
         self.0.margin_order()
@@ -85,7 +85,7 @@ impl Cover {
         columns::batch_to_pyarrow(py, columns)
     }
 
-    /// Whether row groups or pages with these least and greatest index values may hold a candidate; a null: yes.
+    /// Whether row groups or pages with these least and greatest index values may hold a candidate; true for a null.
     fn may_hold<'py>(
         &self,
         py: Python<'py>,
@@ -138,20 +138,20 @@ impl Cover {
         };
         let selected = py.detach(|| {
             let index: Vec<Option<i64>> = index.iter().collect();
-            // A null coordinate is no position, like NaN.
+            // A null coordinate is not a position, like NaN.
             let values = |column: &Float64Array| column.iter().map(|v| v.unwrap_or(f64::NAN)).collect::<Vec<f64>>();
             let coordinates = coordinates.as_ref().map(|(ra, dec)| (values(ra), values(dec)));
             let coordinates_deg = coordinates.as_ref().map(|(ra, dec)| (ra.as_slice(), dec.as_slice()));
-            self.0.select(Candidates { rows: rows.values(), index: &index, coordinates_deg })
+            self.0.select(CandidateColumns { rows: rows.values(), index: &index, coordinates_deg })
         });
         self.to_pyarrow(py, &selected.map_err(errors::select)?)
     }
 }
 
 impl Cover {
-    fn to_pyarrow<'py>(&self, py: Python<'py>, selected: &[Selected]) -> PyResult<Bound<'py, PyAny>> {
+    fn to_pyarrow<'py>(&self, py: Python<'py>, selected: &[SelectedRow]) -> PyResult<Bound<'py, PyAny>> {
         let destinations: Vec<Pixel> = self.0.destinations().collect();
-        let pixel = |row: &Selected| destinations[row.destination as usize];
+        let pixel = |row: &SelectedRow| destinations[row.destination as usize];
         let rows: UInt64Array = selected.iter().map(|row| row.row).collect();
         let orders: UInt8Array = selected.iter().map(|row| pixel(row).order()).collect();
         let pixels: UInt64Array = selected.iter().map(|row| pixel(row).index()).collect();

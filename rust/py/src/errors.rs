@@ -1,15 +1,15 @@
-//! What the core refuses, as Python exceptions: the one place where they are mapped.
+//! Maps the errors of the Rust crates to Python exceptions.
 
 use pyo3::PyErr;
 use pyo3::create_exception;
 use pyo3::exceptions::{PyMemoryError, PyOSError, PyRuntimeError, PyValueError};
-use skymargin_core::angle::AngleError;
-use skymargin_core::in_memory::InMemoryError;
-use skymargin_core::neighbours::NeighboursError;
-use skymargin_core::pixel::PixelError;
-use skymargin_core::scan::ScanError;
-use skymargin_core::select::SelectError;
-use skymargin_core::tiling::TilingError;
+use skymargin_geometry::angle::AngleError;
+use skymargin_geometry::in_memory::InMemoryError;
+use skymargin_geometry::neighbours::NeighboursError;
+use skymargin_geometry::pixel::PixelError;
+use skymargin_geometry::select::SelectError;
+use skymargin_geometry::tiling::TilingError;
+use skymargin_scan::ScanError;
 
 create_exception!(
     skymargin._core,

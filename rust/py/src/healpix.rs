@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use arrow_array::Int64Array;
 use pyo3::prelude::*;
-use skymargin_core::angle::UnitVector;
-use skymargin_core::healpix;
+use skymargin_geometry::angle::UnitVector;
+use skymargin_geometry::healpix;
 
 use crate::columns::{self, Coordinates};
 

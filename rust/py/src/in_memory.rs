@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use arrow_array::{Array, Float64Array, UInt8Array, UInt32Array, UInt64Array};
 use pyo3::prelude::*;
-use skymargin_core::cover::INDEX_SLACK_ARCSEC;
-use skymargin_core::in_memory::{self as core, Batch, MarginRow, Positions};
+use skymargin_geometry::cover::INDEX_SLACK_ARCSEC;
+use skymargin_geometry::in_memory::{self as core, Batch, MarginRow, Positions};
 
 use crate::columns::{self, Coordinates};
 use crate::errors;
@@ -25,7 +25,7 @@ impl TableMargins {
     }
 
     /// The rows that belong to margins, by row, then by margin: row (uint32), margin_order (uint8), margin_pixel
-    /// (uint64), separation_arcsec (float64). With `one_of_many` what was prepared is kept for the next call.
+    /// (uint64), separation_arcsec (float64). With `one_of_many`, covers are kept for the next call.
     #[pyo3(signature = (ra_deg, dec_deg, *, threads = 0, one_of_many = false))]
     fn rows<'py>(
         &self,
@@ -62,7 +62,7 @@ pub(crate) fn group_rows<'py>(
     Ok((rows, columns::to_pyarrow(py, Arc::new(counts))?))
 }
 
-/// Coordinates of which none is null.
+/// Coordinates without nulls.
 fn coordinates(ra_deg: &Bound<'_, PyAny>, dec_deg: &Bound<'_, PyAny>) -> PyResult<Coordinates> {
     let coordinates = Coordinates::new(ra_deg, dec_deg)?;
     refuse_nulls("ra_deg", &coordinates.ra_deg)?;

@@ -1,6 +1,7 @@
-//! `skymargin._core`: the Rust core for Python. Private; the public names live in the Python package.
+//! `skymargin._core`: the Python binding of the Rust crates. It is private; the Python package has the public names.
 //!
-//! A function here extracts its arguments, releases the GIL, calls the core and wraps the result: no astronomy.
+//! A function here extracts its arguments, releases the GIL, calls the core and wraps the result. It contains no
+//! astronomy.
 
 mod columns;
 mod cover;
@@ -16,9 +17,10 @@ use pyo3::pymodule;
 
 #[pymodule(gil_used = false)]
 mod _core {
-    /// Whether both crates check their assertions, and arithmetic for overflow: so are they built for tests.
+    /// Whether the crates were built with debug assertions and overflow checks, as for tests.
     #[pymodule_export]
-    const DEBUG_ASSERTIONS: bool = cfg!(debug_assertions) && skymargin_core::DEBUG_ASSERTIONS;
+    const DEBUG_ASSERTIONS: bool =
+        cfg!(debug_assertions) && skymargin_geometry::DEBUG_ASSERTIONS && skymargin_scan::DEBUG_ASSERTIONS;
 
     #[pymodule_export]
     use crate::cover::{Cover, Margins};

@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use arrow_array::UInt64Array;
 use pyo3::prelude::*;
-use skymargin_core::neighbours as core;
+use skymargin_geometry::neighbours as core;
 
 use crate::{columns, errors};
 
-/// The pixels of an order within a radius of a pixel, sorted; none that shares sky with it.
+/// The pixels of an order within a radius of a pixel, sorted, without those that share sky with it.
 #[pyfunction]
 pub(crate) fn neighbours(
     py: Python<'_>,

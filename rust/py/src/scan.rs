@@ -1,6 +1,6 @@
-//! Reading from the files of a partition the rows that a cover selects.
+//! Reads the rows that a cover selects from the files of a partition.
 
-// An error ends a scan: its size costs nothing.
+// An error ends a scan, so its size does not matter.
 #![allow(clippy::result_large_err)]
 
 use std::io;
@@ -13,9 +13,9 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
 use pyo3_arrow::{PyRecordBatch, PySchema};
-use skymargin_core::pixel::Pixel;
-use skymargin_core::row_filter::CoverFilter;
-use skymargin_core::scan::{self as core, RangedReader, ScanBatch, ScanError, ScanOptions, Source};
+use skymargin_geometry::pixel::Pixel;
+use skymargin_scan::row_filter::CoverFilter;
+use skymargin_scan::{self as core, RangedReader, ScanBatch, ScanError, ScanOptions, Source};
 
 use crate::cover::Cover;
 use crate::{columns, errors};
@@ -106,7 +106,7 @@ impl ScanFile {
     }
 }
 
-/// The way through one file: batches of selected rows, in the order of the file.
+/// A scan of one file: batches of selected rows, in the order of the file.
 #[pyclass(module = "skymargin._core", frozen)]
 pub(crate) struct Scan {
     scan: Mutex<core::Scan<CoverFilter>>,
@@ -129,7 +129,7 @@ impl Scan {
         Ok(Some((PyRecordBatch::new(batch.columns).into_pyarrow(py)?, memberships)))
     }
 
-    /// Bytes fetched from the file so far, its footer among them.
+    /// Bytes fetched from the file so far, its footer included.
     #[getter]
     fn bytes_fetched(&self, py: Python<'_>) -> u64 {
         py.detach(|| self.lock().report().bytes_fetched)
@@ -141,7 +141,7 @@ impl Scan {
         py.detach(|| self.lock().report().pages_decoded)
     }
 
-    /// Ranges of bytes asked for so far; nearby ones that were joined count as one.
+    /// Ranges of bytes requested so far; nearby ranges that were joined count as one.
     #[getter]
     fn requests(&self, py: Python<'_>) -> u64 {
         py.detach(|| self.lock().report().requests)
@@ -150,7 +150,7 @@ impl Scan {
 
 impl Scan {
     fn lock(&self) -> std::sync::MutexGuard<'_, core::Scan<CoverFilter>> {
-        // A poisoned lock means that a thread died in the scan, which ends with an error of its own.
+        // A poisoned lock means that a thread panicked in the scan, which then ends with its own error.
         self.scan.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

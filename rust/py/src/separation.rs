@@ -1,11 +1,11 @@
-//! Points and a pixel: how far, and whether within a threshold.
+//! The separation of points from a pixel, and whether it is within a threshold.
 
 use std::sync::Arc;
 
 use arrow_array::{BooleanArray, Float64Array};
 use pyo3::prelude::*;
-use skymargin_core::angle::{MAX_THRESHOLD_ARCSEC, Threshold};
-use skymargin_core::separation::PixelSeparation;
+use skymargin_geometry::angle::{MAX_THRESHOLD_ARCSEC, Threshold};
+use skymargin_geometry::separation::PixelSeparation;
 
 use crate::columns::{self, Coordinates};
 

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
-use skymargin_core::pixel::Pixel;
-use skymargin_core::tiling as core;
+use skymargin_geometry::pixel::Pixel;
+use skymargin_geometry::tiling as core;
 
 use crate::{columns, errors};
 
@@ -24,7 +24,7 @@ impl Tiling {
             return Err(PyValueError::new_err(format!("{orders} orders and {pixels} pixels: they must agree")));
         }
         let pixel = |(&order, &index): (&u64, &u64)| {
-            // Beyond a byte an order is beyond 29 too.
+            // An order that does not fit into a byte is above 29.
             Pixel::new(u8::try_from(order).unwrap_or(u8::MAX), index).map_err(errors::pixel)
         };
         py.detach(|| {
@@ -47,14 +47,14 @@ impl Tiling {
         columns::pixels_to_pyarrow(py, self.0.empty_pixels())
     }
 
-    /// The partitions and empty pixels that may lie within a radius of a pixel; never itself, never one missed.
+    /// The partitions and empty pixels that may lie within a radius of a pixel, without itself. Never misses one.
     fn near<'py>(&self, py: Python<'py>, order: i64, pixel: i64, radius_arcsec: f64) -> PyResult<Bound<'py, PyAny>> {
         let (pixel, radius) = (columns::pixel(order, pixel)?, columns::threshold(radius_arcsec)?);
         let near = py.detach(|| self.0.near(pixel, radius, 0.0));
         columns::pixels_to_pyarrow(py, near.into_iter())
     }
 
-    /// What pickle needs: the constructor's arguments.
+    /// The constructor's arguments, for pickle.
     fn __getnewargs__<'py>(&self, py: Python<'py>) -> PyResult<(Bound<'py, PyAny>, Bound<'py, PyAny>)> {
         let partitions = self.partitions(py)?;
         let column = |name: &str| partitions.call_method1("column", (name,));

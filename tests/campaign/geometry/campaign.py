@@ -1,7 +1,7 @@
-"""The core's own random tests at full length: decisions, bounds, selections, and damaged files for the reader.
+"""The Rust crates' own random tests at full length: decisions, bounds, selections, and damaged files for the reader.
 
-They are tests of the crates, which read their number of cases from the environment; `make test` runs them with
-the numbers for every day. A case is repeated with the seed that is printed.
+They are tests of ``rust/geometry/tests`` and ``rust/scan/tests``, which read their number of cases from the
+environment; `make test` runs them with small numbers. A case is repeated with the seed that is printed.
 """
 
 from __future__ import annotations
@@ -18,7 +18,11 @@ from tests.campaign.outcomes import Figures, Outcome, Tally
 
 ROOT = Path(__file__).parents[3]
 CARGO_TEST = ["cargo", "test", "--locked", "--quiet"]
-CRATES = dict.fromkeys(("separation_reference", "bounds", "selection", "scan_damage"), "skymargin-core")
+# The files of tests, and the crates that they belong to.
+CRATES = {
+    **dict.fromkeys(("separation_reference", "bounds", "selection"), "skymargin-geometry"),
+    "damage": "skymargin-scan",
+}
 READER_ADDRESS_SPACE_BYTES = 2 << 30
 READERS = 2
 TIMEOUT_SECONDS = 1_200.0
@@ -49,7 +53,7 @@ SHORT = Sizes(positions=4_000, bounds=1_000, catalogs=100, files=1_000)
 
 
 def run(scratch: Path, seed: int, *, short: bool) -> Outcome:
-    """Run the random tests of the core."""
+    """Run the random tests of the crates."""
     del scratch
     sizes = SHORT if short else FULL
     outcome = Outcome("geometry")
@@ -71,7 +75,7 @@ def run(scratch: Path, seed: int, *, short: bool) -> Outcome:
     outcome.tallies.append(_with_failure(selected, printed))
     with ThreadPoolExecutor(READERS) as pool:
         settings = {"SKYMARGIN_FUZZ_CASES": str(sizes.files // READERS)}
-        runs = pool.map(lambda more: _test("scan_damage", "damage_is", seed + more, settings), range(READERS))
+        runs = pool.map(lambda more: _test("damage", "damage_is", seed + more, settings), range(READERS))
     outcome.tallies.append(damaged_files(list(runs)))
     return outcome
 
@@ -138,8 +142,8 @@ def _with_failure(tally: Tally, printed: Printed) -> Tally:
 
 
 def _test(name: str, only: str, seed: int, settings: dict[str, str]) -> Printed:
-    """Run the tests of one file of the core whose names have a part in them."""
-    limit = _limited if name == "scan_damage" else None
+    """Run the tests of one file of a crate whose names have a part in them."""
+    limit = _limited if name == "damage" else None
     environment = {**os.environ, "SKYMARGIN_SEED": str(seed), "PROPTEST_RNG_SEED": str(seed), **settings}
     try:
         ran = subprocess.run(

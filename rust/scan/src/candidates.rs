@@ -1,0 +1,170 @@
+//! Steps 2 and 3 of a scan: the candidate rows by index, and their coordinates.
+
+use std::sync::Arc;
+
+use arrow_array::ArrayRef;
+
+use crate::budget::Budget;
+use crate::coordinates::{CoordinateColumns, CoordinateReader, spatial_index};
+use crate::error::ScanError;
+use crate::file::ParquetFile;
+use crate::filter::RowFilter;
+use crate::index_column::{self, IndexCandidates, IndexReader, RowNumbers};
+use crate::row_ranges::RowRanges;
+use crate::schema::Projection;
+
+/// Candidate rows with the values that are already read.
+#[derive(Default)]
+pub(super) struct CandidateRows {
+    /// Row numbers in the file, ascending.
+    pub(super) rows: Vec<u64>,
+    pub(super) index: Vec<u64>,
+    pub(super) ra_deg: Vec<f64>,
+    pub(super) dec_deg: Vec<f64>,
+    /// The columns that are already read, by position in the schema. Their pieces are together as long as `rows`.
+    pub(super) known: Vec<(usize, Vec<ArrayRef>)>,
+}
+
+/// Positions in the schema of the columns that the scan itself uses, and the order of a computed index.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct ColumnPositions {
+    pub(super) index: Option<usize>,
+    pub(super) ra: usize,
+    pub(super) dec: usize,
+    pub(super) index_order: u8,
+    pub(super) index_shift: u8,
+}
+
+impl ColumnPositions {
+    pub(super) fn coordinates(self, projection: &Projection) -> CoordinateColumns<'_> {
+        let columns = projection.columns();
+        CoordinateColumns { ra: &columns[self.ra], dec: &columns[self.dec] }
+    }
+
+    /// Index values of positions, as the index column would have them; `u64::MAX` for an invalid position.
+    fn index_of(self, ra_deg: &[f64], dec_deg: &[f64]) -> Vec<u64> {
+        let mut index = spatial_index(self.index_order, ra_deg, dec_deg);
+        if self.index_shift > 0 {
+            index.iter_mut().filter(|index| **index != u64::MAX).for_each(|index| *index <<= self.index_shift);
+        }
+        index
+    }
+}
+
+/// Finds candidates in portions.
+pub(super) struct CandidateReader {
+    file: Arc<ParquetFile>,
+    projection: Arc<Projection>,
+    column_positions: ColumnPositions,
+    budget: Budget,
+    look: Look,
+    /// The number of row groups with a page that may hold a candidate.
+    pub(super) row_groups: u64,
+}
+
+enum Look {
+    AtIndex(IndexReader),
+    /// The coordinates of every row, where there is no index column.
+    AtCoordinates(CoordinateReader, RowNumbers),
+    Nowhere,
+}
+
+impl CandidateReader {
+    pub(super) fn new(
+        file: &Arc<ParquetFile>,
+        projection: &Arc<Projection>,
+        column_positions: ColumnPositions,
+        budget: Budget,
+        filter: &impl RowFilter,
+    ) -> Result<Self, ScanError> {
+        let mut rows = RowRanges::default();
+        let mut row_groups = 0;
+        for (row_group, bounds) in file.first_rows().windows(2).enumerate() {
+            let before = rows.len();
+            match column_positions.index.map(|place| &projection.columns()[place]) {
+                Some(column) => index_column::add_rows_that_may_hold(file, column, row_group, filter, &mut rows)?,
+                None => rows.push(bounds[0]..bounds[1]),
+            }
+            row_groups += u64::from(rows.len() > before);
+        }
+        let look = match column_positions.index {
+            _ if rows.is_empty() => Look::Nowhere,
+            Some(place) => Look::AtIndex(IndexReader::new(file, &projection.columns()[place], rows, budget)?),
+            None => {
+                let row_numbers = RowNumbers::new(rows.clone());
+                let reader = CoordinateReader::new(file, column_positions.coordinates(projection), rows, budget)?;
+                Look::AtCoordinates(reader, row_numbers)
+            }
+        };
+        Ok(Self {
+            file: Arc::clone(file),
+            projection: Arc::clone(projection),
+            column_positions,
+            budget,
+            look,
+            row_groups,
+        })
+    }
+
+    /// The next candidates, about as many as the budget allows; `None` at the end.
+    pub(super) fn next(&mut self, filter: &impl RowFilter) -> Result<Option<CandidateRows>, ScanError> {
+        let most = self.budget.candidates();
+        match &mut self.look {
+            Look::Nowhere => Ok(None),
+            Look::AtIndex(reader) => {
+                let found = reader.next(most, filter)?;
+                found.map(|found| self.with_coordinates(found, filter)).transpose()
+            }
+            Look::AtCoordinates(reader, row_numbers) => {
+                let mut candidates = CandidateRows::default();
+                while candidates.rows.len() < most {
+                    let Some(piece) = reader.next()? else { break };
+                    let index = self.column_positions.index_of(&piece.ra_deg, &piece.dec_deg);
+                    let mut positions = Vec::new();
+                    filter.candidates(&index, &mut positions);
+                    index_column::check_positions(&self.file, &positions, index.len())?;
+                    // The filter reports invalid positions, so they are candidates.
+                    positions.extend((0..index.len()).filter(|at| index[*at] == u64::MAX));
+                    positions.sort_unstable();
+                    positions.dedup();
+                    row_numbers.take(index.len(), &positions, &mut candidates.rows);
+                    for position in positions {
+                        candidates.index.push(index[position]);
+                        candidates.ra_deg.push(piece.ra_deg[position]);
+                        candidates.dec_deg.push(piece.dec_deg[position]);
+                    }
+                }
+                Ok((!candidates.rows.is_empty()).then_some(candidates))
+            }
+        }
+    }
+
+    fn with_coordinates(&self, found: IndexCandidates, filter: &impl RowFilter) -> Result<CandidateRows, ScanError> {
+        let IndexCandidates { rows, index, unknown, arrays } = found;
+        let place = self.column_positions.index.into_iter();
+        let known = place.zip([arrays]).collect();
+        let mut candidates = CandidateRows { rows, index, known, ..CandidateRows::default() };
+        if !filter.needs_coordinates() && unknown.is_empty() {
+            return Ok(candidates);
+        }
+        let (mut ra, mut dec) = (Vec::new(), Vec::new());
+        let columns = self.column_positions.coordinates(&self.projection);
+        let rows = RowRanges::from_rows(&candidates.rows);
+        let mut reader = CoordinateReader::new(&self.file, columns, rows, self.budget)?;
+        while let Some(piece) = reader.next()? {
+            candidates.ra_deg.extend(piece.ra_deg);
+            candidates.dec_deg.extend(piece.dec_deg);
+            ra.push(piece.ra);
+            dec.push(piece.dec);
+        }
+        candidates.known.push((self.column_positions.ra, ra));
+        if self.column_positions.dec != self.column_positions.ra {
+            candidates.known.push((self.column_positions.dec, dec));
+        }
+        for position in unknown {
+            let (ra_deg, dec_deg) = (&candidates.ra_deg[position..=position], &candidates.dec_deg[position..=position]);
+            candidates.index[position] = self.column_positions.index_of(ra_deg, dec_deg)[0];
+        }
+        Ok(candidates)
+    }
+}

@@ -1,0 +1,282 @@
+//! Which types convert to the catalog's without loss, and the conversion.
+
+use std::sync::Arc;
+
+use arrow_array::cast::AsArray;
+use arrow_array::{
+    Array, ArrayRef, FixedSizeListArray, GenericListArray, MapArray, OffsetSizeTrait, StructArray, new_null_array,
+};
+use arrow_buffer::{OffsetBuffer, ScalarBuffer};
+use arrow_cast::{CastOptions, cast_with_options};
+use arrow_schema::{ArrowError, DataType, Field, FieldRef, Fields, TimeUnit};
+
+use DataType::{
+    Binary, BinaryView, Date32, Date64, Decimal32, Decimal64, Decimal128, Decimal256, Dictionary, Duration,
+    FixedSizeBinary, FixedSizeList, Float16, Float32, Float64, Int8, Int16, Int32, Int64, LargeBinary, LargeList,
+    LargeUtf8, List, Map, Null, Struct, Time32, Time64, Timestamp, UInt8, UInt16, UInt32, UInt64, Utf8, Utf8View,
+};
+
+/// Whether every value of type `from` is a value of type `to`.
+///
+/// Names and order of struct fields matter, names of list elements do not. Nulls are checked in the values.
+pub(super) fn fits(from: &DataType, to: &DataType) -> bool {
+    if from == to {
+        return true;
+    }
+    match (from, to) {
+        (Null, _) => true,
+        (Dictionary(_, values), to) => fits(values, to),
+        (from, Dictionary(_, values)) => fits(from, values),
+        (Utf8 | LargeUtf8 | Utf8View, Utf8 | LargeUtf8 | Utf8View | Binary | LargeBinary | BinaryView) => true,
+        (Binary | LargeBinary | BinaryView | FixedSizeBinary(_), Binary | LargeBinary | BinaryView) => true,
+        (Int8, Int16 | Int32 | Int64 | Float16 | Float32 | Float64) => true,
+        (Int16, Int32 | Int64 | Float32 | Float64) | (Int32, Int64 | Float64) => true,
+        (UInt8, UInt16 | UInt32 | UInt64 | Int16 | Int32 | Int64 | Float16 | Float32 | Float64) => true,
+        (UInt16, UInt32 | UInt64 | Int32 | Int64 | Float32 | Float64) => true,
+        (UInt32, UInt64 | Int64 | Float64) => true,
+        (Float16, Float32 | Float64) | (Float32, Float64) | (Date32, Date64) => true,
+        (Timestamp(from, from_zone), Timestamp(to, to_zone)) => {
+            finer(*from, *to) && from_zone.is_some() == to_zone.is_some()
+        }
+        (Duration(from), Duration(to)) => finer(*from, *to),
+        (Time32(from) | Time64(from), Time32(to) | Time64(to)) => finer(*from, *to),
+        (from, to) if decimal(from).is_some() && decimal(to).is_some() => {
+            let (Some((digits, scale)), Some((to_digits, to_scale))) = (decimal(from), decimal(to)) else {
+                return false;
+            };
+            to_scale >= scale && to_digits - to_scale >= digits - scale
+        }
+        (List(from) | LargeList(from), List(to) | LargeList(to)) => fits(from.data_type(), to.data_type()),
+        (FixedSizeList(from, size), FixedSizeList(to, to_size)) => {
+            size == to_size && fits(from.data_type(), to.data_type())
+        }
+        (Struct(from), Struct(to)) => {
+            from.len() == to.len()
+                && to
+                    .iter()
+                    .all(|to| from.find(to.name()).is_some_and(|(_, from)| fits(from.data_type(), to.data_type())))
+        }
+        (Map(from, _), Map(to, _)) => match (from.data_type(), to.data_type()) {
+            (Struct(from), Struct(to)) => {
+                from.len() == to.len() && from.iter().zip(to).all(|(from, to)| fits(from.data_type(), to.data_type()))
+            }
+            _ => false,
+        },
+        _ => false,
+    }
+}
+
+/// Whether two types hold the same values and differ only in representation: width of offsets, views, dictionaries,
+/// names of list elements. Then the file can be decoded directly as the second type.
+pub(super) fn same_values(from: &DataType, to: &DataType) -> bool {
+    let same_fields = |from: &Fields, to: &Fields| {
+        from.len() == to.len() && from.iter().zip(to).all(|(from, to)| same_values(from.data_type(), to.data_type()))
+    };
+    match (from, to) {
+        (Dictionary(_, values), to) => same_values(values, to),
+        (from, Dictionary(_, values)) => same_values(from, values),
+        (Utf8 | LargeUtf8 | Utf8View, Utf8 | LargeUtf8 | Utf8View) => true,
+        (Binary | LargeBinary | BinaryView, Binary | LargeBinary | BinaryView) => true,
+        (List(from) | LargeList(from), List(to) | LargeList(to)) => same_values(from.data_type(), to.data_type()),
+        (FixedSizeList(from, size), FixedSizeList(to, to_size)) => {
+            size == to_size && same_values(from.data_type(), to.data_type())
+        }
+        (Struct(from), Struct(to)) => {
+            from.iter().zip(to).all(|(from, to)| from.name() == to.name()) && same_fields(from, to)
+        }
+        (Map(from, _), Map(to, _)) => match (from.data_type(), to.data_type()) {
+            (Struct(from), Struct(to)) => same_fields(from, to),
+            _ => false,
+        },
+        (from, to) => from == to,
+    }
+}
+
+/// The type to decode as: views would keep whole pages alive for one row, and dictionaries all their values.
+pub(super) fn storage(data_type: &DataType) -> DataType {
+    let field = |field: &FieldRef| Arc::new(field.as_ref().clone().with_data_type(storage(field.data_type())));
+    match data_type {
+        Dictionary(_, values) => storage(values),
+        Utf8View => Utf8,
+        BinaryView => Binary,
+        List(element) => List(field(element)),
+        LargeList(element) => LargeList(field(element)),
+        FixedSizeList(element, size) => FixedSizeList(field(element), *size),
+        Struct(fields) => Struct(fields.iter().map(field).collect()),
+        Map(entries, sorted) => Map(field(entries), *sorted),
+        other => other.clone(),
+    }
+}
+
+/// Converts an array to exactly the type `to`.
+///
+/// # Errors
+/// When a value does not fit: a null where none is allowed, or an overflow.
+pub(super) fn conform(array: &ArrayRef, to: &DataType) -> Result<ArrayRef, ArrowError> {
+    if array.data_type() == to {
+        return Ok(Arc::clone(array));
+    }
+    let nulls = array.nulls().cloned();
+    match (array.data_type(), to) {
+        (Null, to) => Ok(new_null_array(to, array.len())),
+        (Struct(_), Struct(fields)) => {
+            let from = array.as_struct();
+            let columns = fields
+                .iter()
+                .map(|field| match from.column_by_name(field.name()) {
+                    Some(column) => conform(column, field.data_type()),
+                    None => Err(no_cast(array.data_type(), to)),
+                })
+                .collect::<Result<Vec<_>, _>>()?;
+            Ok(Arc::new(StructArray::try_new_with_length(fields.clone(), columns, nulls, array.len())?))
+        }
+        (List(_), List(field)) => list::<i32, i32>(array, field),
+        (List(_), LargeList(field)) => list::<i32, i64>(array, field),
+        (LargeList(_), List(field)) => list::<i64, i32>(array, field),
+        (LargeList(_), LargeList(field)) => list::<i64, i64>(array, field),
+        (FixedSizeList(_, size), FixedSizeList(field, to_size)) if size == to_size => {
+            let values = conform(array.as_fixed_size_list().values(), field.data_type())?;
+            let list = FixedSizeListArray::try_new_with_length(Arc::clone(field), *size, values, nulls, array.len())?;
+            Ok(Arc::new(list))
+        }
+        (Map(_, _), Map(entries, sorted)) => {
+            let from = array.as_map();
+            let Struct(fields) = entries.data_type() else { return Err(no_cast(array.data_type(), to)) };
+            let pairs = from.entries().columns().iter().zip(fields);
+            let columns =
+                pairs.map(|(column, field)| conform(column, field.data_type())).collect::<Result<Vec<_>, _>>()?;
+            let entries_array = StructArray::try_new(fields.clone(), columns, from.entries().nulls().cloned())?;
+            let offsets = from.offsets().clone();
+            Ok(Arc::new(MapArray::try_new(Arc::clone(entries), offsets, entries_array, nulls, *sorted)?))
+        }
+        (_, Dictionary(_, values)) => cast(&conform(array, values)?, to),
+        _ => cast(array, to),
+    }
+}
+
+fn cast(array: &ArrayRef, to: &DataType) -> Result<ArrayRef, ArrowError> {
+    cast_with_options(array, to, &CastOptions { safe: false, ..CastOptions::default() })
+}
+
+fn list<From: OffsetSizeTrait, To: OffsetSizeTrait>(
+    array: &ArrayRef,
+    field: &Arc<Field>,
+) -> Result<ArrayRef, ArrowError> {
+    let from = array.as_list::<From>();
+    let values = conform(from.values(), field.data_type())?;
+    let offsets = from
+        .offsets()
+        .iter()
+        .map(|offset| To::from_usize(offset.as_usize()).ok_or_else(|| no_cast(array.data_type(), field.data_type())))
+        .collect::<Result<ScalarBuffer<To>, _>>()?;
+    let offsets = OffsetBuffer::new(offsets);
+    let list = GenericListArray::<To>::try_new(Arc::clone(field), offsets, values, array.nulls().cloned())?;
+    Ok(Arc::new(list))
+}
+
+fn no_cast(from: &DataType, to: &DataType) -> ArrowError {
+    ArrowError::CastError(format!("{from} cannot become {to}"))
+}
+
+/// The number of digits, and of digits after the point.
+fn decimal(data_type: &DataType) -> Option<(i32, i32)> {
+    match data_type {
+        Decimal32(digits, scale) | Decimal64(digits, scale) => Some((i32::from(*digits), i32::from(*scale))),
+        Decimal128(digits, scale) | Decimal256(digits, scale) => Some((i32::from(*digits), i32::from(*scale))),
+        _ => None,
+    }
+}
+
+fn finer(from: TimeUnit, to: TimeUnit) -> bool {
+    let digits = |unit| match unit {
+        TimeUnit::Second => 0,
+        TimeUnit::Millisecond => 3,
+        TimeUnit::Microsecond => 6,
+        TimeUnit::Nanosecond => 9,
+    };
+    digits(to) >= digits(from)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use arrow_array::types::Int32Type;
+    use arrow_array::{Int32Array, ListArray, NullArray, StringArray};
+
+    #[test]
+    fn only_lossless_casts_fit() {
+        let micros = |zone: Option<&str>| Timestamp(TimeUnit::Microsecond, zone.map(Into::into));
+        let yes = [
+            (Null, Utf8),
+            (Int32, Int64),
+            (UInt32, Int64),
+            (Float32, Float64),
+            (Int32, Float64),
+            (Utf8, LargeUtf8),
+            (LargeUtf8, Utf8View),
+            (Utf8, Dictionary(Box::new(Int32), Box::new(Utf8))),
+            (Decimal128(9, 2), Decimal128(12, 4)),
+            (Decimal128(9, 2), Decimal256(9, 2)),
+            (micros(Some("UTC")), micros(Some("+00:00"))),
+            (micros(None), Timestamp(TimeUnit::Nanosecond, None)),
+        ];
+        for (from, to) in yes {
+            assert!(fits(&from, &to), "{from} fits {to}");
+        }
+        let no = [
+            (Utf8, Null),
+            (Int64, Int32),
+            (Int64, Float64),
+            (UInt64, Int64),
+            (Int32, Float32),
+            (Float64, Float32),
+            (Binary, Utf8),
+            (Int64, micros(None)),
+            (Decimal128(9, 2), Decimal128(9, 4)),
+            (Decimal128(9, 2), Decimal128(9, 1)),
+            (micros(None), micros(Some("UTC"))),
+            (Timestamp(TimeUnit::Nanosecond, None), micros(None)),
+        ];
+        for (from, to) in no {
+            assert!(!fits(&from, &to), "{from} does not fit {to}");
+        }
+    }
+
+    #[test]
+    fn nested_arrays_take_the_exact_type() {
+        let inner = ListArray::from_iter_primitive::<Int32Type, _, _>([Some(vec![Some(1), None]), None, Some(vec![])]);
+        let fields =
+            Fields::from(vec![Field::new("light", inner.data_type().clone(), true), Field::new("empty", Null, true)]);
+        let from: ArrayRef =
+            Arc::new(StructArray::new(fields, vec![Arc::new(inner), Arc::new(NullArray::new(3))], None));
+        let element = Field::new("element", Int64, true).with_metadata([("unit".into(), "mJy".into())].into());
+        let to = Struct(Fields::from(vec![
+            Field::new("empty", Utf8, true),
+            Field::new("light", LargeList(Arc::new(element)), true),
+        ]));
+        assert!(fits(from.data_type(), &to));
+        let conformed = conform(&from, &to).unwrap();
+        assert_eq!(conformed.data_type(), &to);
+        let light = conformed.as_struct().column(1).as_list::<i64>();
+        assert_eq!((light.value_length(0), light.is_null(1), light.value_length(2)), (2, true, 0));
+        assert_eq!(conformed.as_struct().column(0).null_count(), 3);
+    }
+
+    #[test]
+    fn nulls_where_none_are_allowed_are_an_error() {
+        let values: ArrayRef = Arc::new(Int32Array::from(vec![Some(1), None]));
+        let from: ArrayRef = Arc::new(StructArray::from(vec![(Arc::new(Field::new("a", Int32, true)), values)]));
+        let to = Struct(Fields::from(vec![Field::new("a", Int32, false)]));
+        assert!(conform(&from, &to).is_err());
+    }
+
+    #[test]
+    fn strings_become_dictionaries_and_views() {
+        let from: ArrayRef = Arc::new(StringArray::from(vec![Some("a"), None, Some("a")]));
+        for to in [Dictionary(Box::new(Int8), Box::new(LargeUtf8)), Utf8View, LargeBinary] {
+            let conformed = conform(&from, &to).unwrap();
+            assert_eq!(conformed.data_type(), &to);
+            assert!(conformed.is_null(1));
+        }
+    }
+}

@@ -1,0 +1,320 @@
+//! The footer of a Parquet file: it is walked and its numbers are checked before it is decoded.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use parquet::file::metadata::{
+    ColumnChunkMetaData, ParquetMetaData, ParquetMetaDataOptions, ParquetMetaDataReader, ParquetStatisticsPolicy,
+};
+
+use crate::compact::{BINARY, Compact, I32, LIST, STRUCT};
+use crate::error::{ChunkProblem, CompactError, FooterError, ScanError};
+use crate::source::Source;
+
+/// The bytes first read from the end of the file: the footer, and usually the page index before it.
+const TAIL_BYTES: u64 = 64 * 1024;
+
+/// The largest footer accepted: it describes about a million column chunks.
+const MAX_FOOTER_BYTES: u64 = 512 * 1024 * 1024;
+
+/// The page index of a whole file is fetched at once up to this size.
+const MAX_INDEX_BYTES: u64 = 8 * 1024 * 1024;
+
+/// The deepest schema accepted; the decoders recurse into it.
+const MAX_SCHEMA_LEVELS: usize = 64;
+
+/// The length of the footer and `PAR1`.
+const TRAILER_BYTES: u64 = 8;
+
+/// A consistent footer, and the bytes before it that were read with it.
+pub(super) struct Footer {
+    metadata: Arc<ParquetMetaData>,
+    first_rows: Vec<u64>,
+    kept: Vec<(u64, Bytes)>,
+}
+
+impl Footer {
+    /// Reads and checks the footer. Only the statistics of the root column named `index_column` are kept.
+    pub(super) fn read(source: &Source, index_column: Option<&str>) -> Result<Self, ScanError> {
+        let failed = |error| ScanError::Footer { file: source.name().to_string(), source: error };
+        let size = source.size_bytes();
+        let tail_start = size.saturating_sub(TAIL_BYTES);
+        let tail = source.read_one(tail_start..size)?;
+        let length = trailer(&tail, size).map_err(failed)?;
+        let footer_start = size - TRAILER_BYTES - length;
+        let (kept_start, kept) = if footer_start >= tail_start {
+            (tail_start, tail)
+        } else {
+            // The beginning of a long footer, put before the bytes that are already read.
+            let mut whole = Vec::with_capacity((size - footer_start) as usize);
+            whole.extend_from_slice(&source.read_one(footer_start..tail_start)?);
+            whole.extend_from_slice(&tail);
+            (footer_start, whole.into())
+        };
+        let start = (footer_start - kept_start) as usize;
+        let encoded = kept.slice(start..start + length as usize);
+        let metadata = decode(&encoded, index_column).map_err(failed)?;
+        let first_rows = check(&metadata, footer_start).map_err(failed)?;
+
+        let mut footer = Self { metadata: Arc::new(metadata), first_rows, kept: vec![(kept_start, kept)] };
+        // Over a low-latency source, the index of a column is read with the column: most of it is never needed.
+        if !source.is_low_latency()
+            && let Some(range) = footer.index_before(kept_start, footer_start)
+        {
+            let bytes = source.read_one(range.clone())?;
+            footer.kept.push((range.start, bytes));
+        }
+        Ok(footer)
+    }
+
+    pub(super) fn metadata(&self) -> &Arc<ParquetMetaData> {
+        &self.metadata
+    }
+
+    /// The first row of each row group, and the number of rows of the file at the end.
+    pub(super) fn first_rows(&self) -> &[u64] {
+        &self.first_rows
+    }
+
+    /// Bytes of the page index, already read or fetched now.
+    pub(super) fn index_bytes(&self, source: &Source, range: Range<u64>) -> Result<Bytes, ScanError> {
+        for (start, bytes) in &self.kept {
+            if *start <= range.start && range.end <= start + bytes.len() as u64 {
+                let from = (range.start - start) as usize;
+                return Ok(bytes.slice(from..from + (range.end - range.start) as usize));
+            }
+        }
+        source.read_one(range)
+    }
+
+    /// The part of the page index before the bytes already read, where it is worth one more request.
+    fn index_before(&self, kept_start: u64, footer_start: u64) -> Option<Range<u64>> {
+        let chunks = self.metadata.row_groups().iter().flat_map(|group| group.columns());
+        let first = chunks
+            .flat_map(|chunk| [offset_index_range(chunk), column_index_range(chunk)])
+            .flatten()
+            .filter(|range| range.end <= footer_start)
+            .map(|range| range.start)
+            .min()?;
+        (first < kept_start && kept_start - first <= MAX_INDEX_BYTES).then_some(first..kept_start)
+    }
+}
+
+/// Where the offset index of a chunk is, if it has one.
+pub(super) fn offset_index_range(chunk: &ColumnChunkMetaData) -> Option<Range<u64>> {
+    range_of(chunk.offset_index_offset()?, chunk.offset_index_length()?)
+}
+
+/// Where the column index of a chunk is, if it has one.
+pub(super) fn column_index_range(chunk: &ColumnChunkMetaData) -> Option<Range<u64>> {
+    range_of(chunk.column_index_offset()?, chunk.column_index_length()?)
+}
+
+fn range_of(offset: i64, length: i32) -> Option<Range<u64>> {
+    let (offset, length) = (u64::try_from(offset).ok()?, u64::try_from(length).ok()?);
+    (length > 0).then(|| offset..offset + length)
+}
+
+/// Where the pages of a chunk are. Some writers give position 0 for a dictionary that does not exist.
+pub(super) fn chunk_range(chunk: &ColumnChunkMetaData) -> Result<Range<u64>, ChunkProblem> {
+    let data = chunk.data_page_offset();
+    let start = match chunk.dictionary_page_offset() {
+        Some(dictionary) if dictionary > 0 && dictionary < data => dictionary,
+        _ => data,
+    };
+    let (Ok(start), Ok(length)) = (u64::try_from(start), u64::try_from(chunk.compressed_size())) else {
+        return Err(ChunkProblem::Negative);
+    };
+    Ok(start..start.saturating_add(length))
+}
+
+/// The length of the footer, from the last eight bytes of the file.
+fn trailer(tail: &[u8], size: u64) -> Result<u64, FooterError> {
+    let Some((length, magic)) = tail.last_chunk::<8>().map(|trailer| trailer.split_at(4)) else {
+        return Err(FooterError::NotParquet { file_bytes: size });
+    };
+    match magic {
+        b"PAR1" => {}
+        b"PARE" => return Err(FooterError::Encrypted),
+        _ => return Err(FooterError::NotParquet { file_bytes: size }),
+    }
+    let claimed_bytes = length.iter().rev().fold(0, |sum, byte| sum << 8 | u64::from(*byte));
+    let allowed_bytes = size.saturating_sub(TRAILER_BYTES).min(MAX_FOOTER_BYTES);
+    if claimed_bytes > allowed_bytes {
+        return Err(FooterError::Size { claimed_bytes, allowed_bytes });
+    }
+    Ok(claimed_bytes)
+}
+
+fn decode(encoded: &[u8], index_column: Option<&str>) -> Result<ParquetMetaData, FooterError> {
+    let index_leaf = walk(encoded, index_column)?;
+    let options = ParquetMetaDataOptions::new()
+        .with_column_stats_policy(ParquetStatisticsPolicy::skip_except(index_leaf.as_slice()))
+        .with_encoding_stats_policy(ParquetStatisticsPolicy::SkipAll);
+    Ok(ParquetMetaDataReader::decode_metadata_with_options(encoded, Some(&options))?)
+}
+
+/// Walks the whole footer and checks that no list is longer than its bytes and no schema deeper than the stack allows.
+///
+/// Returns the leaf that is the root column of that name.
+fn walk(encoded: &[u8], index_column: Option<&str>) -> Result<Option<usize>, FooterError> {
+    let mut cursor = Compact::new(encoded);
+    let mut last_id = 0;
+    let mut index_leaf = None;
+    while let Some(field) = cursor.field(&mut last_id)? {
+        if (field.id, field.kind) == (2, LIST) {
+            index_leaf = walk_schema(&mut cursor, index_column)?;
+        } else {
+            cursor.skip(field.kind)?;
+        }
+    }
+    Ok(index_leaf)
+}
+
+fn walk_schema(cursor: &mut Compact<'_>, index_column: Option<&str>) -> Result<Option<usize>, FooterError> {
+    let shape = FooterError::SchemaShape { allowed: MAX_SCHEMA_LEVELS };
+    let (kind, count) = cursor.list()?;
+    if kind != STRUCT {
+        return Err(CompactError::Type(kind).into());
+    }
+    // The number of children still expected in each open group, the root first.
+    let mut open: Vec<i64> = Vec::new();
+    let (mut leaves, mut index_leaf) = (0, None);
+    for element in 0..count {
+        let (name, children) = schema_element(cursor)?;
+        match open.last_mut() {
+            Some(left) => *left -= 1,
+            None if element == 0 => {}
+            None => return Err(shape),
+        }
+        if children == 0 && element > 0 {
+            if open.len() == 1 && index_column.is_some_and(|wanted| wanted.as_bytes() == name) {
+                index_leaf = Some(leaves);
+            }
+            leaves += 1;
+        } else if children >= 0 && open.len() < MAX_SCHEMA_LEVELS {
+            open.push(children);
+        } else {
+            return Err(shape);
+        }
+        while open.pop_if(|left| *left == 0).is_some() {}
+    }
+    if open.is_empty() { Ok(index_leaf) } else { Err(shape) }
+}
+
+/// The name of a schema element and the number of its children.
+fn schema_element<'a>(cursor: &mut Compact<'a>) -> Result<(&'a [u8], i64), CompactError> {
+    let (mut name, mut children) = (&b""[..], 0);
+    let mut last_id = 0;
+    while let Some(field) = cursor.field(&mut last_id)? {
+        match (field.id, field.kind) {
+            (4, BINARY) => name = cursor.binary()?,
+            (5, I32) => children = cursor.integer()?,
+            (_, kind) => cursor.skip(kind)?,
+        }
+    }
+    Ok((name, children))
+}
+
+/// Checks that rows add up and chunks lie in the file. Returns the first row of each row group, and the row count.
+fn check(metadata: &ParquetMetaData, footer_start: u64) -> Result<Vec<u64>, FooterError> {
+    let claimed = metadata.file_metadata().num_rows();
+    let mut first_rows = Vec::with_capacity(metadata.num_row_groups() + 1);
+    let mut rows = 0_u64;
+    first_rows.push(0);
+    for (row_group, group) in metadata.row_groups().iter().enumerate() {
+        let Ok(group_rows) = u64::try_from(group.num_rows()) else {
+            return Err(FooterError::Rows { in_row_groups: -1, claimed });
+        };
+        rows = rows.saturating_add(group_rows);
+        first_rows.push(rows);
+        for chunk in group.columns() {
+            check_chunk(chunk, group_rows, footer_start).map_err(|problem| FooterError::Chunk {
+                row_group,
+                column: chunk.column_path().string(),
+                problem,
+            })?;
+        }
+    }
+    if u64::try_from(claimed) != Ok(rows) {
+        return Err(FooterError::Rows { in_row_groups: rows as i64, claimed });
+    }
+    Ok(first_rows)
+}
+
+fn check_chunk(chunk: &ColumnChunkMetaData, group_rows: u64, footer_start: u64) -> Result<(), ChunkProblem> {
+    if chunk.file_path().is_some_and(|path| !path.is_empty()) {
+        return Err(ChunkProblem::OtherFile);
+    }
+    if group_rows == 0 && chunk.num_values() == 0 {
+        // It is never read, and writers give arbitrary positions for it.
+        return Ok(());
+    }
+    let range = chunk_range(chunk)?;
+    if chunk.uncompressed_size() < 0 || chunk.num_values() < 0 {
+        return Err(ChunkProblem::Negative);
+    }
+    if range.start < 4 && range.end > range.start || range.end > footer_start {
+        return Err(ChunkProblem::Outside);
+    }
+    // A repeated column has at least one value per row (an empty list counts as one); a flat one has exactly one.
+    let values = chunk.num_values() as u64;
+    let flat = chunk.column_descr().max_rep_level() == 0;
+    if values < group_rows || flat && values != group_rows {
+        return Err(ChunkProblem::Values);
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_trailer_must_fit_its_file() {
+        let mut tail = vec![0; 20];
+        assert!(matches!(trailer(&tail, 20), Err(FooterError::NotParquet { file_bytes: 20 })));
+        tail[16..].copy_from_slice(b"PAR1");
+        tail[12] = 12;
+        assert_eq!(trailer(&tail, 20).unwrap(), 12);
+        tail[12] = 13;
+        assert!(matches!(trailer(&tail, 20), Err(FooterError::Size { claimed_bytes: 13, allowed_bytes: 12 })));
+        tail[16..].copy_from_slice(b"PARE");
+        assert!(matches!(trailer(&tail, 20), Err(FooterError::Encrypted)));
+        assert!(matches!(trailer(&tail[..3], 3), Err(FooterError::NotParquet { file_bytes: 3 })));
+    }
+
+    /// A footer with nothing but a schema: (name, number of children) of each element.
+    fn schema_footer(elements: &[(&str, u8)]) -> Vec<u8> {
+        let mut bytes = vec![0x29, 0xfc, elements.len() as u8];
+        for (name, children) in elements {
+            bytes.extend([0x48, name.len() as u8]);
+            bytes.extend(name.as_bytes());
+            if *children > 0 {
+                bytes.extend([0x15, children * 2]);
+            }
+            bytes.push(0);
+        }
+        bytes.push(0);
+        bytes
+    }
+
+    #[test]
+    fn the_index_column_is_found_among_the_roots() {
+        let footer = schema_footer(&[("schema", 3), ("a", 0), ("s", 2), ("index", 0), ("b", 0), ("index", 0)]);
+        assert_eq!(walk(&footer, Some("index")).unwrap(), Some(3));
+        assert_eq!(walk(&footer, Some("none")).unwrap(), None);
+    }
+
+    #[test]
+    fn refuses_schemas_that_are_no_tree_or_too_deep() {
+        let unfinished = schema_footer(&[("schema", 2), ("a", 0)]);
+        assert!(matches!(walk(&unfinished, None), Err(FooterError::SchemaShape { .. })));
+        let two_roots = schema_footer(&[("schema", 1), ("a", 0), ("b", 0)]);
+        assert!(matches!(walk(&two_roots, None), Err(FooterError::SchemaShape { .. })));
+        let mut deep = vec![("d", 1); 100];
+        deep.push(("leaf", 0));
+        assert!(matches!(walk(&schema_footer(&deep), None), Err(FooterError::SchemaShape { .. })));
+    }
+}

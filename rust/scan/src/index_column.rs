@@ -1,0 +1,319 @@
+//! The spatial index column: which row groups and pages may hold candidates, and which rows in them are.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use arrow_array::cast::AsArray;
+use arrow_array::types::{
+    ArrowPrimitiveType, Int8Type, Int16Type, Int32Type, Int64Type, UInt8Type, UInt16Type, UInt32Type, UInt64Type,
+};
+use arrow_array::{Array, ArrayRef, UInt64Array};
+use arrow_buffer::ScalarBuffer;
+use arrow_schema::DataType;
+use arrow_select::take::take;
+use parquet::file::metadata::ColumnChunkMetaData;
+use parquet::file::statistics::Statistics;
+
+use crate::budget::Budget;
+use crate::column_index::{PageBounds, column_index};
+use crate::column_reader::ColumnReader;
+use crate::error::{ColumnError, ScanError};
+use crate::file::ParquetFile;
+use crate::filter::{FilterAnswerError, RowFilter};
+use crate::footer::column_index_range;
+use crate::page_map::PageMap;
+use crate::row_ranges::RowRanges;
+use crate::schema::FileColumn;
+
+/// The number of index values passed to the filter at once.
+const BATCH_ROWS: usize = 64 * 1024;
+
+/// Candidate rows by their index values.
+#[derive(Default)]
+pub(super) struct IndexCandidates {
+    /// In the file, ascending.
+    pub(super) rows: Vec<u64>,
+    /// Their index values, `u64::MAX` where there is none.
+    pub(super) index: Vec<u64>,
+    /// The positions of the rows without an index value.
+    pub(super) unknown: Vec<usize>,
+    /// The index column of the candidates with the type of the file, in pieces.
+    pub(super) arrays: Vec<ArrayRef>,
+}
+
+/// Checks that it is a column of integers.
+pub(super) fn check_type(file: &str, column: &FileColumn) -> Result<(), ScanError> {
+    use DataType::{Int8, Int16, Int32, Int64, UInt8, UInt16, UInt32, UInt64};
+    match column.natural() {
+        Int8 | Int16 | Int32 | Int64 | UInt8 | UInt16 | UInt32 | UInt64 => Ok(()),
+        found => Err(ScanError::Column {
+            file: file.to_string(),
+            column: column.name().to_string(),
+            source: ColumnError::IndexType { found: found.clone() },
+        }),
+    }
+}
+
+/// Adds the rows of a row group that may be candidates, by its statistics and those of its pages.
+pub(super) fn add_rows_that_may_hold(
+    file: &ParquetFile,
+    column: &FileColumn,
+    row_group: usize,
+    filter: &impl RowFilter,
+    rows: &mut RowRanges,
+) -> Result<(), ScanError> {
+    let chunk = file.chunk(row_group, column.leaves().start)?;
+    let metadata = file.metadata().row_group(row_group).column(chunk.leaf);
+    if !group_may_hold(metadata, column, filter) {
+        return Ok(());
+    }
+    let first_row = file.first_rows()[row_group];
+    let pages = match (column_index_range(metadata), file.indexed_pages(&chunk)?) {
+        (Some(range), Some(map)) => {
+            let bytes = file.footer().index_bytes(file.source(), range)?;
+            bounds_of_pages(&bytes, &map).map(|bounds| (bounds, map))
+        }
+        _ => None,
+    };
+    let Some((bounds, map)) = pages else {
+        rows.push(first_row..first_row + chunk.rows);
+        return Ok(());
+    };
+    for (bounds, page) in bounds.iter().zip(&map.pages) {
+        if may_hold(bounds, metadata, column, filter) {
+            rows.push(first_row + page.rows.start..first_row + page.rows.end);
+        }
+    }
+    Ok(())
+}
+
+fn group_may_hold(chunk: &ColumnChunkMetaData, column: &FileColumn, filter: &impl RowFilter) -> bool {
+    let Some(statistics) = chunk.statistics() else { return true };
+    let (min, max) = match statistics {
+        Statistics::Int32(values) => (values.min_opt().map(|v| i64::from(*v)), values.max_opt().map(|v| i64::from(*v))),
+        Statistics::Int64(values) => (values.min_opt().copied(), values.max_opt().copied()),
+        _ => (None, None),
+    };
+    may_hold(&PageBounds { min, max, nulls: statistics.null_count_opt() }, chunk, column, filter)
+}
+
+/// A column index that is damaged or has another number of pages is ignored: it only saves work.
+fn bounds_of_pages(bytes: &[u8], map: &PageMap) -> Option<Vec<PageBounds>> {
+    column_index(bytes).ok().filter(|bounds| bounds.len() == map.pages.len())
+}
+
+fn may_hold(bounds: &PageBounds, chunk: &ColumnChunkMetaData, column: &FileColumn, filter: &impl RowFilter) -> bool {
+    let nullable = chunk.column_descr().max_def_level() > 0;
+    if nullable && bounds.nulls != Some(0) {
+        return true;
+    }
+    let unsigned_32 = matches!(column.natural(), DataType::UInt8 | DataType::UInt16 | DataType::UInt32);
+    let unsigned = |value: i64| match column.natural() {
+        DataType::UInt64 => Some(value as u64),
+        _ if unsigned_32 => Some(u64::from(value as u32)),
+        _ => u64::try_from(value).ok(),
+    };
+    match (bounds.min.and_then(unsigned), bounds.max.and_then(unsigned)) {
+        // Old writers ordered unsigned values as signed ones. Then the bounds cross and are useless.
+        (Some(min), Some(max)) if min <= max => filter.may_hold(min, max),
+        _ => true,
+    }
+}
+
+/// Reads the index column at some rows and asks the filter for candidates.
+pub(super) struct IndexReader {
+    file: Arc<ParquetFile>,
+    column: String,
+    reader: ColumnReader,
+    row_numbers: RowNumbers,
+    rows: u64,
+}
+
+impl IndexReader {
+    pub(super) fn new(
+        file: &Arc<ParquetFile>,
+        column: &FileColumn,
+        rows: RowRanges,
+        budget: Budget,
+    ) -> Result<Self, ScanError> {
+        let (_, fetched) = file.fetch(&[column], &rows, budget.fetch_bytes())?;
+        let batch_rows = BATCH_ROWS.min(rows.len() as usize).min(budget.candidates());
+        Ok(Self {
+            reader: file.read(column, &rows, batch_rows, &fetched)?,
+            file: Arc::clone(file),
+            column: column.name().to_string(),
+            rows: rows.len(),
+            row_numbers: RowNumbers::new(rows),
+        })
+    }
+
+    /// Reads until there are `most` candidates or no more rows. `None` when there were no more rows.
+    pub(super) fn next(&mut self, most: usize, filter: &impl RowFilter) -> Result<Option<IndexCandidates>, ScanError> {
+        let mut found = IndexCandidates::default();
+        while found.rows.len() < most {
+            match self.reader.next().transpose()? {
+                Some(array) => self.ask(&array, filter, &mut found)?,
+                None => break,
+            }
+        }
+        if found.rows.is_empty() {
+            self.file.check_rows(&self.column, self.row_numbers.given, self.rows)?;
+            return Ok(None);
+        }
+        Ok(Some(found))
+    }
+
+    fn ask(&mut self, array: &ArrayRef, filter: &impl RowFilter, found: &mut IndexCandidates) -> Result<(), ScanError> {
+        let mut positions = Vec::new();
+        let values = index_values(array, self.file.name(), &self.column)?;
+        let before = found.rows.len();
+        if values.unknown.is_empty() {
+            filter.candidates(&values.values, &mut positions);
+            check_positions(&self.file, &positions, values.values.len())?;
+        } else {
+            among_known(&self.file, &values, filter, &mut positions)?;
+        }
+        self.row_numbers.take(array.len(), &positions, &mut found.rows);
+        found.index.extend(positions.iter().map(|position| values.values[*position]));
+        if !values.unknown.is_empty() {
+            for (at, position) in positions.iter().enumerate() {
+                if values.unknown.binary_search(position).is_ok() {
+                    found.index[before + at] = u64::MAX;
+                    found.unknown.push(before + at);
+                }
+            }
+        }
+        if !positions.is_empty() {
+            let positions: UInt64Array = positions.iter().map(|position| *position as u64).collect();
+            let taken = take(array, &positions, None).map_err(|error| self.file.kernel_error(&self.column, error))?;
+            found.arrays.push(taken);
+        }
+        Ok(())
+    }
+}
+
+/// Asks the filter for the rows that have an index value, and adds those that have none.
+fn among_known(
+    file: &ParquetFile,
+    values: &IndexValues,
+    filter: &impl RowFilter,
+    positions: &mut Vec<usize>,
+) -> Result<(), ScanError> {
+    let mut unknown = values.unknown.iter().copied().peekable();
+    let places = (0..values.values.len()).filter(|at| unknown.next_if_eq(at).is_none()).collect::<Vec<_>>();
+    let known: Vec<u64> = places.iter().map(|at| values.values[*at]).collect();
+    filter.candidates(&known, positions);
+    check_positions(file, positions, known.len())?;
+    for position in positions.iter_mut() {
+        *position = places[*position];
+    }
+    positions.extend(&values.unknown);
+    positions.sort_unstable();
+    Ok(())
+}
+
+/// Checks that positions ascend and are below the number of values asked about.
+pub(super) fn check_positions(file: &ParquetFile, positions: &[usize], asked: usize) -> Result<(), ScanError> {
+    let ascend = positions.is_sorted_by(|a, b| a < b);
+    if ascend && positions.last().is_none_or(|last| *last < asked) {
+        return Ok(());
+    }
+    Err(file.filter_error(FilterAnswerError::Positions { asked }.into()))
+}
+
+struct IndexValues {
+    values: ScalarBuffer<u64>,
+    /// Positions that are null or negative.
+    unknown: Vec<usize>,
+}
+
+fn index_values(array: &ArrayRef, file: &str, column: &str) -> Result<IndexValues, ScanError> {
+    fn widened<T: ArrowPrimitiveType<Native: Into<i64>>>(array: &ArrayRef) -> (ScalarBuffer<u64>, bool) {
+        let values = array.as_primitive::<T>().values().iter().map(|value| (*value).into());
+        (values.map(|value| value as u64).collect(), true)
+    }
+    let (values, signed): (ScalarBuffer<u64>, bool) = match array.data_type() {
+        // The same bytes as unsigned integers; negative values become larger than 2^63.
+        DataType::Int64 => {
+            let values = array.as_primitive::<Int64Type>().values();
+            (ScalarBuffer::new(values.inner().clone(), 0, values.len()), true)
+        }
+        DataType::UInt64 => (array.as_primitive::<UInt64Type>().values().clone(), false),
+        DataType::Int32 => widened::<Int32Type>(array),
+        DataType::UInt32 => widened::<UInt32Type>(array),
+        DataType::Int16 => widened::<Int16Type>(array),
+        DataType::UInt16 => widened::<UInt16Type>(array),
+        DataType::Int8 => widened::<Int8Type>(array),
+        DataType::UInt8 => widened::<UInt8Type>(array),
+        found => {
+            return Err(ScanError::Column {
+                file: file.to_string(),
+                column: column.to_string(),
+                source: ColumnError::IndexType { found: found.clone() },
+            });
+        }
+    };
+    let negative = signed && values.iter().fold(0, |all, value| all | *value) >> 63 == 1;
+    let unknown = if negative || array.null_count() > 0 {
+        (0..values.len()).filter(|at| array.is_null(*at) || signed && values[*at] >> 63 == 1).collect()
+    } else {
+        Vec::new()
+    };
+    Ok(IndexValues { values, unknown })
+}
+
+/// The row numbers of values that are read in the order of some rows.
+pub(super) struct RowNumbers {
+    ranges: std::vec::IntoIter<Range<u64>>,
+    current: Range<u64>,
+    /// The number of values read.
+    pub(super) given: u64,
+}
+
+impl RowNumbers {
+    pub(super) fn new(rows: RowRanges) -> Self {
+        Self { ranges: rows.into_vec().into_iter(), current: 0..0, given: 0 }
+    }
+
+    /// Appends the rows of ascending positions among the next `count` values.
+    pub(super) fn take(&mut self, count: usize, positions: &[usize], rows: &mut Vec<u64>) {
+        let mut positions = positions.iter().map(|position| *position as u64).peekable();
+        let mut at = 0;
+        self.given += count as u64;
+        let count = count as u64;
+        while at < count {
+            if self.current.is_empty() {
+                match self.ranges.next() {
+                    Some(next) => self.current = next,
+                    None => return,
+                }
+            }
+            let used = (self.current.end - self.current.start).min(count - at);
+            while let Some(position) = positions.next_if(|position| *position < at + used) {
+                rows.push(self.current.start + (position - at));
+            }
+            self.current.start += used;
+            at += used;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn positions_become_rows() {
+        let mut ranges = RowRanges::default();
+        for range in [2..5, 10..11, 20..30] {
+            ranges.push(range);
+        }
+        let mut numbers = RowNumbers::new(ranges);
+        let mut rows = Vec::new();
+        numbers.take(4, &[0, 2, 3], &mut rows);
+        numbers.take(6, &[0, 5], &mut rows);
+        numbers.take(4, &[3], &mut rows);
+        assert_eq!(rows, [2, 4, 10, 20, 25, 29]);
+        assert_eq!(numbers.given, 14);
+    }
+}

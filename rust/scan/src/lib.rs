@@ -1,0 +1,64 @@
+//! Reads the selected rows of a Parquet file, and little more than their bytes.
+//!
+//! A [`Scanner`] holds what the files of a catalog share: the output schema, the names of the columns with spatial
+//! index and coordinates, and the memory limit of one scan. [`Scanner::open`] reads the footer of a [`Source`], and
+//! [`ScanFile::scan`] returns a [`Scan`], an iterator of [`ScanBatch`]es of the rows that a [`RowFilter`] selects. A
+//! scan reads, each step for the rows that the previous one left:
+//!
+//! 1. the footer;
+//! 2. the index column, of row groups and pages whose statistics may hold a candidate;
+//! 3. the coordinates of the candidates among its values;
+//! 4. all other columns, for the selected rows alone: other pages are never decompressed, and not
+//!    fetched where an offset index gives their positions.
+//!
+//! Without an index column, the scan reads the coordinates of all rows and computes the index from them.
+//!
+//! Each step is one call of [`RangedReader::read_ranges`] while its bytes fit the budget. Over
+//! low-latency sources, pages are read one by one, as they are needed.
+//!
+//! Files are not trusted: the numbers in footers and page headers are checked before anything is allocated for them,
+//! large allocations may fail, and a decoder that panics on damaged bytes becomes an error that names the file.
+
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
+// An error ends a scan, so its size does not matter, and boxing it would complicate every match.
+#![allow(clippy::result_large_err)]
+
+/// Whether this crate was built with debug assertions, as for tests of the binding.
+pub const DEBUG_ASSERTIONS: bool = cfg!(debug_assertions);
+
+mod budget;
+mod buffers;
+mod candidates;
+mod catch_panic;
+mod codec;
+mod column_index;
+mod column_reader;
+mod compact;
+mod conform;
+mod coordinates;
+mod error;
+mod fetched;
+mod file;
+mod filter;
+mod footer;
+mod index_column;
+mod levels;
+mod page_body;
+mod page_header;
+mod page_map;
+mod pages;
+mod report;
+pub mod row_filter;
+mod row_ranges;
+mod scanner;
+mod schema;
+mod selected;
+mod source;
+mod try_reserve;
+
+pub use error::{ChunkProblem, ColumnError, CompactError, FooterError, IndexProblem, PageError, ScanError};
+pub use filter::{Candidates, FilterAnswerError, FilterError, RowFilter, SelectedCandidate};
+pub use report::ScanReport;
+pub use scanner::{DEFAULT_MEMORY_BYTES, OptionsError, Scan, ScanFile, ScanOptions, Scanner};
+pub use selected::{BatchSelected, ScanBatch};
+pub use source::{LocalFile, RangedReader, Source};

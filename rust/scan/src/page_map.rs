@@ -1,0 +1,355 @@
+//! Which page of a column chunk holds which rows, from the offset index or from the page headers.
+
+use std::ops::Range;
+
+use parquet::basic::{Compression, Encoding, Type};
+use parquet::file::metadata::RowGroupMetaData;
+
+use crate::codec::{self, Codecs};
+use crate::compact::{Compact, I32, I64, LIST, STRUCT};
+use crate::error::{ChunkProblem, CompactError, IndexProblem, PageError, ScanError};
+use crate::fetched::Forward;
+use crate::footer::chunk_range;
+use crate::levels::{RowStarts, count_row_starts};
+use crate::page_header::{ChunkBounds, MAX_HEADER_BYTES, PageHeader, PageKind};
+use crate::try_reserve;
+
+/// The error in the size of a chunk that is tolerated: some writers miscount it.
+const FORGIVEN_BYTES: u64 = 16 * 1024 * 1024;
+
+/// The bytes first read of a header, and of the repetition levels of a page.
+const HEADER_BYTES: u64 = 512;
+const LEVELS_BYTES: usize = 16 * 1024;
+
+/// What is known about a column chunk.
+#[derive(Clone, Debug)]
+pub(super) struct Chunk {
+    pub(super) row_group: usize,
+    pub(super) leaf: usize,
+    pub(super) range: Range<u64>,
+    pub(super) rows: u64,
+    pub(super) bounds: ChunkBounds,
+    pub(super) codec: Compression,
+    pub(super) max_definition: i16,
+    pub(super) max_repetition: i16,
+    /// The smallest size of a plain value in bytes.
+    pub(super) value_bytes: u64,
+}
+
+impl Chunk {
+    pub(super) fn new(group: &RowGroupMetaData, row_group: usize, leaf: usize) -> Result<Self, ChunkProblem> {
+        let column = group.column(leaf);
+        let unsigned = |number: i64| u64::try_from(number).map_err(|_| ChunkProblem::Negative);
+        Ok(Self {
+            row_group,
+            leaf,
+            range: chunk_range(column)?,
+            rows: unsigned(group.num_rows())?,
+            bounds: ChunkBounds {
+                uncompressed_bytes: unsigned(column.uncompressed_size())?.max(FORGIVEN_BYTES),
+                values: unsigned(column.num_values())?,
+            },
+            codec: column.compression(),
+            max_definition: column.column_descr().max_def_level(),
+            max_repetition: column.column_descr().max_rep_level(),
+            value_bytes: match column.column_type() {
+                Type::BOOLEAN => 1,
+                Type::INT32 | Type::FLOAT | Type::BYTE_ARRAY => 4,
+                Type::INT64 | Type::DOUBLE => 8,
+                Type::INT96 => 12,
+                Type::FIXED_LEN_BYTE_ARRAY => column.column_descr().type_length().max(1) as u64,
+            },
+        })
+    }
+}
+
+/// A data page: where it is and which rows of the row group it holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct PageSpan {
+    /// Its bytes in the file, header included.
+    pub(super) range: Range<u64>,
+    /// The rows that begin in the page.
+    pub(super) rows: Range<u64>,
+    /// Whether the page begins with a row. Old writers let a row continue in the next page.
+    pub(super) begins: bool,
+}
+
+/// The pages of a chunk.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct PageMap {
+    /// Where the dictionary page is, with its header.
+    pub(super) dictionary: Option<Range<u64>>,
+    pub(super) pages: Vec<PageSpan>,
+}
+
+impl PageMap {
+    /// Reads the map from the bytes of the offset index.
+    pub(super) fn from_offset_index(bytes: &[u8], chunk: &Chunk) -> Result<Self, PageError> {
+        let locations = offset_index(bytes).map_err(|_| PageError::Index(IndexProblem::Malformed))?;
+        let mut pages: Vec<PageSpan> = Vec::with_capacity(locations.len());
+        let mut rows_end = chunk.rows;
+        for (at, location) in locations.iter().enumerate().rev() {
+            let [Ok(offset), Ok(size), Ok(first_row)] = location.map(u64::try_from) else {
+                return Err(PageError::Index(IndexProblem::Outside));
+            };
+            let end = offset.saturating_add(size);
+            let next = pages.last().map_or(chunk.range.end, |page| page.range.start);
+            if offset < chunk.range.start || end > next {
+                return Err(PageError::Index(IndexProblem::Outside));
+            }
+            if first_row > rows_end || at == 0 && first_row != 0 {
+                return Err(PageError::Index(IndexProblem::Order));
+            }
+            pages.push(PageSpan { range: offset..end, rows: first_row..rows_end, begins: true });
+            rows_end = first_row;
+        }
+        if rows_end > 0 {
+            return Err(PageError::Index(IndexProblem::Order));
+        }
+        pages.reverse();
+        // The bytes before the first data page are the dictionary.
+        let first = pages.first().map_or(chunk.range.start, |page| page.range.start);
+        let dictionary = (first > chunk.range.start).then_some(chunk.range.start..first);
+        Ok(Self { dictionary, pages })
+    }
+
+    /// Reads the map from the page headers, one after the other, and skips the page bodies.
+    ///
+    /// In a repeated column whose headers count values instead of rows, the repetition levels at the beginning of each
+    /// page are decompressed.
+    pub(super) fn from_headers(
+        chunk: &Chunk,
+        forward: &mut Forward<'_>,
+        codecs: &mut Codecs,
+        page_error: &dyn Fn(PageError) -> ScanError,
+    ) -> Result<Self, ScanError> {
+        let mut map = Self::default();
+        let (mut at, mut values_seen, mut row) = (chunk.range.start, 0, 0);
+        while at < chunk.range.end && values_seen < chunk.bounds.values {
+            let header = read_header(chunk, at, forward, page_error)?;
+            let end = at + header.total_bytes();
+            if end > chunk.range.end {
+                let (what, found) = ("its end", end as i64);
+                return Err(page_error(PageError::Bound { offset: at, what, found, allowed: chunk.range.end }));
+            }
+            let (values, begun) = match header.kind {
+                PageKind::Dictionary { .. } => {
+                    if map.dictionary.is_none() && map.pages.is_empty() {
+                        map.dictionary = Some(at..end);
+                    }
+                    at = end;
+                    continue;
+                }
+                PageKind::Other => {
+                    at = end;
+                    continue;
+                }
+                PageKind::Data { values, .. } if chunk.max_repetition == 0 => (values, whole_rows(values)),
+                PageKind::Data { values, repetition: Encoding::RLE, .. } => {
+                    let begun = read_row_starts(chunk, at, &header, values, forward, codecs)?;
+                    (values, begun.ok_or_else(|| page_error(PageError::Levels { offset: at }))?)
+                }
+                PageKind::Data { .. } => return Err(page_error(PageError::Levels { offset: at })),
+                PageKind::DataV2(page) => (page.values, whole_rows(page.rows)),
+            };
+            values_seen += u64::from(values);
+            let rows = row..row + begun.rows;
+            map.pages.push(PageSpan { range: at..end, rows, begins: begun.first_starts });
+            row += begun.rows;
+            at = end;
+        }
+        if row != chunk.rows || values_seen != chunk.bounds.values {
+            return Err(page_error(PageError::Rows { found: row, wanted: chunk.rows }));
+        }
+        Ok(map)
+    }
+
+    /// Whether a page begins with a row; true for the position after the last page.
+    pub(super) fn begins(&self, page: usize) -> bool {
+        self.pages.get(page).is_none_or(|span| span.begins)
+    }
+
+    /// Whether all rows of a page lie completely in it, so that the page can be skipped.
+    pub(super) fn is_whole(&self, page: usize) -> bool {
+        self.begins(page) && self.begins(page + 1)
+    }
+
+    /// The pages that hold any of the rows. Rows ascend and count from the start of the row group.
+    pub(super) fn pages_of(&self, rows: &[Range<u64>]) -> Vec<usize> {
+        let mut rows = rows.iter().peekable();
+        let mut needed = Vec::new();
+        for (at, page) in self.pages.iter().enumerate() {
+            while rows.next_if(|range| range.end <= page.rows.start).is_some() {}
+            let asked = rows.peek().is_some_and(|range| range.start < page.rows.end);
+            if asked || !self.is_whole(at) {
+                needed.push(at);
+            }
+        }
+        needed
+    }
+}
+
+fn whole_rows(rows: u32) -> RowStarts {
+    RowStarts { rows: u64::from(rows), first_starts: true }
+}
+
+/// Offset, size with header and first row of each page.
+fn offset_index(bytes: &[u8]) -> Result<Vec<[i64; 3]>, CompactError> {
+    let mut cursor = Compact::new(bytes);
+    let mut locations = Vec::new();
+    let mut last_id = 0;
+    while let Some(field) = cursor.field(&mut last_id)? {
+        if (field.id, field.kind) != (1, LIST) {
+            cursor.skip(field.kind)?;
+            continue;
+        }
+        let (kind, count) = cursor.list()?;
+        if kind != STRUCT {
+            return Err(CompactError::Type(kind));
+        }
+        for _ in 0..count {
+            let mut location = [-1; 3];
+            let mut last_id = 0;
+            while let Some(field) = cursor.field(&mut last_id)? {
+                match (field.id, field.kind) {
+                    (1..=3, I32 | I64) => location[field.id as usize - 1] = cursor.integer()?,
+                    (_, kind) => cursor.skip(kind)?,
+                }
+            }
+            locations.push(location);
+        }
+    }
+    Ok(locations)
+}
+
+fn read_header(
+    chunk: &Chunk,
+    at: u64,
+    forward: &mut Forward<'_>,
+    page_error: &dyn Fn(PageError) -> ScanError,
+) -> Result<PageHeader, ScanError> {
+    let mut length = HEADER_BYTES;
+    loop {
+        let end = chunk.range.end.min(at + length);
+        let bytes = forward.get(at..end, chunk.range.end)?;
+        match PageHeader::parse(&bytes, at, chunk.bounds) {
+            Err(PageError::Header { source: CompactError::Truncated | CompactError::List { .. }, .. })
+                if end < chunk.range.end && length < MAX_HEADER_BYTES =>
+            {
+                length *= 8;
+            }
+            other => return other.map_err(page_error),
+        }
+    }
+}
+
+/// The rows that begin in a page of version 1 of a repeated column. `None` when its levels are damaged.
+fn read_row_starts(
+    chunk: &Chunk,
+    at: u64,
+    header: &PageHeader,
+    values: u32,
+    forward: &mut Forward<'_>,
+    codecs: &mut Codecs,
+) -> Result<Option<RowStarts>, ScanError> {
+    let body = at + header.header_bytes as u64;
+    let mut length = LEVELS_BYTES.min(header.compressed_bytes);
+    loop {
+        let bytes = forward.get(body..body + length as u64, chunk.range.end)?;
+        let whole = length == header.compressed_bytes;
+        let first = |wanted: usize| codec::prefix(chunk.codec, &bytes, wanted);
+        let count = |page: &[u8]| {
+            let (head, levels) = page.split_first_chunk::<4>()?;
+            let levels = levels.get(..u32::from_le_bytes(*head) as usize)?;
+            count_row_starts(levels, chunk.max_repetition, values)
+        };
+        let head = first(4);
+        if let Some(head) = head.first_chunk::<4>() {
+            let wanted = 4 + u32::from_le_bytes(*head) as usize;
+            if wanted > header.uncompressed_bytes {
+                return Ok(None);
+            }
+            if let Some(starts) = count(&first(wanted)) {
+                return Ok(Some(starts));
+            }
+        }
+        if whole {
+            // Compressions that cannot be decompressed partially.
+            let claimed = header.uncompressed_bytes;
+            if codec::check_claim(chunk.codec, &bytes, claimed).is_err() || try_reserve::check(claimed).is_err() {
+                return Ok(None);
+            }
+            let mut page = vec![0; claimed];
+            let complete = codecs.decompress(chunk.codec, &bytes, &mut page);
+            return Ok(complete.ok().and_then(|()| count(&page)));
+        }
+        length = (length * 8).min(header.compressed_bytes);
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::single_range_in_vec_init)]
+mod tests {
+    use super::*;
+
+    fn chunk(range: Range<u64>, rows: u64) -> Chunk {
+        Chunk {
+            row_group: 0,
+            leaf: 0,
+            range,
+            rows,
+            bounds: ChunkBounds { uncompressed_bytes: 1000, values: rows },
+            codec: Compression::UNCOMPRESSED,
+            max_definition: 0,
+            max_repetition: 0,
+            value_bytes: 8,
+        }
+    }
+
+    /// An offset index of pages (offset, size, first row), each below 64.
+    fn encoded(pages: &[[u8; 3]]) -> Vec<u8> {
+        let mut bytes = vec![0x19, (pages.len() as u8) << 4 | STRUCT];
+        for [offset, size, first_row] in pages {
+            bytes.extend([0x16, offset * 2, 0x15, size * 2, 0x16, first_row * 2, 0]);
+        }
+        bytes.push(0);
+        bytes
+    }
+
+    #[test]
+    fn an_offset_index_gives_pages_and_dictionary() {
+        let map = PageMap::from_offset_index(&encoded(&[[10, 5, 0], [15, 5, 7]]), &chunk(4..20, 12)).unwrap();
+        assert_eq!(map.dictionary, Some(4..10));
+        assert_eq!(map.pages[1], PageSpan { range: 15..20, rows: 7..12, begins: true });
+        assert_eq!(map.pages_of(&[0..1, 6..7]), [0]);
+        assert_eq!(map.pages_of(&[6..8]), [0, 1]);
+        assert_eq!(map.pages_of(&[11..12]), [1]);
+        assert_eq!(map.pages_of(&[]), [] as [usize; 0]);
+    }
+
+    #[test]
+    fn an_offset_index_that_contradicts_the_footer_is_refused() {
+        for (pages, problem) in [
+            (&[[3, 5, 0]][..], IndexProblem::Outside),
+            (&[[4, 50, 0]], IndexProblem::Outside),
+            (&[[4, 5, 1]], IndexProblem::Order),
+            (&[[4, 5, 0], [9, 5, 13]], IndexProblem::Order),
+            (&[[4, 5, 0], [8, 5, 3]], IndexProblem::Outside),
+            (&[], IndexProblem::Order),
+        ] {
+            match PageMap::from_offset_index(&encoded(pages), &chunk(4..20, 12)) {
+                Err(PageError::Index(found)) => assert_eq!(found, problem, "{pages:?}"),
+                other => panic!("{pages:?} gave {other:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn pages_whose_rows_run_on_are_always_needed() {
+        let page = |rows, begins| PageSpan { range: 0..1, rows, begins };
+        let pages = vec![page(0..2, true), page(2..3, true), page(3..5, false), page(5..6, true)];
+        let map = PageMap { dictionary: None, pages };
+        assert_eq!(map.pages_of(&[0..1]), [0, 1, 2]);
+        assert_eq!(map.pages_of(&[5..6]), [1, 2, 3]);
+    }
+}
