@@ -12,7 +12,7 @@ from hats.catalog.dataset.collection_properties import CollectionProperties
 
 from skymargin import MarginCacheArguments, pipeline
 from skymargin.catalogs.collection import add_margin, collection_of, margin_entry
-from skymargin.catalogs.properties import edited, parse_properties
+from skymargin.catalogs.properties import edit_properties, parse_properties
 from skymargin.cli.main import main
 from skymargin.errors import ArgumentError, StorageError
 from tests.support.catalogs import ids_of, make_margin, sky_near_edges, write_catalog
@@ -114,7 +114,7 @@ def test_the_collection_may_be_asked_for_after_construction(collection: Path, tm
     assert args.catalog_path == collection / "m"
     with pytest.raises(ArgumentError, match="default_margin=True needs add_to_collection=True"):
         args.add_to_collection = False
-    with pytest.raises(ArgumentError, match=r"two words.* where names are separated by blanks"):
+    with pytest.raises(ArgumentError, match=r"two words.* must not contain spaces"):
         args.output_path = collection / "two words"
     write_catalog(tmp_path / "alone", sky_near_edges(PARTITIONS, 100, THRESHOLD_ARCSEC, seed=9))
     with pytest.raises(ArgumentError, match="is no collection and lies in none"):
@@ -169,7 +169,7 @@ def test_without_a_collection_it_is_refused(collection: Path, tmp_path: Path) ->
 
 
 def test_a_name_that_would_be_two_is_refused(collection: Path, tmp_path: Path) -> None:
-    with pytest.raises(ArgumentError, match="separated by blanks, commas and semicolons"):
+    with pytest.raises(ArgumentError, match="must not contain spaces, commas or semicolons"):
         add(collection, output_path=tmp_path / "two words")
     assert said_by(collection) == SAID
     assert not (tmp_path / "two words").exists()
@@ -257,7 +257,7 @@ def test_collections_in_memory() -> None:
     ],
 )
 def test_one_value_is_changed_in_its_place(text: str, after: str) -> None:
-    assert edited(text, "key", "new") == after
+    assert edit_properties(text, "key", "new") == after
     assert parse_properties(after) == {**parse_properties(text), "key": "new"}
 
 
