@@ -426,7 +426,7 @@ def test_the_catalog_that_scripts_read_is_restricted_like_the_run(folder: Path) 
 
 
 def test_the_info_of_a_hipscat_catalog(tmp_path: Path) -> None:
-    from skymargin.catalogs.library import library_catalog
+    from skymargin.catalogs.catalog import library_catalog
 
     (tmp_path / "catalog_info.json").write_text('{"ra_column": "a", "dec_column": "d", "total_rows": 131}')
     info = library_catalog(tmp_path, []).catalog_info

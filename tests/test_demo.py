@@ -16,11 +16,11 @@ from PIL import Image
 
 from skymargin import MarginCacheArguments, MarginReport
 from skymargin import demo as demo_module
-from skymargin.catalogs.folder import partition_files
 from skymargin.cli.main import main
 from skymargin.demo import CATALOG_NAME, MARGIN_NAME, PICTURE_NAME, load_stars, run_demo
 from skymargin.plot.figures import plot_partition
 from tests.conftest import Demo
+from tests.support.catalogs import files_of
 
 
 def test_it_makes_a_catalog_and_its_margin(demo: Demo) -> None:
@@ -60,7 +60,7 @@ def test_the_picture_has_all_its_parts(demo: Demo) -> None:
 
 def test_a_partition_at_the_pole_is_drawn_too(demo: Demo, tmp_path: Path) -> None:
     catalog, margin = demo.folder / CATALOG_NAME, demo.folder / MARGIN_NAME
-    order, pixel = next(p for p in partition_files(margin) if p[0] > 0 and p[1] == 4 ** p[0] - 1)
+    order, pixel = next(p for p in files_of(margin) if p[0] > 0 and p[1] == 4 ** p[0] - 1)
     plot_partition(margin, (order, pixel), primary=catalog, picture=tmp_path / "pole.png")
     with Image.open(tmp_path / "pole.png") as pole, Image.open(demo.folder / PICTURE_NAME) as other:
         assert pole.size == other.size
@@ -104,7 +104,7 @@ def test_a_wrong_margin_is_an_error(
 
     def loses_a_file(args: MarginCacheArguments) -> MarginReport:
         report = right(args)
-        next(iter(partition_files(report.catalog_path).values())).unlink()
+        next(iter(files_of(report.catalog_path).values())).unlink()
         return report
 
     monkeypatch.setattr(build, "pipeline", loses_a_file)

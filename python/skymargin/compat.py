@@ -86,7 +86,7 @@ class _ScriptArguments(MarginCacheArguments):
     @cached_property
     def catalog(self) -> Any:
         """The input, as the scripts read it: `args.catalog.catalog_info.ra_column`."""
-        from skymargin.catalogs.library import library_catalog
+        from skymargin.catalogs.catalog import library_catalog
 
         return library_catalog(self.primary_path, list(self.debug_filter_pixel_list or ()))
 

@@ -164,15 +164,17 @@ def _make_room(catalog: Path, margin: Path, picture: Path, *, overwrite: bool) -
 
 def _reason_to_keep(path: Path, *, is_margin: bool) -> str | None:
     """What is at the place of the demo's catalog or margin when a demo did not make it; else None."""
-    from skymargin.catalogs.ownership import file_names, foreign_files, inspect_existing, listed
+    from skymargin.catalogs.layout import HATS_PROPERTIES, foreign_files
+    from skymargin.catalogs.ownership import file_names, inspect_existing, listed
     from skymargin.catalogs.properties import read_properties
 
     if path.is_dir() and not any(path.iterdir()):
         return None
     existing = inspect_existing(path)
-    if is_margin or not (path / "hats.properties").is_file():
+    properties_file = path / HATS_PROPERTIES[0]
+    if is_margin or not properties_file.is_file():
         return None if existing.replaceable and is_margin else existing.description
-    about = read_properties(path / "hats.properties")
+    about = read_properties(properties_file)
     if about.get("obs_collection") != CATALOG_NAME or not about.get("hats_builder", "").startswith(
         "skymargin "
     ):

@@ -156,7 +156,7 @@ def test_what_is_no_catalog_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "catalog_info.json").write_text("{")
     refused(tmp_path, CatalogError, r"catalog_info.json cannot be read")
     (tmp_path / "catalog_info.json").write_text("[]")
-    refused(tmp_path, CatalogError, r"catalog_info.json holds no properties")
+    refused(tmp_path, CatalogError, r"catalog_info.json holds list")
 
 
 def test_properties_alone_are_enough_for_hipscat(tmp_path: Path) -> None:

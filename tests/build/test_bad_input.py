@@ -15,7 +15,7 @@ import pytest
 
 from skymargin import SkymarginError
 from skymargin.build.stages.shards import ShardReader
-from skymargin.catalogs import hats
+from skymargin.catalogs import partition_list
 from skymargin.errors import (
     ArgumentError,
     CatalogError,
@@ -250,7 +250,7 @@ def test_a_catalog_that_cannot_be_listed(work: Workspace, monkeypatch: pytest.Mo
     def refuse(*_: object) -> None:
         raise PermissionError(errno.EACCES, "Permission denied")
 
-    monkeypatch.setattr(hats, "list_files", refuse)
+    monkeypatch.setattr(partition_list, "list_files", refuse)
     work.fails(CatalogError, str(work.catalog), "Permission denied")
 
 

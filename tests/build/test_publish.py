@@ -150,6 +150,6 @@ def test_on_a_store_there_is_never_a_mixture(
 
 
 def test_readers_know_a_catalog_by_its_properties() -> None:
-    from skymargin.catalogs import hats
+    from skymargin.catalogs import layout
 
-    assert set(hats._PROPERTIES) < set(publish.VALID_BY)
+    assert set(layout.HATS_PROPERTIES) < set(publish.VALID_BY)

@@ -83,7 +83,7 @@ def test_properties_are_those_of_hats(
         orders=np.array([0, 3], dtype=np.uint8),
         pixels=np.array([4, 5], dtype=np.uint64),
         row_groups=[],
-        wanted=OutputOptions(addl_hats_properties=extra),
+        options=OutputOptions(addl_hats_properties=extra),
     )
     write_margin_properties(tmp_path / "mine", catalog, contents)
     mine = (tmp_path / "mine" / "hats.properties").read_text()

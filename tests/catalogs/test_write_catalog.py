@@ -12,15 +12,15 @@ from hats import read_hats
 from hats.io.validation import is_valid_catalog
 from hats.pixel_math import spatial_index
 
-from skymargin.catalogs.folder import partition_files
 from skymargin.catalogs.write_catalog import write_catalog
+from tests.support.catalogs import files_of
 from tests.support.samples import scattered_stars
 
 
 def test_hats_accepts_the_catalog(small_catalog: Path) -> None:
     assert is_valid_catalog(small_catalog, strict=True)
     catalog = read_hats(small_catalog)
-    files = partition_files(small_catalog)
+    files = files_of(small_catalog)
     assert {(pixel.order, pixel.pixel) for pixel in catalog.get_healpix_pixels()} == set(files)
     assert len({order for order, _ in files}) > 2
     assert catalog.catalog_info.total_rows == sum(
@@ -29,7 +29,7 @@ def test_hats_accepts_the_catalog(small_catalog: Path) -> None:
 
 
 def test_every_row_is_in_the_pixel_of_its_position_and_files_are_sorted(small_catalog: Path) -> None:
-    for (order, pixel), file in partition_files(small_catalog).items():
+    for (order, pixel), file in files_of(small_catalog).items():
         rows = pq.ParquetFile(file).read()
         index = rows["_healpix_29"].to_numpy()
         expected = spatial_index.compute_spatial_index(rows["ra"].to_numpy(), rows["dec"].to_numpy())
@@ -42,7 +42,7 @@ def test_partitions_are_as_large_as_the_limit_allows(tmp_path: Path) -> None:
     table = scattered_stars(2_000, seed=3)
     write_catalog(table, tmp_path / "c", rows_per_partition=100)
     index = spatial_index.compute_spatial_index(table["ra"].to_numpy(), table["dec"].to_numpy())
-    files = partition_files(tmp_path / "c")
+    files = files_of(tmp_path / "c")
     assert len(files) > 12
     for (order, pixel), file in files.items():
         assert pq.ParquetFile(file).metadata.num_rows <= 100
@@ -54,7 +54,7 @@ def test_rows_and_their_types_survive(tmp_path: Path) -> None:
     table = scattered_stars(50, seed=5).append_column("name", pa.array([f"star {i}" for i in range(50)]))
     table = table.append_column("light", pa.array([[float(i)] * (i % 4) for i in range(50)]))
     write_catalog(table, tmp_path / "c")
-    back = pa.concat_tables(pq.ParquetFile(file).read() for file in partition_files(tmp_path / "c").values())
+    back = pa.concat_tables(pq.ParquetFile(file).read() for file in files_of(tmp_path / "c").values())
     assert back.drop_columns(["_healpix_29"]).sort_by("id").equals(table)
 
 

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from benchmarks.environments import has_peer, peer_python
-from skymargin.catalogs.folder import partition_files
 from tests.conftest import Demo
+from tests.support.catalogs import files_of
 from tests.support.processes import run
 
 ROOT = Path(__file__).parents[2]
@@ -92,7 +92,7 @@ def test_python_examples_run(example: Example, clone: Path) -> None:
     if "output_artifact_name" in example.code:
         made = set((clone / "demo").iterdir()) - before
         assert len(made) == (2 if "for threshold in (2, 200)" in example.code else 1)
-        assert all(partition_files(margin) for margin in made)
+        assert all(files_of(margin) for margin in made)
 
 
 @pytest.mark.parametrize("example", runnable("sh"))
@@ -120,7 +120,7 @@ def test_shell_examples_run(example: Example, clone: Path) -> None:
         assert "rows in" in printed
         made = set((clone / "demo").iterdir()) - before
         assert len(made) == command.count("--threshold ")
-        assert all(partition_files(margin) for margin in made)
+        assert all(files_of(margin) for margin in made)
     if example.printed is not None:
         assert steady(printed, clone) == steady(example.printed, clone)
 

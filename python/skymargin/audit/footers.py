@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
+from skymargin.catalogs.layout import INDEX_COLUMN, METADATA
 from skymargin.errors import CatalogError, PartitionReadError
 from skymargin.formatting import readable_bytes
 from skymargin.storage.paths import AnyPath, open_input
@@ -22,7 +23,6 @@ T = TypeVar("T")
 
 # An index column up to this size is read to check whether it is sorted; for a larger one only footers are used.
 _INDEX_BYTES = 64 << 20
-_CUSTOMARY_INDEX = "_healpix_29"
 
 
 @dataclass
@@ -74,7 +74,7 @@ def inspect_footers(catalog: CatalogFolder, paths: Sequence[str]) -> FooterSumma
     try:
         schema = catalog.schema()
         summary.columns = len(schema)
-        index = catalog.index[0] or _CUSTOMARY_INDEX
+        index = catalog.index[0] or INDEX_COLUMN
         summary.index = index if index in schema.names else None
         groups = list(_groups(catalog, paths, index))
         summary.rows = sum(group.rows for group in groups)
@@ -142,8 +142,8 @@ def _groups(catalog: CatalogFolder, paths: Sequence[str], index: str) -> Iterato
     """Row groups of all files, from `_metadata` if it lists exactly these files, otherwise from each file."""
     from pyarrow.parquet import read_metadata
 
-    if "_metadata" in catalog.sizes:
-        footer = read_parquet(catalog.data / "_metadata", read_metadata)
+    if METADATA in catalog.sizes:
+        footer = read_parquet(catalog.data / METADATA, read_metadata)
         groups = list(_groups_in(footer, index, None))
         if {group.file for group in groups} == set(paths):
             yield from groups

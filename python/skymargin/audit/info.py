@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from skymargin.audit.footers import inspect_footers
-from skymargin.catalogs.folder import HATS_PROPERTIES, CatalogFolder, collection_properties, inspect_catalog
+from skymargin.catalogs.folder import CatalogFolder, collection_properties, inspect_catalog
+from skymargin.catalogs.layout import COLLECTION, PARTITION_INFO
 from skymargin.errors import CatalogNotFoundError
 from skymargin.formatting import readable_bytes, wrapped
 from skymargin.storage.paths import AnyPath, as_path, list_files
@@ -162,8 +163,7 @@ def info(catalog: str | os.PathLike[str] | UPath) -> CatalogInfo:
     path = as_path(catalog)
     if not path.exists():
         raise CatalogNotFoundError(f"there is nothing at {path}")
-    is_catalog = any((path / name).exists() for name in HATS_PROPERTIES)
-    properties = None if is_catalog else collection_properties(path)
+    properties = collection_properties(path)
     return _catalog(inspect_catalog(path)) if properties is None else _collection(path, properties)
 
 
@@ -180,7 +180,7 @@ def _collection(path: AnyPath, properties: dict[str, str]) -> CatalogInfo:
         f"{name} is not there" for name in names if name and "://" not in name and not (path / name).exists()
     ]
     if not primary:
-        warnings.append("collection.properties names no primary catalog")
+        warnings.append(f"{COLLECTION} names no primary catalog")
     return CatalogInfo(
         path=str(path),
         format="HATS",
@@ -208,7 +208,7 @@ def _catalog(catalog: CatalogFolder) -> CatalogInfo:
         warnings.append(f"its properties say {rows_stated:,} rows, its files have {footers.rows:,}")
     if catalog.listed is not None and has_partitions and set(catalog.listed) != set(catalog.files):
         warnings.append(
-            f"partition_info.csv lists {len(set(catalog.listed)):,} partitions, {len(catalog.files):,} have files; "
+            f"{PARTITION_INFO} lists {len(set(catalog.listed)):,} partitions, {len(catalog.files):,} have files; "
             f"{len(set(catalog.listed) & set(catalog.files)):,} are in both"
         )
     if catalog.strays and has_partitions:

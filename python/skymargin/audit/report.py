@@ -6,6 +6,7 @@ import dataclasses
 from dataclasses import dataclass, field
 from typing import Any
 
+from skymargin.catalogs.layout import below_dataset
 from skymargin.formatting import wrapped
 
 # The name of each kind of fault, singular and plural.
@@ -71,7 +72,7 @@ class Fault:
         """One line for people, with paths relative to the first of some catalogs that contains them."""
         where = self.file
         for catalog in catalogs:
-            where = where.removeprefix(catalog.rstrip("/") + "/").removeprefix("dataset/")
+            where = below_dataset(where.removeprefix(catalog.rstrip("/") + "/"))
         if self.row is None:
             return f"{where}: {self.note}" if self.note else where
         row = f"row {self.row}" + (f", {self.row_id}," if self.row_id else "")

@@ -16,7 +16,6 @@ from skymargin.audit.schemas import expected_schema, schema_difference
 from skymargin.catalogs.folder import (
     CatalogFolder,
     Columns,
-    Pixel,
     check_primary,
     coordinate_columns,
     inspect_catalog,
@@ -24,6 +23,7 @@ from skymargin.catalogs.folder import (
     primary_of,
     stated_threshold_arcsec,
 )
+from skymargin.catalogs.layout import COMMON_METADATA, METADATA, PARTITION_INFO, Pixel
 from skymargin.errors import ArgumentError, PartitionReadError
 from skymargin.progress import Stages
 from skymargin.storage.paths import AnyPath, as_path
@@ -168,12 +168,12 @@ def _wrong_files(
         return faults
     listed, existing = set(margin.listed), set(margin.files)
     for pixel in sorted(existing - listed - set(strays)):
-        note = "partition_info.csv does not list it, so readers ignore it"
+        note = f"{PARTITION_INFO} does not list it, so readers ignore it"
         faults.append(Fault("unlisted_file", str(margin.file_paths(pixel)[0]), pixel, note=note))
     lacking = {tile for tile, expected in zip(tiles, audit.expected, strict=True) if expected}
     for pixel in sorted(listed - existing - lacking):
         path = margin.data / margin.partition_path(pixel)
-        faults.append(Fault("missing_file", str(path), pixel, note="partition_info.csv lists it"))
+        faults.append(Fault("missing_file", str(path), pixel, note=f"{PARTITION_INFO} lists it"))
     return faults
 
 
@@ -182,7 +182,7 @@ def _wrong_schema(margin: CatalogFolder, expected: pa.Schema) -> list[Fault]:
     import pyarrow.parquet as pq
 
     faults = []
-    for name in ("_common_metadata", "_metadata"):
+    for name in (COMMON_METADATA, METADATA):
         path = margin.data / name
         if name not in margin.sizes:
             continue

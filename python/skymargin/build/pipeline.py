@@ -29,7 +29,6 @@ from skymargin.build.stages.plan import (
     layout,
     make_job,
     margin_choice,
-    restricted,
     source_batches,
 )
 from skymargin.build.stages.reduce import ReduceResult, reduce_batch
@@ -245,7 +244,7 @@ def planned(margins: Sequence[MarginCacheArguments], stages: Stages) -> tuple[Ca
     with stages.stage("Planning", total=3) as advance:
         for args in margins:
             args.check_places()
-        catalog = restricted(open_catalog(first.primary_path), list(first.debug_filter_pixel_list or ()))
+        catalog = open_catalog(first.primary_path).overlapping(list(first.debug_filter_pixel_list or ()))
         advance(1)
         for args in margins:
             apart(catalog.path, args.catalog_path)

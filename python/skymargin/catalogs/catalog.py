@@ -1,18 +1,20 @@
-"""Catalogs on disk: what a catalog is to the pipeline, whatever the format it is kept in.
+"""Primary catalogs, whatever their format: opened strictly, so that what a margin cannot be made of is refused.
 
-Each format is a module with the same functions, those of `Format`. This package knows files and properties, never
-geometry.
+Each format is a module with the functions of `Format`. `folder` inspects catalogs leniently, for audits and pictures.
 """
 
 from __future__ import annotations
 
 import importlib
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
+from skymargin.catalogs.layout import CATALOG_FILES, HIPSCAT_INFO, INDEX_ORDER, Pixel
 from skymargin.catalogs.output_options import OutputOptions
-from skymargin.errors import CatalogError, CatalogNotFoundError, SkymarginError
+from skymargin.catalogs.properties import read_json
+from skymargin.errors import ArgumentError, CatalogError, CatalogNotFoundError, SkymarginError
 from skymargin.storage.paths import AnyPath, can_list, exists
 
 if TYPE_CHECKING:
@@ -21,24 +23,24 @@ if TYPE_CHECKING:
 
     from skymargin.catalogs.metadata_file import RowGroups
 
-# The first that recognises a folder has it: HATS also takes for its own what has but a list of partitions.
+# The first one that recognises a folder opens it: HATS also recognises a mere list of partitions.
 FORMATS = ("hipscat", "hats")
 
 
 @dataclass(frozen=True)
 class SpatialColumns:
-    """The columns that say where a row is.
+    """The columns of a row's position.
 
     Attributes
     ----------
     ra, dec : str
         Columns of the coordinates in degrees.
     index : str or None
-        Column of the spatial index; None when the catalog has none and it is to be computed from ra and dec.
+        Column of the spatial index; None when the catalog has none, and it is computed from ra and dec.
     index_order : int
-        HEALPix order of that column; 29 for a computed one.
+        HEALPix order of that column; 29 for a computed index.
     index_shift : int
-        How many bits of that column are below the pixel of that order, and no position.
+        Number of low bits of that column that are not part of the pixel.
     """
 
     ra: str
@@ -50,7 +52,7 @@ class SpatialColumns:
 
 @dataclass(frozen=True)
 class StatedRows:
-    """A number of rows that a file of a catalog says it has.
+    """A number of rows that a file of a catalog states.
 
     Attributes
     ----------
@@ -59,7 +61,7 @@ class StatedRows:
     rows : int
         The number.
     key : str
-        What the file calls it; empty for the sum that `_metadata` has.
+        Its key in the file; empty for the sum in `_metadata`.
     """
 
     file: AnyPath
@@ -74,7 +76,7 @@ class StatedRows:
 
 @dataclass(frozen=True)
 class Catalog:
-    """A catalog whose margin is to be made.
+    """A primary catalog.
 
     Attributes
     ----------
@@ -83,19 +85,19 @@ class Catalog:
     format : str
         Name of the module of this package that reads and writes its format.
     columns : SpatialColumns
-        The columns that say where a row is.
+        The columns of its rows' positions.
     schema : pyarrow.Schema
         Types, order and metadata of its columns.
     orders, pixels : numpy.ndarray
-        Its partitions, uint8 and uint64, in the order they are listed.
+        Its partitions, uint8 and uint64, in the order in which they are listed.
     files : list of tuple of str
         The files of each partition, relative to `path`, in the order in which their rows are numbered.
     size_bytes : numpy.ndarray
-        The size of each partition's files together, int64.
+        The total size of each partition's files, int64.
     listed_in : Path or UPath
-        The file (or folder) the list of partitions came from.
+        The file (or folder) that lists the partitions.
     stated_rows : list of StatedRows
-        How many rows it says it has.
+        The numbers of rows that its files state.
     """
 
     path: AnyPath
@@ -109,10 +111,46 @@ class Catalog:
     listed_in: AnyPath
     stated_rows: list[StatedRows] = field(default_factory=list)
 
+    def with_partitions(self, numbers: Sequence[int]) -> Catalog:
+        """The catalog with some of its partitions only, given by their numbers. It states no number of rows."""
+        chosen = list(numbers)
+        return replace(
+            self,
+            orders=self.orders[chosen],
+            pixels=self.pixels[chosen],
+            files=[self.files[number] for number in chosen],
+            size_bytes=self.size_bytes[chosen],
+            stated_rows=[],
+        )
+
+    def overlapping(self, pixels: Sequence[Pixel]) -> Catalog:
+        """The catalog with only the partitions that overlap one of some pixels; without pixels, all of it.
+
+        Raises
+        ------
+        ArgumentError
+            When no partition does.
+        """
+        import numpy as np
+
+        if not pixels:
+            return self
+        shift = 2 * (INDEX_ORDER - self.orders.astype(np.uint64))
+        start, stop = self.pixels << shift, (self.pixels + np.uint64(1)) << shift
+        chosen = np.zeros(len(start), dtype=bool)
+        for order, pixel in pixels:
+            below = 2 * (INDEX_ORDER - order)
+            chosen |= (start < (pixel + 1) << below) & (pixel << below < stop)
+        if not chosen.any():
+            raise ArgumentError(
+                f"debug_filter_pixel_list {list(pixels)} overlaps no partition of the catalog {self.path}"
+            )
+        return self.with_partitions(np.flatnonzero(chosen).tolist())
+
 
 @dataclass(frozen=True)
 class MarginContents:
-    """What a finished margin catalog says of itself.
+    """What the metadata of a finished margin catalog states.
 
     Attributes
     ----------
@@ -125,9 +163,9 @@ class MarginContents:
     orders, pixels : numpy.ndarray
         Its partitions in nested order.
     row_groups : list of RowGroups
-        Their row groups in the same order, with the paths of their files; each may hold those of several partitions.
-    wanted : OutputOptions
-        What is wanted of its files beside the rows.
+        Their row groups in the same order, with the paths of their files; an item may hold those of several partitions.
+    options : OutputOptions
+        The options of its files.
     """
 
     name: str
@@ -136,36 +174,35 @@ class MarginContents:
     orders: np.ndarray
     pixels: np.ndarray
     row_groups: list[RowGroups]
-    wanted: OutputOptions = field(default_factory=OutputOptions)
+    options: OutputOptions = field(default_factory=OutputOptions)
 
 
 class Format(Protocol):
-    """What a module of this package offers for its format."""
+    """The functions that a module of this package has for its format."""
 
     def is_catalog(self, path: AnyPath) -> bool:
-        """Whether the folder looks like a catalog of this format, whole or not."""
+        """Whether the folder looks like a catalog of this format, complete or not."""
 
     def open_catalog(self, path: AnyPath) -> Catalog:
-        """Read what there is to know of a catalog, without its rows."""
+        """Read all metadata of a catalog, and no rows."""
 
     def margin_file(self, order: int, pixel: int) -> str:
         """Path of a margin partition's file inside the margin catalog."""
 
     def margin_schema(self, schema: pa.Schema) -> pa.Schema:
-        """Schema of the margin of a catalog with such a schema."""
+        """Schema of the margin of a catalog with this schema."""
 
     def margin_columns(self, rows: pa.Table, origin: pa.Table, order: int, pixel: int) -> pa.Table:
-        """The columns of a margin for rows that lie in the margin of a pixel.
+        """Columns of a margin for rows that lie in the margin of a pixel, in the order of the margin's schema.
 
-        `origin` has the partition of each row as `source_order` and `source_pixel`. The columns are in the order of the
-        margin's schema, and travel in the types that `rows` do.
+        `origin` has the partition of each row as `source_order` and `source_pixel`. Types are those of `rows`.
         """
 
-    def write_options(self, schema: pa.Schema, wanted: Mapping[str, Any]) -> dict[str, Any]:
-        """Keyword arguments of `pyarrow.parquet.write_table` for a file of the format, those wanted among them."""
+    def write_options(self, schema: pa.Schema, overrides: Mapping[str, Any]) -> dict[str, Any]:
+        """Keyword arguments of `pyarrow.parquet.write_table` for a file of the format, with `overrides` in place."""
 
     def finish_margin(self, folder: AnyPath, catalog: Catalog, contents: MarginContents) -> None:
-        """Write everything of a margin catalog but its partitions; what makes it valid comes last."""
+        """Write the metadata files of a margin catalog, last those that make it a valid catalog."""
 
 
 def format_named(name: str) -> Format:
@@ -194,14 +231,40 @@ def open_catalog(path: AnyPath) -> Catalog:
                 raise
             except OSError as error:
                 raise CatalogError(f"{path} cannot be read: {error}") from error
-    raise CatalogNotFoundError(
-        f"input_catalog_path: {path} is not a catalog: it has no hats.properties, properties, collection.properties "
-        "or catalog_info.json"
-    )
+    raise CatalogNotFoundError(f"input_catalog_path: {path} is not a catalog: it has no {CATALOG_FILES}")
+
+
+def library_catalog(path: AnyPath, pixels: Sequence[Pixel]) -> Any:
+    """The catalog as the library of its format reads it, for scripts that expect this object.
+
+    Parameters
+    ----------
+    path
+        A catalog or collection.
+    pixels
+        Pixels to which a HATS catalog is restricted; none for all of it.
+
+    Returns
+    -------
+    hats.catalog.Catalog or object
+        For a HiPSCat catalog, an object with the attribute `catalog_info` only.
+
+    Raises
+    ------
+    CatalogError
+        When there is no catalog.
+    """
+    if exists(path / HIPSCAT_INFO):
+        return SimpleNamespace(catalog_info=SimpleNamespace(**read_json(path / HIPSCAT_INFO)))
+    from hats import read_hats
+    from hats.pixel_math import HealpixPixel
+
+    catalog = read_hats(open_catalog(path).path)
+    return catalog.filter_from_pixel_list([HealpixPixel(*pixel) for pixel in pixels]) if pixels else catalog
 
 
 def require_column(schema: pa.Schema, column: str, role: str, where: AnyPath) -> pa.Field:
-    """Field of a column that the catalog's properties name.
+    """Field of a column that a catalog's properties name.
 
     Raises
     ------
@@ -216,18 +279,21 @@ def require_column(schema: pa.Schema, column: str, role: str, where: AnyPath) ->
     return schema.field(column)
 
 
-def require_number_column(schema: pa.Schema, column: str, role: str, where: AnyPath) -> None:
-    """Check that a column which the catalog's properties name is there and holds numbers.
+def require_numbers(
+    schema: pa.Schema, column: str, role: str, where: AnyPath, *, integer: bool = False
+) -> None:
+    """Check that a column which a catalog's properties name exists and holds numbers, or integers.
 
     Raises
     ------
     CatalogError
-        When it is not so.
+        When it does not.
     """
     from pyarrow import types
 
     kind = require_column(schema, column, role, where).type
-    if not (types.is_floating(kind) or types.is_integer(kind)):
+    if not (types.is_integer(kind) or (types.is_floating(kind) and not integer)):
         raise CatalogError(
-            f"{where} names {column!r} as the {role} column, which is of type {kind}, not a number"
+            f"{where} names {column!r} as the {role} column, which is of type {kind}, "
+            f"not {'integer' if integer else 'a number'}"
         )

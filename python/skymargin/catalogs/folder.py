@@ -1,31 +1,46 @@
-"""What lies in a catalog's folder, whatever it claims to be: for audits and for a look, which trust little.
+"""Catalogs inspected leniently, for `verify`, `info` and pictures: what is there, instead of a refusal.
 
-Where `open_catalog` refuses what a margin cannot be made of, a survey takes margins, indexes and damaged catalogs, of
-HATS and of HiPSCat, and tells what is there.
+`open_catalog` refuses what a margin cannot be made of. `inspect_catalog` also takes margins, indexes and damaged
+catalogs, of HATS and of HiPSCat.
 """
 
 from __future__ import annotations
 
-import csv
-import json
 import math
-import re
-from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from skymargin.catalogs.properties import read_properties
+from skymargin.catalogs.catalog import require_column
+from skymargin.catalogs.collection import collection_primary
+from skymargin.catalogs.layout import (
+    CATALOG_FILES,
+    COLLECTION,
+    COMMON_METADATA,
+    DATASET,
+    HATS_PROPERTIES,
+    HIPSCAT_INDEX_COLUMN,
+    HIPSCAT_INDEX_ORDER,
+    HIPSCAT_INFO,
+    INDEX_COLUMN,
+    INDEX_ORDER,
+    METADATA,
+    PARTITION_INFO,
+    PROVENANCE,
+    Pixel,
+    is_partition_path,
+    partition_path,
+    partition_suffix,
+)
+from skymargin.catalogs.metadata_file import read_schema
+from skymargin.catalogs.partition_list import partition_files, read_partition_info
+from skymargin.catalogs.properties import read_json, read_properties
 from skymargin.errors import CatalogError, CatalogNotFoundError
-from skymargin.storage.paths import AnyPath, as_path, list_files, open_input
+from skymargin.storage.paths import AnyPath, as_path, list_files
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-HATS_PROPERTIES = ("hats.properties", "properties")
-COLLECTION_PROPERTIES = "collection.properties"
-HIPSCAT_PROPERTIES = "catalog_info.json"
-# The metadata of a HiPSCat catalog under the names that HATS has for it.
+# The names that HATS has for the metadata of a HiPSCat catalog.
 _HATS_NAMES = {
     "catalog_name": "obs_collection",
     "catalog_type": "dataproduct_type",
@@ -35,18 +50,12 @@ _HATS_NAMES = {
     "primary_catalog": "hats_primary_table_url",
     "margin_threshold": "hats_margin_threshold",
 }
-_PIXEL = re.compile(r"^Norder=(\d+)/Dir=\d+/Npix=(\d+)")
-_PARQUET = re.compile(r"\.(parquet|parq)$")
-_LARGEST_ORDER = 29
-# Its index has an order 19 pixel in the upper bits and a counter in the lower ones.
-_HIPSCAT_INDEX_ORDER = 19
-
-Pixel = tuple[int, int]
+_LARGEST_THRESHOLD_ARCSEC = 90 * 3600.0
 
 
 @dataclass(frozen=True)
 class CatalogFolder:
-    """A catalog's properties and files, as found.
+    """Properties and files of a catalog.
 
     Attributes
     ----------
@@ -55,9 +64,9 @@ class CatalogFolder:
     format : str
         ``HATS`` or ``HiPSCat``.
     properties : dict
-        What its properties say, under the names of HATS.
+        Its properties, under the names that HATS has for them.
     properties_file : Path or UPath
-        The file they came from.
+        The file that has them.
     data : Path or UPath
         The folder that holds its partitions.
     files : dict
@@ -67,7 +76,7 @@ class CatalogFolder:
     sizes : dict
         Every file below `data`, relative to it, to its size in bytes.
     listed : list of (int, int) or None
-        The partitions that ``partition_info.csv`` lists; None without such a file.
+        The partitions in ``partition_info.csv``; None without such a file.
     """
 
     path: AnyPath
@@ -82,89 +91,83 @@ class CatalogFolder:
 
     @property
     def kind(self) -> str:
-        """The type that its properties state: object, source, margin, index and others."""
+        """The type in its properties: object, source, margin, index and others; empty without one."""
         return self.properties.get("dataproduct_type", "")
 
     @property
     def index(self) -> tuple[str | None, int]:
-        """Column of the spatial index, if any is stated or customary, and its order."""
+        """Column of the spatial index, None where none is stated, and its order."""
         if self.format == "HiPSCat":
-            return "_hipscat_index", _HIPSCAT_INDEX_ORDER
+            return HIPSCAT_INDEX_COLUMN, HIPSCAT_INDEX_ORDER
         order = self.properties.get("hats_col_healpix_order", "")
-        known = order.isdecimal() and int(order) <= _LARGEST_ORDER
-        return self.properties.get("hats_col_healpix") or None, int(order) if known else _LARGEST_ORDER
+        is_valid = order.isdecimal() and int(order) <= INDEX_ORDER
+        return self.properties.get("hats_col_healpix") or None, int(order) if is_valid else INDEX_ORDER
 
     def partition_path(self, pixel: Pixel) -> str:
         """Where readers look for a partition, relative to `data`."""
-        return _partition_path(*pixel) + _suffix(self.properties)
+        return partition_path(*pixel) + partition_suffix(self.properties)
 
     def file_paths(self, pixel: Pixel) -> list[AnyPath]:
         """The files of a partition."""
         return [self.data / name for name in self.files.get(pixel, ())]
 
     def schema(self) -> pa.Schema:
-        """Columns of the catalog: of ``_common_metadata``, else of ``_metadata``, else of the first file that has any.
+        """Schema of the catalog: of ``_common_metadata``, else of ``_metadata``, else of the first readable partition.
 
         Raises
         ------
         CatalogError
-            When no file tells.
+            When no file can be read.
         """
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-
         partitions = [name for names in self.files.values() for name in names]
-        known = [name for name in ("_common_metadata", "_metadata") if name in self.sizes]
-        reason = "it has no partitions and no _common_metadata"
+        known = [name for name in (COMMON_METADATA, METADATA) if name in self.sizes]
+        reason = f"it has no partitions and no {COMMON_METADATA}"
         for name in [*known, *partitions]:
             try:
-                with open_input(self.data / name) as source:
-                    return pq.read_schema(source)
-            except (OSError, pa.ArrowException, UnicodeDecodeError) as error:
-                reason = f"{self.data / name} cannot be read as Parquet: {' '.join(str(error).split())}"
+                return read_schema(self.data / name)
+            except CatalogError as error:
+                reason = str(error)
         raise CatalogError(f"{self.path}: nothing says which columns it has: {reason}")
 
 
 def inspect_catalog(path: AnyPath) -> CatalogFolder:
-    """Look at a catalog: its properties and its files, no rows.
+    """Inspect a catalog: its properties and its files, no rows.
 
     Raises
     ------
     CatalogNotFoundError
         When there is nothing at `path`, or no catalog.
     CatalogError
-        When it is a collection, or its properties cannot be read.
+        When it is a collection, or its properties or its list of partitions cannot be read.
     """
     if not path.exists():
         raise CatalogNotFoundError(f"there is nothing at {path}")
     for name in HATS_PROPERTIES:
         if (path / name).exists():
-            return _surveyed(path, "HATS", read_properties(path / name), path / name, path / "dataset")
-    if (path / HIPSCAT_PROPERTIES).exists():
-        return _surveyed(path, "HiPSCat", _hipscat_properties(path), path / HIPSCAT_PROPERTIES, path)
-    if (path / COLLECTION_PROPERTIES).exists():
+            return _inspected(path, "HATS", read_properties(path / name), path / name, path / DATASET)
+    if (path / HIPSCAT_INFO).exists():
+        return _inspected(path, "HiPSCat", _hipscat_properties(path), path / HIPSCAT_INFO, path)
+    if (path / COLLECTION).exists():
         raise CatalogError(f"{path} is a collection: name one of the catalogs in it")
-    raise CatalogNotFoundError(
-        f"{path} is not a catalog: it has no {', '.join((*HATS_PROPERTIES, COLLECTION_PROPERTIES))} "
-        f"or {HIPSCAT_PROPERTIES}"
-    )
+    raise CatalogNotFoundError(f"{path} is not a catalog: it has no {CATALOG_FILES}")
 
 
 def collection_properties(path: AnyPath) -> dict[str, str] | None:
-    """What a HATS collection says of itself; None when `path` is no collection."""
-    file = path / COLLECTION_PROPERTIES
-    return read_properties(file) if file.exists() else None
+    """Properties of a HATS collection; None when `path` is not a collection."""
+    is_catalog = any((path / name).exists() for name in HATS_PROPERTIES)
+    return None if is_catalog or not (path / COLLECTION).exists() else read_properties(path / COLLECTION)
 
 
 def primary_of(margin: CatalogFolder) -> AnyPath:
-    """The catalog that a margin says it is of.
+    """The primary catalog that a margin names.
 
-    A relative name is looked for as it is, beside the margin, and by its last part beside the margin.
+    A relative name is looked for beside the margin and from the working directory, any name also by its last part
+    beside the margin.
 
     Raises
     ------
     CatalogNotFoundError
-        When it names none, or none is found.
+        When it names no primary catalog, or there is none.
     """
     name = margin.properties.get("hats_primary_table_url", "").strip().rstrip("/")
     if not name:
@@ -173,148 +176,35 @@ def primary_of(margin: CatalogFolder) -> AnyPath:
         )
     beside = margin.path.parent if margin.path.name else margin.path / ".."
     last = name.rpartition("/")[2]
-    places: list[AnyPath] = [as_path(name)]
+    candidates: list[AnyPath] = [as_path(name)]
     if "://" not in name and not name.startswith("/"):
-        places = [beside / name, beside.parent / name, as_path(name)]
-    places.append(beside / last)
-    for place in places:
-        if place.exists() and is_any_catalog(place):
-            return place
-    tried = ", ".join(dict.fromkeys(str(place) for place in places))
+        candidates = [beside / name, beside.parent / name, as_path(name)]
+    candidates.append(beside / last)
+    marks = (*HATS_PROPERTIES, COLLECTION, HIPSCAT_INFO)
+    for candidate in candidates:
+        if any((candidate / mark).exists() for mark in marks):
+            return candidate
+    tried = ", ".join(dict.fromkeys(map(str, candidates)))
     raise CatalogNotFoundError(
         f"{margin.properties_file} names the primary catalog {name}, which is not there (tried {tried}): "
         "name it by primary (--primary)"
     )
 
 
-def is_any_catalog(path: AnyPath) -> bool:
-    """Whether the folder has the properties of a catalog or a collection."""
-    marks = (*HATS_PROPERTIES, COLLECTION_PROPERTIES, HIPSCAT_PROPERTIES)
-    return any((path / mark).exists() for mark in marks)
-
-
 def inspect_primary(path: AnyPath) -> CatalogFolder:
-    """Look at a catalog, or at the primary catalog of a collection.
+    """Inspect a catalog, or the primary catalog of a collection.
 
     Raises
     ------
     CatalogNotFoundError, CatalogError
-        As `survey`.
+        As `inspect_catalog`.
     """
-    collection = collection_properties(path) if path.exists() else None
-    if collection is None or any((path / name).exists() for name in HATS_PROPERTIES):
-        return inspect_catalog(path)
-    inside = collection.get("hats_primary_table_url")
-    if not inside:
-        raise CatalogError(f"{path / COLLECTION_PROPERTIES} does not say which catalog the collection is of")
-    return inspect_catalog(as_path(inside) if "://" in inside else path / inside)
-
-
-def _surveyed(
-    path: AnyPath, format_name: str, properties: dict[str, str], file: AnyPath, data: AnyPath
-) -> CatalogFolder:
-    sizes = list_files(data)
-    suffix = _suffix(properties)
-    files: dict[Pixel, tuple[str, ...]] = {}
-    strays = []
-    for name in sorted(sizes):
-        if not _PARQUET.search(name) and not (suffix != "/" and name.endswith(suffix)):
-            continue
-        if name.rpartition("/")[2].startswith(("_", ".")):
-            continue
-        match = _PIXEL.match(name)
-        pixel = (int(match[1]), int(match[2])) if match else None
-        if pixel is not None and _is_at_home(name, pixel, suffix):
-            files[pixel] = (*files.get(pixel, ()), name)
-        elif format_name == "HATS" or match:
-            strays.append(name)
-    return CatalogFolder(path, format_name, properties, file, data, files, strays, sizes, _listed(path))
-
-
-def _is_at_home(name: str, pixel: Pixel, suffix: str) -> bool:
-    order, number = pixel
-    if order > _LARGEST_ORDER or number >= 12 << (2 * order):
-        return False
-    stem = _partition_path(order, number)
-    return name.rpartition("/")[0] == stem if suffix == "/" else name == stem + suffix
-
-
-def _partition_path(order: int, pixel: int) -> str:
-    return f"Norder={order}/Dir={pixel // 10_000 * 10_000}/Npix={pixel}"
-
-
-def _suffix(properties: dict[str, str]) -> str:
-    suffix = properties.get("hats_npix_suffix") or ".parquet"
-    return suffix if suffix.strip("/\\") else "/"
-
-
-def _listed(path: AnyPath) -> list[Pixel] | None:
-    listing = path / "partition_info.csv"
-    if not listing.exists():
-        return None
-    try:
-        rows: Sequence[dict[str, Any]] = list(csv.DictReader(listing.read_text("utf-8").splitlines()))
-        return [(int(row["Norder"]), int(row["Npix"])) for row in rows]
-    except (OSError, UnicodeDecodeError, ValueError, KeyError, TypeError, csv.Error) as error:
-        raise CatalogError(f"{listing} cannot be read as a list of partitions: {error}") from error
-
-
-def _hipscat_properties(path: AnyPath) -> dict[str, str]:
-    about = _read_json(path / HIPSCAT_PROPERTIES)
-    properties = {_HATS_NAMES.get(key, key): str(value) for key, value in about.items() if value is not None}
-    provenance = path / "provenance_info.json"
-    tool = _read_json(provenance).get("tool_args") if provenance.exists() else None
-    if isinstance(tool, dict):
-        properties["hats_builder"] = f"{tool.get('tool_name')} v{tool.get('version')}"
-    return properties
-
-
-def _read_json(file: AnyPath) -> dict[str, Any]:
-    try:
-        about = json.loads(file.read_text("utf-8"))
-    except (OSError, UnicodeDecodeError, ValueError) as error:
-        raise CatalogError(f"{file} cannot be read: {error}") from error
-    if not isinstance(about, dict):
-        raise CatalogError(f"{file} holds no properties")
-    return about
-
-
-_NAME = re.compile(r"Norder=(\d+)/Dir=\d+/Npix=(\d+)\.parquet$")
-
-
-def partition_files(catalog_path: str | Path) -> dict[tuple[int, int], Path]:
-    """Return the files of a local HATS catalog by order and pixel.
-
-    Parameters
-    ----------
-    catalog_path : str or Path
-        A catalog with one ``.parquet`` file per partition. A margin without rows has none.
-
-    Raises
-    ------
-    FileNotFoundError
-        If there is no directory ``dataset``.
-    """
-    dataset = Path(catalog_path) / "dataset"
-    if not dataset.is_dir():
-        raise FileNotFoundError(f"{catalog_path} is not a HATS catalog: it has no directory 'dataset'")
-    found = {}
-    for path in sorted(dataset.glob("Norder=*/Dir=*/Npix=*.parquet")):
-        name = _NAME.search(path.as_posix())
-        if name:
-            found[int(name[1]), int(name[2])] = path
-    return found
-
-
-_LARGEST_THRESHOLD_ARCSEC = 90 * 3600.0
-
-
-_CUSTOMARY_INDEX = "_healpix_29"
+    return inspect_catalog(path if collection_properties(path) is None else collection_primary(path))
 
 
 @dataclass(frozen=True)
 class Columns:
-    """Names of the columns of position; without an index, None."""
+    """Names of the columns of position; `index` is None without an index column."""
 
     ra: str
     dec: str
@@ -322,12 +212,12 @@ class Columns:
 
 
 def stated_threshold_arcsec(margin: CatalogFolder) -> float:
-    """The threshold of a margin, arcseconds.
+    """The threshold in the properties of a margin, in arcseconds.
 
     Raises
     ------
     CatalogError
-        When the catalog is no margin, or its threshold is not allowed.
+        When the catalog is not a margin, or its threshold is not allowed.
     """
     text = margin.properties.get("hats_margin_threshold")
     if text is None:
@@ -339,7 +229,7 @@ def stated_threshold_arcsec(margin: CatalogFolder) -> float:
         threshold_arcsec = float(text)
     except ValueError:
         threshold_arcsec = math.nan
-    # Written so that a NaN fails.
+    # The comparison is false for NaN.
     if not 0 < threshold_arcsec <= _LARGEST_THRESHOLD_ARCSEC:
         raise CatalogError(
             f"{margin.properties_file} has the margin threshold {text!r}: allowed are numbers of arcseconds above 0 "
@@ -349,23 +239,22 @@ def stated_threshold_arcsec(margin: CatalogFolder) -> float:
 
 
 def check_primary(primary: CatalogFolder) -> None:
-    """Refuse what is no primary catalog, or not all there.
+    """Check that a catalog is a complete primary catalog.
 
     Raises
     ------
     CatalogError
-        Which says why.
+        When it is not.
     """
     if primary.kind not in ("object", "source"):
         raise CatalogError(
             f"{primary.path} cannot be the primary catalog: {primary.properties_file} has "
             f"dataproduct_type={primary.kind or 'nothing'}; allowed are object and source"
         )
-    listed = set(primary.listed or ())
-    lost = sorted(listed - set(primary.files))
-    if lost:
+    missing = sorted(set(primary.listed or ()) - set(primary.files))
+    if missing:
         raise CatalogError(
-            f"{primary.data / primary.partition_path(lost[0])} is not there, but listed in partition_info.csv: "
+            f"{primary.data / primary.partition_path(missing[0])} is not there, but listed in {PARTITION_INFO}: "
             "the primary catalog is not complete"
         )
     if not primary.files:
@@ -373,21 +262,40 @@ def check_primary(primary: CatalogFolder) -> None:
 
 
 def coordinate_columns(primary: CatalogFolder, schema: pa.Schema) -> Columns:
-    """The columns of position of a primary catalog with some schema.
+    """The columns of position of a primary catalog with this schema.
 
     Raises
     ------
     CatalogError
-        When its properties name a column that is not there.
+        When its properties name a column that does not exist.
     """
-    names = []
-    for role in ("ra", "dec"):
-        name = primary.properties.get(f"hats_col_{role}", "")
-        if name not in schema.names:
-            raise CatalogError(
-                f"{primary.properties_file} names {name!r} as the {role} column; "
-                f"the columns are {', '.join(schema.names)}"
-            )
-        names.append(name)
-    index = primary.index[0] or _CUSTOMARY_INDEX
-    return Columns(names[0], names[1], index if index in schema.names else None)
+    ra, dec = (
+        require_column(
+            schema, primary.properties.get(f"hats_col_{role}", ""), role, primary.properties_file
+        ).name
+        for role in ("ra", "dec")
+    )
+    index = primary.index[0] or INDEX_COLUMN
+    return Columns(ra, dec, index if index in schema.names else None)
+
+
+def _inspected(
+    path: AnyPath, format_name: str, properties: dict[str, str], file: AnyPath, data: AnyPath
+) -> CatalogFolder:
+    sizes = list_files(data)
+    # The folder of a HiPSCat catalog may hold other things than its partitions.
+    names = [name for name in sizes if format_name == "HATS" or is_partition_path(name)]
+    files, strays = partition_files(names, partition_suffix(properties))
+    listing = path / PARTITION_INFO
+    listed = read_partition_info(listing) if listing.exists() else None
+    return CatalogFolder(path, format_name, properties, file, data, files, strays, sizes, listed)
+
+
+def _hipscat_properties(path: AnyPath) -> dict[str, str]:
+    info = read_json(path / HIPSCAT_INFO)
+    properties = {_HATS_NAMES.get(key, key): str(value) for key, value in info.items() if value is not None}
+    provenance = path / PROVENANCE
+    tool = read_json(provenance).get("tool_args") if provenance.exists() else None
+    if isinstance(tool, dict):
+        properties["hats_builder"] = f"{tool.get('tool_name')} v{tool.get('version')}"
+    return properties

@@ -1,19 +1,21 @@
-"""What a HATS catalog may have beside its data: a thumbnail, statistics, a picture, a description for people.
+"""Optional files of a HATS margin: thumbnail, statistics, picture and summaries, written by the `hats` library.
 
-All are the work of the `hats` library, so that they are what its readers expect. What it cannot make of a catalog, of
-odd types say, is a warning: the margin is as good without, and may have taken hours.
+The library writes them into the finished catalog before it is published. Where it fails, at unusual types for example,
+the run warns and goes on: the margin is complete without them, and may have taken hours.
 """
 
 from __future__ import annotations
 
 import errno
+import html
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from skymargin.catalogs.layout import COMMON_METADATA, DATASET
+from skymargin.catalogs.metadata_file import read_schema
 from skymargin.errors import ArgumentError
-from skymargin.storage.paths import open_input
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -22,20 +24,19 @@ if TYPE_CHECKING:
     from skymargin.storage.paths import AnyPath
 
 
-def write_samples(folder: AnyPath, wanted: OutputOptions) -> None:
-    """Write the thumbnail and the statistics of each partition.
+def write_samples(folder: AnyPath, options: OutputOptions) -> None:
+    """Write the thumbnail and the statistics of each partition of a catalog that has partitions.
 
-    The library writes `_common_metadata` with them, so this comes before ours is written. A catalog without
-    partitions has nothing to show, and gets neither.
+    The library also writes `_common_metadata`, which is then replaced by our own with the metadata of the schema.
 
     Parameters
     ----------
     folder
-        The catalog, whose partitions are written.
-    wanted
-        Which of the files to write.
+        The catalog, whose partitions are complete.
+    options
+        The options that select the files.
     """
-    names = [name for name in ("create_thumbnail", "create_per_partition_stats") if getattr(wanted, name)]
+    names = [name for name in ("create_thumbnail", "create_per_partition_stats") if getattr(options, name)]
     if not names:
         return
     with _attempt(" and ".join(names)):
@@ -43,64 +44,58 @@ def write_samples(folder: AnyPath, wanted: OutputOptions) -> None:
 
         write_parquet_metadata(
             folder,
-            # Ordering goes with _metadata, which is not the library's to write here.
+            # The order matters for _metadata only, which skymargin writes itself.
             order_by_healpix=False,
             create_metadata=False,
             **dict.fromkeys(names, True),
         )
 
 
-def write_descriptions(folder: AnyPath, name: str, partitions: int, wanted: OutputOptions) -> None:
-    """Draw the partitions and describe the catalog.
+def write_descriptions(folder: AnyPath, name: str, partitions: int, options: OutputOptions) -> None:
+    """Write the picture of the partitions and the summaries of a catalog.
 
     Parameters
     ----------
     folder
-        The catalog, complete but for these, in a folder that is going to be renamed.
+        The catalog, otherwise complete, in a temporary folder.
     name
-        Name of the folder it is going to have.
+        Name of the folder that it is published as.
     partitions
-        How many partitions it has; a sky without any is not drawn.
-    wanted
-        Which of the files to write.
+        Number of partitions; without any there is no picture.
+    options
+        The options that select the files.
     """
-    import html
-
-    import pyarrow.parquet as pq
-
-    if wanted.create_partition_info_png and partitions:
+    if options.create_partition_info_png and partitions:
         with _attempt("create_partition_info_png"):
             from hats.io.summary_file import write_partition_info_png
 
             write_partition_info_png(folder)
-    for option, form in (("create_summary_html", "html"), ("create_summary_md", "markdown")):
-        if getattr(wanted, option):
+    for option, kind in (("create_summary_html", "html"), ("create_summary_md", "markdown")):
+        if getattr(options, option):
             with _attempt(option):
                 from hats.io.summary_file import write_catalog_summary_file
 
-                file = folder / write_catalog_summary_file(folder, fmt=form).name
+                file = folder / write_catalog_summary_file(folder, fmt=kind).name
                 text = file.read_text(encoding="utf-8")
-                if form == "html":
-                    # The library takes a name for text, whatever is in it.
-                    with open_input(folder / "dataset" / "_common_metadata") as source:
-                        columns = pq.read_schema(source).names
-                    for column in columns:
+                if kind == "html":
+                    # The library does not escape the names of columns.
+                    for column in read_schema(folder / DATASET / COMMON_METADATA).names:
                         text = text.replace(column, html.escape(column)) if "<" in column else text
                 file.write_text(text.replace(folder.name, name), encoding="utf-8")
 
 
 def as_written(properties: Mapping[str, Any]) -> dict[str, Any]:
-    """Additional properties of a margin catalog, by the names and in the form in which they are kept.
+    """Additional properties of a margin catalog, with the names and values that the properties file has for them.
 
     Parameters
     ----------
     properties
-        Names of either kind, those of the file or those of the library's attributes, to values.
+        Names in the file, or names of the library's attributes, to values.
 
     Raises
     ------
     ArgumentError
-        When the `hats` library refuses them.
+        When the `hats` library refuses a value.
     """
     from hats.catalog import TableProperties
 
@@ -110,29 +105,29 @@ def as_written(properties: Mapping[str, Any]) -> dict[str, Any]:
     }  # fmt: skip
     try:
         without, with_them = (
-            TableProperties(**one).model_dump(by_alias=True, exclude_none=True)
-            for one in (plain, plain | dict(properties))
+            TableProperties(**values).model_dump(by_alias=True, exclude_none=True)
+            for values in (plain, plain | dict(properties))
         )
     except (ValueError, TypeError) as error:
         raise ArgumentError(f"addl_hats_properties {dict(properties)} cannot be used: {error}") from error
     return {name: value for name, value in with_them.items() if without.get(name) != value}
 
 
-# No room on the disk, in the quota, in a file of the largest size.
-_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+# The disk or the quota is full, or the file has the largest size that is allowed.
+_NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 @contextmanager
 def _attempt(option: str) -> Iterator[None]:
-    """Do something for an option, without the deprecations between the libraries of others; a failure is a warning."""
+    """Turn a failure of an option into a warning, and ignore deprecation warnings of other libraries."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)
             warnings.simplefilter("ignore", FutureWarning)
             yield
     except Exception as error:
-        if isinstance(error, OSError) and error.errno in _NO_ROOM:
-            # Half of a file may be there, and what comes next is not going to fit either.
+        if isinstance(error, OSError) and error.errno in _NO_SPACE:
+            # A partial file may exist, and the next files do not fit either.
             raise
         warnings.warn(
             f"the margin is complete, but {option} did not work: {type(error).__name__}: {error}",

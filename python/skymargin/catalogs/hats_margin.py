@@ -1,7 +1,6 @@
-"""How HATS files are encoded, and what a HATS margin says of itself: as the `hats` library writes them.
+"""Encodings of HATS files and properties of a HATS margin, as the `hats` library writes them.
 
-The library takes longer to import than a small margin takes to make, so its rules stand here once more; a test holds
-them to the library's.
+Importing the library takes longer than making a small margin, so its rules are repeated here; a test compares them.
 """
 
 from __future__ import annotations
@@ -12,6 +11,7 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 from skymargin.catalogs.hats_extras import as_written
+from skymargin.catalogs.layout import HATS_PROPERTIES, INDEX_COLUMN
 from skymargin.catalogs.properties import write_properties
 from skymargin.storage.paths import list_files
 
@@ -21,33 +21,32 @@ if TYPE_CHECKING:
     from skymargin.catalogs.catalog import Catalog, MarginContents
     from skymargin.storage.paths import AnyPath
 
-_INDEX_COLUMN = "_healpix_29"
 _ROW_GROUP_ROWS = 100_000
 _PAGE_BYTES = 128 << 10
-# The library's level is 15: it writes 100,000 rows of 34 columns in 848 ms instead of 53, and saves 4 % of the file.
+# The library's level 15 writes 100,000 rows of 34 columns in 848 ms instead of 53, and saves 4 % of the file.
 _COMPRESSION_LEVEL = 3
 _STANDARD = {"hats_release_date": "2025-08-22", "hats_version": "v1.0"}
 
 
-def encodings(schema: pa.Schema, wanted: Mapping[str, Any]) -> dict[str, Any]:
-    """Keyword arguments of `pyarrow.parquet.write_table`: floats split by bytes, the index as differences, pages small.
+def encodings(schema: pa.Schema, overrides: Mapping[str, Any]) -> dict[str, Any]:
+    """Keyword arguments of `pyarrow.parquet.write_table`: floats split by bytes, the index as differences, small pages.
 
     Parameters
     ----------
     schema
         Schema of the catalog.
-    wanted
-        Such keyword arguments that go before.
+    overrides
+        Keyword arguments that override the defaults.
     """
     from pyarrow import types
 
-    given = dict(wanted)
+    given = dict(overrides)
     dictionaries = given.pop("use_dictionary", True)
     own = given.pop("column_encoding", None) or {}
     leaves = [leaf for field in schema for leaf in _leaves(field.type, field.name)]
     by_column = {path: "BYTE_STREAM_SPLIT" for path, kind in leaves if types.is_floating(kind)}
-    if any(path == _INDEX_COLUMN for path, _ in leaves):
-        by_column[_INDEX_COLUMN] = "DELTA_BINARY_PACKED"
+    if any(path == INDEX_COLUMN for path, _ in leaves):
+        by_column[INDEX_COLUMN] = "DELTA_BINARY_PACKED"
     if sorting := given.get("sorting_columns"):
         path, kind = leaves[sorting[0].column_index]
         if types.is_integer(kind):
@@ -72,18 +71,18 @@ def encodings(schema: pa.Schema, wanted: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def write_margin_properties(folder: AnyPath, catalog: Catalog, contents: MarginContents) -> None:
-    """Write what makes a folder a HATS margin catalog.
+    """Write the properties files of a HATS margin catalog, which make it valid.
 
     Parameters
     ----------
     folder
-        The margin catalog, complete but for this.
+        The margin catalog, otherwise complete.
     catalog
         Its primary catalog.
     contents
-        What was written.
+        The contents of the margin catalog.
     """
-    columns, wanted = catalog.columns, contents.wanted
+    columns, options = catalog.columns, contents.options
     highest_order = max(contents.orders if len(contents.orders) else catalog.orders, default=0)
     covered = sum(4.0 ** -int(order) for order in contents.orders) / 12
     info = {
@@ -98,7 +97,7 @@ def write_margin_properties(folder: AnyPath, catalog: Catalog, contents: MarginC
     info |= {
         "hats_primary_table_url": str(catalog.path),
         "hats_margin_threshold": contents.margin_threshold_arcsec,
-        "hats_npix_suffix": wanted.npix_suffix,
+        "hats_npix_suffix": options.npix_suffix,
         "hats_estsize": sum(list_files(folder).values()) // 1024,
         "moc_sky_fraction": float(f"{covered:0.5f}"),
         "hats_order": int(highest_order),
@@ -106,22 +105,22 @@ def write_margin_properties(folder: AnyPath, catalog: Catalog, contents: MarginC
         "hats_creation_date": datetime.now(tz=UTC).strftime("%Y-%m-%dT%H:%MUTC"),
         **_STANDARD,
     }
-    if wanted.debug_filter_pixel_list:
-        # A margin of a part of the catalog must not pass for one of the whole.
+    if options.debug_filter_pixel_list:
+        # A margin of a part of the catalog must not be taken for a complete one.
         info["skymargin_debug_filter_pixel_list"] = " ".join(
-            f"{order}/{pixel}" for order, pixel in wanted.debug_filter_pixel_list
+            f"{order}/{pixel}" for order, pixel in options.debug_filter_pixel_list
         )
-    if wanted.cone is not None:
-        info["skymargin_cone_deg"] = " ".join(map(repr, wanted.cone))
-    if wanted.addl_hats_properties:
-        info |= as_written(wanted.addl_hats_properties)
-    # Both names are read: the first by today's tools, the second by older ones.
-    for name in ("hats.properties", "properties"):
+    if options.cone is not None:
+        info["skymargin_cone_deg"] = " ".join(map(repr, options.cone))
+    if options.addl_hats_properties:
+        info |= as_written(options.addl_hats_properties)
+    # Current tools read the first file, older ones the second.
+    for name in HATS_PROPERTIES:
         write_properties(folder / name, info, comment="HATS catalog")
 
 
 def _leaves(kind: pa.DataType, path: str) -> Iterator[tuple[str, pa.DataType]]:
-    """Path and type of each Parquet column that a type is made of."""
+    """Path and type of each Parquet column of a type."""
     import pyarrow as pa
     from pyarrow import types
 

@@ -47,14 +47,13 @@ _FILES = frozenset(
 
 # The spatial index of a HATS catalog.
 INDEX_COLUMN = "_healpix_29"
-INDEX_ORDER = 29
+INDEX_ORDER = LARGEST_ORDER = 29
 # That of a HiPSCat catalog: a pixel of order 19 above a counter of the rows in it, 22 bits that are no position.
 HIPSCAT_INDEX_COLUMN = "_hipscat_index"
 HIPSCAT_INDEX_ORDER = 19
 HIPSCAT_INDEX_SHIFT = 22
 # The columns of partition_info.csv, and of the rows of a HiPSCat catalog.
 ORDER_COLUMN, DIRECTORY_COLUMN, PIXEL_COLUMN = PIXEL_COLUMNS = ("Norder", "Dir", "Npix")
-LARGEST_ORDER = 29
 
 SUFFIX = ".parquet"
 PARQUET_SUFFIXES = (SUFFIX, ".parq")

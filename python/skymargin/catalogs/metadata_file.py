@@ -1,39 +1,59 @@
-"""The row groups of many Parquet files, as bytes, for a `_metadata` file that lists them all.
+"""Footers of Parquet files: read, and joined as bytes in a `_metadata` file that lists the row groups of many files.
 
-What pyarrow keeps of a footer in memory is ten times its size in the file, and a catalog may have 100,000 partitions.
-In a footer, a Thrift struct, the row groups are one list: taken out as bytes, lists of many footers make that of one.
+pyarrow needs ten times a footer's size in the file to keep it in memory, and a catalog may have 100,000 partitions. In
+a footer, which is a Thrift struct, the row groups are one list: the bytes of many such lists are joined to one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from skymargin.catalogs.thrift import I64, LIST, LONG_LIST, STRUCT, CompactReader, varint
+from skymargin.catalogs.layout import COMMON_METADATA, METADATA
+from skymargin.catalogs.thrift import (
+    I64,
+    LIST,
+    LONG_LIST,
+    STOP,
+    STRUCT,
+    CompactReader,
+    ThriftError,
+    varint,
+)
+from skymargin.errors import CatalogError
+from skymargin.storage.paths import AnyPath, open_input
+from skymargin.storage.range_reader import RangeReader, read_tail
 
 if TYPE_CHECKING:
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
 _MAGIC = b"PAR1"
+# The length of the footer and the magic number.
+_TRAILER_BYTES = 8
+# A footer begins with the columns and the number of rows; the row groups follow.
+_HEAD_BYTES = 64 * 1024
 # The field of the footer with the number of rows, in parquet.thrift; the row groups come after it.
 _ROWS = 3
 
 
 @dataclass(frozen=True)
 class RowGroups:
-    """The row groups of one footer or of several together.
+    """The row groups of one footer, or of several.
 
     Attributes
     ----------
     before : bytes
         The footer up to the number of rows: version and schema.
     rows : int
-        Rows in them.
+        Number of rows in the row groups.
     count : int
-        How many they are.
+        Number of row groups.
     content : bytes
-        The row groups.
+        The encoded row groups.
     after : bytes
         The rest of the footer.
     """
@@ -51,9 +71,9 @@ class RowGroups:
         Parameters
         ----------
         footer
-            A footer as pyarrow writes it.
+            A footer of pyarrow.
         like
-            Those of a footer that begins and ends in the same way, if there is one: then that is not looked for.
+            Row groups of a footer with the same beginning and end, if there is one: it saves looking for them.
         """
         import pyarrow as pa
 
@@ -85,10 +105,102 @@ class RowGroups:
         return b"".join([*_head(self.before, self.rows, self.count), self.content, self.after])
 
 
-def metadata_file(parts: Sequence[RowGroups]) -> Iterator[bytes]:
-    """A Parquet file without rows whose footer lists all row groups, piece by piece; there must be some.
+def read_footer(file: AnyPath) -> pq.FileMetaData:
+    """The footer of a Parquet file.
 
-    It is byte for byte what pyarrow writes for the first footer when the row groups of the others are appended to it.
+    Raises
+    ------
+    CatalogError
+        When it cannot be read.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    # The offsets of a footer count from the start of the file, but it is read from the end.
+    with (
+        _reading(file),
+        open_input(file) if isinstance(file, Path) else pa.BufferReader(read_tail(file)) as source,
+    ):
+        return pq.read_metadata(source)
+
+
+def read_schema(file: AnyPath) -> pa.Schema:
+    """The schema of a Parquet file.
+
+    Raises
+    ------
+    CatalogError
+        When it cannot be read.
+    """
+    footer = read_footer(file)
+    with _reading(file):
+        return footer.schema.to_arrow_schema()
+
+
+@contextmanager
+def _reading(file: AnyPath) -> Iterator[None]:
+    """Name the file in errors of reading it."""
+    import pyarrow as pa
+
+    try:
+        yield
+    # A name that is not UTF-8 is not an error of Arrow's.
+    except (OSError, pa.ArrowException, UnicodeDecodeError) as error:
+        # Messages of Thrift end with a line end.
+        raise CatalogError(f"{file} cannot be read as Parquet: {' '.join(str(error).split())}") from error
+
+
+def footer_rows(file: AnyPath, size: int) -> int:
+    """The number of rows in the footer of a Parquet file of some size, read without its row groups.
+
+    Raises
+    ------
+    OSError
+        When it cannot be read.
+    ThriftError
+        When the file is not a Parquet file.
+    """
+    read = _range_reader(file)
+    end = size - _TRAILER_BYTES
+    trailer = read(end, size) if end >= 0 else b""
+    length = int.from_bytes(trailer[:4], "little")
+    if trailer[4:] != _MAGIC or length > end:
+        raise ThriftError("it does not end like a Parquet file")
+    head = min(length, _HEAD_BYTES)
+    while True:
+        reader = CompactReader(read(end - length, end - length + head))
+        try:
+            _skip_to_rows(reader)
+            reader.byte()
+            return reader.integer()
+        except IndexError:
+            # The columns take more bytes than were read.
+            if head == length:
+                raise ThriftError("its footer ends too early") from None
+            head = min(length, 8 * head)
+
+
+def write_parquet_metadata(
+    data: AnyPath, schema: pa.Schema, row_groups: list[RowGroups], *, create_metadata: bool = True
+) -> None:
+    """Write `_common_metadata`, and `_metadata` with the row groups of the partitions if `create_metadata`."""
+    import pyarrow.parquet as pq
+
+    data.mkdir(parents=True, exist_ok=True)
+    with (data / COMMON_METADATA).open("wb") as sink:
+        pq.write_metadata(schema, sink)
+    if create_metadata:
+        with (data / METADATA).open("wb") as sink:
+            if row_groups:
+                sink.writelines(metadata_file(row_groups))
+            else:
+                pq.write_metadata(schema, sink)
+
+
+def metadata_file(parts: Sequence[RowGroups]) -> Iterator[bytes]:
+    """The pieces of a Parquet file without rows whose footer lists the row groups of at least one part.
+
+    They are the bytes that pyarrow writes when it appends the row groups of the other footers to the first.
 
     Raises
     ------
@@ -97,7 +209,7 @@ def metadata_file(parts: Sequence[RowGroups]) -> Iterator[bytes]:
     """
     first = parts[0]
     if any(part.before != first.before for part in parts):
-        # The same schema may be told in more than one way; pyarrow knows.
+        # One schema can be encoded in more than one way: pyarrow compares them.
         parts = [_appended(parts)]
         first = parts[0]
     head = _head(first.before, sum(part.rows for part in parts), sum(part.count for part in parts))
@@ -109,15 +221,30 @@ def metadata_file(parts: Sequence[RowGroups]) -> Iterator[bytes]:
 
 
 def _skip_to_rows(reader: CompactReader) -> None:
-    """Move to the head of the field with the number of rows; those before it are there in every footer."""
+    """Move to the header of the field with the number of rows, which every footer has."""
     number, start = 0, reader.at
     while True:
         number, kind = reader.field(number)
-        if number == _ROWS:
+        if number == _ROWS and kind == I64:
             reader.at = start
             return
+        if kind == STOP:
+            raise ThriftError("its footer has no number of rows")
         reader.skip(kind)
         start = reader.at
+
+
+def _range_reader(file: AnyPath) -> Callable[[int, int], bytes]:
+    if not isinstance(file, Path):
+        reader = RangeReader(file)
+        return lambda start, stop: reader.read_ranges([start], [stop])[0]
+
+    def read(start: int, stop: int) -> bytes:
+        with file.open("rb") as source:
+            source.seek(start)
+            return source.read(stop - start)
+
+    return read
 
 
 def _appended(parts: Sequence[RowGroups]) -> RowGroups:
@@ -137,7 +264,7 @@ def _appended(parts: Sequence[RowGroups]) -> RowGroups:
 
 def _head(before: bytes, rows: int, count: int) -> list[bytes]:
     """The footer up to the first row group."""
-    # Heads of fields: how far the number is from that of the field before, and the type.
+    # Thrift field headers: field-id delta and type.
     head = [before, bytes([1 << 4 | I64]), varint(rows << 1), bytes([1 << 4 | LIST])]
     if count < LONG_LIST:
         return [*head, bytes([count << 4 | STRUCT])]

@@ -1,22 +1,22 @@
-"""What a user may want of a margin catalog's files beside its rows, and which format can do it."""
+"""Options of a margin catalog's files, and the formats that have them."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field, fields
 from typing import Any
 
+from skymargin.catalogs.layout import SUFFIX
 from skymargin.errors import ArgumentError
 
-_MARGIN_SUFFIX = ".parquet"
-# Every format has row groups and keyword arguments of the Parquet writer; the rest are things of HATS.
+# Options of every format; only HATS has the others.
 _OF_EVERY_FORMAT = ("write_table_kwargs", "row_group_kwargs", "debug_filter_pixel_list", "cone")
 
 
 @dataclass(frozen=True)
 class OutputOptions:
-    """The arguments of a run that shape files; they mean what `MarginCacheArguments` says, by the same names."""
+    """The arguments of a run that shape files, with the names and meanings that `MarginCacheArguments` documents."""
 
-    npix_suffix: str = _MARGIN_SUFFIX
+    npix_suffix: str = SUFFIX
     npix_parquet_name: str | None = None
     write_table_kwargs: dict[str, Any] = field(default_factory=dict)
     row_group_kwargs: dict[str, int] = field(default_factory=dict)
@@ -32,41 +32,40 @@ class OutputOptions:
 
     @classmethod
     def of(cls, args: object) -> OutputOptions:
-        """Those of a run's arguments."""
+        """The options in the arguments of a run."""
         return cls(**{option.name: getattr(args, option.name) for option in fields(cls)})
 
     def file_name(self, margin_file: str) -> str:
-        """Path of a partition's file, from the one that ends with `.parquet`."""
-        stem = margin_file.removesuffix(_MARGIN_SUFFIX)
+        """Path of a partition's file with these options, from its default path, which ends with `.parquet`."""
+        stem = margin_file.removesuffix(SUFFIX)
         if self.npix_suffix != "/":
             return stem + self.npix_suffix
         return f"{stem}/{self.npix_parquet_name or margin_file.rpartition('/')[2]}"
 
     @property
     def group_rows(self) -> int | None:
-        """Most rows of a row group, when it was given."""
+        """Largest number of rows in a row group; None when no option sets it."""
         return self.row_group_kwargs.get("num_rows", self.write_table_kwargs.get("row_group_size"))
 
     @property
     def names_compression(self) -> bool:
-        """Whether it was said how files are compressed."""
+        """Whether an option sets the compression of files."""
         return bool({"compression", "compression_level"} & self.write_table_kwargs.keys())
 
     def check_format(self, name: str) -> None:
-        """Refuse what the format of the margin does not have.
+        """Check that the format of the margin has all options that are set.
 
         Raises
         ------
         ArgumentError
-            When something is wanted that only HATS has, and the format is another.
+            When an option is set that only HATS has, and the format is another one.
         """
         if name == "hats":
             return
         default = OutputOptions()
         for option in fields(self):
-            wanted = getattr(self, option.name)
-            if option.name not in _OF_EVERY_FORMAT and wanted != getattr(default, option.name):
+            value = getattr(self, option.name)
+            if option.name not in _OF_EVERY_FORMAT and value != getattr(default, option.name):
                 raise ArgumentError(
-                    f"{option.name}={wanted!r} is for margins in the HATS format; "
-                    f"the margin of a catalog in the format {name} has no such thing"
+                    f"{option.name}={value!r} is for margins in the HATS format; the format {name} has no such option"
                 )

@@ -1,48 +1,25 @@
-"""Which files the folder of a catalog may hold, what makes it a margin catalog, and what of it may be replaced."""
+"""What is at the place of an output: which kind of catalog, whose files, and whether it may be replaced."""
 
 from __future__ import annotations
 
-import json
 import os
 import re
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from skymargin.catalogs.layout import COLLECTION, RECORD, VALID_BY
-from skymargin.catalogs.properties import read_properties
+from skymargin.catalogs.layout import COLLECTION, HIPSCAT_INFO, RECORD, SUFFIX, VALID_BY, foreign_files
+from skymargin.catalogs.properties import read_json, read_properties
 from skymargin.errors import CatalogError, StorageError
-from skymargin.storage.paths import AnyPath, list_files, read_text, translate_errors
+from skymargin.storage.paths import AnyPath, list_files, translate_errors
 
-# Files that skymargin, hats, hats-import, LSDB, hipscat and hipscat-import write into a catalog beside its partitions.
-_FILES = frozenset(
-    {
-        *VALID_BY,
-        RECORD,
-        "provenance_info.json",
-        "partition_info.csv",
-        "partition_info.png",
-        "per_partition_statistics.parquet",
-        "point_map.fits",
-        "skymap.png",
-        "index.html",
-        "README.md",
-        *("_metadata", "_common_metadata"),
-        *("dataset/_metadata", "dataset/_common_metadata"),
-        *("data_thumbnail.parquet", "dataset/data_thumbnail.parquet"),
-    }
-)
-_SKYMAP = re.compile(r"skymap(\.\d+)?\.fits")
-_PARTITION = r"(dataset/)?Norder=\d+/Dir=\d+/Npix=\d+"
-_FILE_SUFFIX = r"\.[A-Za-z0-9][A-Za-z0-9._-]*"
-_FILE_IN_FOLDER = r"/[A-Za-z0-9][A-Za-z0-9._=-]*\.(parquet|parq)"
-_DEFAULT_SUFFIX = ".parquet"
-# What a run keeps while it runs; files that are being written; those that NFS keeps while a process has them open.
+# Files that a run keeps while it runs, files that are being written, and files that NFS keeps while a process has them
+# open.
 _OF_A_RUN = re.compile(
     r"(run|reducing|placing)\.json|copying|completed|(mapped|reduced)-\d{6}|job-[0-9a-f]{8}|shard-\d{6}\.arrow"
     r"|.*\.[0-9a-f]{8}\.part|(.*/)?\.nfs[0-9a-f]+"
 )
-# How many names an error has.
+# How many names an error lists.
 _NAMED = 3
 
 
@@ -53,9 +30,9 @@ class Existing:
     Attributes
     ----------
     description : str
-        In words that follow "is".
+        What it is, in words that follow "is".
     replaceable : bool
-        Whether it is a margin catalog, or was left by an interrupted run of skymargin, and holds nothing else.
+        Whether it is a margin catalog, or what an interrupted run of skymargin left, and holds nothing else.
     interrupted : bool
         Whether it was left by an interrupted run.
     """
@@ -66,14 +43,14 @@ class Existing:
 
 
 def inspect_existing(path: AnyPath, *, copy_has_begun: bool = False) -> Existing:
-    """Find out what is at a path where a margin catalog is to be put.
+    """Find out what is at the path of an output.
 
     Parameters
     ----------
     path
-        The path, at which there is something.
+        The path, which exists.
     copy_has_begun
-        Whether a record says that a run of skymargin has begun to copy a margin catalog to the path.
+        Whether a record says that a run of skymargin began to copy a margin catalog to the path.
 
     Raises
     ------
@@ -95,17 +72,17 @@ def inspect_existing(path: AnyPath, *, copy_has_begun: bool = False) -> Existing
         known = set(names).difference(foreign)
         held = listed(foreign + [name for name in names if name in known])
         return Existing(f"a folder that is no margin: it has no {valid_by}, and holds {held}")
-    suffix = _DEFAULT_SUFFIX
+    suffix = SUFFIX
     for mark in marks:
         try:
-            key, properties = _stated(path / mark)
-        except (OSError, ValueError, RecursionError) as error:
-            return Existing(f"a folder that is no margin: {mark} cannot be read: {error}")
-        kind = properties.get(key)
+            kind_key, properties = _kind_and_properties(path / mark)
+        except CatalogError as error:
+            return Existing(f"a folder that is no margin: {error}")
+        kind = properties.get(kind_key)
         if kind in ("object", "source"):
-            return Existing(f"a primary catalog ({key}={kind})")
+            return Existing(f"a primary catalog ({kind_key}={kind})")
         if kind != "margin":
-            return Existing(f"a catalog that is no margin: {mark} has {key}={kind or 'nothing'}")
+            return Existing(f"a catalog that is no margin: {mark} has {kind_key}={kind or 'nothing'}")
         suffix = properties.get("hats_npix_suffix") or suffix
     foreign = foreign_files(names, suffix)
     if foreign:
@@ -114,7 +91,7 @@ def inspect_existing(path: AnyPath, *, copy_has_begun: bool = False) -> Existing
 
 
 def file_names(folder: AnyPath) -> list[str]:
-    """Every file below a folder, relative to it; a link is one file, since what it leads to lies elsewhere.
+    """Every file below a folder, relative to it; a link is one file, because its target lies elsewhere.
 
     Raises
     ------
@@ -139,25 +116,8 @@ def file_names(folder: AnyPath) -> list[str]:
     return sorted(names)
 
 
-def foreign_files(names: list[str], suffix: str | None = None) -> list[str]:
-    """The files that none of the known packages writes into a catalog.
-
-    Parameters
-    ----------
-    names
-        Files relative to the folder of the catalog.
-    suffix
-        How the names of its partitions end, `/` for a folder of each; None when that is not known.
-    """
-    endings = {None: f"({_FILE_SUFFIX}|{_FILE_IN_FOLDER})", "/": _FILE_IN_FOLDER}
-    partition = re.compile(_PARTITION + endings.get(suffix, re.escape(suffix or "")))
-    return [
-        name for name in names if not (name in _FILES or partition.fullmatch(name) or _SKYMAP.fullmatch(name))
-    ]
-
-
 def foreign_to_run(names: list[str]) -> list[str]:
-    """The files that no run of skymargin writes into a folder of its own: shards, records, a margin catalog."""
+    """The files that no run of skymargin writes into its own folders, which hold shards, records and a margin."""
     return foreign_files([name for name in names if not _OF_A_RUN.fullmatch(name)])
 
 
@@ -169,11 +129,8 @@ def listed(names: list[str]) -> str:
     return ", ".join(names[:_NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
-def _stated(file: AnyPath) -> tuple[str, dict[str, str]]:
-    """The key that says which kind of catalog it is, and what the file says."""
-    if file.name != "catalog_info.json":
+def _kind_and_properties(file: AnyPath) -> tuple[str, dict[str, str]]:
+    """The key of the catalog's type, and the properties in a file."""
+    if file.name != HIPSCAT_INFO:
         return "dataproduct_type", read_properties(file)
-    about = json.loads(read_text(file))
-    if not isinstance(about, dict):
-        raise CatalogError("it holds no object of keys and values")
-    return "catalog_type", {"catalog_type": str(about.get("catalog_type") or "")}
+    return "catalog_type", {"catalog_type": str(read_json(file).get("catalog_type") or "")}

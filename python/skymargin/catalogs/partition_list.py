@@ -1,32 +1,89 @@
-"""What the formats share: the list of partitions, their files, the schema, and the metadata files of Parquet."""
+"""What the formats share in reading a catalog: its list of partitions, their files and the schema."""
 
 from __future__ import annotations
 
 import csv
 import io
-import re
-from pathlib import Path
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from skymargin.catalogs.metadata_file import RowGroups, metadata_file
+from skymargin.catalogs.layout import (
+    COMMON_METADATA,
+    METADATA,
+    ORDER_COLUMN,
+    PARTITION_INFO,
+    PIXEL_COLUMN,
+    Pixel,
+    is_data_file,
+    is_partition_path,
+    partition_path,
+    partition_pixel,
+    pixel_exists,
+)
+from skymargin.catalogs.metadata_file import read_footer, read_schema
+from skymargin.catalogs.row_counts import check_stated, rows_in_metadata
 from skymargin.errors import CatalogError, MissingPartitionError
-from skymargin.storage.paths import AnyPath, exists, file_sizes, open_input, read_text
-from skymargin.storage.range_reader import read_tail
+from skymargin.storage.paths import AnyPath, can_list, exists, file_sizes, list_files, read_text
 
 if TYPE_CHECKING:
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
-_PARTITION_PATH = re.compile(r"Norder=(\d+)/.*Npix=(\d+)")
-_PARQUET_SUFFIXES = (".parquet", ".parq")
+    from skymargin.catalogs.catalog import StatedRows
+
 # The magic number at both ends of a Parquet file, and the length of its footer.
 _SMALLEST_PARQUET_BYTES = 12
 
 
+def read_partitions(path: AnyPath, data: AnyPath, suffix: str, stated: list[StatedRows]) -> dict[str, Any]:
+    """Partitions, files, schema and stated rows of a catalog, under their names in `Catalog`.
+
+    Parameters
+    ----------
+    path
+        The catalog.
+    data
+        The folder that holds its partitions: `path` itself, or a folder in it.
+    suffix
+        What follows the path of each partition; `/` for a folder of files each.
+    stated
+        The numbers of rows that its properties state.
+
+    Raises
+    ------
+    CatalogError
+        When the list of partitions, a file or the schema is missing or cannot be read, or numbers of rows differ.
+    """
+    import numpy as np
+
+    sizes = list_files(data) if can_list(path) else None
+    if sizes is not None and data == path:
+        # The folder of the catalog may hold other things.
+        sizes = {name: size for name, size in sizes.items() if is_partition_path(name) or name == METADATA}
+    listed_in, partitions = list_partitions(path, data, sizes)
+    for order, pixel in partitions:
+        if not pixel_exists(order, pixel):
+            raise CatalogError(f"{listed_in} lists a pixel that does not exist: order {order}, pixel {pixel}")
+    stated = stated + rows_in_metadata(data, sizes)
+    check_stated(stated)
+    if sizes is None:
+        sizes = _sizes_unlisted(path, data, partitions, suffix)
+    files = _files_of_partitions(data, partitions, sizes, suffix, listed_in)
+    inside = "" if data == path else f"{data.name}/"
+    return {
+        "schema": _read_schema(path, data, files),
+        "orders": np.array([order for order, _ in partitions], dtype=np.uint8),
+        "pixels": np.array([pixel for _, pixel in partitions], dtype=np.uint64),
+        "files": [tuple(f"{inside}{name}" for name in names) for names in files],
+        "size_bytes": np.array([sum(sizes[name] for name in names) for names in files], dtype=np.int64),
+        "listed_in": listed_in,
+        "stated_rows": stated,
+    }
+
+
 def list_partitions(
-    path: AnyPath, dataset: AnyPath, sizes: dict[str, int] | None
-) -> tuple[AnyPath, list[tuple[int, int]]]:
-    """What lists the partitions of a catalog, and the partitions as (order, pixel).
+    path: AnyPath, data: AnyPath, sizes: dict[str, int] | None
+) -> tuple[AnyPath, list[Pixel]]:
+    """What lists the partitions of a catalog, and the partitions.
 
     They are listed by partition_info.csv, else by _metadata, else by the files themselves.
 
@@ -34,103 +91,138 @@ def list_partitions(
     ----------
     path
         The catalog.
-    dataset
-        The folder in it that holds the files of the partitions.
+    data
+        The folder that holds its partitions.
     sizes
-        Every file below `dataset`; None where files cannot be listed.
+        Every file below `data`; None where files cannot be listed.
 
     Raises
     ------
     CatalogError
         When the list cannot be read, or there is none.
     """
-    listing = path / "partition_info.csv"
+    listing = path / PARTITION_INFO
     if exists(listing):
-        return listing, _read_partition_info(listing)
-    listing = dataset / "_metadata"
-    if exists(listing) if sizes is None else "_metadata" in sizes:
+        return listing, read_partition_info(listing)
+    listing = data / METADATA
+    if exists(listing) if sizes is None else METADATA in sizes:
         footer = read_footer(listing)
         names = [footer.row_group(i).column(0).file_path for i in range(footer.num_row_groups)]
         return listing, _partitions_in(names)
     if sizes is None:
         raise CatalogError(
-            f"{path} has neither partition_info.csv nor {dataset.name}/_metadata, and over HTTP its files cannot be "
+            f"{path} has neither {PARTITION_INFO} nor {data.name}/{METADATA}, and over HTTP its files cannot be "
             "listed: nothing says which partitions it has"
         )
-    return dataset, _partitions_in(sorted(sizes))
+    return data, _partitions_in(sorted(sizes))
 
 
-def sizes_unlisted(
-    path: AnyPath, dataset: AnyPath, partitions: list[tuple[int, int]], suffix: str
-) -> dict[str, int]:
-    """Sizes of the partitions' files where they cannot be listed; their names say what to ask for.
+def read_partition_info(listing: AnyPath) -> list[Pixel]:
+    """The partitions that a `partition_info.csv` lists.
 
     Raises
     ------
     CatalogError
-        When a partition is a folder, whose files have any names.
+        When it cannot be read, or lacks a column.
     """
-    if not suffix.strip("/\\"):
+    try:
+        with io.StringIO(read_text(listing), newline="") as lines:
+            reader = csv.DictReader(lines)
+            if not {ORDER_COLUMN, PIXEL_COLUMN} <= set(reader.fieldnames or ()):
+                raise CatalogError(
+                    f"{listing} has no columns {ORDER_COLUMN} and {PIXEL_COLUMN}; it has {reader.fieldnames}"
+                )
+            return [(int(row[ORDER_COLUMN]), int(row[PIXEL_COLUMN])) for row in reader]
+    except CatalogError:
+        raise
+    except (OSError, ValueError, TypeError, csv.Error) as error:
+        raise CatalogError(f"{listing} cannot be read as a list of partitions: {error}") from error
+
+
+def write_partition_info(folder: AnyPath, columns: Mapping[str, Iterable[int]]) -> None:
+    """Write the `partition_info.csv` of a catalog, with the numbers of each partition by the name of their column."""
+    lines = (",".join(map(str, line)) for line in zip(*columns.values(), strict=True))
+    content = "".join(f"{line}\n" for line in (",".join(columns), *lines))
+    (folder / PARTITION_INFO).write_text(content, encoding="utf-8")
+
+
+def partition_files(names: Iterable[str], suffix: str) -> tuple[dict[Pixel, tuple[str, ...]], list[str]]:
+    """Sort files into partitions.
+
+    Parameters
+    ----------
+    names
+        Paths relative to the folder of the data.
+    suffix
+        What follows the path of each partition; `/` for a folder of files each.
+
+    Returns
+    -------
+    dict, list
+        Order and pixel of each partition to the files where readers look for its rows, sorted; and the other files of
+        rows, which no reader looks for.
+    """
+    files: dict[Pixel, tuple[str, ...]] = {}
+    strays = []
+    for name in sorted(names):
+        if is_data_file(name, suffix):
+            pixel = partition_pixel(name)
+            if pixel is not None and _is_in_place(name, pixel, suffix):
+                files[pixel] = (*files.get(pixel, ()), name)
+            else:
+                strays.append(name)
+    return files, strays
+
+
+def _partitions_in(names: list[str]) -> list[Pixel]:
+    return list(dict.fromkeys(pixel for pixel in map(partition_pixel, names) if pixel is not None))
+
+
+def _is_in_place(name: str, pixel: Pixel, suffix: str) -> bool:
+    """Whether readers look for a partition's rows in a file."""
+    stem = partition_path(*pixel)
+    return pixel_exists(*pixel) and (
+        name.rpartition("/")[0] == stem if suffix == "/" else name == stem + suffix
+    )
+
+
+def _sizes_unlisted(path: AnyPath, data: AnyPath, partitions: list[Pixel], suffix: str) -> dict[str, int]:
+    """Sizes of the partitions' files where files cannot be listed: their names say what to ask for."""
+    if suffix == "/":
         raise CatalogError(
             f"{path} has a folder for each partition (hats_npix_suffix=/), and over HTTP the files in it cannot be "
             "listed; copy the catalog to a disk or an object store"
         )
-    return file_sizes(dataset, [stem + suffix for stem in _stems(partitions)])
+    return file_sizes(data, [partition_path(*pixel) + suffix for pixel in partitions])
 
 
-def files_of_partitions(
-    dataset: AnyPath,
-    partitions: list[tuple[int, int]],
-    sizes: dict[str, int],
-    suffix: str,
-    listed_in: AnyPath,
+def _files_of_partitions(
+    data: AnyPath, partitions: list[Pixel], sizes: dict[str, int], suffix: str, listed_in: AnyPath
 ) -> list[tuple[str, ...]]:
-    """Files of each partition, relative to the dataset folder; every one of them exists.
-
-    Raises
-    ------
-    MissingPartitionError
-        When a partition has no file.
-    CatalogError
-        When a file is too short to be Parquet.
-    """
-    stems = _stems(partitions)
-    if suffix.strip("/\\"):
-        found = {stem: (stem + suffix,) for stem in stems if stem + suffix in sizes}
-    else:
-        suffix, found = "/", {}
-        for name in sorted(sizes):
-            stem, _, inside = name.rpartition("/")
-            if inside.endswith(_PARQUET_SUFFIXES) and not inside.startswith(("_", ".")):
-                found[stem] = (*found.get(stem, ()), name)
-    missing = [stem for stem in stems if stem not in found]
+    """Files of each partition, relative to the folder of the data; every one of them exists."""
+    files, _ = partition_files(sizes, suffix)
+    missing = [pixel for pixel in partitions if pixel not in files]
     if missing:
         others = f" (and {len(missing) - 1} more)" if len(missing) > 1 else ""
         raise MissingPartitionError(
-            f"{dataset}/{missing[0]}{suffix}{others}: listed in {listed_in}, but there is no such "
+            f"{data}/{partition_path(*missing[0])}{suffix}{others}: listed in {listed_in}, but there is no such "
             + ("folder of Parquet files" if suffix == "/" else "file")
         )
-    for stem in stems:
-        for name in found[stem]:
+    for pixel in partitions:
+        for name in files[pixel]:
             if sizes[name] < _SMALLEST_PARQUET_BYTES:
-                raise CatalogError(f"{dataset / name} is not a Parquet file: it has {sizes[name]} bytes")
-    return [found[stem] for stem in stems]
+                raise CatalogError(f"{data / name} is not a Parquet file: it has {sizes[name]} bytes")
+    return [files[pixel] for pixel in partitions]
 
 
-def read_schema(path: AnyPath, dataset: AnyPath, files: list[tuple[str, ...]]) -> pa.Schema:
-    """Schema of the catalog: of _common_metadata, else of _metadata, else of its first partition.
-
-    Raises
-    ------
-    CatalogError
-        When there is none of them, or it cannot be read.
-    """
-    source = schema_source(dataset, files)
+def _read_schema(path: AnyPath, data: AnyPath, files: list[tuple[str, ...]]) -> pa.Schema:
+    """Schema of the catalog: that of _common_metadata, else of _metadata, else of its first partition."""
+    source = schema_source(data, files)
     if source is None:
         raise CatalogError(
-            f"{path} has no partitions and no _common_metadata: nothing says which columns it has"
+            f"{path} has no partitions and no {COMMON_METADATA}: nothing says which columns it has"
         )
-    schema = read_footer(source).schema.to_arrow_schema()
+    schema = read_schema(source)
     if not _is_text(schema):
         raise CatalogError(f"{source} has names or metadata of columns that are not UTF-8: it is damaged")
     twice = sorted({name for name in schema.names if schema.names.count(name) > 1})
@@ -139,104 +231,24 @@ def read_schema(path: AnyPath, dataset: AnyPath, files: list[tuple[str, ...]]) -
     return schema
 
 
-def schema_source(dataset: AnyPath, files: list[tuple[str, ...]]) -> AnyPath | None:
+def schema_source(data: AnyPath, files: list[tuple[str, ...]]) -> AnyPath | None:
     """The file whose schema is that of the catalog, if there is one."""
-    candidates = [dataset / name for name in ("_common_metadata", "_metadata")]
-    first = dataset / files[0][0] if files else None
+    candidates = [data / name for name in (COMMON_METADATA, METADATA)]
+    first = data / files[0][0] if files else None
     return next((file for file in candidates if exists(file)), first)
 
 
 def _is_text(schema: pa.Schema) -> bool:
-    """Whether all names and metadata of a schema are UTF-8, as everything that reads them takes for granted."""
-    told = dict(schema.metadata or {})
+    """Whether all names and metadata of a schema are UTF-8, which everything that reads them assumes."""
+    texts = dict(schema.metadata or {})
     fields = list(schema)
     try:
         while fields:
             field = fields.pop()
-            told |= {field.name.encode(): b"", **(field.metadata or {})}
+            texts |= {field.name.encode(): b"", **(field.metadata or {})}
             fields += [field.type.field(number) for number in range(field.type.num_fields)]
-        for text in (*told.keys(), *told.values()):
+        for text in (*texts.keys(), *texts.values()):
             text.decode()
     except UnicodeDecodeError:
         return False
     return True
-
-
-def partition_arrays(partitions: list[tuple[int, int]], listed_in: AnyPath) -> dict[str, Any]:
-    """Orders and pixels of partitions as arrays, under their names in `Catalog`."""
-    import numpy as np
-
-    try:
-        return {
-            "orders": np.array([order for order, _ in partitions], dtype=np.uint8),
-            "pixels": np.array([pixel for _, pixel in partitions], dtype=np.uint64),
-        }
-    except OverflowError as error:
-        raise CatalogError(f"{listed_in} lists a pixel that does not exist: {error}") from error
-
-
-def total_bytes(files: list[tuple[str, ...]], sizes: dict[str, int]) -> Any:
-    """The size of each partition's files together."""
-    import numpy as np
-
-    return np.array([sum(sizes[name] for name in names) for names in files], dtype=np.int64)
-
-
-def write_parquet_metadata(
-    dataset: AnyPath, schema: pa.Schema, row_groups: list[RowGroups], *, whole: bool = True
-) -> None:
-    """Write `_common_metadata`, and if it is to be `whole`, `_metadata` with the row groups of the partitions."""
-    import pyarrow.parquet as pq
-
-    dataset.mkdir(parents=True, exist_ok=True)
-    with (dataset / "_common_metadata").open("wb") as sink:
-        pq.write_metadata(schema, sink)
-    if whole:
-        with (dataset / "_metadata").open("wb") as sink:
-            if row_groups:
-                sink.writelines(metadata_file(row_groups))
-            else:
-                pq.write_metadata(schema, sink)
-
-
-def _stems(partitions: list[tuple[int, int]]) -> list[str]:
-    return [f"Norder={order}/Dir={pixel // 10_000 * 10_000}/Npix={pixel}" for order, pixel in partitions]
-
-
-def _partitions_in(names: list[str]) -> list[tuple[int, int]]:
-    matches = (_PARTITION_PATH.search(name) for name in names)
-    return list(dict.fromkeys((int(match[1]), int(match[2])) for match in matches if match))
-
-
-def _read_partition_info(listing: AnyPath) -> list[tuple[int, int]]:
-    try:
-        with io.StringIO(read_text(listing), newline="") as lines:
-            reader = csv.DictReader(lines)
-            if not {"Norder", "Npix"} <= set(reader.fieldnames or ()):
-                raise CatalogError(f"{listing} has no columns Norder and Npix; it has {reader.fieldnames}")
-            return [(int(row["Norder"]), int(row["Npix"])) for row in reader]
-    except (OSError, UnicodeDecodeError, ValueError, TypeError, csv.Error) as error:
-        if isinstance(error, CatalogError):
-            raise
-        raise CatalogError(f"{listing} cannot be read as a list of partitions: {error}") from error
-
-
-def read_footer(file: AnyPath) -> pq.FileMetaData:
-    """The footer of a Parquet file.
-
-    Raises
-    ------
-    CatalogError
-        When it cannot be read.
-    """
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    try:
-        # The offsets of a footer count from the start of the file, but it is read from the end.
-        with open_input(file) if isinstance(file, Path) else pa.BufferReader(read_tail(file)) as source:
-            return pq.read_metadata(source)
-    # A name that is not UTF-8 is not an error of Arrow's.
-    except (OSError, pa.ArrowException, UnicodeDecodeError) as error:
-        # Messages of Thrift end with a line.
-        raise CatalogError(f"{file} cannot be read as Parquet: {' '.join(str(error).split())}") from error

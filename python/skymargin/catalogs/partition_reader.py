@@ -1,4 +1,4 @@
-"""Columns and single rows of one partition, read plainly: every row can be had, by its number."""
+"""Columns and rows of one partition, by row number, read with pyarrow alone."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import pyarrow.parquet as pq
     from numpy.typing import NDArray
 
-# Rows of a few columns that are in memory together, and decoded bytes of whole rows likewise.
+# Rows of a few columns in memory at a time, and decoded bytes of complete rows in memory at a time.
 _MOST_ROWS = 1 << 20
 _DECODED_BYTES = 16 << 20
 
@@ -68,26 +68,26 @@ class PartitionRows:
         self._open.close()
 
     def batches(self, columns: Sequence[str]) -> Iterator[tuple[int, pa.Table]]:
-        """Some columns of all rows, in the types of `carried`, with the number of each batch's first row."""
+        """Some columns of all rows, in types of `arrow.transport`, with the number of each batch's first row."""
         for first_row, batch, _ in self._read(columns, None):
             yield first_row, batch
 
     def take(
         self, rows: NDArray[np.int64], columns: Sequence[str]
     ) -> Iterator[tuple[NDArray[np.int64], pa.Table]]:
-        """Some columns of some rows; only row groups that hold any are read.
+        """Some columns of some rows; only row groups that hold such rows are read.
 
         Parameters
         ----------
         rows
-            Numbers of the rows, sorted, each once.
+            Numbers of the rows, sorted and distinct.
         columns
             Names of the columns.
 
         Yields
         ------
         numpy.ndarray, pyarrow.Table
-            Which of `rows` these are, by position; and their columns, in the types of `carried`.
+            Positions in `rows`, and the columns of these rows in types of `arrow.transport`.
         """
         import pyarrow as pa
 
@@ -127,7 +127,7 @@ class PartitionRows:
                         first_row += batch.num_rows
                 if first_row != end:
                     raise PartitionReadError(
-                        f"{path}: row group {number} does not hold the rows it says it does"
+                        f"{path}: row group {number} does not hold the number of rows it states"
                     )
 
 

@@ -1,33 +1,33 @@
-"""Thrift's compact protocol, in which footers of Parquet files are written: read, and passed over."""
+"""A reader of Thrift's compact protocol, the encoding of Parquet footers, that can skip values."""
 
 from __future__ import annotations
 
-# Kinds of values; truth values are told by their kind alone.
+# Types of values; a boolean is encoded by its type alone.
 STOP, TRUE, FALSE, BYTE, I16, I32, I64, DOUBLE, BINARY, LIST, SET, MAP, STRUCT = range(13)
-# A list of as many or more elements has their number after its head.
+# A list of this many elements or more has their number after its header.
 LONG_LIST = 15
 _DEEPEST = 32
 _MOST_BITS = 64
 
 
 class ThriftError(ValueError):
-    """What is not in the compact protocol, or not as footers are."""
+    """Bytes that are not in the compact protocol, or not a footer."""
 
 
 class CompactReader:
-    """Steps through encoded values; an IndexError says that they go on beyond the bytes.
+    """Steps through encoded values; raises IndexError where they continue beyond the bytes.
 
     Parameters
     ----------
     encoded
         The bytes.
     at
-        Where to begin.
+        Where to start.
 
     Attributes
     ----------
     at : int
-        Place of the next byte.
+        Position of the next byte.
     """
 
     def __init__(self, encoded: bytes, at: int = 0) -> None:
@@ -40,7 +40,7 @@ class CompactReader:
         return self._encoded[self.at - 1]
 
     def unsigned(self) -> int:
-        """A number without sign, such as a length."""
+        """The next unsigned number, such as a length."""
         value = shift = 0
         while True:
             byte = self.byte()
@@ -52,12 +52,12 @@ class CompactReader:
                 raise ThriftError("a number is too long")
 
     def integer(self) -> int:
-        """A number with a sign."""
+        """The next signed number."""
         value = self.unsigned()
         return (value >> 1) ^ -(value & 1)
 
     def field(self, before: int) -> tuple[int, int]:
-        """Number and kind of the next field of a struct, after the number of the one before; `STOP` at its end."""
+        """Id and type of the next field of a struct, given the id of the field before; type `STOP` at its end."""
         head = self.byte()
         kind = head & 0x0F
         if kind == STOP:
@@ -65,13 +65,13 @@ class CompactReader:
         return (before + (head >> 4) if head >> 4 else self.integer()), kind
 
     def list_head(self) -> tuple[int, int]:
-        """Kind and number of the elements of a list."""
+        """Type and number of the elements of a list."""
         head = self.byte()
         count = head >> 4
         return head & 0x0F, self.unsigned() if count == LONG_LIST else count
 
     def skip(self, kind: int, depth: int = 0) -> None:
-        """Pass over a value."""
+        """Skip a value."""
         if depth > _DEEPEST:
             raise ThriftError("structs are nested too deeply")
         if kind in (I16, I32, I64):
@@ -83,7 +83,7 @@ class CompactReader:
                 self.skip(inside, depth + 1)
         elif kind in (LIST, SET):
             inside, count = self.list_head()
-            # Alone in a list, a truth value takes a byte.
+            # In a list, a boolean takes a byte.
             inside = BYTE if inside in (TRUE, FALSE) else inside
             for _ in range(count):
                 self.skip(inside, depth + 1)
@@ -99,7 +99,7 @@ class CompactReader:
 
 
 def varint(value: int) -> bytes:
-    """A number without sign, written."""
+    """The encoding of an unsigned number."""
     parts = bytearray()
     while value >= 0x80:
         parts.append(value & 0x7F | 0x80)

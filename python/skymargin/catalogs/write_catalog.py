@@ -1,4 +1,4 @@
-"""A HATS catalog from a table in memory: adaptive partitions, one file each."""
+"""Write a HATS catalog from a table in memory, with adaptive partitions of one file each."""
 
 from __future__ import annotations
 
@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from skymargin.geometry.adaptive import INDEX_ORDER, adaptive_partitions
+from skymargin.catalogs.layout import INDEX_COLUMN, INDEX_ORDER
+from skymargin.geometry.adaptive import adaptive_partitions
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
     from pyarrow import Table
-
-INDEX_COLUMN = "_healpix_29"
 
 
 def write_catalog(
@@ -27,25 +26,25 @@ def write_catalog(
 ) -> list[tuple[int, int]]:
     """Write a table of positions as a HATS object catalog.
 
-    Rows are ordered by their spatial index, which becomes the first column. A partition is the largest
-    HEALPix pixel that holds no more than `rows_per_partition` rows; pixels without rows have no file. The
-    properties are written last, so that a catalog which was interrupted is none.
+    Rows are sorted by their spatial index, which becomes the first column. A partition is the largest HEALPix pixel
+    with at most `rows_per_partition` rows; pixels without rows have no file. The properties are written last, so that
+    an interrupted write leaves no valid catalog.
 
     Parameters
     ----------
     table : pyarrow.Table
         The rows, with right ascension and declination in degrees.
     catalog_path : str or Path
-        The directory to make; its last part is the catalog's name. It must not exist or be empty.
+        The directory to create; its last part is the catalog's name. It must not exist, or be empty.
     ra_column, dec_column : str
         The names of the coordinate columns.
     rows_per_partition : int
-        The most rows a partition may hold.
+        Largest number of rows in a partition.
 
     Returns
     -------
     list of (int, int)
-        Order and pixel of each partition, in the order of the sky.
+        Order and pixel of each partition, in nested order.
 
     Raises
     ------
@@ -62,15 +61,15 @@ def write_catalog(
     catalog_path = Path(catalog_path)
     _refuse_unusable(table, catalog_path, ra_column, dec_column, rows_per_partition)
     index = _core.spatial_index(_column(table, ra_column), _column(table, dec_column), INDEX_ORDER).to_numpy()
-    # A stable sort keeps the rows of one index value in the order they came in.
+    # A stable sort keeps the order of rows with the same index value.
     by_sky = np.argsort(index, kind="stable")
     index = index[by_sky]
-    orders, pixels, _ = adaptive_partitions(index, rows_per_partition, argument="rows_per_partition")
+    orders, pixels, rows = adaptive_partitions(index, rows_per_partition, argument="rows_per_partition")
     partitions = list(zip(orders.tolist(), pixels.tolist(), strict=True))
     indexed = table.take(pa.array(by_sky)).add_column(0, INDEX_COLUMN, pa.array(index))
-    for order, pixel in partitions:
-        start, stop = np.searchsorted(index, _index_range(order, pixel))
-        _write_partition(indexed.slice(start, stop - start), catalog_path, order, pixel)
+    starts = np.cumsum(rows) - rows
+    for (order, pixel), start, count in zip(partitions, starts.tolist(), rows.tolist(), strict=True):
+        _write_partition(indexed.slice(start, count), catalog_path, order, pixel)
     _finish(catalog_path, partitions, indexed.num_rows, ra_column, dec_column, rows_per_partition)
     return partitions
 
@@ -82,7 +81,7 @@ def _refuse_unusable(
         if column not in table.column_names:
             raise ValueError(f"the table has no column {column!r}; it has {', '.join(table.column_names)}")
     if INDEX_COLUMN in table.column_names:
-        raise ValueError(f"the table already has a column {INDEX_COLUMN!r}, which is written here")
+        raise ValueError(f"the table already has a column {INDEX_COLUMN!r}, the name of the spatial index")
     if table.num_rows == 0:
         raise ValueError("the table has no rows: a catalog needs at least one")
     if rows_per_partition < 1:
@@ -93,12 +92,6 @@ def _refuse_unusable(
 
 def _column(table: Table, name: str) -> NDArray[np.float64]:
     return np.asarray(table.column(name).to_numpy(), dtype=np.float64)
-
-
-def _index_range(order: int, pixel: int) -> tuple[int, int]:
-    """Return the indices at `INDEX_ORDER` that lie in a pixel: first, and one past the last."""
-    shift = 2 * (INDEX_ORDER - order)
-    return pixel << shift, (pixel + 1) << shift
 
 
 def _write_partition(rows: Table, catalog_path: Path, order: int, pixel: int) -> None:

@@ -10,7 +10,6 @@ import numpy as np
 import skymargin._core as _core
 from skymargin.catalogs.folder import (
     CatalogFolder,
-    Pixel,
     check_primary,
     coordinate_columns,
     inspect_catalog,
@@ -18,6 +17,7 @@ from skymargin.catalogs.folder import (
     primary_of,
     stated_threshold_arcsec,
 )
+from skymargin.catalogs.layout import Pixel
 from skymargin.catalogs.partition_reader import PartitionRows, as_float64
 from skymargin.errors import ArgumentError, CatalogError
 from skymargin.geometry.outline import bounding_circle, centre, unit_vectors

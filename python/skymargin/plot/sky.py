@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from numpy.typing import NDArray
 
-    from skymargin.catalogs.folder import Pixel
+    from skymargin.catalogs.layout import Pixel
     from skymargin.plot.scene import MarginCatalog
 
 # The sky in a Mollweide projection is 4 sqrt(2) radians wide and half as high.

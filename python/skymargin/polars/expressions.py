@@ -12,6 +12,7 @@ from typing import Any, TypeAlias
 import polars as pl
 
 import skymargin._core as _core
+from skymargin.catalogs.layout import INDEX_COLUMN
 from skymargin.polars.frames import readable, rows_of_a_batch
 
 IntoColumn: TypeAlias = "str | pl.Expr"
@@ -58,7 +59,7 @@ def spatial_index(
     )
 
 
-def pixel(order: int, index: IntoColumn = "_healpix_29", *, index_order: int = _MAX_ORDER) -> pl.Expr:
+def pixel(order: int, index: IntoColumn = INDEX_COLUMN, *, index_order: int = _MAX_ORDER) -> pl.Expr:
     """The pixel of a coarser order that contains a spatial index.
 
     Parameters

@@ -50,7 +50,7 @@ def contents_of(
         orders=np.concatenate([np.empty(0, dtype=np.uint8), *(orders for orders, _, _ in parts)]),
         pixels=np.concatenate([np.empty(0, dtype=np.uint64), *(pixels for _, pixels, _ in parts)]),
         row_groups=[row_groups for _, _, one in parts for row_groups in one.row_groups],
-        wanted=wanted,
+        options=wanted,
     )
 
 
@@ -84,7 +84,7 @@ def empty_reason(
         return None
     if not partitions:
         return "because the catalog has no partitions"
-    if contents.wanted.cone is not None:
+    if contents.options.cone is not None:
         return "because no row is in the margin of a pixel that the cone touches"
     rows = sum(one.primary_rows for one in mapped)
     if not rows:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -89,40 +88,6 @@ def margin_choice(
             "which fine_filtering=False cannot do; fine_filtering=True has no such limit"
         )
     return margin_threshold_arcsec, margin_order
-
-
-def restricted(catalog: Catalog, pixels: Sequence[tuple[int, int]]) -> Catalog:
-    """The catalog as if it had only the partitions that overlap one of the pixels, given as (order, pixel).
-
-    Raises
-    ------
-    ArgumentError
-        When it has none of these.
-    """
-    import numpy as np
-
-    if not pixels:
-        return catalog
-    first = nested_position(catalog.orders, catalog.pixels)
-    end = nested_position(catalog.orders, catalog.pixels + np.uint64(1))
-    kept = np.zeros(len(first), dtype=bool)
-    for order, pixel in pixels:
-        ends = np.array([pixel, pixel + 1], dtype=np.uint64)
-        start, stop = nested_position(np.array([order, order], dtype=np.uint8), ends)
-        kept |= (first < stop) & (start < end)
-    chosen = np.flatnonzero(kept)
-    if not len(chosen):
-        raise ArgumentError(
-            f"debug_filter_pixel_list {list(pixels)} overlaps no partition of the catalog {catalog.path}"
-        )
-    return replace(
-        catalog,
-        orders=catalog.orders[chosen],
-        pixels=catalog.pixels[chosen],
-        files=[catalog.files[partition] for partition in chosen],
-        size_bytes=catalog.size_bytes[chosen],
-        stated_rows=[],
-    )
 
 
 def check_output(catalog: Catalog, wanted: OutputOptions) -> None:

@@ -19,6 +19,7 @@ from skymargin.build.stages.tasks import (
     worker_context,
 )
 from skymargin.catalogs.catalog import format_named
+from skymargin.catalogs.layout import below_dataset
 from skymargin.catalogs.metadata_file import RowGroups
 from skymargin.errors import SkymarginError, StorageError
 from skymargin.storage.paths import is_local, output_file, remove_file
@@ -166,7 +167,7 @@ def _write_margin(
         reduced.files[name] = int(sink.tell())
     (footer,) = footers
     # As `_metadata` has it: relative to the folder it is in, which in HATS is this one.
-    footer.set_file_path(name.removeprefix("dataset/"))
+    footer.set_file_path(below_dataset(name))
     reduced.orders.append(margin.order)
     reduced.pixels.append(margin.pixel)
     reduced.rows += footer.num_rows

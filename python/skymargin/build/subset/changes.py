@@ -27,8 +27,9 @@ from skymargin.build.subset.provenance import (
     record_digest,
     stamps_of,
 )
-from skymargin.build.subset.scope import Scope, cone_scope, pixels_of, tiles, with_partitions
+from skymargin.build.subset.scope import Scope, cone_scope, pixels_of, tiles
 from skymargin.catalogs.catalog import format_named
+from skymargin.catalogs.layout import DATASET, below_dataset
 from skymargin.catalogs.metadata_file import RowGroups
 from skymargin.catalogs.output_options import OutputOptions
 from skymargin.catalogs.partition_list import list_partitions
@@ -128,7 +129,7 @@ def changed_scope(
         memory_bytes=sum(line[3] for line in unread),
         sizes=unread,
     )
-    sources_alone = with_partitions(catalog, chosen)
+    sources_alone = catalog.with_partitions(chosen)
     return Scope(sources_alone, frozenset(touched), kept, [known], record=digest)
 
 
@@ -257,7 +258,7 @@ def _still_there(
     margin: AnyPath, catalog: Catalog, wanted: OutputOptions, untouched: set[Pixel]
 ) -> tuple[list[Pixel], dict[Pixel, int]]:
     """Margins that are written and untouched, and the rows of each."""
-    _, written = list_partitions(margin, margin / "dataset", None)
+    _, written = list_partitions(margin, margin / DATASET, None)
     there = [pixel for pixel in written if pixel in untouched]
     return there, {pixel: _footer(margin, _file_name(pixel, catalog, wanted)).num_rows for pixel in there}
 
@@ -308,7 +309,7 @@ def _described(
 ) -> ReduceResult:
     name = _file_name(pixel, catalog, wanted)
     footer = _footer(folder, name)
-    footer.set_file_path(name.removeprefix("dataset/"))
+    footer.set_file_path(below_dataset(name))
     return ReduceResult(-1, [pixel[0]], [pixel[1]], footer.num_rows, [RowGroups.of(footer, like)], {})
 
 

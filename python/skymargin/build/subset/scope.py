@@ -6,8 +6,7 @@ catalog, and so do the averages that decide how files are laid out.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from skymargin.build.stages.map import MapResult
@@ -100,14 +99,3 @@ def tiles(tiling: Tiling) -> list[Pixel]:
 def pixels_of(batch: pa.RecordBatch) -> list[Pixel]:
     """Pixels in columns `order` and `pixel`, as pairs."""
     return list(zip(batch.column("order").to_pylist(), batch.column("pixel").to_pylist(), strict=True))
-
-
-def with_partitions(catalog: Catalog, chosen: Sequence[int]) -> Catalog:
-    """The catalog with some of its partitions alone, given by their numbers."""
-    return replace(
-        catalog,
-        orders=catalog.orders[list(chosen)],
-        pixels=catalog.pixels[list(chosen)],
-        files=[catalog.files[partition] for partition in chosen],
-        size_bytes=catalog.size_bytes[list(chosen)],
-    )
