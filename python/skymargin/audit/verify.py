@@ -13,20 +13,11 @@ from typing import TYPE_CHECKING
 from skymargin.audit.footers import read_parquet
 from skymargin.audit.report import KINDS, MOST_NAMED, Fault, PixelCounts, VerifyReport
 from skymargin.audit.schemas import expected_schema, schema_difference
-from skymargin.catalogs.folder import (
-    CatalogFolder,
-    Columns,
-    check_primary,
-    coordinate_columns,
-    inspect_catalog,
-    inspect_primary,
-    primary_of,
-    stated_threshold_arcsec,
-)
+from skymargin.catalogs.folder import CatalogFolder, Columns, inspect_margin
 from skymargin.catalogs.layout import COMMON_METADATA, METADATA, PARTITION_INFO, Pixel
 from skymargin.errors import ArgumentError, PartitionReadError
 from skymargin.progress import Stages
-from skymargin.storage.paths import AnyPath, as_path
+from skymargin.storage.paths import AnyPath
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -87,12 +78,8 @@ def verify(
 
     started = time.perf_counter()
     _check_numbers(sample, seed)
-    catalog = inspect_catalog(as_path(margin))
-    threshold_arcsec = stated_threshold_arcsec(catalog)
-    reference = inspect_primary(primary_of(catalog) if primary is None else as_path(primary))
-    check_primary(reference)
-    schema = reference.schema()
-    columns = coordinate_columns(reference, schema)
+    both = inspect_margin(margin, primary)
+    catalog, reference, schema, columns = both.margin, both.primary, both.schema, both.columns
     tiles, strays = margin_pixels(reference.files, catalog.files)
     pixels = len(tiles)
     if sample is not None and sample < pixels:
@@ -101,7 +88,7 @@ def verify(
     else:
         seed = None
 
-    audit = RowAudit(catalog, reference, tiles, threshold_arcsec, columns)
+    audit = RowAudit(catalog, reference, tiles, both.threshold_arcsec, columns)
     with Stages(progress_bar).stage("Verifying", total=audit.steps) as advance:
         audit.run(advance)
     faults = audit.worst()
@@ -120,7 +107,7 @@ def verify(
         primary_path=str(reference.path),
         format=catalog.format,
         builder=catalog.properties.get("hats_builder", "unknown builder"),
-        margin_threshold_arcsec=threshold_arcsec,
+        margin_threshold_arcsec=both.threshold_arcsec,
         coarse=coarse,
         pixels=pixels,
         pixels_checked=len(tiles),

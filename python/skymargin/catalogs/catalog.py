@@ -202,7 +202,17 @@ class Format(Protocol):
         """Keyword arguments of `pyarrow.parquet.write_table` for a file of the format, with `overrides` in place."""
 
     def finish_margin(self, folder: AnyPath, catalog: Catalog, contents: MarginContents) -> None:
-        """Write the metadata files of a margin catalog, last those that make it a valid catalog."""
+        """Write the metadata files of a margin catalog whose partitions are written, and its properties last.
+
+        Parameters
+        ----------
+        folder
+            The margin catalog.
+        catalog
+            Its primary catalog.
+        contents
+            The contents of the margin catalog.
+        """
 
 
 def format_named(name: str) -> Format:

@@ -38,7 +38,12 @@ from skymargin.errors import CatalogError, CatalogNotFoundError
 from skymargin.storage.paths import AnyPath, as_path, list_files
 
 if TYPE_CHECKING:
+    import os
+
     import pyarrow as pa
+    from upath import UPath
+
+    PathLike = str | os.PathLike[str] | UPath
 
 # The names that HATS has for the metadata of a HiPSCat catalog.
 _HATS_NAMES = {
@@ -130,6 +135,38 @@ class CatalogFolder:
         raise CatalogError(f"{self.path}: nothing says which columns it has: {reason}")
 
 
+@dataclass(frozen=True)
+class Columns:
+    """Names of the columns of position; `index` is None without an index column."""
+
+    ra: str
+    dec: str
+    index: str | None
+
+
+@dataclass(frozen=True)
+class MarginAndPrimary:
+    """A margin catalog with its primary catalog.
+
+    Attributes
+    ----------
+    margin, primary : CatalogFolder
+        The two catalogs.
+    threshold_arcsec : float
+        The threshold in the margin's properties, arcseconds.
+    schema : pyarrow.Schema
+        Columns of the primary catalog.
+    columns : Columns
+        Those of its positions.
+    """
+
+    margin: CatalogFolder
+    primary: CatalogFolder
+    threshold_arcsec: float
+    schema: pa.Schema
+    columns: Columns
+
+
 def inspect_catalog(path: AnyPath) -> CatalogFolder:
     """Inspect a catalog: its properties and its files, no rows.
 
@@ -158,16 +195,38 @@ def collection_properties(path: AnyPath) -> dict[str, str] | None:
     return None if is_catalog or not (path / COLLECTION).exists() else read_properties(path / COLLECTION)
 
 
-def primary_of(margin: CatalogFolder) -> AnyPath:
-    """The primary catalog that a margin names.
+def inspect_margin(margin: PathLike, primary: PathLike | None = None) -> MarginAndPrimary:
+    """Inspect a margin catalog and its primary catalog.
 
-    A relative name is looked for beside the margin and from the working directory, any name also by its last part
-    beside the margin.
+    Parameters
+    ----------
+    margin
+        The margin catalog.
+    primary
+        Its primary catalog, or the collection of that; default: the catalog that the margin's properties name.
 
     Raises
     ------
     CatalogNotFoundError
-        When it names no primary catalog, or there is none.
+        When there is no margin, or no primary catalog.
+    CatalogError
+        When the margin does not state an allowed threshold, or the primary is incomplete or not a primary catalog.
+    """
+    catalog = inspect_catalog(as_path(margin))
+    threshold_arcsec = _threshold_arcsec(catalog)
+    reference = _inspect_primary(_primary_of(catalog) if primary is None else as_path(primary))
+    _check_primary(reference)
+    schema = reference.schema()
+    return MarginAndPrimary(
+        catalog, reference, threshold_arcsec, schema, _coordinate_columns(reference, schema)
+    )
+
+
+def _primary_of(margin: CatalogFolder) -> AnyPath:
+    """The primary catalog that a margin names.
+
+    A relative name is looked for beside the margin and from the working directory, any name also by its last part
+    beside the margin.
     """
     name = margin.properties.get("hats_primary_table_url", "").strip().rstrip("/")
     if not name:
@@ -191,34 +250,13 @@ def primary_of(margin: CatalogFolder) -> AnyPath:
     )
 
 
-def inspect_primary(path: AnyPath) -> CatalogFolder:
-    """Inspect a catalog, or the primary catalog of a collection.
-
-    Raises
-    ------
-    CatalogNotFoundError, CatalogError
-        As `inspect_catalog`.
-    """
+def _inspect_primary(path: AnyPath) -> CatalogFolder:
+    """Inspect a catalog, or the primary catalog of a collection."""
     return inspect_catalog(path if collection_properties(path) is None else collection_primary(path))
 
 
-@dataclass(frozen=True)
-class Columns:
-    """Names of the columns of position; `index` is None without an index column."""
-
-    ra: str
-    dec: str
-    index: str | None
-
-
-def stated_threshold_arcsec(margin: CatalogFolder) -> float:
-    """The threshold in the properties of a margin, in arcseconds.
-
-    Raises
-    ------
-    CatalogError
-        When the catalog is not a margin, or its threshold is not allowed.
-    """
+def _threshold_arcsec(margin: CatalogFolder) -> float:
+    """The threshold in the properties of a margin, in arcseconds."""
     text = margin.properties.get("hats_margin_threshold")
     if text is None:
         raise CatalogError(
@@ -238,14 +276,8 @@ def stated_threshold_arcsec(margin: CatalogFolder) -> float:
     return threshold_arcsec
 
 
-def check_primary(primary: CatalogFolder) -> None:
-    """Check that a catalog is a complete primary catalog.
-
-    Raises
-    ------
-    CatalogError
-        When it is not.
-    """
+def _check_primary(primary: CatalogFolder) -> None:
+    """Check that a catalog is a complete primary catalog."""
     if primary.kind not in ("object", "source"):
         raise CatalogError(
             f"{primary.path} cannot be the primary catalog: {primary.properties_file} has "
@@ -261,14 +293,8 @@ def check_primary(primary: CatalogFolder) -> None:
         raise CatalogError(f"{primary.path} has no partitions: there is nothing to check a margin against")
 
 
-def coordinate_columns(primary: CatalogFolder, schema: pa.Schema) -> Columns:
-    """The columns of position of a primary catalog with this schema.
-
-    Raises
-    ------
-    CatalogError
-        When its properties name a column that does not exist.
-    """
+def _coordinate_columns(primary: CatalogFolder, schema: pa.Schema) -> Columns:
+    """The columns of position of a primary catalog with this schema."""
     ra, dec = (
         require_column(
             schema, primary.properties.get(f"hats_col_{role}", ""), role, primary.properties_file

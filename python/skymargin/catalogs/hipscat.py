@@ -110,17 +110,7 @@ def write_options(schema: pa.Schema, overrides: Mapping[str, Any]) -> dict[str, 
 
 
 def finish_margin(folder: AnyPath, catalog: Catalog, contents: MarginContents) -> None:
-    """Write the metadata files of a margin catalog, and its properties last.
-
-    Parameters
-    ----------
-    folder
-        The margin catalog, whose partitions are written.
-    catalog
-        Its primary catalog.
-    contents
-        What was written.
-    """
+    """Write the metadata files of a margin catalog, and its properties last."""
     write_parquet_metadata(folder, margin_schema(catalog.schema), contents.row_groups)
     orders, pixels = contents.orders, contents.pixels
     write_partition_info(

@@ -8,21 +8,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 import skymargin._core as _core
-from skymargin.catalogs.folder import (
-    CatalogFolder,
-    check_primary,
-    coordinate_columns,
-    inspect_catalog,
-    inspect_primary,
-    primary_of,
-    stated_threshold_arcsec,
-)
+from skymargin.catalogs.folder import CatalogFolder, inspect_margin
 from skymargin.catalogs.layout import Pixel
 from skymargin.catalogs.partition_reader import PartitionRows, as_float64
 from skymargin.errors import ArgumentError, CatalogError
 from skymargin.geometry.outline import bounding_circle, centre, unit_vectors
 from skymargin.plot.view import ARCSEC_RAD, Rows
-from skymargin.storage.paths import as_path
 
 if TYPE_CHECKING:
     import os
@@ -188,12 +179,8 @@ def open_margin(margin: PathLike, primary: PathLike | None) -> MarginCatalog:
     CatalogNotFoundError, CatalogError
         When the margin or its primary does not exist, or cannot be used; names the file.
     """
-    catalog = inspect_catalog(as_path(margin))
-    threshold_arcsec = stated_threshold_arcsec(catalog)
-    reference = inspect_primary(primary_of(catalog) if primary is None else as_path(primary))
-    check_primary(reference)
-    columns = coordinate_columns(reference, reference.schema())
-    return MarginCatalog(catalog, reference, threshold_arcsec, columns)
+    both = inspect_margin(margin, primary)
+    return MarginCatalog(both.margin, both.primary, both.threshold_arcsec, both.columns)
 
 
 def check_has_rows(catalog: MarginCatalog) -> None:
