@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import multiprocessing
 import os
 import resource
@@ -17,7 +18,7 @@ _SPAWNED = multiprocessing.get_context("spawn")
 MEMORY_BYTES = 8 << 30
 LONGEST_SECONDS = 60.0
 # What a new process may take to have everything imported.
-_START_SECONDS = 120.0
+_START_SECONDS = 300.0
 
 
 def run_all(
@@ -25,6 +26,7 @@ def run_all(
     cases: Iterable[tuple[Any, ...]],
     answered: Callable[[tuple[Any, ...], Any, str], None],
     *,
+    modules: tuple[str, ...] = (),
     processes: int = 2,
     longest_seconds: float = LONGEST_SECONDS,
 ) -> None:
@@ -38,6 +40,8 @@ def run_all(
         All of them.
     answered
         Called with a case, what the work returned, and in words what went wrong where it returned nothing.
+    modules
+        What a process imports before it gets a case, so that no case is charged for it.
     processes
         How many processes there are.
     longest_seconds
@@ -47,7 +51,7 @@ def run_all(
 
     def serve() -> bool:
         """Take cases until there is none or one goes wrong; whether any may remain."""
-        with ProcessPoolExecutor(1, _SPAWNED, initializer=_limit, initargs=(work,)) as process:
+        with ProcessPoolExecutor(1, _SPAWNED, initializer=_limit, initargs=(work, modules)) as process:
             pid = process.submit(os.getpid).result(_START_SECONDS)
             trouble = ""
             while not trouble:
@@ -78,10 +82,12 @@ def run_all(
             served.result()
 
 
-def _limit(_work: Callable[..., Any]) -> None:
+def _limit(_work: Callable[..., Any], modules: tuple[str, ...]) -> None:
     """Limit the memory of this process; what Rust prints of a panic it catches goes nowhere.
 
-    With the work comes its module: it is imported before the first case is timed.
+    The work comes along so that its module is imported here.
     """
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
+    for module in modules:
+        importlib.import_module(module)
