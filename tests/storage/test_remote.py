@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -20,6 +21,7 @@ from upath import UPath
 from skymargin import MarginCacheArguments, pipeline, pipeline_with_client
 from skymargin.build.stages.tasks import RunSpec
 from skymargin.catalogs.catalog import open_catalog
+from skymargin.catalogs.output_options import OutputOptions
 from skymargin.errors import (
     ArgumentError,
     CatalogError,
@@ -133,6 +135,21 @@ def test_several_margins_on_s3_and_on_disk(bucket: Store, local: Local, tmp_path
     make_margin(local.folder / "collection", tmp_path / "alone", THRESHOLD_ARCSEC / 4, "narrow")
     assert same(on_disk(tmp_path / "out" / "narrow"), on_disk(tmp_path / "alone" / "narrow"))
     assert [entry.name for entry in (tmp_path / "out").iterdir()] == ["narrow"]
+
+
+def test_every_optional_file_is_written_to_s3_as_to_a_disk(
+    bucket: Store, local: Local, tmp_path: Path
+) -> None:
+    options = dict.fromkeys((name for name in OutputOptions.__dataclass_fields__ if "create_" in name), True)
+    make_margin(local.folder / "collection", tmp_path, THRESHOLD_ARCSEC, **options)
+    bucket.make("collection", "optional", **options)
+    stored, written = bucket.contents("optional/margin"), on_disk(tmp_path / "margin")
+    assert stored.keys() == written.keys()
+    assert {"data_thumbnail.parquet", "partition_info.png", "index.html", "README.md"} < stored.keys()
+    # The pages state the size on disk, where a folder may count.
+    sizes = re.compile(rb"[\d.]+ [kKM]iB")
+    for name in ("README.md", "index.html", "per_partition_statistics.parquet", "dataset/_common_metadata"):
+        assert sizes.sub(b"", stored[name]) == sizes.sub(b"", written[name]), name
 
 
 def test_memory_in_and_out(local: Local) -> None:
