@@ -104,7 +104,7 @@ def test_a_wrong_margin_is_an_error(
 
     def loses_a_file(args: MarginCacheArguments) -> MarginReport:
         report = right(args)
-        next(iter(files_of(report.catalog_path).values())).unlink()
+        next(iter(files_of(Path(report.catalog_path)).values())).unlink()
         return report
 
     monkeypatch.setattr(build, "pipeline", loses_a_file)
