@@ -10,7 +10,7 @@ from pathlib import Path
 
 from benchmarks.generate import Catalog
 from benchmarks.meter import Measurement, measure
-from benchmarks.tools import TOOLS, RunSpec
+from benchmarks.tools import TOOLS, Job
 
 
 @dataclass
@@ -91,7 +91,7 @@ def race(
             home = folder / tool
             shutil.rmtree(home, ignore_errors=True)
             (home / "scratch").mkdir(parents=True)
-            run = RunSpec(
+            run = Job(
                 catalog.path, home / "output", "margin", threshold_arcsec, workers, scratch=home / "scratch"
             )
             run.output.mkdir()
