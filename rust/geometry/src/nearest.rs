@@ -1,10 +1,7 @@
 //! The exact step: the point of an edge, the true curve, that is nearest to a point.
 
 use crate::angle::Vec3;
-use crate::boundary::{Edge, Jet};
-
-/// Below this deviation (2e-11 arcsec) a chord and its curve are equal in double precision.
-const NEGLIGIBLE_CHORD: f64 = 1e-16;
+use crate::boundary::{Edge, Jet, NEGLIGIBLE_DEVIATION};
 
 /// Newton's method stops at this step, in sides of the base cell: twice the rounding of a slope.
 const NEWTON_STEP: f64 = 1e-15;
@@ -45,14 +42,6 @@ impl Nearest {
     }
 }
 
-/// The largest distance between a stretch of an edge, `part` of it long, and its chord at equal parameter.
-///
-/// The error of linear interpolation of a curve with |e''| <= M over a step h is at most M h² / 8.
-pub(crate) fn deviation_bound(edge: &Edge, part: f64) -> f64 {
-    let step = part * edge.length();
-    edge.second_derivative_bound() * step * step / 8.0
-}
-
 /// The point of a stretch of an edge that is nearest to a point, or `best` where that is nearer.
 ///
 /// Branch and bound: a stretch that cannot beat the best is dropped, by the deviation bound of its chord. One on which
@@ -70,7 +59,7 @@ pub(crate) fn deviation_bound(edge: &Edge, part: f64) -> f64 {
 pub(crate) fn nearest(edge: &Edge, point: Vec3, start: End, end: End, best: Nearest) -> Nearest {
     let best = best.or(point, start.position).or(point, end.position);
     let distance = point.squared_distance_to_segment(start.position, end.position).sqrt();
-    let deviation = deviation_bound(edge, end.t - start.t);
+    let deviation = edge.deviation_bound(end.t - start.t);
     if distance - deviation >= best.squared.sqrt() {
         return best;
     }
@@ -78,7 +67,7 @@ pub(crate) fn nearest(edge: &Edge, point: Vec3, start: End, end: End, best: Near
         return best.or(point, edge.position(t.clamp(start.t, end.t)));
     }
     let middle_t = 0.5 * (start.t + end.t);
-    if deviation <= NEGLIGIBLE_CHORD {
+    if deviation <= NEGLIGIBLE_DEVIATION {
         let along = end.position - start.position;
         let part = ((point - start.position).dot(along) / along.squared()).clamp(0.0, 1.0);
         let foot_t = if part.is_nan() { middle_t } else { start.t + part * (end.t - start.t) };

@@ -5,12 +5,9 @@ use std::collections::TryReserveError;
 use thiserror::Error;
 
 use crate::angle::{Threshold, Vec3, chord_of_rad};
-use crate::boundary::{self, Edge};
+use crate::boundary::{self, Edge, NEGLIGIBLE_DEVIATION};
 use crate::pixel::Pixel;
 use crate::separation::PixelSeparation;
-
-/// Below this deviation (2e-11 arcsec) a chord and its curve are equal in double precision.
-const NEGLIGIBLE_CHORD: f64 = 1e-16;
 
 /// The largest number of pixels listed: they take 128 MiB.
 ///
@@ -184,10 +181,9 @@ impl<'a> Stretch<'a> {
         Self { edge, from_t: 0.0, to_t: 1.0, from: edge.position(0.0), to: edge.position(1.0) }
     }
 
-    /// No point of the stretch is farther than this from its chord, and vice versa: |e''| h² / 8.
+    /// No point of the stretch is farther than this from its chord, and vice versa.
     fn deviation(&self) -> f64 {
-        let step = (self.to_t - self.from_t) * self.edge.length();
-        self.edge.second_derivative_bound() * step * step / 8.0
+        self.edge.deviation_bound(self.to_t - self.from_t)
     }
 
     fn halves(&self) -> [Self; 2] {
@@ -215,7 +211,7 @@ impl<'a> Stretch<'a> {
         let below = length * length / (8.0 * (nearest - length)) + curve.deviation();
         if nearest <= chord {
             Far::Decided(true)
-        } else if nearest - below > chord || below <= NEGLIGIBLE_CHORD {
+        } else if nearest - below > chord || below <= NEGLIGIBLE_DEVIATION {
             Far::Decided(false)
         } else {
             Far::Undecided
@@ -241,7 +237,7 @@ impl<'a> Stretch<'a> {
         if distance + own + others <= chord {
             return true;
         }
-        if own.max(others) <= NEGLIGIBLE_CHORD {
+        if own.max(others) <= NEGLIGIBLE_DEVIATION {
             return distance <= chord;
         }
         for (meridian, curve) in [(self, other), (other, self)] {

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use crate::angle::Vec3;
 use crate::boundary::Edge;
-use crate::nearest::{self, End, Nearest, deviation_bound};
+use crate::nearest::{self, End, Nearest};
 
 /// An edge is halved at most this often: 128 chords.
 const MAX_HALVINGS: usize = 7;
@@ -52,7 +52,7 @@ impl Stretch {
 
 impl Polyline {
     pub(crate) fn new(edge: Edge, chord: f64) -> Self {
-        let deviation = |level: usize| deviation_bound(&edge, 0.5_f64.powi(level as i32));
+        let deviation = |level: usize| edge.deviation_bound(0.5_f64.powi(level as i32));
         let halvings =
             (0..MAX_HALVINGS).find(|&level| deviation(level) <= SHELL_FRACTION * chord).unwrap_or(MAX_HALVINGS);
         let count = 1_usize << halvings;
