@@ -26,7 +26,7 @@ def layers(block: str) -> dict[str, int]:
     """Return the height of each module of a block of lines: that of the lowest line is 0."""
     found = re.search(rf"```{block}\n(.*?)```", PAGE, re.DOTALL)
     assert found, f"ARCHITECTURE.md has no block {block}"
-    lines = found[1].split("\n")[:-1]
+    lines = [line.partition("#")[0] for line in found[1].split("\n")[:-1]]
     heights = {module: len(lines) - number for number, line in enumerate(lines, 1) for module in line.split()}
     assert sum(len(line.split()) for line in lines) == len(heights), f"a module is listed twice in {block}"
     return heights
