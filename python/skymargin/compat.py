@@ -1,13 +1,14 @@
-"""Scripts written for hipscat-import or hats-import, run as they are: this package under the names of those.
+"""Run scripts written for hipscat-import or hats-import unchanged: this package under the names of those.
 
-Only the margin pipeline has a stand-in. What the packages call alike is alike; what they order, default or read
-differently is put right here, so that the rest of skymargin need not know.
+Only the margin pipeline has a stand-in. Differences in the order, the defaults and the reading of arguments are handled
+here alone.
 """
 
 from __future__ import annotations
 
 import importlib
 import sys
+from dataclasses import replace
 from functools import cached_property
 from importlib.machinery import ModuleSpec
 from types import ModuleType
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
     from distributed import Client
 
-    from skymargin.catalogs.ownership import Existing
+    from skymargin.build.preflight import Target
 
 # The arguments of the margin pipelines of hipscat-import 0.3 and hats-import 0.11, in the order of their positions.
 HIPSCAT_IMPORT_ARGUMENTS = (
@@ -47,7 +48,7 @@ HATS_IMPORT_ARGUMENTS = (
     *("catalog_path", "tmp_path", "tmp_base_path", "margin_threshold", "margin_order", "fine_filtering"),
     *("input_catalog_path", "debug_filter_pixel_list"),
 )
-# What has no counterpart, and why; with a value of the second column nothing is asked for.
+# Arguments without a counterpart: the values that ask for nothing, and the reason.
 _GONE: dict[str, tuple[tuple[object, ...], str]] = {
     "catalog_path": ((None,), "it is made of output_path and output_artifact_name"),
     "tmp_path": ((None,), "it is made of tmp_dir"),
@@ -75,17 +76,17 @@ class _ScriptArguments(MarginCacheArguments):
             _refuse_gone(name, value)
             return
         super()._assign(name, value)
-        # It was read from the input that the arguments named before.
+        # It was opened for the former arguments.
         vars(self).pop("catalog", None)
 
     @classmethod
     def meant(cls, given: dict[str, Any]) -> dict[str, Any]:
-        """What the arguments mean here."""
+        """The arguments with the meaning that they have here."""
         return given
 
     @cached_property
     def catalog(self) -> Any:
-        """The input, as the scripts read it: `args.catalog.catalog_info.ra_column`."""
+        """The input catalog as scripts read it, such as `args.catalog.catalog_info.ra_column`."""
         from skymargin.catalogs.catalog import library_catalog
 
         return library_catalog(self.primary_path, list(self.debug_filter_pixel_list or ()))
@@ -98,7 +99,7 @@ class HipscatImportArguments(_ScriptArguments):
 
     @classmethod
     def meant(cls, given: dict[str, Any]) -> dict[str, Any]:
-        """`resume=False` removes whatever is at the output there; here it replaces a margin, and nothing else."""
+        """In hipscat-import `resume=False` removes anything at the output; here it replaces a margin, nothing else."""
         if given.get("resume") is False:
             given.setdefault("overwrite", True)
         return given
@@ -111,7 +112,7 @@ class HatsImportArguments(_ScriptArguments):
 
     @classmethod
     def meant(cls, given: dict[str, Any]) -> dict[str, Any]:
-        """A `margin_order` alone sets the threshold there; the margin is then exact for this threshold."""
+        """In hats-import a `margin_order` alone sets the threshold; here the margin is exact for this threshold."""
         order = given.get("margin_order", -1)
         if "fine_filtering" not in given and isinstance(order, int) and order >= 0:
             from skymargin.build.stages.plan import coarse_threshold_arcsec
@@ -121,13 +122,15 @@ class HatsImportArguments(_ScriptArguments):
             given["margin_threshold"] = coarse_threshold_arcsec(order)
         return given
 
-    def _may_replace(self, existing: Existing) -> bool:
-        """`resume=False` begins an unfinished catalog anew there, and refuses a finished one as `resume=True` does."""
-        return super()._may_replace(existing) or (existing.interrupted and not self.resume)
+    @property
+    def target(self) -> Target:
+        """In hats-import `resume=False` replaces an unfinished catalog, and refuses a finished one."""
+        target = super().target
+        return replace(target, replace_interrupted=target.replace_interrupted or not self.resume)
 
 
 def generate_margin_cache(args: MarginCacheArguments, client: Client) -> None:
-    """Make a margin catalog with a client, without a mail; as the function of this name there.
+    """Make a margin catalog with a client, without a mail; as the function of this name in those packages.
 
     Raises
     ------
@@ -140,7 +143,7 @@ def generate_margin_cache(args: MarginCacheArguments, client: Client) -> None:
 
 
 def install_as_hipscat_import() -> None:
-    """Make `import hipscat_import` mean this package: call it before a script of hipscat-import is imported.
+    """Make `import hipscat_import` import this package. Call it before importing a script of hipscat-import.
 
     Raises
     ------
@@ -151,7 +154,7 @@ def install_as_hipscat_import() -> None:
 
 
 def install_as_hats_import() -> None:
-    """Make `import hats_import` mean this package: call it before a script of hats-import is imported.
+    """Make `import hats_import` import this package. Call it before importing a script of hats-import.
 
     Raises
     ------
@@ -163,7 +166,7 @@ def install_as_hats_import() -> None:
 
 
 class _StandIn(ModuleType):
-    """A module of another package, whose names are ours; those that take long to load are loaded when first used."""
+    """A module under the name of another package; its names are loaded from this one when they are first used."""
 
     skymargin_names: dict[str, Any]
 
@@ -177,7 +180,7 @@ class _StandIn(ModuleType):
 
 
 class _Finder:
-    """Says of modules that have no stand-in why they are not there."""
+    """Explains imports of modules that have no stand-in."""
 
     def __init__(self, package: str) -> None:
         self.package = package
@@ -200,12 +203,12 @@ def _refuse_gone(name: str, value: object) -> None:
 
 
 def _install(package: str, arguments: type[MarginCacheArguments], face: Sequence[str]) -> None:
-    there = sys.modules.get(package)
-    if isinstance(there, _StandIn):
+    imported = sys.modules.get(package)
+    if isinstance(imported, _StandIn):
         return
-    if there is not None:
+    if imported is not None:
         raise StandInError(
-            f"{package} is imported already, from {getattr(there, '__file__', None)}; "
+            f"{package} is imported already, from {getattr(imported, '__file__', None)}; "
             f"skymargin.install_as_{package}() must be called before"
         )
     given = ("skymargin.compat", arguments.__name__)

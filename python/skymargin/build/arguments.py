@@ -12,25 +12,16 @@ from functools import cached_property, wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
+from skymargin.build import preflight
 from skymargin.build import validators as check
 from skymargin.build.argument_rules import validate
 from skymargin.build.memory import read_size
 from skymargin.build.run_paths import RunPaths
-from skymargin.errors import ArgumentError, CatalogNotFoundError, OutputExistsError
-from skymargin.storage.paths import (
-    AnyPath,
-    absolute,
-    can_list,
-    exists,
-    is_empty_folder,
-    is_local,
-    with_options,
-)
+from skymargin.errors import ArgumentError
+from skymargin.storage.paths import AnyPath, absolute, with_options
 
 if TYPE_CHECKING:
     from upath import UPath
-
-    from skymargin.catalogs.ownership import Existing
 
 Location: TypeAlias = "str | os.PathLike[str] | UPath"
 _POSITIONS = ("output_path", "output_artifact_name")
@@ -280,8 +271,8 @@ class MarginCacheArguments:
 
     def __post_init__(self) -> None:
         self.check_values()
-        self._find_collection()
-        self.check_places()
+        self._fill_output_path()
+        preflight.check(self.target)
 
     if not TYPE_CHECKING:
         # Hidden from type checkers, which accept any attribute of a class that has these.
@@ -304,15 +295,21 @@ class MarginCacheArguments:
             return
         changed = copy(self)
         vars(changed).update(validate(self._values() | {name: value}, [name]))
-        changed._find_collection()
-        changed._check_places_of(name)
+        changed._fill_output_path()
+        preflight.check_assigned(changed.target, name)
         vars(self).update(changed._values())
 
     def _values(self) -> dict[str, Any]:
         return {name: getattr(self, name) for name in _names(self)}
 
+    def _fill_output_path(self) -> None:
+        """Put the margin into the folder of the collection when no output path is given."""
+        if not str(self.output_path or ""):
+            folder = preflight.default_folder(self.primary_path)
+            vars(self).update(output_path=folder, output_storage_options=self.input_storage_options)
+
     def check_values(self) -> None:
-        """Check all values again, as at construction: those inside a dict may have been changed since.
+        """Check all values again: those inside a dict may have been changed since construction.
 
         Raises
         ------
@@ -323,7 +320,7 @@ class MarginCacheArguments:
 
     @property
     def primary_path(self) -> AnyPath:
-        """The catalog the margin is made of, with the options of its file system."""
+        """The input catalog or collection, with the options of its file system."""
         return with_options(self.input_catalog_path, self.input_storage_options)
 
     @property
@@ -333,7 +330,7 @@ class MarginCacheArguments:
 
     @property
     def tmp_path(self) -> Path:
-        """Folder in which the run makes a folder of its own for intermediate files."""
+        """Folder in which the run creates its own folder for intermediate files."""
         for chosen in (self.tmp_dir, self.dask_tmp, self.output_path):
             if chosen is not None:
                 base = with_options(chosen, None)
@@ -348,107 +345,27 @@ class MarginCacheArguments:
 
     @property
     def run_paths(self) -> RunPaths:
-        """Where the run keeps its intermediate files and its records."""
+        """Names of the folders that hold the run's intermediate files and records."""
         intermediate = self.tmp_path.absolute()
         progress = intermediate if self.resume_tmp is None else Path(str(self.resume_tmp)).absolute()
         return RunPaths(absolute(self.catalog_path), intermediate, progress)
 
     @property
-    def memory_bytes(self) -> int | None:
-        """The most memory of a worker; None for no limit."""
-        return None if self.memory_limit is None else read_size("memory_limit", self.memory_limit)
+    def target(self) -> preflight.Target:
+        """The places that preflight checks."""
+        return preflight.Target(
+            primary=self.primary_path,
+            folder=with_options(self.output_path, self.output_storage_options),
+            catalog=self.catalog_path,
+            paths=self.run_paths,
+            add_to_collection=self.add_to_collection,
+            resume=self.resume,
+            replace_margin=self.overwrite or self.only_changed,
+            # Margins are never taken over from an incomplete catalog.
+            replace_interrupted=self.overwrite,
+        )
 
     @property
-    def collection_path(self) -> AnyPath | None:
-        """Folder of the collection that the margin is added to; None for none."""
-        from skymargin.catalogs.collection import collection_of
-
-        return collection_of(self.primary_path) if self.add_to_collection else None
-
-    def _find_collection(self) -> None:
-        """Put the margin into the folder of the collection, unless it was said where."""
-        if not str(self.output_path or ""):
-            vars(self).update(
-                output_path=self.collection_path, output_storage_options=self.input_storage_options
-            )
-
-    def check_places(self) -> None:
-        """Check that there is an input, and room for the output.
-
-        A catalog of a run that was cut off in its last steps is no obstacle: the same run goes on with these.
-
-        Raises
-        ------
-        CatalogNotFoundError, OutputExistsError, ArgumentError
-            As the class has them.
-        StorageError
-            When a server cannot be asked.
-        """
-        self._check_input()
-        self._check_collection()
-        self._check_output()
-
-    def _check_places_of(self, name: str) -> None:
-        """Check the places that an argument names, if they are on this machine; servers are asked by `check_places`."""
-        if is_local(self.primary_path):
-            if name == "input_catalog_path":
-                self._check_input()
-            if name in ("input_catalog_path", "output_path", "output_artifact_name", "add_to_collection"):
-                self._check_collection()
-        if name in ("output_path", "output_artifact_name") and is_local(self.catalog_path):
-            self._check_output()
-
-    def _check_input(self) -> None:
-        source = self.primary_path
-        if can_list(source) and not exists(source):
-            raise CatalogNotFoundError(f"input_catalog_path: there is nothing at {source}")
-
-    def _check_collection(self) -> None:
-        collection = self.collection_path
-        if collection is not None:
-            from skymargin.catalogs.collection import margin_entry
-
-            margin_entry(collection, self.catalog_path)
-
-    def _check_output(self) -> None:
-        base = with_options(self.output_path, self.output_storage_options)
-        if exists(base) and not base.is_dir():
-            raise ArgumentError(f"output_path {base} is a file, not a folder")
-        if not (self.resume and self.run_paths.is_being_published):
-            self.check_free()
-
-    def check_free(self, *, is_own: bool = False) -> None:
-        """Check that nothing is at the output, or only what may be replaced.
-
-        Parameters
-        ----------
-        is_own
-            Whether what is there is known to be the work of the run that goes on, which needs no `overwrite`.
-
-        Raises
-        ------
-        OutputExistsError
-            As the class has it.
-        """
-        from skymargin.catalogs.ownership import inspect_existing
-
-        target = self.catalog_path
-        if not exists(target) or is_empty_folder(target):
-            return
-        # A margin may lie in the folder of the collection that is given.
-        check.apart(self.primary_path, target, inside=True)
-        existing = inspect_existing(target, copy_has_begun=self.run_paths.copy_has_begun)
-        if not existing.replaceable:
-            raise OutputExistsError(
-                f"{target} exists already and is {existing.description}. overwrite=True replaces a margin catalog and "
-                "nothing else: move it away, or choose another name for the margin"
-            )
-        if not (is_own or self._may_replace(existing)):
-            raise OutputExistsError(
-                f"{target} exists already; overwrite=True replaces it"
-                + (f" (it is {existing.description})" if existing.interrupted else "")
-            )
-
-    def _may_replace(self, existing: Existing) -> bool:
-        """Whether the arguments allow to replace what is replaceable; margins are taken over only from whole ones."""
-        return self.overwrite or (self.only_changed and not existing.interrupted)
+    def memory_bytes(self) -> int | None:
+        """Memory limit of a worker in bytes; None for no limit."""
+        return None if self.memory_limit is None else read_size("memory_limit", self.memory_limit)

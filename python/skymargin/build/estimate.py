@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from skymargin.arrow.transport import from_transport, to_transport
+from skymargin.build import preflight
 from skymargin.build.pipeline import planned
 from skymargin.build.stages.map import feeds, only_of
 from skymargin.build.stages.partition_scan import PartitionScan, make_scanner
@@ -154,6 +155,7 @@ def plan_margin(args: MarginCacheArguments) -> MarginPlan:
     """
     began = time.perf_counter()
     args.check_values()
+    preflight.check(args.target)
     catalog, job, scope = planned([args], Stages(progress_bar=False))
     wanted, sources = OutputOptions.of(args), scope.sources
     margins, destinations, feeding = _destinations(catalog, sources, job)

@@ -17,6 +17,7 @@ from skymargin.build.execution.dask import check_visible
 from skymargin.build.execution.workers import DaskWorkers, Workers, own_workers
 from skymargin.build.memory import memory_shares
 from skymargin.build.multiple import validate_group, widest_first
+from skymargin.build.preflight import check_apart
 from skymargin.build.report import MarginReport
 from skymargin.build.stages.finish import contents_of, empty_reason, finish
 from skymargin.build.stages.map import MapResult, map_batch
@@ -36,7 +37,6 @@ from skymargin.build.stages.tasks import MarginWriterSpec, ReduceTask, RunSpec
 from skymargin.build.subset.changes import scope_of, taken_over
 from skymargin.build.subset.provenance import write_record
 from skymargin.build.subset.scope import Scope
-from skymargin.build.validators import apart
 from skymargin.catalogs.catalog import Catalog, format_named, open_catalog
 from skymargin.catalogs.collection import add_margin
 from skymargin.catalogs.output_options import OutputOptions
@@ -242,12 +242,10 @@ def planned(margins: Sequence[MarginCacheArguments], stages: Stages) -> tuple[Ca
     """
     first = margins[0]
     with stages.stage("Planning", total=3) as advance:
-        for args in margins:
-            args.check_places()
         catalog = open_catalog(first.primary_path).overlapping(list(first.debug_filter_pixel_list or ()))
         advance(1)
         for args in margins:
-            apart(catalog.path, args.catalog_path)
+            check_apart(catalog.path, args.catalog_path)
         choice = margin_choice(first.margin_threshold, first.margin_order, first.fine_filtering, catalog)
         for args in margins:
             check_output(catalog, OutputOptions.of(args))
@@ -269,9 +267,10 @@ def _make(run: _Run, workers: Workers, seen_by: Client | None = None) -> None:
             _build(run, workers, progress, seen_by)
         for report in progress.place():
             run.reports.append(replace(report, seconds=dict(run.stages.seconds)))
-        for args in run.margins:
-            if args.collection_path is not None:
-                add_margin(args.collection_path, args.catalog_path, default=args.default_margin)
+        for margin in progress.margins:
+            if margin.collection is not None:
+                args = margin.args
+                add_margin(margin.collection, args.catalog_path, default=args.default_margin)
         progress.clean_up(first.delete_intermediate_parquet_files, first.delete_resume_log_files)
     if first.progress_bar:
         for report in run.reports:

@@ -9,14 +9,11 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from numbers import Integral, Real
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from skymargin.build.memory import read_size
-from skymargin.errors import ArgumentError, OutputExistsError
+from skymargin.errors import ArgumentError
 from skymargin.storage.paths import TEMP_MARK, with_options
-
-if TYPE_CHECKING:
-    from skymargin.storage.paths import AnyPath
 
 LARGEST_THRESHOLD_ARCSEC = 90 * 3600.0
 LARGEST_ORDER = 29
@@ -138,17 +135,6 @@ def storage_options(name: str, value: Any) -> Any:
         # Not shown: it may be a password.
         raise ArgumentError(f"{name} must be a dict with text keys, not of type {type(value).__name__}")
     return value
-
-
-def apart(primary: AnyPath, margin: AnyPath, *, inside: bool = False) -> None:
-    """The margin must not replace the catalog it is of, nor anything around it, nor, unless allowed, `inside` it."""
-    if type(primary) is not type(margin):
-        return
-    inner, outer = primary.resolve(), margin.resolve()
-    if inner == outer or outer in inner.parents or (inner in outer.parents and not inside):
-        raise OutputExistsError(
-            f"the output {margin} and the input catalog {primary} overlap; the margin needs a folder of its own"
-        )
 
 
 def local_folder(name: str, value: Any) -> Path | None:

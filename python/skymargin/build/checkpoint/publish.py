@@ -31,11 +31,11 @@ from typing import TYPE_CHECKING, cast
 
 from skymargin.build.arguments import MarginCacheArguments
 from skymargin.build.checkpoint.records import write_record
+from skymargin.build.preflight import check_free, check_replaced
 from skymargin.build.report import MarginReport
 from skymargin.build.run_paths import COPYING, RunPaths
 from skymargin.catalogs.layout import RECORD, VALID_BY
-from skymargin.catalogs.ownership import inspect_existing
-from skymargin.errors import OutputExistsError, StorageError
+from skymargin.errors import StorageError
 from skymargin.storage import remote_output
 from skymargin.storage.paths import AnyPath, exists, is_empty_folder, is_local, read_bytes, remove_folder
 
@@ -118,6 +118,8 @@ class PendingMargin:
         Where it is kept.
     partial : Path or UPath
         The margin catalog under construction.
+    collection : Path or UPath, or None
+        Folder of the collection that it is added to.
     report : MarginReport or None
         The report of a margin catalog that is made and has only to get its place, or has it already.
     digest : str or None
@@ -127,6 +129,7 @@ class PendingMargin:
     args: MarginCacheArguments
     run_paths: RunPaths
     partial: AnyPath
+    collection: AnyPath | None = None
     report: MarginReport | None = None
     digest: str | None = None
 
@@ -184,26 +187,16 @@ def check_output(args: MarginCacheArguments, made: PendingMargin | None) -> None
     OutputExistsError
         When it may not.
     """
-    places = args.run_paths
-    _check_old(places.old)
+    target = args.target
+    final, old = target.paths.final, target.paths.old
+    check_replaced(old)
     if made is None:
-        recover(places.final, places.old)
-        args.check_free()
+        recover(final, old)
+        check_free(target)
         return
-    existing = digest_of(places.final)
+    existing = digest_of(final)
     if existing == made.digest and digest_of(made.partial) != made.digest:
         return
-    # On an object store, what is there without properties may be the copy that was cut off.
-    args.check_free(is_own=existing == made.digest or (existing is None and places.copy_has_begun))
-
-
-def _check_old(old: AnyPath) -> None:
-    """Check that what has the name of a catalog that was replaced is one, before it is removed."""
-    if not isinstance(old, Path) or not exists(old) or is_empty_folder(old):
-        return
-    existing = inspect_existing(old)
-    if not existing.replaceable:
-        raise OutputExistsError(
-            f"{old} would be removed, as the margin catalog that an earlier run has replaced, but it is "
-            f"{existing.description}: move it away"
-        )
+    # On an object store, what is there without properties may be the copy that was interrupted.
+    copied = existing is None and target.paths.copy_has_begun
+    check_free(target, is_own=existing == made.digest or copied)

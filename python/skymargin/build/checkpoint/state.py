@@ -34,6 +34,7 @@ from skymargin.build.arguments import MarginCacheArguments
 from skymargin.build.checkpoint.fingerprint import Fingerprint
 from skymargin.build.checkpoint.publish import PendingMargin, check_output, digest_of
 from skymargin.build.checkpoint.records import check_owner, read_json, read_pickle, write_record
+from skymargin.build.preflight import find_collection
 from skymargin.build.report import MarginReport
 from skymargin.build.run_paths import COMPLETED, PUBLISHING, RunPaths
 from skymargin.build.stages.map import MapResult
@@ -253,6 +254,7 @@ def open_run_state(
     places = margins[0].run_paths
     for args in margins:
         check_owner(args.run_paths.records)
+    collections = [find_collection(args.target) for args in margins]
     progress, reason = _earlier(margins, read_json(places.records / _RUN), fingerprint)
     for number, args in enumerate(margins):
         check_output(args, None if progress is None or not progress.is_made else progress.margins[number])
@@ -269,6 +271,8 @@ def open_run_state(
         _log.info("%s: goes on from what is kept in %s", places.final, progress.shards)
     else:
         progress = _begun(margins, fingerprint, threads)
+    for margin, collection in zip(progress.margins, collections, strict=True):
+        margin.collection = collection
     try:
         if not progress.is_made:
             for folder in (progress.shards, *(making.partial for making in progress.margins)):

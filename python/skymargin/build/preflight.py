@@ -1,0 +1,199 @@
+"""Preflight: what disks and servers say about the places that arguments name.
+
+Arguments are checked when they are made, and a path when it is assigned; a run checks again when it holds its locks.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from skymargin.build.run_paths import RunPaths
+from skymargin.catalogs.collection import collection_of, margin_entry
+from skymargin.catalogs.ownership import inspect_existing
+from skymargin.errors import ArgumentError, CatalogNotFoundError, OutputExistsError
+from skymargin.storage.paths import AnyPath, can_list, exists, is_empty_folder, is_local
+
+
+@dataclass(frozen=True)
+class Target:
+    """Where a margin catalog is made from, where it goes, and what it may replace there.
+
+    Attributes
+    ----------
+    primary : Path or UPath
+        The input catalog or collection.
+    folder : Path or UPath
+        Folder in which the margin catalog is made.
+    catalog : Path or UPath
+        The margin catalog, as the arguments name it.
+    paths : RunPaths
+        The folders of its runs.
+    add_to_collection : bool
+        Whether it is added to the collection of the input.
+    resume : bool
+        Whether an interrupted run is resumed.
+    replace_margin : bool
+        Whether a margin catalog may be replaced.
+    replace_interrupted : bool
+        Whether what an interrupted run left may be replaced.
+    """
+
+    primary: AnyPath
+    folder: AnyPath
+    catalog: AnyPath
+    paths: RunPaths
+    add_to_collection: bool
+    resume: bool
+    replace_margin: bool
+    replace_interrupted: bool
+
+
+def check(target: Target) -> None:
+    """Check that the input exists, that the collection accepts the margin, and that the output is free.
+
+    Raises
+    ------
+    CatalogNotFoundError
+        When there is nothing at the input.
+    ArgumentError
+        When the collection does not accept the margin, or the output folder is a file.
+    OutputExistsError
+        When there is something at the output that may not be replaced.
+    StorageError
+        When a server cannot be asked.
+    """
+    _check_input(target)
+    find_collection(target)
+    _check_output(target)
+
+
+def check_assigned(target: Target, name: str) -> None:
+    """Check the places that an assigned argument names, if they are local; a run asks servers when it starts.
+
+    Raises
+    ------
+    SkymarginError
+        As `check`.
+    """
+    if is_local(target.primary):
+        if name == "input_catalog_path":
+            _check_input(target)
+        if name in ("input_catalog_path", "output_path", "output_artifact_name", "add_to_collection"):
+            find_collection(target)
+    if name in ("output_path", "output_artifact_name") and is_local(target.catalog):
+        _check_output(target)
+
+
+def default_folder(primary: AnyPath) -> AnyPath:
+    """Where a margin goes when no output path is given: the folder of the collection that the input is, or lies in.
+
+    Raises
+    ------
+    ArgumentError
+        When there is no collection.
+    """
+    return collection_of(primary)
+
+
+def find_collection(target: Target) -> AnyPath | None:
+    """The folder of the collection that the margin is added to; None for none.
+
+    Raises
+    ------
+    ArgumentError
+        When there is none, or it cannot name the margin.
+    """
+    if not target.add_to_collection:
+        return None
+    collection = collection_of(target.primary)
+    margin_entry(collection, target.catalog)
+    return collection
+
+
+def check_apart(primary: AnyPath, margin: AnyPath, *, inside: bool = False) -> None:
+    """Check that the margin does not replace its catalog, nor a folder around it, nor a folder in it.
+
+    Parameters
+    ----------
+    primary, margin
+        The two catalogs.
+    inside
+        Whether the margin may lie inside: in the folder of a collection that was given as the input.
+
+    Raises
+    ------
+    OutputExistsError
+        When they overlap.
+    """
+    if type(primary) is not type(margin):
+        return
+    inner, outer = primary.resolve(), margin.resolve()
+    if inner == outer or outer in inner.parents or (inner in outer.parents and not inside):
+        raise OutputExistsError(
+            f"the output {margin} and the input catalog {primary} overlap; the margin needs a folder of its own"
+        )
+
+
+def check_free(target: Target, *, is_own: bool = False) -> None:
+    """Check that there is nothing at the output, or only what may be replaced.
+
+    Parameters
+    ----------
+    target
+        The places.
+    is_own
+        Whether what is there is the work of the run that is resumed, which needs no `overwrite`.
+
+    Raises
+    ------
+    OutputExistsError
+        When there is something that may not be replaced.
+    """
+    catalog = target.catalog
+    if not exists(catalog) or is_empty_folder(catalog):
+        return
+    check_apart(target.primary, catalog, inside=True)
+    existing = inspect_existing(catalog, copy_has_begun=target.paths.copy_has_begun)
+    if not existing.replaceable:
+        raise OutputExistsError(
+            f"{catalog} exists already and is {existing.description}. overwrite=True replaces a margin catalog and "
+            "nothing else: move it away, or choose another name for the margin"
+        )
+    allowed = target.replace_interrupted if existing.interrupted else target.replace_margin
+    if not (is_own or allowed):
+        raise OutputExistsError(
+            f"{catalog} exists already; overwrite=True replaces it"
+            + (f" (it is {existing.description})" if existing.interrupted else "")
+        )
+
+
+def check_replaced(old: AnyPath) -> None:
+    """Check that a folder named like a replaced margin catalog is one, before it is removed.
+
+    Raises
+    ------
+    OutputExistsError
+        When it is something else.
+    """
+    if not isinstance(old, Path) or not exists(old) or is_empty_folder(old):
+        return
+    existing = inspect_existing(old)
+    if not existing.replaceable:
+        raise OutputExistsError(
+            f"{old} would be removed, as the margin catalog that an earlier run has replaced, but it is "
+            f"{existing.description}: move it away"
+        )
+
+
+def _check_input(target: Target) -> None:
+    if can_list(target.primary) and not exists(target.primary):
+        raise CatalogNotFoundError(f"input_catalog_path: there is nothing at {target.primary}")
+
+
+def _check_output(target: Target) -> None:
+    if exists(target.folder) and not target.folder.is_dir():
+        raise ArgumentError(f"output_path {target.folder} is a file, not a folder")
+    # A finished margin that an interrupted run did not publish yet is no obstacle: the same run resumes.
+    if not (target.resume and target.paths.is_being_published):
+        check_free(target)
