@@ -369,7 +369,7 @@ def test_a_margin_that_lacks_rows_is_not_kept(work: Workspace, monkeypatch: pyte
     monkeypatch.setattr(
         ShardReader, "read_groups", lambda *asked: [(a[1:], b[1:]) for a, b in read_groups(*asked)]
     )
-    work.fails(IncompleteMarginError, "rows were found", "were written")
+    work.fails(IncompleteMarginError, "rows were selected", "were written")
 
 
 def test_a_coarse_margin_needs_pixels_below_all_partitions(work: Workspace) -> None:

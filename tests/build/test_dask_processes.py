@@ -16,7 +16,7 @@ import pytest
 from distributed import Client
 
 from skymargin import MarginCacheArguments, pipeline, pipeline_with_client
-from skymargin.build.execution.dask import missing, own_client, run_batches
+from skymargin.build.execution.dask import missing, own_client, run_tasks
 from skymargin.cli.main import main
 from skymargin.errors import WorkerError
 from tests.support.catalogs import (
@@ -204,12 +204,12 @@ def test_what_is_missing_is_said_in_words(tmp_path: Path) -> None:
     assert told == f"{gone} (tmp_dir) on {os.uname().nodename}: there is no such file or folder"
 
 
-def noted(spec_file: Path, batch: tuple[int, float]) -> tuple[int, int]:
-    """Note that a batch is begun, take some time, and return its number and the worker's process."""
-    number, seconds = batch
+def noted(spec_file: Path, task: tuple[int, float]) -> int:
+    """Note that a task is begun, take some time, and return the worker's process."""
+    number, seconds = task
     (spec_file.parent / f"{number}-{time.monotonic_ns()}.begun").touch()
     time.sleep(seconds)
-    return number, os.getpid()
+    return os.getpid()
 
 
 def test_no_task_runs_again_for_a_result_that_was_taken(tmp_path: Path) -> None:
@@ -218,15 +218,18 @@ def test_no_task_runs_again_for_a_result_that_was_taken(tmp_path: Path) -> None:
     job.parent.mkdir()
     job.touch()
 
-    def die(result: tuple[int, int]) -> None:
-        if result[0] == 0:
-            os.kill(result[1], signal.SIGKILL)
+    done = []
 
-    batches = [(0, 0.0), (1, 3.0), (2, 0.0), (3, 0.0)]
+    def die(task: tuple[int, float], process: int) -> None:
+        done.append(task)
+        if task[0] == 0:
+            os.kill(process, signal.SIGKILL)
+
+    tasks = [(0, 0.0), (1, 3.0), (2, 0.0), (3, 0.0)]
     with own_client(2, 1, tmp_path) as client:
-        results = run_batches(client, noted, job, batches, die)
+        run_tasks(client, noted, job, tasks, die)
         begun = sorted(file.stem for file in job.parent.glob("*.begun"))
         time.sleep(1)
         assert sorted(file.stem for file in job.parent.glob("*.begun")) == begun
-    assert [number for number, _ in results] == [0, 1, 2, 3]
+    assert sorted(done) == tasks
     assert [name for name in begun if name.startswith("0-")] == begun[:1]

@@ -23,13 +23,14 @@ from skymargin.build.stages.map import map_batch
 
 batch_limits.DEFAULT_LIMITS = batch_limits.BatchLimits(smallest_task_bytes=1)
 
-def slow_map_batch(spec_file, batch):
+def slow_map_batch(spec_file, task):
     Path(sys.argv[3]).touch()
     time.sleep(0.2)
-    return map_batch(spec_file, batch)
+    return map_batch(spec_file, task)
 
+import skymargin.build.run
 slow_map_batch.__qualname__ = slow_map_batch.__name__ = "map_batch"
-sys.modules["skymargin.build.pipeline"].map_batch = slow_map_batch
+sys.modules["skymargin.build.run"].map_batch = slow_map_batch
 
 if __name__ == "__main__":
     args = MarginCacheArguments(

@@ -220,7 +220,7 @@ def test_one_change_after_the_other(work: Workspace) -> None:
     "moment",
     [
         Moment("skymargin.build.checkpoint.state:RunState.add_reduced", 2),
-        Moment("skymargin.build.pipeline:taken_over", after=True),
+        Moment("skymargin.build.run:take_over", after=True),
         Moment("skymargin.build.checkpoint.state:RunState.record_made", after=True),
         *(Moment("pathlib:Path.rename", call) for call in (1, 2, 3)),
     ],

@@ -12,7 +12,7 @@ import fsspec
 import pytest
 
 from skymargin import MarginCacheArguments
-from skymargin.build.checkpoint import publish
+from skymargin.build.checkpoint import state
 from skymargin.build.run_paths import RunPaths
 from skymargin.build.stages import map as map_stage
 from skymargin.catalogs.layout import RECORD
@@ -258,19 +258,19 @@ def test_what_comes_to_the_place_while_the_margin_is_made_is_kept(
     final = tmp_path / "margin"
     if overwrite:
         shutil.copytree(made / "margin", final)
-    placed = publish.PendingMargin.place
+    placed = state.PendingMargin.publish
 
-    def late(self: publish.PendingMargin) -> Any:
+    def late(self: state.PendingMargin) -> Any:
         write(final, "thesis.tex")
         return placed(self)
 
-    monkeypatch.setattr(publish.PendingMargin, "place", late)
+    monkeypatch.setattr(state.PendingMargin, "publish", late)
     with pytest.raises(OutputExistsError, match=r"thesis\.tex") as caught:
         make_margin(made / "stars", tmp_path, THRESHOLD_ARCSEC, overwrite=overwrite)
     assert any("the same call goes on from there" in note for note in caught.value.__notes__)
     expected = files_in(made / "margin") if overwrite else {}
     assert files_in(final) == expected | {"thesis.tex": b"my thesis.tex"}
-    monkeypatch.setattr(publish.PendingMargin, "place", placed)
+    monkeypatch.setattr(state.PendingMargin, "publish", placed)
     with pytest.raises(OutputExistsError, match=r"thesis\.tex"):
         make_margin(made / "stars", tmp_path, THRESHOLD_ARCSEC, overwrite=overwrite)
     (final / "thesis.tex").rename(tmp_path / "thesis.tex")
@@ -468,15 +468,15 @@ def test_what_comes_to_the_place_on_s3_while_the_margin_is_made_is_kept(
     bucket: Bucket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Another program's catalog in the making looks like a copy of ours that was cut off, but no copy has begun."""
-    placed = publish.PendingMargin.place
+    placed = state.PendingMargin.publish
     names = ("dataset/Norder=4/Dir=0/Npix=100.parquet", "dataset/_metadata")
 
-    def late(self: publish.PendingMargin) -> Any:
+    def late(self: state.PendingMargin) -> Any:
         for name in names:
             bucket.fs.pipe_file(f"bucket/late/margin/{name}", b"theirs")
         return placed(self)
 
-    monkeypatch.setattr(publish.PendingMargin, "place", late)
+    monkeypatch.setattr(state.PendingMargin, "publish", late)
     with pytest.raises(OutputExistsError, match="is a folder that is no margin"):
         bucket.make("late", overwrite=True)
     assert bucket.contents("bucket/late/margin") == dict.fromkeys(names, b"theirs")

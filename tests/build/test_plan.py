@@ -50,7 +50,7 @@ def catalog_of(orders: np.ndarray, pixels: np.ndarray, size_bytes: np.ndarray) -
 def test_batches_hold_every_partition_once_along_the_sky(sizes: list[int], threads: int, seed: int) -> None:
     pixels = np.random.default_rng(seed).permutation(768)[: len(sizes)]
     catalog = catalog_of(np.full(len(sizes), 3), pixels, np.array(sizes))
-    batches = plan.source_batches(catalog, threads)
+    batches = plan.map_tasks(catalog, threads)
     assert [batch.number for batch in batches] == list(range(len(batches)))
     together = [int(pixel) for batch in batches for pixel in batch.pixels]
     assert together == sorted(pixels.tolist())
@@ -61,16 +61,16 @@ def test_batches_hold_every_partition_once_along_the_sky(sizes: list[int], threa
 def test_batches_are_even_and_a_few_dozen_per_thread() -> None:
     count = 20_000
     catalog = catalog_of(np.full(count, 7), np.arange(count), np.full(count, 1 << 20))
-    batches = plan.source_batches(catalog, threads=2)
+    batches = plan.map_tasks(catalog, threads=2)
     sizes = [len(batch.pixels) for batch in batches]
     assert 48 <= len(batches) <= 96
     assert max(sizes) - min(sizes) <= 1
-    assert len(plan.source_batches(catalog_of(np.full(3, 7), np.arange(3), np.full(3, 1_000)), 8)) == 1
+    assert len(plan.map_tasks(catalog_of(np.full(3, 7), np.arange(3), np.full(3, 1_000)), 8)) == 1
 
 
 def test_a_batch_is_never_much_larger_than_two_gigabytes() -> None:
     catalog = catalog_of(np.full(3_000, 6), np.arange(3_000), np.full(3_000, 1 << 30))
-    assert max(len(batch.pixels) for batch in plan.source_batches(catalog, threads=1)) <= 3
+    assert max(len(batch.pixels) for batch in plan.map_tasks(catalog, threads=1)) <= 3
 
 
 @given(st.floats(1e-4, 324_000))
@@ -87,14 +87,19 @@ def test_coarse_threshold_is_that_of_hats(order: int) -> None:
 
 def test_a_coarse_margin_has_the_threshold_of_its_order() -> None:
     catalog = catalog_of(np.array([2, 3]), np.array([0, 100]), np.array([1, 1]))
-    assert plan.margin_choice(10.0, -1, True, catalog) == (10.0, -1)
-    assert plan.margin_choice(10.0, 7, True, catalog) == (10.0, 7)
-    assert plan.margin_choice(10.0, 7, False, catalog) == (plan.coarse_threshold_arcsec(7), 7)
-    assert plan.margin_choice(10.0, -1, False, catalog) == (10.0, plan.coarse_margin_order(10.0))
+
+    def chosen(margin_order: int, fine_filtering: bool) -> tuple[tuple[float, ...], int | None]:
+        rule = plan.selection_rule([10.0], margin_order, fine_filtering, catalog)
+        return rule.thresholds_arcsec, rule.margin_order
+
+    assert chosen(-1, True) == ((10.0,), None)
+    assert chosen(7, True) == ((10.0,), 7)
+    assert chosen(7, False) == ((plan.coarse_threshold_arcsec(7),), 7)
+    assert chosen(-1, False) == ((10.0,), plan.coarse_margin_order(10.0))
     with pytest.raises(ArgumentError, match=r"margin_order 3 .* highest order"):
-        plan.margin_choice(10.0, 3, False, catalog)
+        plan.selection_rule([10.0], 3, False, catalog)
     with pytest.raises(ArgumentError, match="highest order"):
-        plan.margin_choice(40_000.0, -1, False, catalog)
+        plan.selection_rule([40_000.0], -1, False, catalog)
 
 
 def test_row_groups_hold_fewer_rows_where_rows_are_wide() -> None:

@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 from upath import UPath
 
-from skymargin.build.checkpoint.state import RunState
+from skymargin.build.checkpoint.state import PendingMargin, RunState
 from skymargin.cli.main import main
 from skymargin.errors import CatalogError, OutputExistsError, PartitionReadError, StorageError
 from tests.support.catalogs import (
@@ -31,6 +31,7 @@ from tests.support.catalogs import (
     sky_near_edges,
     state_rows,
 )
+from tests.support.limits import limits
 from tests.support.workspace import Workspace
 
 THRESHOLD_ARCSEC = 600.0
@@ -47,18 +48,19 @@ pytestmark = pytest.mark.usefixtures("small_tasks")
 def stopped(
     done: int, stage: str = "add_mapped", error: type[BaseException] = KeyboardInterrupt
 ) -> Iterator[list[Any]]:
-    """Have an error end runs when some batches of a stage are recorded; yield the results of these batches."""
-    original = getattr(RunState, stage)
+    """Have an error end runs when some tasks of a stage are recorded; yield the results of these tasks."""
+    owner = RunState if hasattr(RunState, stage) else PendingMargin
+    original = getattr(owner, stage)
     results: list[Any] = []
 
-    def add(self: RunState, *result: object) -> None:
+    def add(self: object, *task_and_result: object) -> None:
         if len(results) == done:
             raise error
-        results.extend(result)
-        original(self, *result)
+        results.extend(task_and_result[1:])
+        original(self, *task_and_result)
 
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(RunState, stage, add)
+        patched.setattr(owner, stage, add)
         yield results
 
 
@@ -229,7 +231,7 @@ def test_what_decides_the_result_is_not_mixed(
     ("name", "value", "reason"),
     [
         ("version", lambda name: f"{name} 99", "the version of skymargin changed from '0."),
-        ("FORMAT_VERSION", 99, "the format of intermediate files changed from 2 to 99"),
+        ("FORMAT_VERSION", 99, "the format of intermediate files changed from 3 to 99"),
     ],
 )
 def test_work_of_another_version_is_not_used(
@@ -239,6 +241,15 @@ def test_work_of_another_version_is_not_used(
     monkeypatch.setattr(f"skymargin.build.checkpoint.fingerprint.{name}", value)
     work.make()
     assert [reason in line for line in warnings_logged()] == [True]
+
+
+def test_work_in_tasks_of_another_size_is_not_used(work: Workspace, warnings_logged: Warnings) -> None:
+    cut_off(work, done=5)
+    with limits(smallest_task_bytes=4 << 20):
+        work.make()
+    (line,) = warnings_logged()
+    assert line.endswith("because its tasks had other sizes")
+    assert work.names == ["margin"]
 
 
 def test_another_catalog_at_another_path(
@@ -350,7 +361,7 @@ def test_a_margin_file_that_disappears_is_found_out(work: Workspace, monkeypatch
 def test_a_margin_made_by_others_in_the_meantime_is_not_replaced(
     work: Workspace, mapped: list[Pixel], tmp_path: Path
 ) -> None:
-    with stopped(0, "place"), pytest.raises(KeyboardInterrupt):
+    with stopped(0, "publish"), pytest.raises(KeyboardInterrupt):
         work.make()
     elsewhere = replace(work, output=tmp_path / "elsewhere")
     elsewhere.make(margin_threshold=2 * THRESHOLD_ARCSEC)

@@ -146,7 +146,7 @@ def test_a_killed_driver_of_worker_processes(
 def test_a_killed_worker_is_replaced(
     primary: Path, undisturbed: dict[str, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("skymargin.build.pipeline.map_batch", die_once)
+    monkeypatch.setattr("skymargin.build.run.map_batch", die_once)
     make_margin(
         primary, tmp_path, THRESHOLD_ARCSEC, dask_n_workers=2, delete_intermediate_parquet_files=False
     )
@@ -161,12 +161,10 @@ def test_workers_that_die_again_and_again_are_told(
     import dask
 
     with monkeypatch.context() as patched:
-        patched.setattr("skymargin.build.pipeline.map_batch", die_once)
+        patched.setattr("skymargin.build.run.map_batch", die_once)
         with (
             dask.config.set({"distributed.scheduler.allowed-failures": 0}),
-            pytest.raises(
-                WorkerError, match=r"workers of Dask died one after the other .* memory_limit"
-            ) as died,
+            pytest.raises(WorkerError, match=r"Dask workers died one after another .* memory_limit") as died,
         ):
             make_margin(primary, tmp_path, THRESHOLD_ARCSEC, dask_n_workers=2)
     assert any("the same call goes on from there" in note for note in died.value.__notes__)

@@ -12,6 +12,7 @@ from skymargin.build.stages.partition_scan import Selection
 from skymargin.build.stages.shards import ShardReader, read_index, shard_writer
 
 SCHEMA = pa.schema([("id", pa.int64()), ("band", pa.dictionary(pa.int32(), pa.string()))])
+THRESHOLDS_ARCSEC = (1.0, 0.5, 0.1)
 MARGINS = [(0, 3), (2, 7), (2, 8), (29, 3_458_764_513_820_540_927)]
 
 
@@ -44,7 +45,7 @@ def selection(rows: int, seed: int) -> Selection:
 def test_every_row_is_found_in_its_margin_and_in_order(gathered_bytes: int, tmp_path: Path) -> None:
     added = {(1, 5): selection(60, seed=1), (1, 6): selection(40, seed=2), (0, 9): selection(1, seed=3)}
     expected = set()
-    with shard_writer(tmp_path / "shard", SCHEMA, gathered_bytes) as shard:
+    with shard_writer(tmp_path / "shard", SCHEMA, gathered_bytes, THRESHOLDS_ARCSEC) as shard:
         for (order, pixel), chosen in added.items():
             shard.add(chosen, order, pixel)
             members = chosen.memberships.to_pydict()
@@ -62,8 +63,15 @@ def test_every_row_is_found_in_its_margin_and_in_order(gathered_bytes: int, tmp_
                         members["separation_arcsec"][at],
                     )
                 )
-    assert shard.rows == sum(chosen.memberships.num_rows for chosen in added.values())
-    index = read_index(tmp_path / "shard")
+    index, rows_per_threshold = read_index(tmp_path / "shard")
+    for number, threshold_arcsec in enumerate(THRESHOLDS_ARCSEC):
+        within = [
+            sum(row[-1] <= threshold_arcsec and row[:2] == margin for row in expected) for margin in MARGINS
+        ]
+        assert shard.rows_per_threshold[number] == sum(within) > 0
+        for margin, rows in zip(MARGINS, within, strict=True):
+            groups = [(group["order"], group["pixel"]) == margin for group in index]
+            assert rows_per_threshold[groups, number].sum() == rows
     assert (len(index) == len(MARGINS)) == (gathered_bytes > 1 << 20)
     groups = index[["record_batch", "offset", "rows"]].tolist()
     present = set()
@@ -80,14 +88,15 @@ def test_every_row_is_found_in_its_margin_and_in_order(gathered_bytes: int, tmp_
 
 
 def test_an_empty_shard_is_a_shard(tmp_path: Path) -> None:
-    with shard_writer(tmp_path / "shard", SCHEMA, 1 << 20):
+    with shard_writer(tmp_path / "shard", SCHEMA, 1 << 20, THRESHOLDS_ARCSEC):
         pass
-    assert len(read_index(tmp_path / "shard")) == 0
+    index, rows_per_threshold = read_index(tmp_path / "shard")
+    assert len(index) == len(rows_per_threshold) == 0
 
 
 def test_a_shard_that_fails_is_not_there(tmp_path: Path) -> None:
     def fail() -> None:
-        with shard_writer(tmp_path / "shard", SCHEMA, 1 << 20) as shard:
+        with shard_writer(tmp_path / "shard", SCHEMA, 1 << 20, THRESHOLDS_ARCSEC) as shard:
             shard.add(selection(5, seed=1), 0, 0)
             raise RuntimeError
 
@@ -97,9 +106,9 @@ def test_a_shard_that_fails_is_not_there(tmp_path: Path) -> None:
 
 
 def test_groups_outlive_their_file(tmp_path: Path) -> None:
-    with shard_writer(tmp_path / "shard", SCHEMA, 1 << 20) as shard:
+    with shard_writer(tmp_path / "shard", SCHEMA, 1 << 20, THRESHOLDS_ARCSEC) as shard:
         shard.add(selection(50, seed=1), 0, 0)
-    (group, *_) = read_index(tmp_path / "shard")[["record_batch", "offset", "rows"]].tolist()
+    (group, *_) = read_index(tmp_path / "shard")[0][["record_batch", "offset", "rows"]].tolist()
     before, after = (ShardReader().read_groups(tmp_path / "shard", [group])[0][0] for _ in range(2))
     copy = before.to_pylist()
     (tmp_path / "shard").unlink()
@@ -109,7 +118,7 @@ def test_groups_outlive_their_file(tmp_path: Path) -> None:
 def test_few_shards_are_open_at_the_same_time(tmp_path: Path) -> None:
     files = [tmp_path / f"shard-{number}" for number in range(6)]
     for number, file in enumerate(files):
-        with shard_writer(file, SCHEMA, 1 << 20) as shard:
+        with shard_writer(file, SCHEMA, 1 << 20, THRESHOLDS_ARCSEC) as shard:
             shard.add(selection(5, seed=number + 1), 0, 0)
     reader = ShardReader(most_open=2)
 
@@ -118,7 +127,7 @@ def test_few_shards_are_open_at_the_same_time(tmp_path: Path) -> None:
         return {line.split()[-1] for line in maps if str(tmp_path) in line}
 
     for file in [*files, *files[::-1]]:
-        groups = read_index(file)[["record_batch", "offset", "rows"]].tolist()
+        groups = read_index(file)[0][["record_batch", "offset", "rows"]].tolist()
         ids = [row for rows, _ in reader.read_groups(file, groups) for row in rows.column("id").to_pylist()]
         assert {number // 1_000 for number in ids} == {int(file.name[-1]) + 1}
         if Path("/proc/self/maps").exists():

@@ -109,7 +109,7 @@ def test_an_interrupt_ends_with_130_and_leaves_no_margin(small_catalog: Path, tm
     done = run_code(
         """
         import os, signal, sys
-        import skymargin.build.pipeline
+        import skymargin.build.run
         from skymargin.cli.main import main
 
         def map_batch(*_):
@@ -118,7 +118,7 @@ def test_an_interrupt_ends_with_130_and_leaves_no_margin(small_catalog: Path, tm
             time.sleep(0.5)
             raise AssertionError("the interrupt was not noticed")
 
-        skymargin.build.pipeline.map_batch = map_batch
+        skymargin.build.run.map_batch = map_batch
         raise SystemExit(main(["build", os.environ["CATALOG"], "--threshold", "60", "--output", os.environ["OUT"]]))
         """,
         ends_with=128 + signal.SIGINT,

@@ -19,6 +19,7 @@ from distributed import Client
 from upath import UPath
 
 from skymargin import MarginCacheArguments, pipeline, pipeline_with_client
+from skymargin.build.memory import MemoryShares
 from skymargin.build.stages.tasks import RunSpec
 from skymargin.catalogs.catalog import open_catalog
 from skymargin.catalogs.output_options import OutputOptions
@@ -342,7 +343,7 @@ def test_an_error_that_quotes_a_secret_loses_it() -> None:
 
 def test_the_file_of_a_job_is_for_nobody_else(tmp_path: Path) -> None:
     fields = dict.fromkeys(RunSpec.__dataclass_fields__)
-    RunSpec(**fields).save(tmp_path / "job")  # type: ignore[arg-type]
+    RunSpec(**fields).save(tmp_path / "job", MemoryShares())  # type: ignore[arg-type]
     assert (tmp_path / "job").stat().st_mode & 0o777 == 0o600
 
 

@@ -1,8 +1,8 @@
-"""What a run would do, without doing it: where rows can go, and from a few partitions, how much it is.
+"""Estimate what a run would read and write, without writing anything.
 
-Which margins can get rows is geometry, worked out for every partition. Rows, bytes and time are measured: a few
-partitions are read as the run reads them, chosen along the sky so that those with more rows and more edge are chosen
-more often, and what they come to stands for all. Nothing is written anywhere.
+The margins that can get rows follow from geometry, computed for every partition. Rows, bytes and time are extrapolated
+from a few partitions that are read as the run would read them. These are spread over the sky, and those with more rows
+and more edge are chosen with a higher probability.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING, Any
 
 from skymargin.arrow.transport import from_transport, to_transport
 from skymargin.build import preflight
-from skymargin.build.pipeline import planned
+from skymargin.build.memory import MemoryShares
+from skymargin.build.planning import plan_run
 from skymargin.build.stages.map import feeds, only_of
 from skymargin.build.stages.partition_scan import PartitionScan, make_scanner
-from skymargin.build.stages.plan import check_partitions, layout
+from skymargin.build.stages.plan import file_layout
 from skymargin.build.stages.tasks import nested_position
 from skymargin.build.subset.scope import pixels_of
 from skymargin.catalogs.catalog import Catalog, format_named
-from skymargin.catalogs.output_options import OutputOptions
 from skymargin.formatting import readable_bytes
 from skymargin.progress import Stages
 
@@ -34,10 +34,11 @@ if TYPE_CHECKING:
     from skymargin._core import Margins, Scanner
     from skymargin.build.arguments import MarginCacheArguments
     from skymargin.build.stages.tasks import Pixel, RunSpec
+    from skymargin.catalogs.output_options import OutputOptions
 
 # Sixteen leave an error of some 25 % where density varies smoothly.
 _MEASURED_PARTITIONS = 16
-# Of the rows that were found, so many are kept to be written to memory.
+# How many of the selected rows are kept for the sample that is written to memory.
 _KEPT_ROWS = 20_000
 
 
@@ -50,23 +51,23 @@ class MarginPlan:
     catalog_path : str
         Where the margin catalog would be.
     primary_path : str
-        The catalog it is of.
+        Its primary catalog.
     margin_threshold_arcsec : float
         The threshold.
     primary_partitions : int
         Partitions of that catalog.
     sources : int
-        Those that the run has to read.
+        Partitions that the run has to read.
     most_partitions : int
-        Margins that can get rows, those of empty pixels among them: never fewer than the run writes.
+        Margins that can get rows, including those of empty pixels: never fewer than the run writes.
     kept_partitions : int
-        Margins that are taken over from the margin that is there, with `only_changed`.
+        Margins that are taken over from the existing margin catalog, with `only_changed`.
     measured_partitions : int
         Partitions that were read to estimate the rest.
     estimated_primary_rows, estimated_rows : int
         Rows of the sources; rows of the margins that are made.
     estimated_bytes_read : int
-        Bytes to be fetched from the catalog.
+        Bytes to fetch from the catalog.
     estimated_size_bytes : int
         Size of the files of the margins that are made.
     estimated_seconds : float
@@ -91,7 +92,7 @@ class MarginPlan:
     exact: bool
 
     def summary(self) -> str:
-        """A few lines for people."""
+        """A few readable lines."""
         about = "" if self.exact else "about "
         kept = f"; {self.kept_partitions:,} more are taken over as they are" if self.kept_partitions else ""
         basis = (
@@ -121,7 +122,7 @@ class MarginPlan:
 
 @dataclass
 class _Measured:
-    """One partition, read: how often it was chosen, how likely that was, and what it came to."""
+    """A partition that was read: how often it was chosen, the probability of that, and its numbers."""
 
     times: int
     weight: float
@@ -132,57 +133,59 @@ class _Measured:
 
 
 def plan_margin(args: MarginCacheArguments) -> MarginPlan:
-    """Say what a run would read and write, without writing anything.
+    """Estimate what a run would read and write, without writing anything.
 
-    Which margins can get rows is exact. Rows, bytes and time are estimated from up to 16 partitions that are read as
-    the run would read them; of a catalog with no more they are exact, but for the time and the size. Where the density
-    varies smoothly the rows are right within a factor of 2.
+    The margins that can get rows are exact. Rows, bytes and time are estimated from up to 16 partitions that are read
+    as the run would read them. For a catalog with at most 16 partitions, all but time and size is exact. Where the
+    density varies smoothly, the rows are right within a factor of 2.
 
     Parameters
     ----------
     args
-        What would be made.
+        The arguments of the run.
 
     Returns
     -------
     MarginPlan
-        What it would be.
+        The estimate.
 
     Raises
     ------
     SkymarginError
-        When the run would be refused: the catalog is not whole, the output exists, an argument is not allowed.
+        When the run would be refused: the catalog is incomplete, the output exists, an argument is not allowed.
     """
     began = time.perf_counter()
     args.check_values()
     preflight.check(args.target)
-    catalog, job, scope = planned([args], Stages(progress_bar=False))
-    wanted, sources = OutputOptions.of(args), scope.sources
-    margins, destinations, feeding = _destinations(catalog, sources, job)
+    plan = plan_run([args], Stages(progress_bar=False))
+    catalog, spec, scope, sources = plan.catalog, plan.spec, plan.scope, plan.scope.sources
+    margins = spec.rule.margins(plan.tiling)
+    destinations, feeding = _destinations(margins, sources, spec)
     planning = time.perf_counter() - began
     chosen, weights = _chosen(sources, feeding)
-    scanner = make_scanner(catalog.schema, catalog.columns, job.memory.scan_bytes, job.check_index)
-    found: list[pa.Table] = []
+    scanner = make_scanner(catalog.schema, catalog.columns, MemoryShares().scan_bytes, spec.check_index)
+    samples: list[pa.Table] = []
     measured = [
-        _measure(sources, number, times, weights[number], job, margins, scanner, found)
+        _measure(sources, number, times, weights[number], spec, margins, scanner, samples)
         for number, times in chosen.items()
     ]
     exact = len(measured) == len(sources.orders)
 
-    def whole(of: str) -> float:
+    def whole(quantity: str) -> float:
         if exact:
-            return float(sum(getattr(one, of) for one in measured))
-        # Each stands for as much as it was unlikely to be chosen.
-        draws = sum(one.times for one in measured)
-        return float(sum(one.times * getattr(one, of) / one.weight for one in measured)) / draws
+            return float(sum(getattr(sample, quantity) for sample in measured))
+        # Weighted by the inverse of the probability of being chosen.
+        draws = sum(sample.times for sample in measured)
+        weighted = (sample.times * getattr(sample, quantity) / sample.weight for sample in measured)
+        return float(sum(weighted)) / draws
 
     rows = round(whole("rows"))
-    size_bytes, writing = _written(found, rows, len(destinations), catalog, wanted)
+    size_bytes, writing = _written(samples, rows, len(destinations), catalog, plan.margins[0].output)
     threads = args.dask_n_workers * args.dask_threads_per_worker
     return MarginPlan(
         catalog_path=str(args.catalog_path),
         primary_path=str(catalog.path),
-        margin_threshold_arcsec=job.margin_threshold_arcsec,
+        margin_threshold_arcsec=spec.rule.widest_arcsec,
         primary_partitions=len(catalog.orders),
         sources=len(sources.orders),
         most_partitions=len(destinations),
@@ -197,35 +200,31 @@ def plan_margin(args: MarginCacheArguments) -> MarginPlan:
     )
 
 
-def _destinations(catalog: Catalog, sources: Catalog, job: RunSpec) -> tuple[Margins, set[Pixel], np.ndarray]:
-    """The margins, those of them that can get rows, and which of the sources have rows for any."""
+def _destinations(margins: Margins, sources: Catalog, spec: RunSpec) -> tuple[set[Pixel], np.ndarray]:
+    """The margins that can get rows, and which of the sources can have rows for any."""
     import numpy as np
 
-    import skymargin._core as _core
-
-    tiling = check_partitions(catalog)
-    margins = _core.Margins(tiling, job.margin_threshold_arcsec, job.margin_order, job.fine_filtering)
-    found: set[Pixel] = set()
+    destinations: set[Pixel] = set()
     feeding = np.zeros(len(sources.orders), dtype=bool)
     for number, (order, pixel) in enumerate(
         zip(sources.orders.tolist(), sources.pixels.tolist(), strict=True)
     ):
-        mine = set(pixels_of(margins.cover(order, pixel, rows=1).destinations()))
-        if job.margins is not None:
-            mine &= job.margins
-        found |= mine
-        feeding[number] = bool(mine)
-    return margins, found, feeding
+        pixels = set(pixels_of(margins.cover(order, pixel, rows=1).destinations()))
+        if spec.margins is not None:
+            pixels &= spec.margins
+        destinations |= pixels
+        feeding[number] = bool(pixels)
+    return destinations, feeding
 
 
 def _chosen(sources: Catalog, feeding: np.ndarray) -> tuple[dict[int, int], np.ndarray]:
-    """Numbers of the partitions to be measured, with how often each was chosen; and how likely each was."""
+    """Numbers of the partitions to measure with how often each was chosen, and the probability of each."""
     import numpy as np
 
     count = len(sources.orders)
     if count <= _MEASURED_PARTITIONS:
         return dict.fromkeys(range(count), 1), np.ones(count)
-    # Rows near edges are as rows, and as the edge to the area: a pixel one order deeper has twice as much of it.
+    # The share of rows near an edge grows with edge / area, which doubles with each order.
     size = sources.size_bytes * 2.0**sources.orders * np.where(feeding, 1.0, 0.05)
     weights = size / size.sum()
     along_sky = np.argsort(nested_position(sources.orders, sources.pixels))
@@ -240,12 +239,12 @@ def _measure(
     number: int,
     times: int,
     weight: float,
-    job: RunSpec,
+    spec: RunSpec,
     margins: Margins,
     scanner: Scanner,
-    found: list[pa.Table],
+    samples: list[pa.Table],
 ) -> _Measured:
-    """Read one partition as mapping does; some of the rows it has for margins go to `found`."""
+    """Read one partition as mapping does; some of its rows for margins are added to `samples`."""
     import pyarrow as pa
 
     began = time.perf_counter()
@@ -254,34 +253,34 @@ def _measure(
         int(sources.orders[number]),
         int(sources.pixels[number]),
         rows=scan.rows,
-        index_order=job.columns.index_order,
+        index_order=spec.columns.index_order,
     )
     rows = 0
-    if job.margins is None or feeds(cover, job.margins):
+    if spec.margins is None or feeds(cover, spec.margins):
         for selection in scan.select(cover):
-            mine = selection if job.margins is None else only_of(selection, job.margins)
-            rows += mine.memberships.num_rows
-            if mine.memberships.num_rows and sum(table.num_rows for table in found) < _KEPT_ROWS:
-                found.append(to_transport(pa.Table.from_batches([mine.rows])))
+            kept = selection if spec.margins is None else only_of(selection, spec.margins)
+            rows += kept.memberships.num_rows
+            if kept.memberships.num_rows and sum(table.num_rows for table in samples) < _KEPT_ROWS:
+                samples.append(to_transport(pa.Table.from_batches([kept.rows])))
     return _Measured(times, weight, scan.rows, rows, scan.bytes_read, time.perf_counter() - began)
 
 
 def _written(
-    found: Sequence[pa.Table], rows: int, destinations: int, catalog: Catalog, wanted: OutputOptions
+    samples: Sequence[pa.Table], rows: int, destinations: int, catalog: Catalog, output: OutputOptions
 ) -> tuple[int, float]:
     """Bytes and seconds of all margins, from one of average size that is written to memory."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    if not (found and rows and destinations):
+    if not (samples and rows and destinations):
         return 0, 0.0
-    table = pa.concat_tables(found)
+    table = pa.concat_tables(samples)
     average = max(1, round(rows / min(rows, destinations)))
     sample = table.slice(0, average)
     # The rows of a margin have as much in memory as their pages before compression, roughly.
     row_bytes = max(1, table.nbytes // table.num_rows)
-    most_rows, compressed = layout(catalog, row_bytes, wanted)
-    options = format_named(catalog.format).write_options(catalog.schema, wanted.write_table_kwargs)
+    most_rows, compressed = file_layout(catalog, row_bytes, output)
+    options = format_named(catalog.format).write_options(catalog.schema, output.write_table_kwargs)
     options |= {"row_group_size": most_rows}
     if average < compressed:
         options |= {"compression": "none", "compression_level": None}

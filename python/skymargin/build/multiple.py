@@ -1,4 +1,4 @@
-"""Several margins of one catalog in one run: what their arguments must have in common, and what they must not."""
+"""Several margins of one catalog in one run: which arguments they share, and which must differ."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from skymargin.build.arguments import MarginCacheArguments
 from skymargin.errors import ArgumentError
 from skymargin.storage.paths import absolute
 
-# One reading of one catalog serves all margins, so these steer all of them.
+# The catalog is read once for all margins, so these arguments apply to all of them.
 _IN_COMMON = (
     "input_storage_options",
     "debug_filter_pixel_list",
@@ -35,7 +35,7 @@ _NOT_SHOWN = ("input_storage_options",)
 
 
 def validate_group(given: object) -> list[MarginCacheArguments]:
-    """The arguments of the margins of a run, in the order given, with their values checked again.
+    """The arguments of each margin of a run, in the order given; their values are checked again.
 
     Parameters
     ----------
@@ -45,7 +45,7 @@ def validate_group(given: object) -> list[MarginCacheArguments]:
     Raises
     ------
     ArgumentError
-        When these are none, or cannot be those of one run.
+        When they are not arguments, or cannot be those of one run.
     """
     if isinstance(given, MarginCacheArguments):
         given.check_values()
@@ -56,53 +56,47 @@ def validate_group(given: object) -> list[MarginCacheArguments]:
         )
     if not given:
         raise ArgumentError("args is an empty list; it names the margins to make, at least one")
-    for number, one in enumerate(given):
-        if not isinstance(one, MarginCacheArguments):
-            raise ArgumentError(f"args[{number}] must be MarginCacheArguments, not {type(one).__name__}")
-        one.check_values()
-    several = list(given)
-    if len(several) > 1:
-        _check_exact(several)
-        _check_whole(several)
-        _check_in_common(several)
-        _check_apart(several)
-    return several
+    for number, args in enumerate(given):
+        if not isinstance(args, MarginCacheArguments):
+            raise ArgumentError(f"args[{number}] must be MarginCacheArguments, not {type(args).__name__}")
+        args.check_values()
+    margins = list(given)
+    if len(margins) > 1:
+        _check_alone(margins)
+        _check_in_common(margins)
+        _check_apart(margins)
+    return margins
 
 
-def widest_first(several: Sequence[MarginCacheArguments]) -> list[int]:
-    """Where the arguments are in the list, the largest threshold first; one order, however the list is ordered."""
-    return sorted(
-        range(len(several)),
-        key=lambda number: (-several[number].margin_threshold, str(several[number].run_paths.final)),
-    )
+def widest_first(margins: Sequence[MarginCacheArguments]) -> list[MarginCacheArguments]:
+    """The arguments by threshold, the largest first; the same order however they are listed."""
+    return sorted(margins, key=lambda args: (-args.margin_threshold, str(args.run_paths.final)))
 
 
-def _check_exact(several: Sequence[MarginCacheArguments]) -> None:
-    for number, one in enumerate(several):
-        if not one.fine_filtering:
+def _check_alone(margins: Sequence[MarginCacheArguments]) -> None:
+    """Refuse arguments that need a run of their own."""
+    for number, args in enumerate(margins):
+        where = f"args[{number}] ({args.output_artifact_name})"
+        if not args.fine_filtering:
             raise ArgumentError(
-                f"args[{number}] ({one.output_artifact_name}) has fine_filtering=False; several margins are made "
-                "in one run by the exact separations of their rows, so a coarse one needs a run of its own"
+                f"{where} has fine_filtering=False; several margins are made in one run by the exact separations of "
+                "their rows, so a coarse one needs a run of its own"
+            )
+        if args.only_changed:
+            raise ArgumentError(
+                f"{where} has only_changed=True; what has changed since a margin was made is its own, so it needs a "
+                "run of its own"
             )
 
 
-def _check_whole(several: Sequence[MarginCacheArguments]) -> None:
-    for number, one in enumerate(several):
-        if one.only_changed:
-            raise ArgumentError(
-                f"args[{number}] ({one.output_artifact_name}) has only_changed=True; what has changed since a margin "
-                "was made is its own, so it needs a run of its own"
-            )
-
-
-def _check_in_common(several: Sequence[MarginCacheArguments]) -> None:
-    first = several[0]
-    for number, one in enumerate(several[1:], start=1):
-        paths = [str(absolute(args.primary_path)) for args in (first, one)]
+def _check_in_common(margins: Sequence[MarginCacheArguments]) -> None:
+    first = margins[0]
+    for number, other in enumerate(margins[1:], start=1):
+        paths = [str(absolute(args.primary_path)) for args in (first, other)]
         if paths[0] != paths[1]:
             raise _differ(number, "input_catalog_path", *paths)
         for name in _IN_COMMON:
-            values = [getattr(args, name) for args in (first, one)]
+            values = [getattr(args, name) for args in (first, other)]
             if values[0] != values[1]:
                 raise _differ(number, name, *values)
 
@@ -116,20 +110,20 @@ def _differ(number: int, name: str, first: Any, other: Any) -> ArgumentError:
     )
 
 
-def _check_apart(several: Sequence[MarginCacheArguments]) -> None:
-    """No two at one place, and none inside another."""
-    finals = [args.run_paths.final.resolve() for args in several]
-    for (i, one), (j, other) in combinations(enumerate(finals), 2):
-        if type(one) is not type(other):
+def _check_apart(margins: Sequence[MarginCacheArguments]) -> None:
+    """Check that no two outputs are the same, and none lies inside another."""
+    finals = [args.run_paths.final.resolve() for args in margins]
+    for (i, first), (j, second) in combinations(enumerate(finals), 2):
+        if type(first) is not type(second):
             continue
-        if str(one) == str(other):
+        if str(first) == str(second):
             raise ArgumentError(
-                f"args[{i}] ({several[i].margin_threshold:g} arcsec) and args[{j}] "
-                f"({several[j].margin_threshold:g} arcsec) have the same output, {several[i].catalog_path}; "
+                f"args[{i}] ({margins[i].margin_threshold:g} arcsec) and args[{j}] "
+                f"({margins[j].margin_threshold:g} arcsec) have the same output, {margins[i].catalog_path}; "
                 "each margin needs a folder of its own"
             )
-        if one in other.parents or other in one.parents:
+        if first in second.parents or second in first.parents:
             raise ArgumentError(
-                f"the outputs of args[{i}], {several[i].catalog_path}, and args[{j}], "
-                f"{several[j].catalog_path}, overlap; each margin needs a folder of its own"
+                f"the outputs of args[{i}], {margins[i].catalog_path}, and args[{j}], "
+                f"{margins[j].catalog_path}, overlap; each margin needs a folder of its own"
             )

@@ -114,12 +114,7 @@ def find_collection(target: Target) -> AnyPath | None:
 def check_apart(primary: AnyPath, margin: AnyPath, *, inside: bool = False) -> None:
     """Check that the margin does not replace its catalog, nor a folder around it, nor a folder in it.
 
-    Parameters
-    ----------
-    primary, margin
-        The two catalogs.
-    inside
-        Whether the margin may lie inside: in the folder of a collection that was given as the input.
+    With `inside`, it may lie in the folder of a collection that was given as the input.
 
     Raises
     ------
@@ -138,12 +133,7 @@ def check_apart(primary: AnyPath, margin: AnyPath, *, inside: bool = False) -> N
 def check_free(target: Target, *, is_own: bool = False) -> None:
     """Check that there is nothing at the output, or only what may be replaced.
 
-    Parameters
-    ----------
-    target
-        The places.
-    is_own
-        Whether what is there is the work of the run that is resumed, which needs no `overwrite`.
+    With `is_own`, what is there is the work of the run that is resumed, which needs no `overwrite`.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Dask: a quiet client for one machine, and batches run on any client."""
+"""Dask: a quiet client for one machine, and tasks run on any client."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from skymargin.errors import SkymarginError, WorkerError
 from skymargin.storage.paths import exists, is_local, temporary_folder
@@ -19,12 +19,14 @@ if TYPE_CHECKING:
 
     from skymargin.storage.paths import AnyPath
 
-Batch = TypeVar("Batch")
+Task = TypeVar("Task")
 Result = TypeVar("Result")
+TaskFunction: TypeAlias = Callable[[Path, Task], Result | SkymarginError]
+Done: TypeAlias = Callable[[Task, Result], object]
 
-# How long tasks that still run may take to notice that the run was given up, and a task of nothing to be run.
+# How long running tasks may take to notice that the run was given up, and an empty task to run.
 _PATIENCE_SECONDS = 10
-# How long a message between Dask's processes may wait to be sent with others, and more.
+# Longer than Dask's processes keep a message to send it with others.
 _MOMENT_SECONDS = 0.02
 
 
@@ -34,17 +36,7 @@ def own_client(
 ) -> Iterator[Client]:
     """A client with workers on this machine, without dashboard and without log messages.
 
-    Parameters
-    ----------
-    workers
-        Worker processes.
-    threads_per_worker
-        Threads of each worker.
-    folder
-        Folder for Dask's own files. It is left as it was: what Dask keeps there beyond its workers, such as locks,
-        goes with them.
-    purpose
-        What is in the name of the folder that is made in it.
+    Dask's files go into a folder made in `folder`, with `purpose` in its name, and are removed with the workers.
     """
     with (
         temporary_folder(folder.absolute(), "dask", purpose) as inside,
@@ -58,7 +50,7 @@ def _client(workers: int, threads_per_worker: int, folder: Path) -> Iterator[Cli
     import dask
     from distributed import Client, Nanny, Scheduler, SpecCluster
 
-    # Every Dask node serves HTTP, dashboard or not: on any port that is free, and to this machine only.
+    # Every Dask node serves HTTP, even without a dashboard: on any free port, to this machine only.
     everywhere: dict[str, Any] = {
         "protocol": "tcp://",
         "host": "127.0.0.1",
@@ -73,7 +65,7 @@ def _client(workers: int, threads_per_worker: int, folder: Path) -> Iterator[Cli
         "silence_logs": logging.CRITICAL,
         "preload": [__name__],
     }
-    # The scheduler, too, keeps files, and cannot be told where in another way.
+    # The only way to tell the scheduler where to keep its files.
     with dask.config.set({"temporary-directory": str(folder)}):
         try:
             cluster = SpecCluster(
@@ -82,70 +74,68 @@ def _client(workers: int, threads_per_worker: int, folder: Path) -> Iterator[Cli
                 silence_logs=logging.CRITICAL,
             )
         except (OSError, RuntimeError) as error:
-            # What Dask says of it is no more than that a process did not start.
+            # Dask only says that a process did not start.
             raise WorkerError(
                 f"{workers} worker processes cannot be started with their files in {folder}, "
-                f"for want of room or of file descriptors, perhaps: {error}"
+                f"perhaps for lack of space or of file descriptors: {error}"
             ) from error
         with cluster, Client(cluster) as client:
             yield client
 
 
 def dask_setup(_worker: Worker) -> None:
-    """Leave Ctrl-C to the process that runs the pipeline; Dask calls this in each worker process of `own_client`.
+    """Ignore Ctrl-C in a worker process of `own_client`; Dask calls this when the process starts.
 
-    The terminal sends it to all of them. The pipeline ends its workers itself, without their tracebacks.
+    The terminal sends Ctrl-C to all processes. The pipeline ends its workers itself, without their tracebacks.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
-def run_batches(
+def run_tasks(
     client: Client,
-    task: Callable[[Path, Batch], Result | SkymarginError],
+    function: TaskFunction[Task, Result],
     spec_file: Path,
-    batches: Sequence[Batch],
-    done: Callable[[Result], object],
-) -> list[Result]:
-    """Run a task for each batch on a client, as `skymargin.build.execution.workers.Workers` has it."""
+    tasks: Sequence[Task],
+    done: Done[Task, Result],
+) -> None:
+    """Run tasks on a client, as `skymargin.build.execution.workers.Workers` describes."""
     from distributed import KilledWorker, as_completed, wait
 
-    if not batches:
-        return []
+    if not tasks:
+        return
     futures = client.map(
-        task, [spec_file] * len(batches), batches, pure=False, key=f"skymargin-{task.__name__}"
+        function, [spec_file] * len(tasks), tasks, pure=False, key=f"skymargin-{function.__name__}"
     )
-    results = {}
+    task_of = dict(zip((future.key for future in futures), tasks, strict=True))
     try:
         for future, result in as_completed(futures, with_results=True):
             if isinstance(result, SkymarginError):
                 raise result
-            done(result)
-            results[future.key] = result
-            # Dask would run the task again when the worker that keeps its result dies: beside the next stage, or after
-            # the end, into folders that have moved.
+            done(task_of[future.key], result)
+            # Dask reruns a task if the worker holding its result dies, which could write into the output after it was
+            # published.
             future.release()
-        _wait_for_stragglers(client, [future.key for future in futures])
+        _wait_for_stragglers(client, list(task_of))
     except BaseException as error:
-        # What has not begun ends at once without the job, what runs ends with its partition.
+        # Without the spec, waiting tasks end at once, and running ones after their partition.
         spec_file.unlink(missing_ok=True)
         with suppress(Exception):
             wait(futures, timeout=_PATIENCE_SECONDS)
         if isinstance(error, KilledWorker):
             raise WorkerError(
-                "several workers of Dask died one after the other over the same partitions, for want of memory "
-                f"perhaps, which memory_limit caps: {error}"
+                "several Dask workers died one after another over the same partitions, perhaps for lack of memory, "
+                f"which memory_limit caps: {error}"
             ) from error
         raise
-    return [cast(Result, results[future.key]) for future in futures]
 
 
 def _wait_for_stragglers(client: Client, keys: Sequence[str]) -> None:
-    """Wait until no worker runs a task again whose result was taken just before the worker that kept it died."""
-    # It comes after the releases on the way to the scheduler, which begins none of the tasks any more then. Where no
-    # worker is left, none runs anything.
+    """Wait until no worker reruns a task: its worker may have died just before the result was released."""
+    # This task reaches the scheduler after the releases, so the scheduler starts no other task after it. When it times
+    # out, no worker is left.
     with suppress(TimeoutError):
         client.submit(_nothing, pure=False).result(timeout=_PATIENCE_SECONDS)
-    # A worker may be told of a task a moment after it was asked, so it is asked twice.
+    # A worker may receive a task just after it was asked, so it is asked twice.
     silent = 0
     while silent < 2:
         running = client.run(_is_running_any, keys, on_error="ignore")
@@ -162,20 +152,20 @@ def _is_running_any(keys: Sequence[str], dask_worker: Worker) -> bool:
 
 
 def check_visible(client: Client, places: Mapping[str, AnyPath]) -> None:
-    """Wait for a worker, and have every worker look for the files of the run.
+    """Wait for a worker, then check that every worker sees the files of the run.
 
     Parameters
     ----------
     client
         A connected client. Workers that join later are not asked.
     places
-        Something that exists, by the argument that says where it is. Names made up for the run tell a folder that
-        is shared from one that only has the same path.
+        A file or folder of the run by the argument that names its place. Names made for this run show whether a
+        folder is shared, or only has the same path.
 
     Raises
     ------
     WorkerError
-        When a worker does not see one of them, or has no skymargin that could look.
+        When a worker does not see one of them, or cannot run skymargin.
     """
     client.wait_for_workers(1)
     answers = client.run(missing, dict(places), on_error="return")
@@ -196,7 +186,7 @@ def check_visible(client: Client, places: Mapping[str, AnyPath]) -> None:
 
 
 def missing(places: Mapping[str, AnyPath]) -> str:
-    """Of the places, the first that this process does not see, in words; empty when it sees them all."""
+    """The first place that this process does not see, in words; empty when it sees all."""
     for argument, path in places.items():
         try:
             if exists(path):

@@ -1,24 +1,22 @@
-"""Where batches are run: on threads of this process, or on a Dask client."""
+"""Where tasks run: in threads of this process, or on a Dask client."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol
 
+from skymargin.build.execution.dask import Done, Result, Task, TaskFunction, own_client, run_tasks
 from skymargin.errors import SkymarginError
 
 if TYPE_CHECKING:
     from distributed import Client
 
-Batch = TypeVar("Batch")
-Result = TypeVar("Result")
-
 
 class Workers(Protocol):
-    """Something that runs a task for each batch."""
+    """Something that runs tasks."""
 
     @property
     def threads(self) -> int:
@@ -26,43 +24,38 @@ class Workers(Protocol):
 
     @property
     def threads_per_worker(self) -> int:
-        """How many of them share the memory of one process, at the most."""
+        """How many of them share the memory of one process, at most."""
 
     def run(
         self,
-        task: Callable[[Path, Batch], Result | SkymarginError],
+        function: TaskFunction[Task, Result],
         spec_file: Path,
-        batches: Sequence[Batch],
-        done: Callable[[Result], object],
-    ) -> list[Result]:
-        """Run a task for each batch.
+        tasks: Sequence[Task],
+        done: Done[Task, Result],
+    ) -> None:
+        """Run tasks.
 
         Parameters
         ----------
-        task
-            Called with the job's file and a batch. It returns errors that are worth reading, and ends early when the
-            job's file is gone.
+        function
+            Called with the spec's file and a task. Expected failures (`SkymarginError`) are returned, not raised. It
+            ends early when the spec's file is gone.
         spec_file
-            The job. It is removed when the run is given up.
-        batches
+            The spec of the run. It is removed when the run is given up.
+        tasks
             One for each call.
         done
-            Called with each result as it arrives.
-
-        Returns
-        -------
-        list
-            The results, in the order of the batches.
+            Called with each task and its result as it arrives.
 
         Raises
         ------
         SkymarginError
-            The first that a task returned.
+            The first that was returned.
         """
 
 
 class ThreadWorkers:
-    """Threads of this process: there at once, where Dask takes half a second to import and to start.
+    """Threads of this process, which start at once; Dask takes half a second to import and start.
 
     Parameters
     ----------
@@ -75,28 +68,25 @@ class ThreadWorkers:
 
     def run(
         self,
-        task: Callable[[Path, Batch], Result | SkymarginError],
+        function: TaskFunction[Task, Result],
         spec_file: Path,
-        batches: Sequence[Batch],
-        done: Callable[[Result], object],
-    ) -> list[Result]:
-        """Run a task for each batch, as `Workers` has it."""
-        results: dict[int, Result] = {}
+        tasks: Sequence[Task],
+        done: Done[Task, Result],
+    ) -> None:
+        """Run tasks, as `Workers` describes."""
         with ThreadPoolExecutor(self.threads, thread_name_prefix="skymargin") as pool:
-            numbers = {pool.submit(task, spec_file, batch): number for number, batch in enumerate(batches)}
+            submitted = {pool.submit(function, spec_file, task): task for task in tasks}
             try:
-                for future in as_completed(numbers):
+                for future in as_completed(submitted):
                     result = future.result()
                     if isinstance(result, SkymarginError):
                         raise result
-                    done(result)
-                    results[numbers[future]] = result
+                    done(submitted[future], result)
             except BaseException:
-                # What has not begun is dropped; what runs ends, without the job, with its partition.
+                # Waiting tasks are cancelled; without the spec, running ones end after their partition.
                 spec_file.unlink(missing_ok=True)
                 pool.shutdown(cancel_futures=True)
                 raise
-        return [results[number] for number in range(len(batches))]
 
 
 class DaskWorkers:
@@ -119,44 +109,31 @@ class DaskWorkers:
 
     @property
     def threads_per_worker(self) -> int:
-        """Threads of the worker that has most."""
+        """Threads of the worker with the most."""
         threads: int = max(self._client.nthreads().values(), default=1)
         return threads
 
     def run(
         self,
-        task: Callable[[Path, Batch], Result | SkymarginError],
+        function: TaskFunction[Task, Result],
         spec_file: Path,
-        batches: Sequence[Batch],
-        done: Callable[[Result], object],
-    ) -> list[Result]:
-        """Run a task for each batch, as `Workers` has it."""
-        from skymargin.build.execution.dask import run_batches
-
-        return run_batches(self._client, task, spec_file, batches, done)
+        tasks: Sequence[Task],
+        done: Done[Task, Result],
+    ) -> None:
+        """Run tasks, as `Workers` describes."""
+        run_tasks(self._client, function, spec_file, tasks, done)
 
 
 @contextmanager
 def own_workers(
     workers: int, threads_per_worker: int, folder: Path, purpose: str = "workers"
 ) -> Iterator[Workers]:
-    """Workers on this machine: threads of this process, or with more than one worker, processes under Dask.
+    """Workers on this machine: threads of this process, or Dask worker processes when there are several.
 
-    Parameters
-    ----------
-    workers
-        Worker processes; 1 for none but this.
-    threads_per_worker
-        Threads of each worker.
-    folder
-        Folder for Dask's own files.
-    purpose
-        What is in the name of the folder that is made in it.
+    Dask's files go into a folder made in `folder`, with `purpose` in its name.
     """
     if workers == 1:
         yield ThreadWorkers(threads_per_worker)
         return
-    from skymargin.build.execution.dask import own_client
-
     with own_client(workers, threads_per_worker, folder, purpose) as client:
         yield DaskWorkers(client)

@@ -1,4 +1,4 @@
-"""Finishing: what makes the written margins a catalog."""
+"""Finishing: the metadata that makes the written margins a catalog."""
 
 from __future__ import annotations
 
@@ -21,56 +21,47 @@ if TYPE_CHECKING:
 
 
 def contents_of(
-    name: str, margin_threshold_arcsec: float, reduced: Sequence[ReduceResult], wanted: OutputOptions
+    name: str, margin_threshold_arcsec: float, reduced: Sequence[ReduceResult], output: OutputOptions
 ) -> MarginContents:
-    """What was written by all batches together, in nested order.
-
-    Parameters
-    ----------
-    name
-        Name of the margin catalog.
-    margin_threshold_arcsec
-        The threshold to record.
-    reduced
-        What each batch of margins came to, in any order.
-    wanted
-        What is wanted of the files.
-    """
+    """What all reduce tasks wrote together, in nested order."""
     import numpy as np
 
     parts = [
-        (np.array(one.orders, dtype=np.uint8), np.array(one.pixels, dtype=np.uint64), one) for one in reduced
+        (np.array(result.orders, dtype=np.uint8), np.array(result.pixels, dtype=np.uint64), result)
+        for result in reduced
     ]
-    # A batch is a stretch of the sky, so batches in order are margins in order.
+    # A task is a stretch of the sky, so tasks in order are margins in order.
     parts.sort(key=lambda part: int(nested_position(part[0], part[1])[0]))
     return MarginContents(
         name=name,
         margin_threshold_arcsec=margin_threshold_arcsec,
-        rows=sum(one.rows for _, _, one in parts),
+        rows=sum(result.rows for _, _, result in parts),
         orders=np.concatenate([np.empty(0, dtype=np.uint8), *(orders for orders, _, _ in parts)]),
         pixels=np.concatenate([np.empty(0, dtype=np.uint64), *(pixels for _, pixels, _ in parts)]),
-        row_groups=[row_groups for _, _, one in parts for row_groups in one.row_groups],
-        options=wanted,
+        row_groups=[row_groups for _, _, result in parts for row_groups in result.row_groups],
+        options=output,
     )
 
 
-def finish(folder: AnyPath, catalog: Catalog, contents: MarginContents, found: int) -> None:
-    """Write the catalog's metadata, and what makes it valid last; `found` rows must have been written.
+def finish(folder: AnyPath, catalog: Catalog, contents: MarginContents, selected_rows: int) -> None:
+    """Write the catalog's metadata, and what makes it valid last; every selected row must have been written.
 
     Raises
     ------
     IncompleteMarginError
-        When not every row that was found was written.
+        When not every selected row was written.
     StorageError
         When a file cannot be written.
     """
-    if found != contents.rows:
-        raise IncompleteMarginError(f"{found} rows were found for margins, but {contents.rows} were written")
+    if selected_rows != contents.rows:
+        raise IncompleteMarginError(
+            f"{selected_rows} rows were selected for margins, but {contents.rows} were written"
+        )
     try:
         with translate_errors(folder):
             format_named(catalog.format).finish_margin(folder, catalog, contents)
     except OSError as error:
-        # Half of what makes a catalog valid may be there, in a folder that is kept for the next run.
+        # The folder is kept for the next run: no part of what makes a catalog valid may stay in it.
         with suppress(OSError):
             remove_files(folder, [name for name in VALID_BY if exists(folder / name)])
         raise StorageError(f"{folder} cannot be written: {error}") from error
@@ -79,14 +70,14 @@ def finish(folder: AnyPath, catalog: Catalog, contents: MarginContents, found: i
 def empty_reason(
     contents: MarginContents, mapped: Sequence[MapResult], partitions: int, fine_filtering: bool
 ) -> str | None:
-    """Why a margin has no rows, in words; None when it has some."""
+    """Why a margin has no rows, in words; None when it has rows."""
     if contents.rows:
         return None
     if not partitions:
         return "because the catalog has no partitions"
     if contents.options.cone is not None:
         return "because no row is in the margin of a pixel that the cone touches"
-    rows = sum(one.primary_rows for one in mapped)
+    rows = sum(result.primary_rows for result in mapped)
     if not rows:
         return "because the catalog has no rows"
     nearby = (

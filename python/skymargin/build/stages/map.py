@@ -1,4 +1,4 @@
-"""Mapping: from a batch of partitions to a shard of the rows that belong to margins."""
+"""Mapping: from partitions to a shard of the rows that belong to margins."""
 
 from __future__ import annotations
 
@@ -18,65 +18,62 @@ if TYPE_CHECKING:
 
 @dataclass
 class MapResult:
-    """What the mapping of a batch came to.
+    """What a map task read and found.
 
     Attributes
     ----------
-    number : int
-        Number of the batch and of its shard.
-    partitions : int
-        Partitions read.
-    primary_rows : int
-        Rows of those partitions.
-    rows : int
-        Memberships found: rows, each counted once per margin it belongs to.
-    rows_within : list of int
-        How many of them are within each of the narrower thresholds of the job.
+    sizes : list of (int, int, int, int)
+        Order, pixel, rows and size before compression of each partition.
+    rows_per_threshold : list of int
+        For each threshold of the run, the memberships found: rows, each counted once per margin it belongs to.
     bytes_read : int
         Bytes fetched from the catalog's files.
     pages_decoded : int
         Pages of them that were decompressed.
-    memory_bytes : int
-        Size of those partitions before compression.
-    sizes : list of (int, int, int, int)
-        Order, pixel, rows and size before compression of each of them.
     """
 
-    number: int
-    partitions: int = 0
-    primary_rows: int = 0
-    rows: int = 0
+    sizes: list[tuple[int, int, int, int]] = field(default_factory=list)
+    rows_per_threshold: list[int] = field(default_factory=list)
     bytes_read: int = 0
     pages_decoded: int = 0
-    memory_bytes: int = 0
-    sizes: list[tuple[int, int, int, int]] = field(default_factory=list)
-    rows_within: list[int] = field(default_factory=list)
+
+    @property
+    def primary_rows(self) -> int:
+        """Rows of the partitions."""
+        return sum(rows for _, _, rows, _ in self.sizes)
+
+    @property
+    def memory_bytes(self) -> int:
+        """Size of the partitions before compression."""
+        return sum(memory_bytes for _, _, _, memory_bytes in self.sizes)
 
 
-def map_batch(spec_file: Path, batch: MapTask) -> MapResult | SkymarginError:
-    """Find the rows of a batch of partitions that belong to margins, and write them to a shard.
+def map_batch(spec_file: Path, task: MapTask) -> MapResult | SkymarginError:
+    """Find the rows of some partitions that belong to margins, and write them to a shard.
 
     Parameters
     ----------
     spec_file
-        The job; the shard is written beside it. When it disappears the run was given up, and the task ends.
-    batch
+        The spec of the run, beside which the shard is written. The task ends when it disappears: the run was given up.
+    task
         The partitions.
 
     Returns
     -------
-    Mapped or SkymarginError
-        An error that is the catalog's fault is returned, not raised: raised, Dask would log it on every worker.
+    MapResult or SkymarginError
+        Expected failures are returned, not raised: Dask logs raised errors on every worker.
     """
     try:
-        job = worker_context(spec_file).job
-        mapped = MapResult(batch.number)
-        file = shard_file(spec_file.parent, batch.number)
-        with shard_writer(file, job.schema, job.memory.gathered_bytes, job.narrower_arcsec) as shard:
-            for order, pixel, names in zip(batch.orders, batch.pixels, batch.files, strict=True):
-                _map_partition(worker_context(spec_file), int(order), int(pixel), names, shard, mapped)
-        mapped.rows, mapped.rows_within = shard.rows, shard.rows_within
-        return mapped
+        context = worker_context(spec_file)
+        spec, result = context.spec, MapResult()
+        file = shard_file(spec_file.parent, task.number)
+        thresholds_arcsec = spec.rule.thresholds_arcsec
+        with shard_writer(file, spec.schema, context.memory.gathered_bytes, thresholds_arcsec) as shard:
+            for order, pixel, names in zip(task.orders, task.pixels, task.files, strict=True):
+                # Asked for again: it raises when the run was given up.
+                _map_partition(worker_context(spec_file), int(order), int(pixel), names, shard, result)
+        result.rows_per_threshold = shard.rows_per_threshold
+        return result
     except SkymarginError as error:
         return error
     except (OSError, MemoryError) as error:
@@ -84,39 +81,36 @@ def map_batch(spec_file: Path, batch: MapTask) -> MapResult | SkymarginError:
 
 
 def _map_partition(
-    loaded: WorkerContext,
+    context: WorkerContext,
     order: int,
     pixel: int,
     names: tuple[str, ...],
     shard: ShardWriter,
-    mapped: MapResult,
+    result: MapResult,
 ) -> None:
-    job = loaded.job
-    scan = PartitionScan(loaded.scanner, [job.catalog_path / name for name in names])
-    cover = loaded.margins.cover(order, pixel, rows=scan.rows, index_order=job.columns.index_order)
-    if job.margins is None:
+    spec = context.spec
+    scan = PartitionScan(context.scanner, [spec.catalog_path / name for name in names])
+    cover = context.margins.cover(order, pixel, rows=scan.rows, index_order=spec.columns.index_order)
+    if spec.margins is None:
         for selection in scan.select(cover):
             shard.add(selection, order, pixel)
-    elif feeds(cover, job.margins):
+    elif feeds(cover, spec.margins):
         for selection in scan.select(cover):
-            shard.add(only_of(selection, job.margins), order, pixel)
-    mapped.partitions += 1
-    mapped.primary_rows += scan.rows
-    mapped.bytes_read += scan.bytes_read
-    mapped.pages_decoded += scan.pages_decoded
-    mapped.memory_bytes += scan.memory_bytes
-    mapped.sizes.append((order, pixel, scan.rows, scan.memory_bytes))
+            shard.add(only_of(selection, spec.margins), order, pixel)
+    result.bytes_read += scan.bytes_read
+    result.pages_decoded += scan.pages_decoded
+    result.sizes.append((order, pixel, scan.rows, scan.memory_bytes))
 
 
 def feeds(cover: Cover, margins: frozenset[Pixel]) -> bool:
-    """Whether rows of a partition, whose cover it is, may belong to one of the margins."""
-    found = cover.destinations()
-    pairs = zip(found.column("order").to_pylist(), found.column("pixel").to_pylist(), strict=True)
+    """Whether rows of the partition of a cover may belong to one of the margins."""
+    pixels = cover.destinations()
+    pairs = zip(pixels.column("order").to_pylist(), pixels.column("pixel").to_pylist(), strict=True)
     return not margins.isdisjoint(pairs)
 
 
 def only_of(selection: Selection, margins: frozenset[Pixel]) -> Selection:
-    """The selection without what it has for other margins; its rows all stay, whether they are wanted or not."""
+    """The selection without its memberships in other margins; all its rows stay."""
     import numpy as np
 
     members = selection.memberships

@@ -28,7 +28,7 @@ class Merged:
         Schema in which rows are given.
     most_rows
         So many rows are put in order at once; of more, only those that are asked for.
-    within_arcsec
+    threshold_arcsec
         Rows with a larger separation are left out; None: none.
 
     Attributes
@@ -42,7 +42,7 @@ class Merged:
         runs_of_margins: Sequence[Sequence[Run]],
         schema: pa.Schema,
         most_rows: int,
-        within_arcsec: float | None = None,
+        threshold_arcsec: float | None = None,
     ) -> None:
         import numpy as np
         import pyarrow as pa
@@ -54,8 +54,8 @@ class Merged:
         keys = sort_keys(origin)
         margin = np.repeat(np.arange(len(counts)), counts)
         self._order = np.lexsort((*keys, margin))
-        if within_arcsec is not None:
-            near = to_numpy(origin.column("separation_arcsec"))[self._order] <= within_arcsec
+        if threshold_arcsec is not None:
+            near = to_numpy(origin.column("separation_arcsec"))[self._order] <= threshold_arcsec
             self._order = self._order[near]
             counts = np.bincount(margin[self._order], minlength=len(counts)).tolist()
         self._most_rows = most_rows

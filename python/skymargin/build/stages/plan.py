@@ -1,4 +1,4 @@
-"""Planning: from a catalog to batches of partitions, and from shards to batches of margins."""
+"""Planning: what a catalog and arguments allow, and the work in tasks of about equal size."""
 
 from __future__ import annotations
 
@@ -7,8 +7,14 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from skymargin.build.batch_limits import batch_limits
-from skymargin.build.stages.shards import group_type, read_index, read_rows_within
-from skymargin.build.stages.tasks import MapTask, ReduceTask, RunSpec, nested_position, shard_file
+from skymargin.build.stages.shards import group_type, read_index
+from skymargin.build.stages.tasks import (
+    MapTask,
+    MarginWriterSpec,
+    ReduceTask,
+    SelectionRule,
+    nested_position,
+)
 from skymargin.catalogs.catalog import Catalog, format_named
 from skymargin.catalogs.hats_extras import as_written
 from skymargin.errors import ArgumentError, CatalogError
@@ -23,10 +29,11 @@ if TYPE_CHECKING:
     from skymargin._core import Tiling
     from skymargin.build.stages.map import MapResult
     from skymargin.catalogs.output_options import OutputOptions
+    from skymargin.storage.paths import AnyPath
 
 # Opening a file and reading its footer takes about as long as decoding this much.
 _FILE_BYTES = 128 << 10
-# Rows are gathered from about as many places as there are rows: what a row costs beside its bytes.
+# Cost of a row besides its bytes: rows are gathered from about as many places as there are rows.
 _ROW_BYTES = 64
 
 
@@ -48,22 +55,17 @@ def coarse_threshold_arcsec(margin_order: int) -> float:
     return math.degrees(math.sqrt(4 * math.pi / (12 << (2 * margin_order)))) / 1.6 * 3600
 
 
-def margin_choice(
-    margin_threshold_arcsec: float, margin_order: int, fine_filtering: bool, catalog: Catalog
-) -> tuple[float, int]:
-    """Threshold and order a margin is made with.
+def selection_rule(
+    thresholds_arcsec: Sequence[float], margin_order: int, fine_filtering: bool, catalog: Catalog
+) -> SelectionRule:
+    """Which rows belong to the margins.
 
-    Parameters
-    ----------
-    margin_threshold_arcsec, margin_order, fine_filtering
-        The arguments of the run.
-    catalog
-        The primary catalog.
+    The thresholds of a run are distinct, the widest first; a coarse margin has one.
 
     Returns
     -------
-    (float, int)
-        As given for an exact margin; as hats-import sets them for a coarse one.
+    SelectionRule
+        As given for exact margins; as hats-import sets threshold and order for a coarse one.
 
     Raises
     ------
@@ -71,63 +73,66 @@ def margin_choice(
         When the margin pixels of a coarse margin are not smaller than every partition, or narrower than the threshold.
     """
     if fine_filtering:
-        return margin_threshold_arcsec, margin_order
+        return SelectionRule(tuple(thresholds_arcsec), None if margin_order < 0 else margin_order, True)
+    (threshold_arcsec,) = thresholds_arcsec
     if margin_order >= 0:
-        margin_threshold_arcsec = coarse_threshold_arcsec(margin_order)
+        threshold_arcsec = coarse_threshold_arcsec(margin_order)
     else:
-        margin_order = coarse_margin_order(margin_threshold_arcsec)
+        margin_order = coarse_margin_order(threshold_arcsec)
     highest_order = int(max(catalog.orders, default=-1))
     if margin_order <= highest_order:
         raise ArgumentError(
             f"margin_order {margin_order} (chosen or given) is not above {highest_order}, the highest order of a "
             "partition, as it must be with fine_filtering=False; fine_filtering=True has no such limit"
         )
-    if coarse_threshold_arcsec(margin_order) < margin_threshold_arcsec:
+    if coarse_threshold_arcsec(margin_order) < threshold_arcsec:
         raise ArgumentError(
-            f"margin_threshold {margin_threshold_arcsec} arcsec is wider than pixels of margin_order {margin_order}, "
+            f"margin_threshold {threshold_arcsec} arcsec is wider than pixels of margin_order {margin_order}, "
             "which fine_filtering=False cannot do; fine_filtering=True has no such limit"
         )
-    return margin_threshold_arcsec, margin_order
+    return SelectionRule((threshold_arcsec,), margin_order, False)
 
 
-def check_output(catalog: Catalog, wanted: OutputOptions) -> None:
-    """Check that the margin of the catalog can be written as wanted.
+def check_output_options(catalog: Catalog, output: OutputOptions) -> None:
+    """Check that the margin of the catalog can be written with the options.
 
     Raises
     ------
     ArgumentError
         When its format or its columns do not allow it.
     """
-    wanted.check_format(catalog.format)
-    delta = wanted.row_group_kwargs.get("subtile_order_delta")
+    output.check_format(catalog.format)
+    delta = output.row_group_kwargs.get("subtile_order_delta")
     if delta is not None and int(max(catalog.orders, default=0)) + delta > catalog.columns.index_order:
         raise ArgumentError(
             f"row_group_kwargs['subtile_order_delta'] {delta} is not allowed: the catalog has partitions of order "
             f"{max(catalog.orders)} and an index of order {catalog.columns.index_order}, which is not so fine"
         )
-    if wanted.addl_hats_properties:
-        as_written(wanted.addl_hats_properties)
-    if wanted.write_table_kwargs:
-        _check_writer(catalog, wanted.write_table_kwargs)
+    if output.addl_hats_properties:
+        as_written(output.addl_hats_properties)
+    if output.write_table_kwargs:
+        _check_writer(catalog, output.write_table_kwargs)
 
 
-def _check_writer(catalog: Catalog, wanted: Mapping[str, Any]) -> None:
-    """Begin a Parquet file with the options, and those of the format with them: it says what is wrong with them."""
+def _check_writer(catalog: Catalog, write_table_kwargs: Mapping[str, Any]) -> None:
+    """Start a Parquet file with the keyword arguments and those of the format: pyarrow checks them."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     try:
-        options = format_named(catalog.format).write_options(catalog.schema, wanted)
+        options = format_named(catalog.format).write_options(catalog.schema, write_table_kwargs)
         options.pop("row_group_size", None)
         sink = pa.BufferOutputStream()
         with pq.ParquetWriter(sink, catalog.schema, **options):
             pass
     except Exception as error:
-        raise ArgumentError(f"write_table_kwargs {dict(wanted)} cannot be used: {error}") from error
+        raise ArgumentError(
+            f"write_table_kwargs {dict(write_table_kwargs)} cannot be used: {error}"
+        ) from error
     schema = pq.read_metadata(pa.BufferReader(sink.getvalue())).schema
     columns = {schema.column(number).path for number in range(len(schema))}
-    for key, value in wanted.items():
-        # Of columns by name, unknown ones would pass unnoticed.
+    for key, value in write_table_kwargs.items():
+        # pyarrow ignores unknown names of columns.
         unknown = sorted(set(value) - columns) if isinstance(value, dict | list | tuple) else []
         if unknown:
             raise ArgumentError(
@@ -136,7 +141,7 @@ def _check_writer(catalog: Catalog, wanted: Mapping[str, Any]) -> None:
             )
 
 
-def check_partitions(catalog: Catalog) -> Tiling:
+def catalog_tiling(catalog: Catalog) -> Tiling:
     """The catalog's partitions as a tiling of the sky.
 
     Raises
@@ -152,39 +157,8 @@ def check_partitions(catalog: Catalog) -> Tiling:
         raise CatalogError(f"{catalog.listed_in} lists partitions that cannot be: {error}") from error
 
 
-def make_job(
-    catalog: Catalog,
-    margin_threshold_arcsec: float,
-    margin_order: int,
-    fine_filtering: bool,
-    narrower_arcsec: tuple[float, ...] = (),
-    check_index: bool = False,
-) -> RunSpec:
-    """What the tasks are told of the run."""
-    return RunSpec(
-        catalog_path=absolute(catalog.path),
-        columns=catalog.columns,
-        schema=catalog.schema,
-        orders=catalog.orders,
-        pixels=catalog.pixels,
-        margin_threshold_arcsec=margin_threshold_arcsec,
-        margin_order=margin_order,
-        fine_filtering=fine_filtering,
-        narrower_arcsec=narrower_arcsec,
-        check_index=check_index,
-    )
-
-
-def source_batches(catalog: Catalog, threads: int) -> list[MapTask]:
-    """Partitions in batches of about equal size, neighbours together.
-
-    Parameters
-    ----------
-    catalog
-        The primary catalog.
-    threads
-        Threads of all workers.
-    """
+def map_tasks(catalog: Catalog, threads: int) -> list[MapTask]:
+    """Partitions in tasks of about equal size for the threads of all workers, neighbours together."""
     import numpy as np
 
     along_sky = np.argsort(nested_position(catalog.orders, catalog.pixels))
@@ -201,73 +175,80 @@ def source_batches(catalog: Catalog, threads: int) -> list[MapTask]:
     ]
 
 
+def task_sizes() -> tuple[int, ...]:
+    """What decides how work is cut into tasks, besides the work and the number of threads."""
+    limits = batch_limits()
+    sizes = (limits.tasks_per_thread, limits.smallest_task_bytes, limits.largest_task_bytes)
+    return *sizes, _FILE_BYTES, _ROW_BYTES
+
+
 def average_row_bytes(mapped: Sequence[MapResult]) -> int:
-    """Size of a row of the catalog before compression, on average; the same for any way of batching."""
-    rows = sum(one.primary_rows for one in mapped)
-    return sum(one.memory_bytes for one in mapped) // max(rows, 1)
+    """Size of a row of the catalog before compression, on average; the same however partitions are put into tasks."""
+    rows = sum(result.primary_rows for result in mapped)
+    return sum(result.memory_bytes for result in mapped) // max(rows, 1)
 
 
-def destination_batches(
-    shards: Path, batches: int, row_bytes: int, threads: int, narrower: int | None = None
-) -> tuple[list[ReduceTask], int]:
-    """Margins in batches of about equal size, neighbours together; and how many margins there are.
+def margin_writer(
+    folder: AnyPath, catalog: Catalog, row_bytes: int, output: OutputOptions, threshold_index: int
+) -> MarginWriterSpec:
+    """Where and how the files of a margin catalog are written."""
+    most_rows, compressed = file_layout(catalog, row_bytes, output)
+    return MarginWriterSpec(
+        folder=absolute(folder),
+        format=catalog.format,
+        parquet_options=format_named(catalog.format).write_options(catalog.schema, output.write_table_kwargs),
+        group_rows=most_rows,
+        gathered_rows=gathered_rows(row_bytes),
+        compressed_rows=compressed,
+        output=output,
+        threshold_index=threshold_index,
+    )
 
-    Parameters
-    ----------
-    shards
-        Folder of the shards.
-    batches
-        Number of batches that were mapped.
-    row_bytes
-        Average size of a row.
-    threads
-        Threads of all workers.
-    narrower
-        Number, among the narrower thresholds of the run, of the one whose margins are made; None: the largest.
+
+def reduce_tasks(
+    shards: Sequence[Path], margin: int, writer: MarginWriterSpec, row_bytes: int, threads: int, first: int
+) -> list[ReduceTask]:
+    """Margins of one margin catalog in tasks of about equal size, neighbours together.
+
+    `margin` is the number of the margin catalog in the run, `first` the number of the first task.
     """
     import numpy as np
 
-    indexes = [read_index(shard_file(shards, number)) for number in range(batches)]
-    slices = np.concatenate([np.empty(0, dtype=group_type()), *indexes])
-    shard = np.repeat(np.arange(batches), [len(index) for index in indexes])
-    rows_of = slices["rows"]
-    if narrower is not None:
-        counts = [read_rows_within(shard_file(shards, number), narrower) for number in range(batches)]
-        rows_of = np.concatenate([np.empty(0, dtype=np.int64), *counts])
-        slices, shard, rows_of = slices[rows_of > 0], shard[rows_of > 0], rows_of[rows_of > 0]
-    if not len(slices):
-        return [], 0
+    indexes = [read_index(shard) for shard in shards]
+    slices = np.concatenate([np.empty(0, dtype=group_type()), *(groups for groups, _ in indexes)])
+    shard = np.repeat(np.arange(len(shards)), [len(groups) for groups, _ in indexes])
+    counts = [rows[:, writer.threshold_index] for groups, rows in indexes if len(groups)]
+    slice_rows = np.concatenate([np.empty(0, dtype=np.int64), *counts])
     position = nested_position(slices["order"], slices["pixel"])
     along_sky = np.lexsort((slices["offset"], slices["record_batch"], shard, position))
+    along_sky = along_sky[slice_rows[along_sky] > 0]
+    if not len(along_sky):
+        return []
     slices, shard, position = slices[along_sky], shard[along_sky], position[along_sky]
-    rows_of = rows_of[along_sky]
     firsts = np.flatnonzero(np.r_[True, position[1:] != position[:-1]])
-    rows = np.add.reduceat(rows_of, firsts)
-    ends = np.r_[firsts[1:], len(position)]
+    rows = np.add.reduceat(slice_rows[along_sky], firsts)
     cuts = _cuts(rows * (row_bytes + _ROW_BYTES) + _FILE_BYTES, threads)
-    bounds = np.r_[0, ends[cuts - 1], len(position)] if len(cuts) else np.array([0, len(position)])
-    batched = [
-        ReduceTask(number=number, shard=shard[start:stop], slices=slices[start:stop])
-        for number, (start, stop) in enumerate(pairwise(bounds.tolist()))
+    # Each task begins with the first slice of a margin.
+    margins = np.r_[0, cuts, len(firsts)].tolist()
+    bounds = np.r_[firsts, len(position)]
+    return [
+        ReduceTask(
+            number=first + number,
+            margin=margin,
+            writer=writer,
+            destinations=end - start,
+            shard=shard[bounds[start] : bounds[end]],
+            slices=slices[bounds[start] : bounds[end]],
+        )
+        for number, (start, end) in enumerate(pairwise(margins))
     ]
-    return batched, len(firsts)
 
 
-def layout(catalog: Catalog, row_bytes: int, wanted: OutputOptions) -> tuple[int, int]:
-    """Most rows of a row group, and rows from which on a margin is compressed.
-
-    Parameters
-    ----------
-    catalog
-        The primary catalog.
-    row_bytes
-        Average size of its rows.
-    wanted
-        What is wanted of the files.
-    """
-    options = format_named(catalog.format).write_options(catalog.schema, wanted.write_table_kwargs)
-    most = wanted.group_rows or group_rows(options["row_group_size"], row_bytes)
-    return most, 0 if wanted.names_compression else compressed_rows(row_bytes)
+def file_layout(catalog: Catalog, row_bytes: int, output: OutputOptions) -> tuple[int, int]:
+    """Most rows of a row group, and rows from which on a margin is compressed."""
+    options = format_named(catalog.format).write_options(catalog.schema, output.write_table_kwargs)
+    most = output.group_rows or group_rows(options["row_group_size"], row_bytes)
+    return most, 0 if output.names_compression else compressed_rows(row_bytes)
 
 
 def group_rows(most_rows: int, row_bytes: int) -> int:
@@ -276,7 +257,7 @@ def group_rows(most_rows: int, row_bytes: int) -> int:
 
 
 def gathered_rows(row_bytes: int) -> int:
-    """Rows that are put in order at once."""
+    """How many rows are put in order at once."""
     return max(1, batch_limits().row_group_bytes // max(row_bytes, 1))
 
 

@@ -1,10 +1,10 @@
-"""Reducing: from the shards to the files of the margin catalog, a batch of margins at a time."""
+"""Reducing: from the shards to the files of the margin catalog."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import groupby, pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -34,80 +34,77 @@ if TYPE_CHECKING:
 
 @dataclass
 class ReduceResult:
-    """What the reducing of a batch came to.
+    """What a reduce task wrote.
 
     Attributes
     ----------
-    number : int
-        Number of the batch.
     orders, pixels : list of int
-        The margins written, in the order of the batch.
+        The margins, in the order of the task.
     rows : int
         Rows in them.
     row_groups : list of RowGroups
         Their row groups, with the path of the file of each.
     files : dict of str to int
         Files written, relative to the margin catalog, to their sizes in bytes.
-    margin : int
-        Number of the margin catalog among those of the run.
     """
 
-    number: int
-    orders: list[int]
-    pixels: list[int]
-    rows: int
-    row_groups: list[RowGroups]
-    files: dict[str, int]
-    margin: int = 0
+    orders: list[int] = field(default_factory=list)
+    pixels: list[int] = field(default_factory=list)
+    rows: int = 0
+    row_groups: list[RowGroups] = field(default_factory=list)
+    files: dict[str, int] = field(default_factory=dict)
 
 
-def reduce_batch(spec_file: Path, task: tuple[ReduceTask, MarginWriterSpec]) -> ReduceResult | SkymarginError:
-    """Write the margins of a batch.
+def reduce_batch(spec_file: Path, task: ReduceTask) -> ReduceResult | SkymarginError:
+    """Write some margins.
 
     Parameters
     ----------
     spec_file
-        The job, beside the shards. When it disappears the run was given up, and the task ends.
+        The spec of the run, beside the shards. The task ends when it disappears: the run was given up.
     task
-        The margins and where their rows are; where and how to write.
+        The margins, where their rows are, and where and how to write them.
 
     Returns
     -------
-    Reduced or SkymarginError
-        An error is returned, not raised: raised, Dask would log it on every worker.
+    ReduceResult or SkymarginError
+        Expected failures are returned, not raised: Dask logs raised errors on every worker.
     """
-    batch, output = task
-    reduced = ReduceResult(batch.number, [], [], 0, [], {}, output.margin)
+    writer, result = task.writer, ReduceResult()
     reader = ShardReader()
     merged_footer: pq.FileMetaData | None = None
-    for group in _groups(batch, output.gathered_rows):
+    for group in _groups(task, writer.gathered_rows):
         try:
-            loaded = worker_context(spec_file)
-            runs = [list(_runs(reader, spec_file.parent, margin, output)) for margin in group]
-            schema = format_named(output.format).margin_schema(loaded.job.schema)
-            with loaded.reducing:
-                merged = Merged(runs, schema, output.gathered_rows, output.within_arcsec)
+            context = worker_context(spec_file)
+            runs = [list(_runs(reader, spec_file.parent, margin, writer)) for margin in group]
+            schema = format_named(writer.format).margin_schema(context.spec.schema)
+            # The widest threshold is that of the shards: all rows, also of a coarse margin, which has no separations.
+            thresholds_arcsec, index = context.spec.rule.thresholds_arcsec, writer.threshold_index
+            with context.reducing:
+                merged = Merged(
+                    runs, schema, writer.gathered_rows, thresholds_arcsec[index] if index else None
+                )
         except (OSError, MemoryError) as error:
             return StorageError(f"the shards in {spec_file.parent} cannot be read: {error}")
         for number, margin in enumerate(group):
             try:
-                footer = _write_margin(merged, number, margin, loaded, output, reduced)
+                footer = _write_margin(merged, number, margin, context, writer, result)
                 if merged_footer is None:
                     merged_footer, first = footer, RowGroups.of(footer)
                 else:
                     merged_footer.append_row_groups(footer)
-                if not is_local(output.folder) and not spec_file.exists():
-                    # Whoever gave the run up removes the output once; elsewhere it is moved away first.
-                    remove_file(output.folder / next(reversed(reduced.files)))
+                if not is_local(writer.folder) and not spec_file.exists():
+                    # The run that was given up removes its output once; a local folder is moved away first.
+                    remove_file(writer.folder / next(reversed(result.files)))
                     return StorageError(f"the run was given up: there is no {spec_file}")
             except (OSError, MemoryError) as error:
                 return StorageError(
                     f"the margin of order {margin.order}, pixel {margin.pixel} cannot be written to "
-                    f"{output.folder}: {error}"
+                    f"{writer.folder}: {error}"
                 )
     if merged_footer is not None:
-        reduced.row_groups.append(RowGroups.of(merged_footer, like=first))
-    return reduced
+        result.row_groups.append(RowGroups.of(merged_footer, like=first))
+    return result
 
 
 class _Margin(NamedTuple):
@@ -119,14 +116,14 @@ class _Margin(NamedTuple):
     slices: list[tuple[int, int, int, int]]
 
 
-def _groups(batch: ReduceTask, most_rows: int) -> Iterator[list[_Margin]]:
+def _groups(task: ReduceTask, most_rows: int) -> Iterator[list[_Margin]]:
     """Margins that are gathered together: neighbours with no more than so many rows, or a larger one alone."""
-    table = zip(batch.slices.tolist(), batch.shard.tolist(), strict=True)
+    table = zip(task.slices.tolist(), task.shard.tolist(), strict=True)
     group: list[_Margin] = []
     rows_in_group = 0
     for (order, pixel), lines in groupby(table, key=lambda line: line[0][:2]):
         slices = [(shard, *line[2:]) for line, shard in lines]
-        rows = sum(one[-1] for one in slices)
+        rows = sum(rows for *_, rows in slices)
         if group and rows_in_group + rows > most_rows:
             yield group
             group, rows_in_group = [], 0
@@ -135,48 +132,47 @@ def _groups(batch: ReduceTask, most_rows: int) -> Iterator[list[_Margin]]:
     yield group
 
 
-def _runs(reader: ShardReader, folder: Path, margin: _Margin, output: MarginWriterSpec) -> Iterator[Run]:
+def _runs(reader: ShardReader, folder: Path, margin: _Margin, writer: MarginWriterSpec) -> Iterator[Run]:
     """The slices of one margin, each in the order of the margin, with the columns that its format has."""
-    known = format_named(output.format)
+    catalog_format = format_named(writer.format)
     for number, group in groupby(margin.slices, key=lambda line: line[0]):
         for rows, origin in reader.read_groups(shard_file(folder, number), [line[1:] for line in group]):
-            yield known.margin_columns(rows, origin, margin.order, margin.pixel), origin
+            yield catalog_format.margin_columns(rows, origin, margin.order, margin.pixel), origin
 
 
 def _write_margin(
     merged: Merged,
     number: int,
     margin: _Margin,
-    loaded: WorkerContext,
-    output: MarginWriterSpec,
-    reduced: ReduceResult,
+    context: WorkerContext,
+    writer: MarginWriterSpec,
+    result: ReduceResult,
 ) -> pq.FileMetaData:
-    """Write the file of one margin, and note it; its footer."""
-    known = format_named(output.format)
-    name = output.wanted.file_name(known.margin_file(margin.order, margin.pixel))
-    options = {key: value for key, value in output.options.items() if key != "row_group_size"}
-    if len(merged.index(number)) < output.compressed_rows:
+    """Write the file of one margin and add it to the result; returns its footer."""
+    name = writer.output.file_name(format_named(writer.format).margin_file(margin.order, margin.pixel))
+    options = {key: value for key, value in writer.parquet_options.items() if key != "row_group_size"}
+    if len(merged.index(number)) < writer.compressed_rows:
         options |= {"compression": "none", "compression_level": None}
     footers: list[pq.FileMetaData] = []
-    with output_file(output.folder / name) as sink:
-        with _parquet_writer(sink, merged.schema, metadata_collector=footers, **options) as writer:
-            for start, stop in _row_groups(margin, merged.index(number), loaded.job.columns, output):
-                with loaded.reducing:
+    with output_file(writer.folder / name) as sink:
+        with _parquet_writer(sink, merged.schema, metadata_collector=footers, **options) as parquet:
+            for start, stop in _row_groups(margin, merged.index(number), context.spec.columns, writer):
+                with context.reducing:
                     rows = merged.rows(number, start, stop)
-                    writer.write_table(rows, row_group_size=len(rows))
-        reduced.files[name] = int(sink.tell())
+                    parquet.write_table(rows, row_group_size=len(rows))
+        result.files[name] = int(sink.tell())
     (footer,) = footers
-    # As `_metadata` has it: relative to the folder it is in, which in HATS is this one.
+    # `_metadata` names files relative to its own folder, which in HATS is `dataset`.
     footer.set_file_path(below_dataset(name))
-    reduced.orders.append(margin.order)
-    reduced.pixels.append(margin.pixel)
-    reduced.rows += footer.num_rows
+    result.orders.append(margin.order)
+    result.pixels.append(margin.pixel)
+    result.rows += footer.num_rows
     return footer
 
 
 @contextmanager
 def _parquet_writer(sink: Any, schema: pa.Schema, **options: Any) -> Iterator[pq.ParquetWriter]:
-    """Close the writer at the end; after an error, the error is told, and not that the file is incomplete."""
+    """Close the writer at the end; after an error, raise that error and not one of the incomplete file."""
     import pyarrow.parquet as pq
 
     writer = pq.ParquetWriter(sink, schema, **options)
@@ -190,17 +186,17 @@ def _parquet_writer(sink: Any, schema: pa.Schema, **options: Any) -> Iterator[pq
 
 
 def _row_groups(
-    margin: _Margin, index: np.ndarray, columns: SpatialColumns, output: MarginWriterSpec
+    margin: _Margin, index: np.ndarray, columns: SpatialColumns, writer: MarginWriterSpec
 ) -> Iterator[tuple[int, int]]:
-    """First row of each row group and the row after its last: no more than wanted, and if wanted all of one subtile."""
+    """First row of each row group and the row after its last: few enough, and when asked for all of one subtile."""
     import numpy as np
 
     changes: list[int] = []
-    delta = output.wanted.row_group_kwargs.get("subtile_order_delta")
+    delta = writer.output.row_group_kwargs.get("subtile_order_delta")
     if delta is not None:
         shift = columns.index_shift + 2 * (columns.index_order - margin.order - delta)
         subtile = index >> shift
         changes = (np.flatnonzero(subtile[1:] != subtile[:-1]) + 1).tolist()
     for first, end in pairwise([0, *changes, len(index)]):
-        for start in range(first, end, output.group_rows):
-            yield start, min(start + output.group_rows, end)
+        for start in range(first, end, writer.group_rows):
+            yield start, min(start + writer.group_rows, end)

@@ -1,8 +1,8 @@
-"""Shards: what the mapping of one batch of partitions found, in one Arrow IPC file.
+"""Shards: the rows that one map task selected, in one Arrow IPC file.
 
-Rows are grouped by the margin they belong to, and an index, kept as metadata of the file's last record batch, says
-where each group is, and how many of its rows are within each threshold of the run. A shard is written under another
-name until it is whole.
+Rows are grouped by the margin they belong to. An index, kept as metadata of the file's last record batch, says where
+each group is, and how many of its rows are within each threshold of the run. A shard is written under another name
+until it is complete.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ if TYPE_CHECKING:
     from skymargin.build.stages.partition_scan import Selection
 
 _INDEX_KEY = b"skymargin.index"
-_WITHIN_KEY = b"skymargin.within"
+_ROWS_KEY = b"skymargin.rows_per_threshold"
 
 
 @contextmanager
 def shard_writer(
-    file: Path, schema: pa.Schema, gathered_bytes: int, narrower_arcsec: Sequence[float] = ()
+    file: Path, schema: pa.Schema, gathered_bytes: int, thresholds_arcsec: Sequence[float]
 ) -> Iterator[ShardWriter]:
     """Write one shard; the file appears when the block ends without an error.
 
@@ -41,8 +41,8 @@ def shard_writer(
         Schema of the catalog.
     gathered_bytes
         Bytes of rows that are gathered before they are written.
-    narrower_arcsec
-        Thresholds, for each of which the rows within it are counted.
+    thresholds_arcsec
+        Thresholds of the run, the widest first. All rows count as within that one; for the others they are counted.
     """
     import pyarrow as pa
 
@@ -52,7 +52,7 @@ def shard_writer(
         pa.OSFile(str(aside), mode="wb") as sink,
         pa.ipc.new_file(sink, whole) as ipc,
     ):
-        writer = ShardWriter(ipc, whole, gathered_bytes, narrower_arcsec)
+        writer = ShardWriter(ipc, whole, gathered_bytes, thresholds_arcsec)
         yield writer
         writer.finish()
 
@@ -62,10 +62,8 @@ class ShardWriter:
 
     Attributes
     ----------
-    rows : int
-        Memberships added: rows, each counted once per margin it belongs to.
-    rows_within : list of int
-        How many of them are within each of the narrower thresholds; complete when the shard is.
+    rows_per_threshold : list of int
+        For each threshold, the memberships within it: rows, each counted once per margin. Complete when the shard is.
     """
 
     def __init__(
@@ -73,7 +71,7 @@ class ShardWriter:
         ipc: pa.RecordBatchFileWriter,
         schema: pa.Schema,
         gathered_bytes: int,
-        narrower_arcsec: Sequence[float] = (),
+        thresholds_arcsec: Sequence[float],
     ) -> None:
         self._ipc = ipc
         self._most_bytes = gathered_bytes
@@ -81,10 +79,9 @@ class ShardWriter:
         self._gathered: list[tuple[Selection, int, int]] = []
         self._gathered_bytes = 0
         self._index: list[np.ndarray] = []
-        self._narrower_arcsec = narrower_arcsec
-        self._within: list[np.ndarray] = []
-        self.rows = 0
-        self.rows_within: list[int] = []
+        self._thresholds_arcsec = thresholds_arcsec
+        self._rows: list[np.ndarray] = []
+        self.rows_per_threshold: list[int] = []
 
     def add(self, selection: Selection, source_order: int, source_pixel: int) -> None:
         """Add rows selected from one partition.
@@ -98,7 +95,6 @@ class ShardWriter:
         """
         self._gathered.append((selection, source_order, source_pixel))
         count = selection.memberships.num_rows
-        self.rows += count
         # A row is written once for each of its margins.
         self._gathered_bytes += (
             int(selection.rows.get_total_buffer_size()) * count // max(selection.rows.num_rows, 1)
@@ -113,13 +109,13 @@ class ShardWriter:
 
         self._write_gathered()
         index = np.concatenate([_groups((), (), (), (), record_batch=0), *self._index])
-        within = np.concatenate([np.empty((0, len(self._narrower_arcsec)), dtype=np.int64), *self._within])
-        self.rows_within = within.sum(axis=0).tolist()
+        rows = np.concatenate([np.empty((0, len(self._thresholds_arcsec)), dtype=np.int64), *self._rows])
+        self.rows_per_threshold = rows.sum(axis=0).tolist()
         nothing = pa.RecordBatch.from_arrays(
             [pa.nulls(0, field.type) for field in self._schema], schema=self._schema
         )
         self._ipc.write_batch(
-            nothing, custom_metadata={_INDEX_KEY: index.tobytes(), _WITHIN_KEY: within.tobytes()}
+            nothing, custom_metadata={_INDEX_KEY: index.tobytes(), _ROWS_KEY: rows.tobytes()}
         )
 
     def _write_gathered(self) -> None:
@@ -168,10 +164,12 @@ class ShardWriter:
         starts = np.flatnonzero(np.r_[True, (order[1:] != order[:-1]) | (pixel[1:] != pixel[:-1])])
         rows_in = np.diff(np.r_[starts, len(order)])
         self._index.append(_groups(order[starts], pixel[starts], starts, rows_in, len(self._index)))
-        if self._narrower_arcsec:
+        rows = [rows_in]
+        if len(self._thresholds_arcsec) > 1:
             separation = to_numpy(members.column("separation_arcsec"))
-            is_within = separation[:, None] <= np.array(self._narrower_arcsec)
-            self._within.append(np.add.reduceat(is_within, starts, dtype=np.int64))
+            is_within = separation[:, None] <= np.array(self._thresholds_arcsec[1:])
+            rows.append(np.add.reduceat(is_within, starts, dtype=np.int64))
+        self._rows.append(np.column_stack(rows))
 
 
 class ShardReader:
@@ -238,37 +236,25 @@ class _OpenShard:
         return self._rows.slice(offset, rows), self._origin.slice(offset, rows)
 
 
-def read_index(file: Path) -> np.ndarray:
-    """Where the rows of each margin are in a shard.
+def read_index(file: Path) -> tuple[np.ndarray, np.ndarray]:
+    """Where the rows of each margin are in a shard, and how many of them are within each threshold.
 
     Returns
     -------
-    numpy.ndarray
-        Of the type that `group_type` gives, one element for each group of rows.
+    (numpy.ndarray, numpy.ndarray)
+        One element of the type that `group_type` gives for each group of rows; one line of row counts for each group.
     """
     import numpy as np
-
-    return np.frombuffer(_metadata(file)[_INDEX_KEY], dtype=group_type())
-
-
-def read_rows_within(file: Path, narrower: int) -> np.ndarray:
-    """How many rows of each group of a shard are within a threshold, given by its number among the narrower ones."""
-    import numpy as np
-
-    metadata = _metadata(file)
-    groups = len(metadata[_INDEX_KEY]) // group_type().itemsize
-    within = np.frombuffer(metadata[_WITHIN_KEY], dtype=np.int64)
-    # Of no groups, numpy cannot tell how many thresholds there were.
-    return within.reshape(groups, -1)[:, narrower] if groups else within
-
-
-def _metadata(file: Path) -> Any:
     import pyarrow as pa
 
-    # Not mapped: the whole of a large file would take address space, and only its end is read.
+    # Not mapped: a large file would take address space, and only its end is read.
     with pa.OSFile(str(file)) as source:
         shard = pa.ipc.open_file(source)
-        return shard.get_batch_with_custom_metadata(shard.num_record_batches - 1).custom_metadata
+        metadata = shard.get_batch_with_custom_metadata(shard.num_record_batches - 1).custom_metadata
+    groups = np.frombuffer(metadata[_INDEX_KEY], dtype=group_type())
+    rows = np.frombuffer(metadata[_ROWS_KEY], dtype=np.int64)
+    # Without groups, numpy cannot tell how many thresholds there were.
+    return groups, rows.reshape(len(groups), -1) if len(groups) else rows.reshape(0, 1)
 
 
 def group_type() -> np.dtype:

@@ -1,4 +1,4 @@
-"""What a task is told: the job, which is the same for all, and the batch, which is its own."""
+"""What a task gets: the spec of the run, the same for all tasks, and its own share of the work."""
 
 from __future__ import annotations
 
@@ -19,12 +19,43 @@ if TYPE_CHECKING:
     import numpy as np
     import pyarrow as pa
 
-    from skymargin._core import Margins, Scanner
+    from skymargin._core import Margins, Scanner, Tiling
 
 Pixel: TypeAlias = tuple[int, int]
 
 _DEEPEST_ORDER = 29
 _loading = threading.Lock()
+
+
+@dataclass(frozen=True)
+class SelectionRule:
+    """Which rows belong to the margins of a run.
+
+    Attributes
+    ----------
+    thresholds_arcsec : tuple of float
+        The distinct thresholds of its margin catalogs, the widest first: mapping selects rows by that one.
+    margin_order : int or None
+        Order of the pixels of covers, or of the selection itself when `fine_filtering` is off; None: chosen.
+    fine_filtering : bool
+        Whether rows are selected by their exact separation.
+    """
+
+    thresholds_arcsec: tuple[float, ...]
+    margin_order: int | None
+    fine_filtering: bool
+
+    @property
+    def widest_arcsec(self) -> float:
+        """The widest threshold."""
+        return self.thresholds_arcsec[0]
+
+    def margins(self, tiling: Tiling) -> Margins:
+        """The margins of the tiles at the widest threshold."""
+        import skymargin._core as _core
+
+        margin_order = -1 if self.margin_order is None else self.margin_order
+        return _core.Margins(tiling, self.widest_arcsec, margin_order, self.fine_filtering)
 
 
 @dataclass(frozen=True)
@@ -41,20 +72,12 @@ class RunSpec:
         Its schema.
     orders, pixels : numpy.ndarray
         All its partitions.
-    margin_threshold_arcsec : float
-        The threshold rows are selected by, the largest when several margins are made.
-    margin_order : int
-        Order of the pixels of covers, or of the selection itself when `fine_filtering` is off; -1: chosen.
-    fine_filtering : bool
-        Whether rows are selected by their exact separation.
-    memory : MemoryShares
-        What each thread of a worker may hold.
-    margins : frozenset of (int, int), or None
-        The margins that are made, by order and pixel; None for all.
-    narrower_arcsec : tuple of float
-        The other thresholds of a run that makes several margins.
+    rule : SelectionRule
+        Which rows are selected.
     check_index : bool
-        Whether the position of every row is held against the index.
+        Whether every row's coordinates are checked against its index value.
+    margins : frozenset of (int, int), or None
+        The pixels whose margins are made; None for all.
     """
 
     catalog_path: AnyPath
@@ -62,29 +85,37 @@ class RunSpec:
     schema: pa.Schema
     orders: np.ndarray
     pixels: np.ndarray
-    margin_threshold_arcsec: float
-    margin_order: int
-    fine_filtering: bool
-    memory: MemoryShares = field(default_factory=MemoryShares)
-    margins: frozenset[Pixel] | None = None
-    narrower_arcsec: tuple[float, ...] = ()
-    check_index: bool = False
+    rule: SelectionRule
+    check_index: bool
+    margins: frozenset[Pixel] | None
 
-    def save(self, file: Path) -> None:
-        """Write the job where tasks find it."""
+    def save(self, file: Path, memory: MemoryShares) -> None:
+        """Write the spec for the tasks, with what each thread of a worker may hold."""
         with atomic_write(file) as aside:
             # The options of a remote file system may hold credentials.
             aside.touch(mode=0o600)
-            aside.write_bytes(pickle.dumps(self))
+            aside.write_bytes(pickle.dumps((self, memory)))
 
 
 class WorkerContext(NamedTuple):
-    """A job and what the tasks of a process share for it: the geometry of its margins, the reader of its catalog.
+    """The spec of a run, and what the tasks of one process share for it.
 
-    `reducing` lets so many threads write row groups at the same time.
+    Attributes
+    ----------
+    spec : RunSpec
+        The spec.
+    memory : MemoryShares
+        What each thread may hold.
+    margins : Margins
+        The geometry of the margins.
+    scanner : Scanner
+        The reader of the catalog.
+    reducing : threading.Semaphore
+        Limits how many threads write row groups at the same time.
     """
 
-    job: RunSpec
+    spec: RunSpec
+    memory: MemoryShares
     margins: Margins
     scanner: Scanner
     reducing: threading.Semaphore
@@ -97,7 +128,7 @@ class MapTask:
     Attributes
     ----------
     number : int
-        Number of the batch, and of the shard it writes.
+        Number of the task, and of the shard it writes.
     orders, pixels : numpy.ndarray
         The partitions, in nested order.
     files : list of tuple of str
@@ -111,13 +142,53 @@ class MapTask:
 
 
 @dataclass(frozen=True)
+class MarginWriterSpec:
+    """Where and how the files of a margin catalog are written.
+
+    Attributes
+    ----------
+    folder : Path or UPath
+        The margin catalog under construction.
+    format : str
+        Its format.
+    parquet_options : dict
+        Keyword arguments of `pyarrow.parquet.write_table`.
+    group_rows : int
+        Most rows of a row group. Depends on catalog and arguments alone, so that the files do, too.
+    gathered_rows : int
+        Rows, of one or several margins, that are put in order at once.
+    compressed_rows : int
+        Margins of fewer rows are not compressed.
+    output : OutputOptions
+        Names of the files, and which rows share a row group.
+    threshold_index : int
+        Which of the run's thresholds is its own.
+    """
+
+    folder: AnyPath
+    format: str
+    parquet_options: dict[str, Any]
+    group_rows: int
+    gathered_rows: int
+    compressed_rows: int = 0
+    output: OutputOptions = field(default_factory=OutputOptions)
+    threshold_index: int = 0
+
+
+@dataclass(frozen=True)
 class ReduceTask:
     """Margins that one task writes.
 
     Attributes
     ----------
     number : int
-        Number of the batch.
+        Number of the task in the run.
+    margin : int
+        Number of the margin catalog in the run.
+    writer : MarginWriterSpec
+        Where and how they are written.
+    destinations : int
+        How many margins.
     shard : numpy.ndarray of int64
         The shard that each slice is in.
     slices : numpy.ndarray
@@ -126,49 +197,15 @@ class ReduceTask:
     """
 
     number: int
+    margin: int
+    writer: MarginWriterSpec
+    destinations: int
     shard: np.ndarray
     slices: np.ndarray
 
 
-@dataclass(frozen=True)
-class MarginWriterSpec:
-    """Where and how margins are written.
-
-    Attributes
-    ----------
-    folder : Path or UPath
-        The margin catalog under construction.
-    format : str
-        Its format.
-    options : dict
-        Keyword arguments of `pyarrow.parquet.write_table`.
-    group_rows : int
-        Most rows of a row group. Depends on catalog and arguments alone, so that the files do, too.
-    gathered_rows : int
-        Rows, of one or several margins, that are put in order at once.
-    compressed_rows : int
-        Margins of fewer rows are not compressed.
-    wanted : OutputOptions
-        What is wanted of the files: their names, and which rows share a row group.
-    margin : int
-        Number of the margin catalog among those of the run.
-    within_arcsec : float or None
-        Of the rows in the shards, those with a separation up to this are written; None for all.
-    """
-
-    folder: AnyPath
-    format: str
-    options: dict[str, Any]
-    group_rows: int
-    gathered_rows: int
-    compressed_rows: int = 0
-    wanted: OutputOptions = field(default_factory=OutputOptions)
-    margin: int = 0
-    within_arcsec: float | None = None
-
-
 def shard_file(folder: Path, number: int) -> Path:
-    """The shard that one batch of partitions writes."""
+    """The shard that one map task writes."""
     return folder / f"shard-{number:06d}.arrow"
 
 
@@ -180,16 +217,16 @@ def nested_position(orders: np.ndarray, pixels: np.ndarray) -> np.ndarray:
 
 
 def worker_context(file: Path) -> WorkerContext:
-    """The job of a run, loaded once in each process.
+    """The spec of a run with what tasks share, loaded once in each process.
 
     Raises
     ------
     StorageError
-        When the job's file is gone: the run was given up.
+        When the spec's file is gone: the run was given up.
     """
     if not file.exists():
         raise StorageError(f"the run was given up, or this worker does not see tmp_dir: there is no {file}")
-    # Threads of one worker ask at the same moment; the boundaries of pixels are to be shared between them.
+    # Threads of one worker ask at the same moment; they are to share the boundaries of pixels.
     with _loading:
         return _worker_context(file)
 
@@ -199,8 +236,13 @@ def _worker_context(file: Path) -> WorkerContext:
     import skymargin._core as _core
     from skymargin.build.stages.partition_scan import make_scanner
 
-    job: RunSpec = pickle.loads(file.read_bytes())
-    tiling = _core.Tiling(job.orders, job.pixels)
-    margins = _core.Margins(tiling, job.margin_threshold_arcsec, job.margin_order, job.fine_filtering)
-    scanner = make_scanner(job.schema, job.columns, job.memory.scan_bytes, job.check_index)
-    return WorkerContext(job, margins, scanner, threading.Semaphore(job.memory.reducing))
+    spec: RunSpec
+    memory: MemoryShares
+    spec, memory = pickle.loads(file.read_bytes())
+    return WorkerContext(
+        spec=spec,
+        memory=memory,
+        margins=spec.rule.margins(_core.Tiling(spec.orders, spec.pixels)),
+        scanner=make_scanner(spec.schema, spec.columns, memory.scan_bytes, spec.check_index),
+        reducing=threading.Semaphore(memory.reducing),
+    )

@@ -1,6 +1,6 @@
-"""What a margin was made from: a record in the margin catalog, by which changes of the primary are found.
+"""Provenance: a record in the margin catalog of what it was made from, used to detect changes of the primary.
 
-It has the arguments that decide what is in the files, and one line of numbers for each partition of the primary: some
+It holds the arguments that decide the content of the files, and a few numbers for each partition of the primary: some
 50 bytes, so 5 MB for 100,000 partitions. No reader of catalogs needs it.
 """
 
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -21,16 +21,16 @@ from skymargin.storage.paths import AnyPath, can_list, exists, read_text, transl
 
 if TYPE_CHECKING:
     from skymargin.build.stages.map import MapResult
-    from skymargin.build.stages.tasks import Pixel, RunSpec
+    from skymargin.build.stages.tasks import Pixel
     from skymargin.catalogs.catalog import Catalog
     from skymargin.catalogs.output_options import OutputOptions
 
-# To be raised when the same rows are to be written in other files, or the record has something else.
+# Raise it when the same rows are written to other files, or the content of the record changes.
 RECORD_FORMAT = 1
 _COLUMNS = ("order", "pixel", "rows", "memory_bytes", "stamp")
-# Names of what tells one version of an object from another, each used by some store.
+# Names under which stores list what identifies the version of an object.
 _MARKS = ("ETag", "etag", "md5Hash", "LastModified", "last_modified", "mtime", "updated", "created")
-# Of the wanted files: what is not here is made anew in every run.
+# The options that decide the files of partitions; what the others ask for is written anew in every run.
 _DECIDING = (
     "npix_suffix",
     "npix_parquet_name",
@@ -52,7 +52,7 @@ class Partition:
     memory_bytes : int
         Its size before compression.
     stamp : str
-        Digest of its files' names, sizes and times of change; empty when the store does not tell these.
+        Digest of its files' names, sizes and times of change; empty when the store does not give them.
     """
 
     rows: int
@@ -63,30 +63,20 @@ class Partition:
 def write_record(
     folder: AnyPath,
     catalog: Catalog,
-    job: RunSpec,
-    wanted: OutputOptions,
+    decided: Mapping[str, str],
     stamps: Sequence[str],
     mapped: Sequence[MapResult],
 ) -> None:
-    """Write down what a margin was made from.
+    """Record what a margin was made from.
 
-    Parameters
-    ----------
-    folder
-        The margin catalog under construction.
-    catalog, job, wanted
-        The primary catalog, what was done with it, and what is wanted of the files.
-    stamps
-        One for each partition, taken before any was read, so that a change during the run counts as a later one.
-    mapped
-        What is known of all partitions.
+    `stamps` are taken before any partition is read, so that a change during the run counts as a later one.
 
     Raises
     ------
     StorageError
         When it cannot be written.
     """
-    sizes = {(order, pixel): known for one in mapped for order, pixel, *known in one.sizes}
+    sizes = {(order, pixel): size for result in mapped for order, pixel, *size in result.sizes}
     pixels = partitions_of(catalog)
     lines = [
         [*pixel, *sizes[pixel], stamp]
@@ -94,7 +84,7 @@ def write_record(
     ]  # fmt: skip
     about = {
         "format": RECORD_FORMAT,
-        "decided_by": decided_by(catalog, job, wanted),
+        "decided_by": dict(decided),
         "partitions": {name: [line[place] for line in lines] for place, name in enumerate(_COLUMNS)},
     }
     try:
@@ -105,15 +95,10 @@ def write_record(
         raise StorageError(f"{folder / RECORD} cannot be written: {error}") from error
 
 
-def read_record(margin: AnyPath, decided: dict[str, str]) -> dict[Pixel, Partition]:
+def read_record(margin: AnyPath, decided: Mapping[str, str]) -> dict[Pixel, Partition]:
     """Partitions of the primary that a margin was made from.
 
-    Parameters
-    ----------
-    margin
-        The margin catalog.
-    decided
-        What decides the files of the run that is to take over what did not change.
+    `decided` is what `decided_by` gives for the run that takes over what did not change.
 
     Raises
     ------
@@ -135,7 +120,9 @@ def read_record(margin: AnyPath, decided: dict[str, str]) -> dict[Pixel, Partiti
             )
         columns = [about["partitions"][name] for name in _COLUMNS]
         before: dict[str, str] = about["decided_by"]
-        found = {(order, pixel): Partition(*known) for order, pixel, *known in zip(*columns, strict=True)}
+        partitions = {
+            (order, pixel): Partition(*values) for order, pixel, *values in zip(*columns, strict=True)
+        }
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         if isinstance(error, ArgumentError):
             raise
@@ -146,21 +133,23 @@ def read_record(margin: AnyPath, decided: dict[str, str]) -> dict[Pixel, Partiti
                 f"only_changed=True: {name} was {before.get(name)} when {margin} was made, and is "
                 f"{decided.get(name)} now; {instead}"
             )
-    return found
+    return partitions
 
 
 def record_digest(margin: AnyPath) -> str:
-    """What tells the record of a margin from that of another; empty without one."""
+    """Digest of the record of a margin; empty without a record."""
     file = margin / RECORD
     return _digest(read_text(file).encode()) if exists(file) else ""
 
 
-def decided_by(catalog: Catalog, job: RunSpec, wanted: OutputOptions) -> dict[str, str]:
-    """What decides the files of margins beside the rows of the catalog, by names for people."""
+def decided_by(
+    catalog: Catalog, threshold_arcsec: float, fine_filtering: bool, output: OutputOptions
+) -> dict[str, str]:
+    """What decides the files of margins besides the rows of the catalog, by readable names."""
     parts: dict[str, Any] = {
-        "margin_threshold": job.margin_threshold_arcsec,
-        "fine_filtering": job.fine_filtering,
-        **{name: getattr(wanted, name) for name in _DECIDING},
+        "margin_threshold": threshold_arcsec,
+        "fine_filtering": fine_filtering,
+        **{name: getattr(output, name) for name in _DECIDING},
         "the format of the catalog": catalog.format,
         "the choice of coordinate and index columns": catalog.columns,
         "the schema of the catalog (digest)": _digest(catalog.schema.serialize().to_pybytes()),
@@ -175,9 +164,13 @@ def partitions_of(catalog: Catalog) -> list[Pixel]:
     return list(zip(catalog.orders.tolist(), catalog.pixels.tolist(), strict=True))
 
 
-def stamps_of(catalog: Catalog) -> list[str]:
-    """What tells a partition's files from changed ones, for each partition; empty text where nothing does."""
-    marks = _local_marks(catalog) if isinstance(catalog.path, Path) else _remote_marks(catalog)
+def file_marks(catalog: Catalog) -> dict[str, str]:
+    """Size and time of change of each file, or the store's version of it; files without either are left out."""
+    return _local_marks(catalog) if isinstance(catalog.path, Path) else _remote_marks(catalog)
+
+
+def partition_stamps(catalog: Catalog, marks: Mapping[str, str]) -> list[str]:
+    """One fingerprint per partition, used to detect changed files; empty text when a file has no mark."""
     return [
         _digest("\n".join(f"{name} {marks[name]}" for name in names).encode())
         if all(name in marks for name in names)
@@ -190,7 +183,7 @@ def _local_marks(catalog: Catalog) -> dict[str, str]:
     marks = {}
     for names in catalog.files:
         for name in names:
-            # What is missing is found out by who reads it.
+            # Reading reports a missing file.
             with suppress(OSError):
                 about = (catalog.path / name).stat()
                 marks[name] = f"{about.st_size} {about.st_mtime_ns}"
@@ -198,7 +191,7 @@ def _local_marks(catalog: Catalog) -> dict[str, str]:
 
 
 def _remote_marks(catalog: Catalog) -> dict[str, str]:
-    """What one listing of the store has; nothing, where it has no listings."""
+    """What one listing of the store says; nothing for a server without listings."""
     if not can_list(catalog.path):
         return {}
     root = catalog.path.path.rstrip("/")  # type: ignore[union-attr]
@@ -206,9 +199,9 @@ def _remote_marks(catalog: Catalog) -> dict[str, str]:
         listed = catalog.path.fs.find(root, detail=True)  # type: ignore[union-attr]
     marks = {}
     for path, about in listed.items():
-        told = next((f"{mark} {about[mark]}" for mark in _MARKS if about.get(mark)), None)
-        if told is not None:
-            marks[path.removeprefix(f"{root}/")] = f"{about.get('size')} {told}"
+        version = next((f"{mark} {about[mark]}" for mark in _MARKS if about.get(mark)), None)
+        if version is not None:
+            marks[path.removeprefix(f"{root}/")] = f"{about.get('size')} {version}"
     return marks
 
 

@@ -1,7 +1,7 @@
 """Which margins a run makes, and which partitions it reads for them: all, or those that a cone touches.
 
-A run of less than all writes the same files for its margins as one of all would: their rows come from the whole
-catalog, and so do the averages that decide how files are laid out.
+A run of some margins writes the same files for these as a run of all: their rows come from the whole catalog, and so
+do the averages that decide how files are laid out.
 """
 
 from __future__ import annotations
@@ -31,47 +31,29 @@ class Scope:
     Attributes
     ----------
     sources : Catalog
-        The primary catalog, with the partitions alone that are read.
+        The primary catalog with only the partitions that are read.
+    stamps : list of str
+        One fingerprint per partition of the whole catalog, used to detect changed files.
     margins : frozenset of (int, int), or None
         The margins that are made; None for all.
     kept : list of (int, int)
         Margins of an earlier run that are taken over as they are.
-    unread : list of Mapped
-        What is known of the partitions that are not read, and how many rows the margins that are taken over have.
-    stamps : list of str
-        What tells the files of each partition of the catalog from changed ones.
+    unread : list of MapResult
+        What is known of the partitions that are not read, with the rows of the margins that are taken over.
     record : str
-        Digest of what the margin, whose margins are kept, says it was made from.
+        Digest of the provenance record of the margin catalog that they are taken over from.
     """
 
     sources: Catalog
+    stamps: list[str]
     margins: frozenset[Pixel] | None = None
     kept: list[Pixel] = field(default_factory=list)
     unread: list[MapResult] = field(default_factory=list)
-    stamps: list[str] = field(default_factory=list)
     record: str = ""
 
 
-def cone_scope(catalog: Catalog, tiling: Tiling, cone: tuple[float, float, float]) -> Scope:
-    """The margins of the partitions and empty pixels that a cone touches, each of them complete.
-
-    How files are laid out depends on the average row of the catalog, so all partitions count as read; of those that
-    have no row for these margins it is the footer alone.
-
-    Parameters
-    ----------
-    catalog
-        The primary catalog.
-    tiling
-        Its partitions and the pixels where it has none.
-    cone
-        Right ascension, declination and radius in degrees.
-    """
-    return Scope(catalog, margins=frozenset(touched(tiling, cone)))
-
-
 def touched(tiling: Tiling, cone: tuple[float, float, float]) -> set[Pixel]:
-    """The tiles that have a point within a cone."""
+    """The tiles that have a point within a cone: right ascension, declination and radius in degrees."""
     import numpy as np
 
     import skymargin._core as _core
@@ -81,18 +63,18 @@ def touched(tiling: Tiling, cone: tuple[float, float, float]) -> set[Pixel]:
     centre = _core.spatial_index(ra, dec, _DEEPEST_ORDER)[0].as_py()
     radius_arcsec = min(radius_deg * 3600, _LARGEST_ARCSEC)
     near = tiling.near(_DEEPEST_ORDER, centre, min(radius_arcsec + _SLACK_ARCSEC, _LARGEST_ARCSEC))
-    found = {
+    tiles_near = {
         (order, pixel)
         for order, pixel in pixels_of(near)
         if _core.is_within(ra, dec, order, pixel, radius_arcsec)[0].as_py()
     }
     # The tile that holds the centre is not near it, but around it.
     around = {(order, centre >> 2 * (_DEEPEST_ORDER - order)) for order in range(_DEEPEST_ORDER + 1)}
-    return found | around.intersection(tiles(tiling))
+    return tiles_near | around.intersection(tiles(tiling))
 
 
 def tiles(tiling: Tiling) -> list[Pixel]:
-    """All partitions and empty pixels: all that have a margin."""
+    """All partitions and empty pixels: the pixels that have a margin."""
     return [*pixels_of(tiling.partitions()), *pixels_of(tiling.empty_pixels())]
 
 

@@ -1,0 +1,216 @@
+"""Resuming an interrupted run: its records are used when its fingerprint is that of the run, else removed."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import logging
+import uuid
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from skymargin.build.checkpoint.fingerprint import Fingerprint, fingerprint_of
+from skymargin.build.checkpoint.records import check_owner, read_json
+from skymargin.build.checkpoint.state import PendingMargin, RunState, check_output
+from skymargin.build.planning import RunPlan
+from skymargin.build.preflight import find_collection
+from skymargin.build.run_paths import COMPLETED, PUBLISHING, RunPaths
+from skymargin.build.stages.plan import task_sizes
+from skymargin.catalogs.ownership import file_names, foreign_to_run, listed
+from skymargin.errors import (
+    ArgumentError,
+    CatalogError,
+    IncompleteMarginError,
+    OutputExistsError,
+    PartitionReadError,
+)
+from skymargin.storage.paths import AnyPath, is_local, make_folder, remove_folder
+
+_log = logging.getLogger("skymargin")
+
+_RUN = "run.json"
+
+
+@contextmanager
+def open_run_state(plan: RunPlan, threads: int) -> Iterator[RunState]:
+    """The state of an interrupted run with the same fingerprint, or of a new run. Needs the locks.
+
+    When the block ends with an error, what is done is kept, unless the error says that it cannot be used.
+
+    Raises
+    ------
+    StorageError
+        When a folder cannot be made, or one with records belongs to another user.
+    ArgumentError
+        When a collection does not accept its margin.
+    OutputExistsError
+        When there is something at an output that may not be replaced, or a folder of earlier runs holds files of
+        others. Nothing is removed then.
+    """
+    targets = [margin.target for margin in plan.margins]
+    for target in targets:
+        check_owner(target.paths.records)
+    collections = [find_collection(target) for target in targets]
+    fingerprint = fingerprint_of(plan)
+    state, reason = _interrupted(plan, collections, fingerprint)
+    leftovers: list[AnyPath] = []
+    for number, target in enumerate(targets):
+        check_output(target, state.margins[number] if state is not None and state.is_made else None)
+        leftovers += _checked_leftovers(target.paths)
+    reasons = [reason, *(_reason_of_other(target.paths) for target in targets[1:])]
+    for target, why in zip(targets, reasons, strict=True):
+        if why:
+            _log.warning(
+                "%s: what an earlier run did for it is thrown away, because %s", target.paths.final, why
+            )
+    for folder in leftovers:
+        if state is None or folder not in state.folders:
+            remove_folder(folder)
+    if state is not None:
+        _log.info("%s: resumes from what is kept in %s", targets[0].paths.final, state.shards)
+    else:
+        state = _new(plan, collections, fingerprint, threads)
+    try:
+        if not state.is_made:
+            for folder in (state.shards, *(margin.partial for margin in state.margins)):
+                make_folder(folder, exist_ok=True)
+        yield state
+    except BaseException as error:
+        if _is_usable(state, error, is_local(plan.catalog.path)):
+            error.add_note(f"What is done is kept in {state.shards}; the same call goes on from there.")
+        else:
+            for folder in state.folders:
+                remove_folder(folder)
+        raise
+
+
+def _state(plan: RunPlan, collections: Sequence[AnyPath | None], token: str, threads: int) -> RunState:
+    margins = [
+        PendingMargin(margin, margin.target.paths.partial(token), collection)
+        for margin, collection in zip(plan.margins, collections, strict=True)
+    ]
+    return RunState(margins, margins[0].paths.shards(token), threads)
+
+
+def _new(
+    plan: RunPlan, collections: Sequence[AnyPath | None], fingerprint: Fingerprint, threads: int
+) -> RunState:
+    token = uuid.uuid4().hex[:8]
+    state = _state(plan, collections, token, threads)
+    make_folder(state.records, exist_ok=True)
+    check_owner(state.records)
+    content = {
+        "token": token,
+        "shards": str(state.shards),
+        "threads": threads,
+        "task_sizes": task_sizes(),
+        "fingerprint": dataclasses.asdict(fingerprint),
+    }
+    state.record(_RUN, json.dumps(content).encode())
+    return state
+
+
+def _interrupted(
+    plan: RunPlan, collections: Sequence[AnyPath | None], fingerprint: Fingerprint
+) -> tuple[RunState | None, str | None]:
+    """The state of an interrupted run, if it can be resumed; else why not, if there was one."""
+    target = plan.margins[0].target
+    paths = target.paths
+    if (paths.records / COMPLETED).exists():
+        return None, None
+    records = read_json(paths.records / _RUN)
+    if records is None:
+        return None, _reason_without_records(paths)
+    damaged = f"its records in {paths.records} are damaged"
+    try:
+        old = Fingerprint(**records["fingerprint"])
+        state = _state(plan, collections, records["token"], int(records["threads"]))
+    except (KeyError, TypeError, ValueError):
+        return None, damaged
+    change = fingerprint.change_from(old)
+    made = read_json(paths.records / PUBLISHING)
+    lost: list[PendingMargin] = []
+    if made is not None:
+        try:
+            # When the run made others with it, the first is the margin of these records.
+            state.read_made(made["made"][: len(plan.margins)])
+        except (KeyError, TypeError, ValueError):
+            return None, change or damaged
+        lost = [margin for margin in state.margins if margin.is_lost]
+        if len(lost) == len(state.margins):
+            # It was published, and removed or replaced since: only cleaning up is left.
+            return None, None
+    if not target.resume:
+        return None, "resume=False"
+    if change:
+        return None, change
+    if lost:
+        return None, f"{lost[0].paths.final}, which was made with it, was removed or replaced"
+    if made is None:
+        if records.get("task_sizes") != list(task_sizes()):
+            return None, "its tasks had other sizes"
+        state.read_mapped()
+    return state, None
+
+
+def _reason_without_records(paths: RunPaths) -> str | None:
+    """Why shards without records cannot be used; None when there are none, or they were kept on purpose."""
+    for folder in paths.leftovers():
+        if isinstance(folder, Path) and any(folder.glob("shard-*")) and not (folder / COMPLETED).exists():
+            return f"there are no records of its progress in {paths.progress} (resume_tmp, else tmp_dir)"
+    return None
+
+
+def _reason_of_other(paths: RunPaths) -> str | None:
+    """Why the work of a run of this output alone cannot be used for several; None when there is none."""
+    if not (paths.records / _RUN).exists() or (paths.records / COMPLETED).exists():
+        return None
+    return "it is made together with others now"
+
+
+def _checked_leftovers(paths: RunPaths) -> list[AnyPath]:
+    """The folders that runs of this output have left, among them shards in the `tmp_dir` of another run.
+
+    Raises
+    ------
+    OutputExistsError
+        When a folder that only its name makes ours holds something else than the work of runs.
+    """
+    folders = paths.leftovers()
+    records = read_json(paths.records / _RUN)
+    token, shards = (
+        (records.get(name) for name in ("token", "shards")) if isinstance(records, dict) else (None, None)
+    )
+    if isinstance(shards, str):
+        elsewhere = Path(shards)
+        if paths.is_of_this(elsewhere.name) and elsewhere.is_dir() and elsewhere not in folders:
+            folders.append(elsewhere)
+    for folder in folders:
+        if token and folder != paths.records and folder.name.endswith(f"-{token}"):
+            # A record names it, by a token that only its maker knew.
+            continue
+        foreign = foreign_to_run(file_names(folder))
+        if foreign:
+            raise OutputExistsError(
+                f"{folder} was left by an earlier run and would be removed, but it also holds {listed(foreign)}, which "
+                "skymargin did not write: move that elsewhere"
+            )
+    return folders
+
+
+def _is_usable(state: RunState, error: BaseException, input_is_local: bool) -> bool:
+    """Whether a run can be resumed after an error: not when the catalog or the arguments are at fault."""
+    import pyarrow as pa
+
+    if state.is_made and isinstance(error, OutputExistsError):
+        # Something has come to the output while the margins were made; when it is gone, they can be published.
+        return True
+    if not state.mapped and not state.is_made:
+        return False
+    if isinstance(error, PartitionReadError):
+        # A local file is damaged; a server may be reached again later.
+        return not input_is_local
+    # The last one: pyarrow cannot read a damaged shard.
+    at_fault = (CatalogError, ArgumentError, IncompleteMarginError, pa.ArrowInvalid)
+    return not isinstance(error, at_fault)
