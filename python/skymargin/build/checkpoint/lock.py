@@ -1,24 +1,22 @@
-"""A lock that two runs cannot both have, and that a killed run does not leave behind: the kernel drops it.
+"""Locks: two runs cannot hold one, and the kernel drops that of a killed run.
 
-Locks are files. The one that has a lock removes its file before it lets go; whoever locked a file that is no longer
-there tries again, so that two never hold files of one name.
+`filelock` locks the files; here they get the name of their owner, and are removed at the end. A file is removed before
+its lock is released, and `filelock` takes no lock on a file that has no name any more.
 """
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from typing import IO
 
 from skymargin.errors import OutputInUseError, StorageError
 
-try:
-    import fcntl
-except ImportError:  # Windows
-    fcntl = None  # type: ignore[assignment]
+# Some network file systems have no locks: then nobody is kept out.
+_NO_LOCKS = (errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOLCK)
 
 
 @contextmanager
@@ -35,15 +33,15 @@ def locked(files: Sequence[Path], what: str) -> Iterator[None]:
     Raises
     ------
     OutputInUseError
-        When another run has one of them.
+        When another run holds one of them.
     StorageError
         When a lock file cannot be made.
     """
-    with ExitStack() as held:
+    with ExitStack() as locks:
         for file in files:
             try:
                 file.parent.mkdir(parents=True, exist_ok=True)
-                held.enter_context(_lock(file, what))
+                _acquire(file, what, locks)
             except OutputInUseError:
                 raise
             except OSError as error:
@@ -51,57 +49,34 @@ def locked(files: Sequence[Path], what: str) -> Iterator[None]:
         yield
 
 
-@contextmanager
-def _lock(file: Path, what: str) -> Iterator[None]:
-    lock = _taken(file, what)
+def _acquire(file: Path, what: str, locks: ExitStack) -> None:
+    # Imported when a run starts, so that `import skymargin` stays fast.
+    from filelock import FileLock, Timeout
+
+    lock = FileLock(file, timeout=0, fallback_to_soft=False, on_acquired=_write_owner)
     try:
-        yield
-    finally:
-        # Windows removes no file that is open.
+        lock.acquire()
+    except Timeout:
+        # Windows lets nobody read a locked file.
         with suppress(OSError):
-            file.unlink()
-        lock.close()
-
-
-def _taken(file: Path, what: str) -> IO[str]:
-    """The lock file, open and locked."""
-    while True:
-        lock = file.open("a+", encoding="utf-8")
-        try:
-            if not _try_lock(lock):
-                lock.seek(0)
-                owner = lock.read().strip()
-                raise OutputInUseError(
-                    f"another run is making {what}{f' ({owner})' if owner else ''}; "
-                    "wait for it, or end it and start again"
-                )
-            if _is_at(lock, file):
-                lock.truncate(0)
-                lock.write(f"process {os.getpid()} on {socket.gethostname()}\n")
-                lock.flush()
-                return lock
-        except BaseException:
-            lock.close()
+            owner = file.read_text(encoding="utf-8", errors="replace").strip()
+            what += f" ({owner})" if owner else ""
+        raise OutputInUseError(
+            f"another run is making {what}; wait for it, or end it and start again"
+        ) from None
+    except OSError as error:
+        if error.errno not in _NO_LOCKS:
             raise
-        lock.close()
+    locks.callback(lock.release)
+    locks.callback(_remove, file)
 
 
-def _try_lock(lock: IO[str]) -> bool:
-    if fcntl is None:
-        return True
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except (BlockingIOError, PermissionError):
-        return False
-    except OSError:
-        # Some network file systems have no locks at all, as Windows here: then nobody is kept out.
-        return True
-    return True
+def _write_owner(descriptor: int) -> None:
+    os.ftruncate(descriptor, 0)
+    os.write(descriptor, f"process {os.getpid()} on {socket.gethostname()}\n".encode())
 
 
-def _is_at(lock: IO[str], file: Path) -> bool:
-    """Whether the open file still has its name."""
-    try:
-        return os.path.samestat(os.fstat(lock.fileno()), file.stat())
-    except FileNotFoundError:
-        return False
+def _remove(file: Path) -> None:
+    # Windows removes no open file; `filelock` removes it there.
+    with suppress(OSError):
+        file.unlink()
