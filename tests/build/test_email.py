@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 import socket
+import ssl
+import warnings
 from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from email import message_from_bytes
 from email.message import Message
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
 import pytest
 from aiosmtpd.controller import Controller
+from aiosmtpd.smtp import AuthResult
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from skymargin import MarginCacheArguments, SkymarginError, pipeline
 from skymargin.build.email import notify_on_completion
@@ -23,6 +32,7 @@ class Mailbox:
 
     def __init__(self) -> None:
         self.received: list[tuple[str, list[str], Message]] = []
+        self.logged_in: list[bool] = []
 
     async def handle_RCPT(  # noqa: N802 - aiosmtpd's name
         self, _server: Any, _session: Any, envelope: Any, address: str, _options: Any
@@ -32,24 +42,38 @@ class Mailbox:
         envelope.rcpt_tos.append(address)
         return "250 OK"
 
-    async def handle_DATA(self, _server: Any, _session: Any, envelope: Any) -> str:  # noqa: N802
+    async def handle_DATA(self, _server: Any, session: Any, envelope: Any) -> str:  # noqa: N802
         message = message_from_bytes(envelope.content)
+        self.logged_in.append(bool(session.authenticated))
         self.received.append((envelope.mail_from, envelope.rcpt_tos, message))
         return "250 OK"
 
 
-@pytest.fixture
-def mailbox(monkeypatch: pytest.MonkeyPatch) -> Iterator[Mailbox]:
-    box = Mailbox()
+def free_port() -> int:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    controller = Controller(box, hostname="127.0.0.1", port=port)
+        port: int = free.getsockname()[1]
+    return port
+
+
+@contextmanager
+def serving(**options: Any) -> Iterator[tuple[Mailbox, int]]:
+    """An SMTP server on the loopback interface, with options of its controller."""
+    box, port = Mailbox(), free_port()
+    controller = Controller(box, hostname="127.0.0.1", port=port, **options)
     controller.start()
-    monkeypatch.setenv("SKYMARGIN_SMTP_HOST", "127.0.0.1")
-    monkeypatch.setenv("SKYMARGIN_SMTP_PORT", str(port))
-    yield box
-    controller.stop()
+    try:
+        yield box, port
+    finally:
+        controller.stop()
+
+
+@pytest.fixture
+def mailbox(monkeypatch: pytest.MonkeyPatch) -> Iterator[Mailbox]:
+    with serving() as (box, port):
+        monkeypatch.setenv("SKYMARGIN_SMTP_HOST", "127.0.0.1")
+        monkeypatch.setenv("SKYMARGIN_SMTP_PORT", str(port))
+        yield box
 
 
 @pytest.fixture
@@ -215,3 +239,131 @@ def test_ctrl_c_sends_no_mail(mailbox: Mailbox) -> None:
     with pytest.raises(KeyboardInterrupt), notify_on_completion("me@here.org", "name"):
         raise KeyboardInterrupt
     assert not mailbox.received
+
+
+USER, PASSWORD = "me", "correct-horse-battery"
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file with a certificate of 127.0.0.1 and its key."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "loopback")])
+    now = datetime.now(UTC)
+    made = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    pem = serialization.Encoding.PEM
+    private = key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    file = tmp_path_factory.mktemp("certificate") / "loopback.pem"
+    file.write_bytes(made.public_bytes(pem) + private)
+    return file
+
+
+@contextmanager
+def secure_mailbox(
+    security: str, certificate: Path, monkeypatch: pytest.MonkeyPatch, *, trusted: bool = True
+) -> Iterator[Mailbox]:
+    """A server with a login, and the environment for it."""
+
+    def login(_server: Any, _session: Any, _envelope: Any, _mechanism: Any, data: Any) -> AuthResult:
+        is_right = (data.login, data.password) == (USER.encode(), PASSWORD.encode())
+        # The answer of a careless server.
+        answer = None if is_right else f"535 no login with {data.password.decode()}"
+        return AuthResult(success=is_right, handled=is_right, message=answer)
+
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(certificate)
+    options = {
+        "starttls": {"tls_context": context, "require_starttls": True, "auth_required": True},
+        "tls": {"ssl_context": context, "auth_require_tls": False},
+        "none": {"auth_require_tls": False},
+    }[security]
+    with serving(authenticator=login, **options) as (box, port):
+        settings = {"HOST": "127.0.0.1", "PORT": str(port), "SECURITY": security}
+        for name, value in (settings | {"USER": USER, "PASSWORD": PASSWORD}).items():
+            monkeypatch.setenv(f"SKYMARGIN_SMTP_{name}", value)
+        if trusted:
+            monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+        yield box
+
+
+def send() -> None:
+    with notify_on_completion("me@here.org", "name") as outcome:
+        outcome.summary = "done"
+
+
+def refusal() -> str:
+    """Return the warning about a mail that was not sent."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        send()
+    (warning,) = [str(each.message) for each in caught if issubclass(each.category, UserWarning)]
+    assert warning.startswith("no mail was sent to me@here.org by ")
+    assert PASSWORD not in warning
+    return warning
+
+
+@pytest.mark.parametrize("security", ["starttls", "tls", "none"])
+def test_a_mail_with_a_login(security: str, certificate: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with secure_mailbox(security, certificate, monkeypatch) as box:
+        send()
+    ((_, recipients, message),) = box.received
+    assert recipients == ["me@here.org"]
+    assert box.logged_in == [True]
+    assert text_of(message).strip() == "done"
+
+
+def test_a_user_means_starttls(certificate: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with secure_mailbox("starttls", certificate, monkeypatch) as box:
+        monkeypatch.delenv("SKYMARGIN_SMTP_SECURITY")
+        send()
+    assert len(box.received) == 1
+
+
+@pytest.mark.parametrize("security", ["starttls", "tls"])
+def test_a_certificate_that_nobody_vouches_for(
+    security: str, certificate: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with secure_mailbox(security, certificate, monkeypatch, trusted=False) as box:
+        assert "certificate verify failed" in refusal()
+    assert not box.received
+
+
+def test_a_host_without_starttls(mailbox: Mailbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SKYMARGIN_SMTP_SECURITY", "starttls")
+    assert "STARTTLS extension not supported" in refusal()
+    assert not mailbox.received
+
+
+def test_a_wrong_password_is_not_printed(certificate: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with secure_mailbox("starttls", certificate, monkeypatch) as box:
+        monkeypatch.setenv("SKYMARGIN_SMTP_PASSWORD", f"{PASSWORD}!")
+        assert refusal().endswith("the login was refused (code 535)")
+    assert not box.received
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"USER": USER}, "SKYMARGIN_SMTP_USER and SKYMARGIN_SMTP_PASSWORD must be set together"),
+        ({"PASSWORD": PASSWORD}, "must be set together"),
+        ({"USER": USER, "PASSWORD": f"{PASSWORD}é"}, "must be ASCII text"),
+        ({"SECURITY": "ssl"}, "SKYMARGIN_SMTP_SECURITY 'ssl' is not allowed: it is none, starttls, tls"),
+        (
+            {"USER": USER, "PASSWORD": PASSWORD, "SECURITY": "none", "HOST": "mail.example.org"},
+            "a password is not sent without encryption: set SKYMARGIN_SMTP_SECURITY to starttls or tls",
+        ),
+    ],
+)
+def test_settings_that_are_refused(
+    settings: dict[str, str], message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in settings.items():
+        monkeypatch.setenv(f"SKYMARGIN_SMTP_{name}", value)
+    assert message in refusal()

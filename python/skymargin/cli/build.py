@@ -103,7 +103,7 @@ _CONNECT_SECONDS = 30
 @flag("--json as_json", "Print the report as JSON, and nothing else.", _MESSAGES)
 @value(
     "--email completion_email_address ADDRESS",
-    "Send a mail when the run ends, through SKYMARGIN_SMTP_HOST and _PORT.  [default: localhost, 25]",
+    "Send a mail when the run ends, through SKYMARGIN_SMTP_HOST.  [default: localhost]",
     _MESSAGES,
 )
 @value(
