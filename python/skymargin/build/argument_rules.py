@@ -1,4 +1,4 @@
-"""Which check each argument goes through, alone and together with others; nothing here asks a disk or a server."""
+"""The checks of each argument, alone and in combination with others; no disk or server is asked."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _SWITCHES = (
     *("delete_resume_log_files", "progress_bar", "simple_progress_bar", "overwrite", "only_changed"),
     *("add_to_collection", "default_margin"),
 )
-# What each argument may be by itself; the first fault in this order is the one that is told.
+# The check of each argument alone. The first fault in this order is reported.
 CHECKS: dict[str, Callable[[Any], Any]] = {
     "input_catalog_path": partial(check.path_or_url, "input_catalog_path"),
     "input_storage_options": partial(check.storage_options, "input_storage_options"),
@@ -48,7 +48,7 @@ CHECKS: dict[str, Callable[[Any], Any]] = {
 
 
 def _file_system(path_name: str, options_name: str, values: Mapping[str, Any]) -> None:
-    """The file system of a path can be opened with its options. No server is asked."""
+    """Check that the file system of a path can be opened with its options. No server is asked."""
     value, options = values[path_name], dict(values[options_name] or {})
     if path_name == "output_path" and not str(value or ""):
         if not values["add_to_collection"]:
@@ -64,7 +64,7 @@ def _file_system(path_name: str, options_name: str, values: Mapping[str, Any]) -
             return
         if path_name == "output_path" and not can_list(path):
             raise ArgumentError(f"output_path {path}: nothing can be written over {path.protocol}")
-        path.fs  # noqa: B018 - made when it is first asked for
+        path.fs  # noqa: B018 - created at first access
     except ArgumentError:
         raise
     except (ImportError, ValueError, TypeError) as error:
@@ -103,7 +103,7 @@ def _one_row_group_size(values: Mapping[str, Any]) -> None:
         )
 
 
-# What arguments may be together.
+# The checks of combinations, with the arguments they concern.
 _COMBINATIONS: tuple[tuple[set[str], Callable[[Mapping[str, Any]], None]], ...] = (
     ({"default_margin", "add_to_collection"}, _default_of_collection),
     (
@@ -122,14 +122,14 @@ _COMBINATIONS: tuple[tuple[set[str], Callable[[Mapping[str, Any]], None]], ...] 
 
 
 def validate(values: Mapping[str, Any], changed: Iterable[str] | None = None) -> dict[str, Any]:
-    """Check the values of all arguments, and how they go together. No disk is looked at, and no server asked.
+    """Check the values of all arguments and their combinations. No disk or server is asked.
 
     Parameters
     ----------
     values
         All arguments by name.
     changed
-        Names of those to check, alone and with the others; default all.
+        Names of the arguments to check, alone and in combination; default all.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""The arguments of a run, checked when they are given, when they are changed, and when the run starts."""
+"""The arguments of a run, checked at construction, at each assignment, and when the run starts."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _Class = TypeVar("_Class")
 def by_name(
     owner: str, positions: Sequence[str], values: Sequence[Any], named: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Arguments by name, from those by position and those by name.
+    """Arguments by name, from values by position and by name.
 
     Raises
     ------
@@ -90,10 +90,10 @@ def _check_name(args: Any, name: str) -> None:
 @_with_checked_names
 @dataclass
 class MarginCacheArguments:
-    """Which catalog to make a margin of, how wide, and where to put it.
+    """Arguments of a run: the catalog, the width of its margin, and where the margin catalog goes.
 
-    The first two may be given by position, as in hats-import and hipscat-import; all others by name. Where a text is
-    asked for or a folder, empty text is the same as None.
+    The first two may be given by position, as in hats-import and hipscat-import; all others by name. Empty text for a
+    text or a folder means None.
 
     An argument that is assigned later is checked as at construction: its value, its combination with the others, and,
     for a local path or the name of the output, what is on disk. When it is refused, nothing changes. To change several
@@ -102,119 +102,122 @@ class MarginCacheArguments:
     Parameters
     ----------
     output_path
-        Folder, or URL of one, in which the margin catalog is made; it need not exist. Required.
+        Folder or URL in which the margin catalog is made; created if missing. Required unless `add_to_collection` is
+        given.
     output_artifact_name
-        Name of the margin catalog, and of its folder in `output_path`: letters, digits, dots, dashes, underscores.
-        A good one is that of the catalog with the threshold, such as `gaia_10arcs`. Required.
+        Name of the margin catalog, and of its folder in `output_path`: letters, digits, dots, dashes, underscores. A
+        good name is that of the catalog with the threshold, such as `gaia_10arcs`. Required.
     input_catalog_path
-        The primary catalog: a catalog, or a HATS collection, whose primary catalog is used. Required.
+        The primary catalog, or a HATS collection, whose primary catalog is used. Required.
     input_storage_options
         Options of the file system of `input_catalog_path`, as fsspec takes them: credentials, endpoints. Default
-        None; set it when the catalog is remote and does not open without.
+        None. Set it when the catalog is remote and cannot be opened without.
     output_storage_options
         The same for `output_path`.
     margin_threshold
         Width of the margin in arcseconds, above 0 and at most 324,000 (90 degrees); default 5. Set it to the largest
-        radius that searches with the margin will use.
+        radius of the searches that will use the margin.
     margin_order
-        HEALPix order of the pixels in which rows are looked for, 0 to 29; default -1, the run chooses. It changes the
-        speed of an exact margin, never its rows. Without `fine_filtering` it sets the margin, and the threshold with
-        it: then it must be above the highest order of a partition.
+        HEALPix order of the pixels in which rows are looked for, 0 to 29; default -1, chosen by the run. It changes the
+        speed of an exact margin, never its rows. With `fine_filtering=False` it determines the rows and the threshold,
+        and must be above the highest order of a partition.
     fine_filtering
-        True, the default: exactly the rows within the threshold. False: the rows that hats-import takes, whole margin
-        pixels, to compare with it.
+        True (default): select exactly the rows within the threshold. False: select the rows that hats-import selects,
+        whole margin pixels, for comparison with it.
     check_index
-        Whether to read the position of every row and hold it against the index column; default False. Then a row whose
-        index names another place in its partition, far from every margin, is an error instead of missing in margins.
-        Set it for a catalog whose index you have no reason to believe: index and coordinates are then read in full, of
-        all partitions, or of those that a run of less than all reads.
+        Check every row's coordinates against its index value; default False: the index is trusted. When the index of a
+        row names another place in its partition, far from every margin, this is an error; without the check, margins
+        miss the row. Set it for a catalog whose index may be wrong. It reads index and coordinates of all partitions
+        in full, or of those that a run of some margins reads.
     debug_filter_pixel_list
-        Pixels, each a pair (order, pixel) or a `HealpixPixel`; default none. The run is that of a catalog which has
-        only the partitions that overlap one of them: rows come from these alone, and all the rest of the sky counts
-        as empty. Set it to try a run on a part of a catalog; the margin is not one of the whole, and says so.
+        Pixels, each a pair (order, pixel) or a `HealpixPixel`; default none. The run treats the catalog as if it had
+        only the partitions that overlap one of them: rows come from these alone, and the rest of the sky is empty. Set
+        it to try a run on a part of a catalog. The result is not the margin of the whole catalog, and its properties
+        say so.
     cone
-        Right ascension, declination and radius in degrees: `(ra_deg, dec_deg, radius_deg)`, the radius above 0 and at
-        most 90; default none. Only the margins of the pixels that this cone touches are made, each complete and as a
-        run of all would write it. Set it to try a run; the margin is not one of the whole, and says so.
+        Trial run: build only the margins of the pixels that intersect this cone, each complete and as a full run writes
+        it. Right ascension, declination and radius in degrees, `(ra_deg, dec_deg, radius_deg)`, the radius above 0 and
+        at most 90; default none. The properties of the result say that it is a part.
     npix_suffix
         How the names of partitions end in the margin catalog: a file suffix, default `.parquet`; `/` makes a folder
-        of each. Set it when what reads the margin wants it as in the primary catalog.
+        for each. Set it when readers of the margin expect the suffix of the primary catalog.
     npix_parquet_name
         With `npix_suffix="/"`, name of the file in each of these folders; default `Npix=<pixel>.parquet`.
     write_table_kwargs
-        Keyword arguments of `pyarrow.parquet.write_table` for the partitions, over the defaults of the `hats` library;
-        default none. Set it for another compression, say. What would change columns or their types is refused.
+        Keyword arguments of `pyarrow.parquet.write_table` for the partitions, which override the defaults of the `hats`
+        library; default none. Set it to change the compression, for example. Arguments that would change columns or
+        their types are refused.
     row_group_kwargs
-        How the rows of a partition are put into row groups: `{"num_rows": n}`, at most n rows in each, or
-        `{"subtile_order_delta": d}`, those of one pixel d orders below the partition in each. Default none: row groups
-        as large as the format has them, at most 16 MB. Set it when readers take small parts of partitions.
+        How the rows of a partition are divided into row groups: `{"num_rows": n}` for at most n rows in each, or
+        `{"subtile_order_delta": d}` for the rows of one pixel d orders below the partition in each. Default none: the
+        size that the format prescribes, at most 16 MB. Set it when readers take small parts of partitions.
     addl_hats_properties
-        Further properties of the margin catalog, such as `{"hats_cols_default": "id ra dec"}`; default none. What a
-        margin says of itself, its threshold for one, cannot be given.
+        Further properties of the margin catalog, such as `{"hats_cols_default": "id ra dec"}`; default none. Properties
+        that the margin sets itself, such as its threshold, are refused.
     create_metadata
-        Whether to write `dataset/_metadata`, the footers of all partitions in one file; default True. Leave it out
-        where it would be large and nobody reads it.
+        Write `dataset/_metadata`, the footers of all partitions in one file; default True. Set it to False when the
+        file would be large and nobody reads it.
     create_thumbnail
-        Whether to write `data_thumbnail.parquet`, one row of each partition; default False.
+        Write `data_thumbnail.parquet`, one row of each partition; default False.
     create_per_partition_stats
-        Whether to write `per_partition_statistics.parquet`, least and greatest value of each column of each partition;
-        default False.
+        Write `per_partition_statistics.parquet`, the minimum and maximum of each column of each partition; default
+        False.
     create_partition_info_png
-        Whether to draw the partitions on the sky as `partition_info.png`; default False. Needs matplotlib.
+        Draw the partitions on the sky as `partition_info.png`; default False. Needs matplotlib.
     create_summary_html, create_summary_md
-        Whether to describe the margin catalog for people in `index.html` and `README.md`; default False.
+        Describe the margin catalog for readers in `index.html` and `README.md`; default False.
     tmp_dir
-        Local folder for intermediate files, which all workers must see; made if it is missing. Default: `dask_tmp`,
-        else `output_path`; when that is remote, the system's temporary folder. Set it when workers are on several
-        machines and the output is remote, or another disk is faster; nothing else is needed to keep all intermediate
-        files, Dask's too, in one place.
+        Local folder for intermediate files, which all workers must see; created if missing. Default: `dask_tmp`, else
+        `output_path`; when that is remote, the system's temporary folder. Set it when workers are on several machines
+        and the output is remote, or when another disk is faster. It alone keeps all intermediate files, Dask's too, in
+        one place.
     dask_tmp
-        Local folder for Dask's own files, best on a disk of the machine that runs the workers; made if it is missing.
-        Default: `tmp_dir`, else the system's temporary folder. Without effect with a client of your own.
+        Local folder for Dask's own files, best on a disk of the machine that runs the workers; created if missing.
+        Default: `tmp_dir`, else the system's temporary folder. Ignored with a client of your own.
     resume_tmp
-        Local folder for the small records that say how far a run has come, which only this process must see; made if it
-        is missing. Default: beside the intermediate files. To be found again it must be given again.
+        Local folder for the small records of the run's progress, which only this process must see; created if missing.
+        Default: beside the intermediate files. Give it again to resume the run.
     resume
-        Whether to go on where an earlier run was cut off, when it had the same arguments and the catalog is unchanged;
-        default True. What an earlier run did otherwise is thrown away, and a line says why. False throws it away.
+        Resume an interrupted run when it had the same arguments and the catalog is unchanged; default True. Otherwise
+        the work of an earlier run is removed, and a message gives the reason. False always removes it.
     delete_intermediate_parquet_files
-        Whether to delete the intermediate files (of Arrow, here) at the end; default True. Keep them to look into them:
-        the next run of this output does not use them and removes them.
+        Delete the intermediate files (Arrow files, here) at the end; default True. Keep them for inspection: the next
+        run of this output does not use them and removes them.
     delete_resume_log_files
         The same for the records of progress.
     dask_n_workers
-        Worker processes, at most 1024; default 1, which keeps everything in this process. One worker with several
-        threads is best on one machine. Without effect with a client of your own, as is the next.
+        Worker processes, at most 1024; default 1, which runs everything in this process. On one machine, one worker
+        with several threads is fastest. Ignored with a client of your own, as is `dask_threads_per_worker`.
     dask_threads_per_worker
         Threads of each worker, at most 1024; default 1. Set it to the number of processors.
     memory_limit
-        The most memory a worker may take, in bytes or as text such as `"2GB"`; at least 256 MiB. Default: none, which
-        is 110 MB and some 90 MB for each thread. It changes nothing in the result. Rows and pages that are larger than
-        what is left are read all the same, one at a time.
+        Memory limit of a worker, in bytes or as text such as `"2GB"`; at least 256 MiB. Default: none, which takes
+        110 MB and about 90 MB for each thread. It does not change the result. Rows and pages larger than what is left
+        are still read, one at a time.
     progress_bar
-        Whether to show progress bars on standard error, and to print a line at the end; default True. With False
-        nothing is printed.
+        Show progress bars on standard error, and print a summary at the end; default True. False prints nothing.
     simple_progress_bar
-        Whether bars are plain text also in notebooks; default False. Set it where ipywidgets do not work.
+        Show plain text bars also in notebooks; default False. Set it where ipywidgets do not work.
     tqdm_kwargs
-        Further keyword arguments of the progress bars, which are `tqdm`'s: `{"mininterval": 60}` for a log file, say.
-        Default none.
+        Further keyword arguments of `tqdm`, which draws the progress bars, such as `{"mininterval": 60}` for a log
+        file. Default none.
     completion_email_address
-        Address to which a mail is sent when the run has ended, well or not; several with commas between. Default none.
-        The SMTP host is that of `SKYMARGIN_SMTP_HOST` and `SKYMARGIN_SMTP_PORT`, else port 25 of this machine.
+        Address that gets a mail when the run ends, with success or not; several with commas between. Default none.
+        It is sent through the SMTP host `SKYMARGIN_SMTP_HOST` and `SKYMARGIN_SMTP_PORT`, by default port 25 of this
+        machine. `SKYMARGIN_SMTP_SECURITY` (`none`, `starttls` or `tls`), `SKYMARGIN_SMTP_USER` and
+        `SKYMARGIN_SMTP_PASSWORD` set encryption and login.
     overwrite
-        Whether to replace a margin catalog that is already at the output; default False. It stays until the new one is
-        complete. Nothing else is ever replaced: no primary catalog, no collection, no other folder, and no margin
-        catalog that holds files which are not of a catalog.
+        Replace an existing margin catalog at the output; default False. It stays until the new one is complete. Nothing
+        else is ever replaced: no primary catalog, no collection, no other folder, and no margin catalog that holds
+        files which do not belong to a catalog.
     only_changed
-        Whether to make anew only the margins that changes of the catalog have touched since the margin at the output
-        was made, and take over the others; default False. The result is that of a run of all. It replaces the margin
-        as `overwrite` does.
+        Rebuild only the margins affected by changes to the catalog since the margin at the output was made, and take
+        over the others; default False. The result is that of a full run. It replaces the margin as `overwrite` does.
     add_to_collection
-        Whether to add the margin to the HATS collection that `input_catalog_path` is, or lies in as its primary
-        catalog; default False. Then `output_path` may be left out: the margin goes into the collection's folder.
+        Add the margin to the HATS collection that `input_catalog_path` is, or lies in as its primary catalog; default
+        False. `output_path` defaults to the folder of the collection then.
     default_margin
-        Whether to make it the default margin of the collection; default False. Needs `add_to_collection`.
+        Make it the default margin of the collection; default False. Needs `add_to_collection`.
 
     Raises
     ------
@@ -230,14 +233,14 @@ class MarginCacheArguments:
     output_artifact_name: str = ""
     _: KW_ONLY
     input_catalog_path: Location = ""
-    # Credentials are not to be printed with the rest.
+    # Not printed: they may hold credentials.
     input_storage_options: dict[str, Any] | None = field(default=None, repr=False)
     output_storage_options: dict[str, Any] | None = field(default=None, repr=False)
     margin_threshold: float = 5.0
     margin_order: int = -1
     fine_filtering: bool = True
     check_index: bool = False
-    # Objects with `order` and `pixel` serve as well; None is the same as an empty list.
+    # Objects with `order` and `pixel` are accepted as well; None means an empty list.
     debug_filter_pixel_list: Iterable[Any] | None = None
     cone: tuple[float, float, float] | None = None
     npix_suffix: str = ".parquet"

@@ -1,10 +1,10 @@
-"""How the memory of a worker is shared out between its threads, and what each may hold.
+"""The shares of a worker's memory that its threads may hold.
 
-A thread that maps holds what its scan may hold (and one page of each column on top), and the rows gathered for the
-shard, which are three times in memory when they are written: as they came, put together, and in order. A thread that
-reduces holds one row group of the output four times: gathered, in order, in the catalog's types, and encoded. The
-sizes depend on nothing but the limit and the number of threads; what is written does not depend on them. Shards are
-mapped, not read: their pages are the system's, which takes them back when it needs them.
+A mapping thread holds what its scan may hold (plus one page of each column) and the rows gathered for the shard, which
+are in memory three times when they are written: as selected, concatenated, and in order. A reducing thread holds one
+row group of the output four times: gathered, in order, in the catalog's types, and encoded. The shares depend only on
+the limit and the number of threads, and the output does not depend on them. Shards are memory-mapped, not read: the
+system reclaims their pages when it needs memory.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from skymargin.build.batch_limits import batch_limits
 from skymargin.errors import ArgumentError
 
-# What a worker takes before it reads: Python, pyarrow, numpy, the plan; with Dask some 40 MB more.
+# What a worker takes before it reads: Python, pyarrow, numpy, the plan; with Dask about 40 MB more.
 WORKER_BYTES = 160 << 20
 SMALLEST_LIMIT_BYTES = 256 << 20
 
@@ -33,11 +33,11 @@ class MemoryShares:
     Attributes
     ----------
     scan_bytes : int
-        By the reading of one partition.
+        For reading one partition.
     gathered_bytes : int
-        By the rows that wait to be written to a shard.
+        For the rows that wait to be written to a shard.
     reducing : int
-        Threads of a worker that may write row groups at the same time.
+        How many threads of a worker may write row groups at the same time.
     """
 
     scan_bytes: int = field(default_factory=lambda: batch_limits().scan_bytes)
@@ -46,12 +46,12 @@ class MemoryShares:
 
 
 def memory_shares(limit_bytes: int | None, threads: int) -> MemoryShares:
-    """Share out what a worker may take.
+    """The shares of the threads of a worker.
 
     Parameters
     ----------
     limit_bytes
-        The most bytes of one worker, at least `SMALLEST_LIMIT_BYTES`; None for the sizes that are best.
+        Memory limit of one worker, at least `SMALLEST_LIMIT_BYTES`; None for the fastest sizes.
     threads
         Threads of one worker.
     """

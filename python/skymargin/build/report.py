@@ -1,4 +1,4 @@
-"""What a run did."""
+"""The report of a run."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from skymargin.formatting import readable_bytes
 
 @dataclass(frozen=True)
 class MarginReport:
-    """What was written, what was read for it and how long it took.
+    """What was written, what was read for it, and how long it took.
 
     Attributes
     ----------
@@ -24,7 +24,7 @@ class MarginReport:
     margin_threshold_arcsec : float
         The threshold recorded in the catalog, in arcseconds.
     primary_path : str
-        The catalog the margin belongs to.
+        The primary catalog.
     primary_rows : int
         Rows of that catalog.
     primary_partitions : int
@@ -34,7 +34,7 @@ class MarginReport:
     pages_decoded : int
         Pages of those files that were decompressed.
     seconds : dict
-        Stage (planning, mapping, reducing, finishing) to seconds.
+        Seconds by stage (planning, mapping, reducing, finishing) of the run that made the margin.
     empty_reason : str or None
         Why the margin has no row; None when it has rows.
     """
@@ -52,7 +52,7 @@ class MarginReport:
     empty_reason: str | None = None
 
     def summary(self) -> str:
-        """One line for people."""
+        """One readable line."""
         what = (
             f"{self.rows:,} rows in {self.partitions:,} partitions"
             if self.empty_reason is None

@@ -1,8 +1,8 @@
-"""Where a run keeps what is not the margin yet, by names that the next run of the same output finds again.
+"""Names of the folders of a run, by which the next run of the same output finds them.
 
-Everything is named `NAME.skymargin-PURPOSE-KEY` or `NAME.skymargin-PURPOSE-KEY-TOKEN`: KEY stands for the place of the
-output, so that runs of other outputs are told apart whatever folders they share, and TOKEN for one beginning of a run,
-so that a task of a run that was given up cannot write into what a later one goes on with.
+They are `NAME.skymargin-PURPOSE-KEY` or `NAME.skymargin-PURPOSE-KEY-TOKEN`. KEY identifies the path of the output, so
+that runs of different outputs can share folders. TOKEN identifies one start of a run, so that a task of a run that was
+given up cannot write into the folders of a later run.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from pathlib import Path
 
 from skymargin.storage.paths import REMOVED, TEMP_MARK, AnyPath, is_local, translate_errors
 
-# Records that are looked for from outside: all is made but not at its place yet; it is being copied there, on an
-# object store; all is over.
+# Records that others look for: all margins are made but not published yet; one is being copied to an object store; the
+# run has ended.
 PUBLISHING = "placing.json"
 COPYING = "copying"
 COMPLETED = "completed"
@@ -43,10 +43,10 @@ class RunPaths:
 
     @cached_property
     def key(self) -> str:
-        """What stands for the place of the output."""
+        """Identifies the path of the output."""
         final = self.final
-        place = final.parent.resolve() / final.name if isinstance(final, Path) else final
-        return hashlib.sha256(str(place).encode()).hexdigest()[:8]
+        resolved = final.parent.resolve() / final.name if isinstance(final, Path) else final
+        return hashlib.sha256(str(resolved).encode()).hexdigest()[:8]
 
     @cached_property
     def records(self) -> Path:
@@ -55,7 +55,7 @@ class RunPaths:
 
     @property
     def old(self) -> AnyPath:
-        """Where the catalog that is replaced is between the two moves of an overwrite; on local file systems only."""
+        """Name of the replaced catalog between the two moves of an overwrite; on local file systems only."""
         return self.final.parent / self._name("old")
 
     def shards(self, token: str) -> Path:
@@ -68,28 +68,28 @@ class RunPaths:
 
     @property
     def locks(self) -> list[Path]:
-        """Lock files: one where the output is, or stands for it on this machine, and one where the records are."""
+        """Lock files: one beside the output, for a remote one in the temporary folder, and one beside the records."""
         beside = self.final.parent if is_local(self.final) else tempfile.gettempdir()
         folders = dict.fromkeys([Path(str(beside)).absolute(), self.progress])
         return [folder / self._name("lock") for folder in folders]
 
     @property
     def is_being_published(self) -> bool:
-        """Whether a run ended between having made the margin catalog and having cleaned up after it."""
+        """Whether a run ended after it had made the margin catalog, and before it had cleaned up."""
         return (self.records / PUBLISHING).exists() and not (self.records / COMPLETED).exists()
 
     @property
     def copy_has_begun(self) -> bool:
-        """Whether a run ended after it had begun to copy the margin catalog to its place on an object store."""
+        """Whether a run ended after it had begun to copy the margin catalog to an object store."""
         return (self.records / COPYING).exists() and not (self.records / COMPLETED).exists()
 
     @property
     def workers(self) -> str:
-        """What is in the name of the folder for Dask's own files."""
+        """Part of the name of the folder for Dask's own files."""
         return f"workers-{self.key}"
 
     def leftovers(self) -> list[AnyPath]:
-        """The folders that runs of this output have left, but for `old`; only who holds the locks may touch them."""
+        """The folders that runs of this output have left, except `old`; only the holder of the locks may touch them."""
         bases = dict.fromkeys([self.final.parent, self.intermediate, self.progress])
         entries: list[AnyPath] = []
         for base in bases:
@@ -99,7 +99,7 @@ class RunPaths:
         return [entry for entry in entries if self.is_of_this(entry.name)]
 
     def dask_leftovers(self, base: Path) -> list[Path]:
-        """The folders of Dask that killed runs of this output have left in a folder; as for `leftovers`."""
+        """The folders of Dask that killed runs of this output have left in a folder; see `leftovers`."""
         ours = re.compile(rf"dask{re.escape(TEMP_MARK)}({REMOVED})?workers-{self.key}-.*")
         return [entry for entry in base.iterdir() if ours.fullmatch(entry.name)] if base.exists() else []
 

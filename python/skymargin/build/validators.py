@@ -1,4 +1,4 @@
-"""What the arguments of a run may be: each check returns the value to keep, or says what is allowed."""
+"""Checks of argument values: each returns the value to keep, or raises an error that says what is allowed."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ LARGEST_ORDER = 29
 MOST_WORKERS = 1024
 _NAME = re.compile(r"[A-Za-z0-9._-]+")
 _SUFFIX = re.compile(r"\.[A-Za-z0-9][A-Za-z0-9._-]*")
-# As it must be for the file to be found again: readers pass over names that begin with a dot or an underscore.
+# Readers skip names that begin with a dot or an underscore.
 _FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._=-]*\.(parquet|parq)")
 _PASSWORD_IN_URL = re.compile(r"(?:https?|s?ftp|ssh|smb)://[^/@:]*:[^/@]+@")
 # Neither control characters nor halves of surrogate pairs.
 _IN_ADDRESS = r"[^@\x00-\x20\x7f-\xa0\u2028\u2029\ud800-\udfff,;:<>()\[\]\\\"]+"
 _ADDRESS = re.compile(f"{_IN_ADDRESS}@{_IN_ADDRESS}")
 
-# What the pipeline itself passes to the progress bars and to the Parquet writer.
+# What the pipeline itself gives to progress bars and to the Parquet writer.
 _BAR_OWN = ("iterable", "desc", "total", "disable")
 _WRITER_OWN = ("self", "where", "schema", "filesystem", "options")
-# Promised of a margin: the types and values of its catalog, in the order of its index.
+# Keyword arguments that would break a promise: a margin has the types and values of its catalog, ordered by index.
 _WRITER_PROMISED = {
     "flavor": "columns keep their names and types",
     "version": "columns keep their types",
@@ -43,7 +43,7 @@ _WRITER_PROMISED = {
     "metadata_collector": "the footers go into _metadata",
     "encryption_properties": "readers of a catalog have no keys",
 }
-# Said by the margin itself. Each has two names, that of the `hats` library and that in the file.
+# Properties that the margin sets itself. Each has two names, that of the `hats` library and that in the file.
 _OWN_PROPERTIES = {
     "catalog_name": "obs_collection",
     "catalog_type": "dataproduct_type",
@@ -73,7 +73,7 @@ def yes_or_no(name: str, value: object) -> bool:
 
 
 def whole_number(name: str, value: object, least: int, most: float = math.inf) -> int:
-    """A number without fraction within bounds."""
+    """A whole number within bounds."""
     if isinstance(value, bool) or not isinstance(value, Integral) or not least <= int(value) <= most:
         allowed = f"{least} or more" if most == math.inf else f"{least} to {most}"
         raise ArgumentError(f"{name} {value!r} is not allowed: it is a whole number, {allowed}")
@@ -82,7 +82,7 @@ def whole_number(name: str, value: object, least: int, most: float = math.inf) -
 
 def threshold_arcsec(value: object) -> float:
     """A threshold."""
-    # Written so that a NaN fails.
+    # Negated so that NaN fails.
     if (
         isinstance(value, bool)
         or not isinstance(value, Real)
@@ -112,7 +112,7 @@ def artifact_name(value: object) -> str:
 
 
 def path_or_url(name: str, value: Any) -> Any:
-    """A path that must be given; kept as it is."""
+    """A required path; kept as given."""
     if not _is_path(value) or not str(value).strip():
         raise ArgumentError(f"{name} is required, as a path or URL, not {value!r}")
     if "\0" in str(value):
@@ -125,20 +125,20 @@ def path_or_url(name: str, value: Any) -> Any:
 
 
 def output_path(value: Any) -> Any:
-    """A path, or none (None or empty text), which only `add_to_collection` allows."""
+    """A path; None or empty text, which only `add_to_collection` allows."""
     return value if value is None or value == "" else path_or_url("output_path", value)
 
 
 def storage_options(name: str, value: Any) -> Any:
-    """Options of a file system; kept as they are."""
+    """Options of a file system; kept as given."""
     if not isinstance(value, Mapping | None):
-        # Not shown: it may be a password.
+        # The value is not shown: it may be a password.
         raise ArgumentError(f"{name} must be a dict with text keys, not of type {type(value).__name__}")
     return value
 
 
 def local_folder(name: str, value: Any) -> Path | None:
-    """A folder on this machine, which need not exist; None and empty text stand for none."""
+    """A folder on this machine, which need not exist; None and empty text mean none."""
     if value is None or value == "":
         return None
     if not _is_path(value):
@@ -152,7 +152,7 @@ def local_folder(name: str, value: Any) -> Path | None:
 
 
 def keywords(name: str, value: object) -> dict[str, Any]:
-    """Keyword arguments for something else; None stands for none."""
+    """Keyword arguments; None means none."""
     if value is None:
         return {}
     if not isinstance(value, Mapping) or not all(isinstance(key, str) for key in value):
@@ -161,20 +161,20 @@ def keywords(name: str, value: object) -> dict[str, Any]:
 
 
 def pixels(name: str, value: object) -> list[tuple[int, int]]:
-    """Pixels as (order, pixel); given as pairs, or as objects that have both, such as the HealpixPixel of hats."""
+    """Pixels as pairs (order, pixel); objects with these attributes are accepted, such as the HealpixPixel of hats."""
     if value is None:
         return []
     rule = f"{name} is a list of pixels, each a pair (order, pixel) with order 0 to {LARGEST_ORDER}"
     if isinstance(value, str | Mapping) or not isinstance(value, Iterable):
         raise ArgumentError(f"{rule}; not {value!r}")
-    found = []
-    for one in value:
-        pair = (one.order, one.pixel) if hasattr(one, "order") and hasattr(one, "pixel") else one
+    pairs = []
+    for item in value:
+        pair = (item.order, item.pixel) if hasattr(item, "order") and hasattr(item, "pixel") else item
         if not isinstance(pair, tuple | list) or len(pair) != 2:
-            raise ArgumentError(f"{rule}; not {one!r}")
+            raise ArgumentError(f"{rule}; not {item!r}")
         order = whole_number(f"{name}: the order", pair[0], 0, LARGEST_ORDER)
-        found.append((order, whole_number(f"{name}: the pixel", pair[1], 0, 12 * 4**order - 1)))
-    return found
+        pairs.append((order, whole_number(f"{name}: the pixel", pair[1], 0, 12 * 4**order - 1)))
+    return pairs
 
 
 def cone(value: object) -> tuple[float, float, float] | None:
@@ -186,20 +186,22 @@ def cone(value: object) -> tuple[float, float, float] | None:
         "radius above 0 and at most 90 degrees"
     )
     try:
-        ra_deg, dec_deg, radius_deg = (float(one) for one in value)  # type: ignore[attr-defined]
+        ra_deg, dec_deg, radius_deg = (float(number) for number in value)  # type: ignore[attr-defined]
     except (TypeError, ValueError):
         raise ArgumentError(f"{rule}; not {value!r}") from None
-    # Written so that a NaN fails.
+    # Negated so that NaN fails.
     if not (abs(ra_deg) <= 360 and abs(dec_deg) <= 90 and 0 < radius_deg <= 90):
         raise ArgumentError(f"{rule}; not {value!r}")
     return ra_deg, dec_deg, radius_deg
 
 
 def email_address(value: object) -> str:
-    """No address (None or empty text), one, or several with commas between; on one line."""
+    """Addresses on one line with commas between; None and empty text mean none."""
     if value is None or value == "":
         return ""
-    if not isinstance(value, str) or not all(_ADDRESS.fullmatch(one.strip(" ")) for one in value.split(",")):
+    if not isinstance(value, str) or not all(
+        _ADDRESS.fullmatch(address.strip(" ")) for address in value.split(",")
+    ):
         raise ArgumentError(
             f"completion_email_address {value!r} is not allowed: "
             "it is an address like name@example.org, or several with commas between"
@@ -218,7 +220,7 @@ def bar_keywords(value: object) -> dict[str, Any]:
 
 
 def writer_keywords(value: object) -> dict[str, Any]:
-    """Keyword arguments of `pyarrow.parquet.write_table` that leave the margin what it is promised to be."""
+    """Keyword arguments of `pyarrow.parquet.write_table` that break no promise of a margin."""
     given = keywords("write_table_kwargs", value)
     for key in given:
         if key in _WRITER_PROMISED:
@@ -235,7 +237,7 @@ def writer_keywords(value: object) -> dict[str, Any]:
 
 
 def row_group_keywords(value: object) -> dict[str, int]:
-    """How rows are put into row groups: `num_rows` or `subtile_order_delta`, or neither."""
+    """How rows are divided into row groups: `num_rows` or `subtile_order_delta`, or neither."""
     given = keywords("row_group_kwargs", value)
     if len(given) > 1 or not set(given) <= {"num_rows", "subtile_order_delta"}:
         raise ArgumentError(
@@ -248,7 +250,7 @@ def row_group_keywords(value: object) -> dict[str, int]:
 
 
 def properties(value: object) -> dict[str, Any]:
-    """Properties that a margin does not say of itself."""
+    """Properties that a margin does not set itself."""
     given = keywords("addl_hats_properties", value)
     for key in given:
         if key in _OWN_PROPERTIES or key in _OWN_PROPERTIES.values():
@@ -280,14 +282,14 @@ def npix_parquet_name(value: object) -> str | None:
 
 
 def memory_limit(value: Any) -> int | str | None:
-    """The most memory of a worker; kept as it is."""
+    """The memory limit of a worker; kept as given."""
     if value is not None:
         read_size("memory_limit", value)
     return value  # type: ignore[no-any-return]
 
 
 def partition_picture(value: object) -> bool:
-    """A switch that needs matplotlib, which is missed here rather than after the work."""
+    """A switch that needs matplotlib: checked here, before the work."""
     import importlib.util
 
     name = "create_partition_info_png"
@@ -297,7 +299,7 @@ def partition_picture(value: object) -> bool:
 
 
 def _is_path(value: object) -> bool:
-    """Whether it is text or a path; remote ones are no `os.PathLike`, but know their protocol."""
+    """Whether it is text or a path; remote paths are not `os.PathLike`, but have a protocol."""
     return isinstance(value, str | os.PathLike) or hasattr(value, "protocol")
 
 

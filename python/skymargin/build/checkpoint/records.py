@@ -1,4 +1,4 @@
-"""Small files that say how far a run has come: whole or not there, and of nobody else's making."""
+"""Checkpoint files: written atomically, trusted only if owned by the current user."""
 
 from __future__ import annotations
 
@@ -14,15 +14,10 @@ from skymargin.storage.paths import atomic_write
 
 
 def check_owner(folder: Path) -> None:
-    """Check that a folder of records, if it is there, is one that nobody else can have put there.
+    """Check that a folder of records, if it exists, was not made by another user.
 
-    Its name can be foreseen, and a record that is read is run. Where others may make folders, as in the system's
-    temporary folder, it must be our own.
-
-    Parameters
-    ----------
-    folder
-        The folder.
+    Its name can be predicted, and unpickling a record can run code. Where others may create folders, as in the system's
+    temporary folder, it must belong to the current user.
 
     Raises
     ------
@@ -32,7 +27,7 @@ def check_owner(folder: Path) -> None:
     if not hasattr(os, "geteuid"):
         return
     try:
-        # A link is judged by who made it, not by what it leads to.
+        # The owner of a link counts, not that of its target.
         owner, others = folder.lstat().st_uid, folder.parent.stat().st_mode & (stat.S_IWGRP | stat.S_IWOTH)
     except FileNotFoundError:
         return
@@ -59,7 +54,7 @@ def write_record(folder: Path, name: str, content: bytes) -> None:
 
 
 def read_json(file: Path) -> Any:
-    """Content of a record; None when there is none, or it is damaged."""
+    """Content of a record; None when it is missing or damaged."""
     try:
         return json.loads(file.read_bytes())
     except (OSError, ValueError, RecursionError):
@@ -71,5 +66,5 @@ def read_pickle(file: Path) -> Any:
     try:
         return pickle.loads(file.read_bytes())
     except Exception:
-        # Whatever a damaged file raises, its batch is done again.
+        # A damaged file may raise anything; its task is run again.
         return None

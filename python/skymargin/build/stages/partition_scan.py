@@ -1,8 +1,8 @@
-"""Reading a partition: the rows that belong to margins, and hardly more of its files than these.
+"""Scanning a partition: read the rows that belong to margins, and little else of its files.
 
-The index column says which rows are candidates, ra and dec of the candidates decide which of them are in which margin,
-and the other columns are read only where a row was selected. All of that is the core's; here are the files of a
-partition one after the other, and its errors under the names users know.
+The index column gives the candidates, the coordinates of the candidates decide their margins, and the other columns are
+read only where a row was selected. The core does that for one file; this module goes through the files of a partition
+and translates errors.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class Selection:
 def make_scanner(
     schema: pa.Schema, columns: SpatialColumns, memory_bytes: int, check_index: bool = False
 ) -> _core.Scanner:
-    """What reads the partitions of a catalog; threads share it.
+    """The reader of a catalog's partitions; threads share it.
 
     Parameters
     ----------
@@ -54,9 +54,9 @@ def make_scanner(
     columns
         The columns that say where a row is.
     memory_bytes
-        What the reading of one partition may hold, beside one page of each column.
+        What reading one partition may hold, besides one page of each column.
     check_index
-        Whether to read the position of every row and hold it against the index, instead of believing the index.
+        Whether to check every row's coordinates against its index value, instead of trusting the index.
     """
     return _core.Scanner(
         schema,
@@ -78,7 +78,7 @@ class PartitionScan:
     scanner
         As `make_scanner` makes it for the catalog.
     files
-        The partition's files, in the order in which their rows are numbered through.
+        The partition's files, in the order in which their rows are numbered.
 
     Attributes
     ----------
@@ -98,7 +98,7 @@ class PartitionScan:
     """
 
     def __init__(self, scanner: _core.Scanner, files: Sequence[AnyPath]) -> None:
-        with _explained():
+        with _translate_errors():
             self._files = [
                 scanner.open_local(str(path))
                 if isinstance(path, Path)
@@ -111,7 +111,7 @@ class PartitionScan:
         self.pages_decoded = 0
 
     def select(self, cover: _core.Cover) -> Iterator[Selection]:
-        """Read the partition and yield what belongs to margins.
+        """Read the partition and yield the rows that belong to margins.
 
         Parameters
         ----------
@@ -126,14 +126,13 @@ class PartitionScan:
         Raises
         ------
         PositionError
-            When the coordinates of a candidate are NaN, null or out of range, or a row lies elsewhere than its index
-            or its partition says.
+            When the coordinates of a candidate are NaN, null or out of range, or contradict its index or partition.
         PartitionReadError
-            When a file cannot be read, or a column cannot be brought to the catalog's type without loss.
+            When a file cannot be read, or a column cannot be converted to the catalog's type without loss.
         """
         first_row = 0
         for file in self._files:
-            with _explained():
+            with _translate_errors():
                 scan = file.scan(cover, first_row)
                 for rows, memberships in scan:
                     yield Selection(rows, memberships)
@@ -143,8 +142,8 @@ class PartitionScan:
 
 
 @contextmanager
-def _explained() -> Iterator[None]:
-    """The core's errors, which name the file, as those of the package."""
+def _translate_errors() -> Iterator[None]:
+    """Translate the core's errors, which name the file, into those of the package."""
     try:
         yield
     except _core.CoordinateError as error:
