@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -41,3 +42,14 @@ def written(monkeypatch: pytest.MonkeyPatch) -> list[object]:
 
     monkeypatch.setattr(reduce_stage, "output_file", noted)
     return files
+
+
+@pytest.fixture
+def given(tmp_path: Path) -> dict[str, Any]:
+    """Return the arguments that have no default."""
+    (tmp_path / "catalog").mkdir()
+    return {
+        "input_catalog_path": tmp_path / "catalog",
+        "output_path": tmp_path / "out",
+        "output_artifact_name": "catalog_5arcs",
+    }

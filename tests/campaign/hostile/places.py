@@ -125,7 +125,7 @@ def _collections() -> list[Case]:
         return Case(fault, name, arrange, always=always)
 
     def refused(name: str, url: str, *, always: bool = False) -> Case:
-        named = "as its primary catalog" if always else ""
+        named = "primary catalog" if always else ""
         return collection(
             f"a primary {name}", f"hats_primary_table_url={url}\n", refused=True, named=named, always=always
         )

@@ -1,0 +1,208 @@
+"""What `overwrite` replaces on an object store: margin catalogs and what skymargin left unfinished, nothing else."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import fsspec
+import pytest
+
+from skymargin.build.checkpoint import state
+from skymargin.catalogs.layout import RECORD
+from skymargin.errors import ArgumentError, OutputExistsError, StorageError
+from skymargin.storage import remote_output
+from tests.build.overwriting import (
+    KEPT,
+    THRESHOLD_ARCSEC,
+    files_in,
+    make_examples,
+)
+from tests.support.catalogs import Pixel, contents, make_margin
+from tests.support.servers import s3_server
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_examples(tmp_path_factory.mktemp("made"))
+
+
+class Bucket:
+    """An S3 server with a primary catalog in a bucket."""
+
+    def __init__(self, url: str, made: Path) -> None:
+        self.options = {"key": "key", "secret": "secret", "endpoint_url": url}
+        self.fs = fsspec.filesystem("s3", **self.options)
+        # The server of an earlier test in this process may have left its buckets.
+        self.fs.makedirs("bucket", exist_ok=True)
+        self.fs.put(str(made / "stars"), "bucket/stars", recursive=True)
+
+    def contents(self, prefix: str) -> dict[str, bytes]:
+        self.fs.invalidate_cache()
+        return {name[len(prefix) + 1 :]: self.fs.cat_file(name) for name in self.fs.find(prefix)}
+
+    def make(self, output: str, **arguments: Any) -> Any:
+        return make_margin(
+            "s3://bucket/stars",  # type: ignore[arg-type]
+            f"s3://bucket/{output}",  # type: ignore[arg-type]
+            **(
+                {"threshold_arcsec": THRESHOLD_ARCSEC}
+                | dict.fromkeys(("input_storage_options", "output_storage_options"), self.options)
+                | arguments
+            ),
+        )
+
+
+@pytest.fixture(scope="module")
+def bucket(made: Path) -> Iterator[Bucket]:
+    with s3_server() as server:
+        yield Bucket(server.url, made)
+
+
+@pytest.fixture(autouse=True)
+def _own_temporary_folder(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path_factory.mktemp("temporary")))
+
+
+@pytest.mark.parametrize("kind", [kind for kind in KEPT if "link" not in kind and "elsewhere" not in kind])
+def test_what_is_no_margin_is_kept_on_s3(kind: str, bucket: Bucket, made: Path, tmp_path: Path) -> None:
+    arrange, message = KEPT[kind]
+    (tmp_path / "out").mkdir()
+    arrange(made, tmp_path / "out" / "margin")
+    prefix = kind.replace(" ", "-")
+    for name, content in files_in(tmp_path / "out").items():
+        bucket.fs.pipe_file(f"bucket/{prefix}/{name}", content)
+    before = bucket.contents(f"bucket/{prefix}")
+    for asked in ({"overwrite": True}, {"only_changed": True}, {}):
+        with pytest.raises(OutputExistsError, match=message):
+            bucket.make(prefix, **asked)
+    assert bucket.contents(f"bucket/{prefix}") == before != {}
+
+
+class Killed(BaseException):
+    """The end of a process, as far as another one can see it."""
+
+
+def cut_off(
+    bucket: Bucket, output: str, copies: int, monkeypatch: pytest.MonkeyPatch, **arguments: Any
+) -> None:
+    """Make a margin, and end after some copies of files into its place."""
+    original = remote_output._copy
+    left = [copies]
+
+    def copy(source: Any, target: Any, names: list[str]) -> None:
+        for name in names:
+            left[0] -= 1
+            if left[0] < 0:
+                raise Killed
+            original(source, target, [name])
+
+    with monkeypatch.context() as patch:
+        patch.setattr(remote_output, "_copy", copy)
+        with pytest.raises(Killed):
+            bucket.make(output, **arguments)
+
+
+@pytest.mark.parametrize("copies", [1, 3])
+@pytest.mark.parametrize("same_machine", [True, False])
+@pytest.mark.parametrize("replaces", [True, False])
+def test_what_a_killed_run_left_on_s3_is_replaced_and_nothing_else(
+    replaces: bool,
+    same_machine: bool,
+    copies: int,
+    bucket: Bucket,
+    made: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    output = f"killed-{copies}-{same_machine}-{replaces}"
+    final = f"bucket/{output}/margin"
+    if replaces:
+        # One of hats-import, which has no record of ours.
+        for name, content in files_in(made / "margin").items():
+            if name != RECORD:
+                bucket.fs.pipe_file(f"{final}/{name}", content)
+    cut_off(bucket, output, copies, monkeypatch, overwrite=replaces)
+    left = bucket.contents(final)
+    assert RECORD in left
+    assert not [name for name in left if name.endswith("properties")]
+    other = {} if same_machine else {"tmp_dir": tmp_path / "elsewhere"}
+    with pytest.raises(OutputExistsError, match=r"overwrite=True replaces it .*interrupted run"):
+        bucket.make(output, threshold_arcsec=5.0, **other)
+    with pytest.raises(ArgumentError, match="overwrite=True"):
+        bucket.make(output, threshold_arcsec=5.0, only_changed=True, **other)
+    bucket.fs.pipe_file(f"{final}/thesis.tex", b"my thesis")
+    for asked in ({"overwrite": True}, {"threshold_arcsec": 5.0, "overwrite": True}):
+        with pytest.raises(OutputExistsError, match=r"thesis\.tex"):
+            bucket.make(output, **asked, **other)
+    assert bucket.contents(final) == left | {"thesis.tex": b"my thesis"}
+    bucket.fs.rm_file(f"{final}/thesis.tex")
+    bucket.make(output, threshold_arcsec=5.0, overwrite=True, **other)
+    assert b"hats_margin_threshold=5.0" in bucket.contents(final)["hats.properties"]
+    assert set(bucket.contents(f"bucket/{output}")) == {f"margin/{name}" for name in bucket.contents(final)}
+
+
+def test_a_killed_copy_on_s3_goes_on_with_the_same_arguments(
+    bucket: Bucket, made: Path, monkeypatch: pytest.MonkeyPatch, mapped: list[Pixel]
+) -> None:
+    cut_off(bucket, "again", 3, monkeypatch)
+    left = bucket.contents("bucket/again/margin")
+    bucket.fs.pipe_file("bucket/again/margin/thesis.tex", b"my thesis")
+    with pytest.raises(OutputExistsError, match=r"thesis\.tex"):
+        bucket.make("again")
+    assert bucket.contents("bucket/again/margin") == left | {"thesis.tex": b"my thesis"}
+    bucket.fs.rm_file("bucket/again/margin/thesis.tex")
+    mapped.clear()
+    bucket.make("again")
+    assert not mapped
+    found = bucket.contents("bucket/again")
+    assert set(found) == {f"margin/{name}" for name in contents(made / "margin", least=5)}
+
+
+def test_empty_objects_that_stand_for_folders_are_no_files_of_others(bucket: Bucket, made: Path) -> None:
+    for name, content in files_in(made / "margin").items():
+        bucket.fs.pipe_file(f"bucket/marked/margin/{name}", content)
+    for name in ("", "dataset/", "dataset/Norder=4/"):
+        bucket.fs.pipe_file(f"bucket/marked/margin/{name}", b"")
+    bucket.make("marked", threshold_arcsec=5.0, overwrite=True)
+    assert b"hats_margin_threshold=5.0" in bucket.contents("bucket/marked/margin")["hats.properties"]
+
+
+def test_what_comes_to_the_place_on_s3_while_the_margin_is_made_is_kept(
+    bucket: Bucket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another program's catalog in the making looks like a copy of ours that was cut off, but no copy has begun."""
+    placed = state.PendingMargin.publish
+    names = ("dataset/Norder=4/Dir=0/Npix=100.parquet", "dataset/_metadata")
+
+    def late(self: state.PendingMargin) -> Any:
+        for name in names:
+            bucket.fs.pipe_file(f"bucket/late/margin/{name}", b"theirs")
+        return placed(self)
+
+    monkeypatch.setattr(state.PendingMargin, "publish", late)
+    with pytest.raises(OutputExistsError, match="is a folder that is no margin"):
+        bucket.make("late", overwrite=True)
+    assert bucket.contents("bucket/late/margin") == dict.fromkeys(names, b"theirs")
+
+
+def test_a_folder_that_cannot_be_listed_is_not_replaced(
+    made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(made / "margin", tmp_path / "margin")
+    before = files_in(tmp_path / "margin")
+    scandir = os.scandir
+
+    def refused(path: Any) -> Any:
+        if str(path).endswith("Dir=0"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return scandir(path)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("skymargin.catalogs.ownership.os.scandir", refused)
+        with pytest.raises(StorageError, match=r"margin cannot be listed: .*Permission denied"):
+            make_margin(made / "stars", tmp_path, THRESHOLD_ARCSEC, overwrite=True)
+    assert files_in(tmp_path / "margin") == before
