@@ -116,7 +116,8 @@ class HatsImportArguments(_ScriptArguments):
         order = given.get("margin_order", -1)
         if "fine_filtering" not in given and isinstance(order, int) and order >= 0:
             from skymargin.build.stages.plan import coarse_threshold_arcsec
-            from skymargin.build.validators import LARGEST_ORDER, whole_number
+            from skymargin.build.validators import whole_number
+            from skymargin.geometry.limits import LARGEST_ORDER
 
             order = whole_number("margin_order", order, -1, LARGEST_ORDER)
             given["margin_threshold"] = coarse_threshold_arcsec(order)

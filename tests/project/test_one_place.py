@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -74,3 +75,14 @@ def test_the_store_writes_last_what_makes_a_catalog_valid() -> None:
     others = [layout.PARTITION_INFO, layout.METADATA, layout.RECORD, layout.DATASET]
     marks = [*layout.VALID_BY, layout.COLLECTION]
     assert remote_output._marks_apart([*others, *marks]) == (sorted(others), sorted(marks))
+
+
+def test_the_deepest_order_and_the_widest_threshold_are_constants_of_one_module() -> None:
+    homes = {
+        path.relative_to(PACKAGE).as_posix()
+        for path in PACKAGE.rglob("*.py")
+        if re.search(
+            r"^\s*\w+ = (?:29\b|90 \* 3600|324_?000)", path.read_text(encoding="utf-8"), re.MULTILINE
+        )
+    }
+    assert homes == {"geometry/limits.py"}

@@ -13,6 +13,7 @@ import numpy as np
 import skymargin._core as _core
 from skymargin.audit.digest import combined, digests_of_numbers
 from skymargin.catalogs.partition_reader import PartitionRows, as_float64
+from skymargin.geometry.limits import LARGEST_ORDER
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 
 # A row this near to a pixel may lie in it, and one this near to the threshold beyond it.
 _CLOSE_ARCSEC = 1e-6
-_DEEPEST_ORDER = 29
 
 
 class MarginRows(NamedTuple):
@@ -92,10 +92,10 @@ class SuspectRows:
         """Those of some partitions that suspect rows lie in by their position."""
         if len(self.ra_deg) == 0:
             return set()
-        index = np.asarray(_core.spatial_index(self.ra_deg, self.dec_deg, _DEEPEST_ORDER))
+        index = np.asarray(_core.spatial_index(self.ra_deg, self.dec_deg, LARGEST_ORDER))
         holding: set[Pixel] = set()
         for order in {order for order, _ in parts}:
-            pixels = np.unique(index >> np.int64(2 * (_DEEPEST_ORDER - order))).tolist()
+            pixels = np.unique(index >> np.int64(2 * (LARGEST_ORDER - order))).tolist()
             holding.update((order, pixel) for pixel in pixels)
         return holding & set(parts)
 

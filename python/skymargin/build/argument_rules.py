@@ -9,6 +9,7 @@ from typing import Any
 
 from skymargin.build import validators as check
 from skymargin.errors import ArgumentError
+from skymargin.geometry.limits import LARGEST_ORDER
 from skymargin.storage.paths import can_list, with_options
 from skymargin.storage.remote import without_secrets
 
@@ -26,7 +27,7 @@ CHECKS: dict[str, Callable[[Any], Any]] = {
     "output_storage_options": partial(check.storage_options, "output_storage_options"),
     "output_artifact_name": check.artifact_name,
     "margin_threshold": check.threshold_arcsec,
-    "margin_order": partial(check.whole_number, "margin_order", least=-1, most=check.LARGEST_ORDER),
+    "margin_order": partial(check.whole_number, "margin_order", least=-1, most=LARGEST_ORDER),
     "dask_n_workers": partial(check.whole_number, "dask_n_workers", least=1, most=check.MOST_WORKERS),
     "dask_threads_per_worker": partial(
         check.whole_number, "dask_threads_per_worker", least=1, most=check.MOST_WORKERS

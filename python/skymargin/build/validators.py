@@ -13,10 +13,9 @@ from typing import Any
 
 from skymargin.build.memory import read_size
 from skymargin.errors import ArgumentError
+from skymargin.geometry.limits import LARGEST_ORDER, LARGEST_THRESHOLD_ARCSEC
 from skymargin.storage.paths import TEMP_MARK, with_options
 
-LARGEST_THRESHOLD_ARCSEC = 90 * 3600.0
-LARGEST_ORDER = 29
 # Worker processes, and threads of each: more than any machine has cores.
 MOST_WORKERS = 1024
 _NAME = re.compile(r"[A-Za-z0-9._-]+")

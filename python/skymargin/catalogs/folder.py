@@ -35,6 +35,7 @@ from skymargin.catalogs.metadata_file import read_schema
 from skymargin.catalogs.partition_list import partition_files, read_partition_info
 from skymargin.catalogs.properties import read_json, read_properties
 from skymargin.errors import CatalogError, CatalogNotFoundError
+from skymargin.geometry.limits import LARGEST_THRESHOLD_ARCSEC
 from skymargin.storage.paths import AnyPath, as_path, list_files
 
 if TYPE_CHECKING:
@@ -55,7 +56,6 @@ _HATS_NAMES = {
     "primary_catalog": "hats_primary_table_url",
     "margin_threshold": "hats_margin_threshold",
 }
-_LARGEST_THRESHOLD_ARCSEC = 90 * 3600.0
 
 
 @dataclass(frozen=True)
@@ -268,10 +268,10 @@ def _threshold_arcsec(margin: CatalogFolder) -> float:
     except ValueError:
         threshold_arcsec = math.nan
     # The comparison is false for NaN.
-    if not 0 < threshold_arcsec <= _LARGEST_THRESHOLD_ARCSEC:
+    if not 0 < threshold_arcsec <= LARGEST_THRESHOLD_ARCSEC:
         raise CatalogError(
             f"{margin.properties_file} has the margin threshold {text!r}: allowed are numbers of arcseconds above 0 "
-            f"and at most {_LARGEST_THRESHOLD_ARCSEC:.0f} (90 degrees)"
+            f"and at most {LARGEST_THRESHOLD_ARCSEC:.0f} (90 degrees)"
         )
     return threshold_arcsec
 

@@ -9,6 +9,8 @@ import re
 from collections.abc import Mapping
 from typing import Any, TypeAlias
 
+from skymargin.geometry.limits import LARGEST_ORDER
+
 Pixel: TypeAlias = tuple[int, int]
 
 HATS_PROPERTIES = ("hats.properties", "properties")
@@ -47,7 +49,7 @@ _FILES = frozenset(
 
 # The spatial index of a HATS catalog.
 INDEX_COLUMN = "_healpix_29"
-INDEX_ORDER = LARGEST_ORDER = 29
+INDEX_ORDER = LARGEST_ORDER
 # That of a HiPSCat catalog: a pixel of order 19 above a counter of the rows in it, 22 bits that are no position.
 HIPSCAT_INDEX_COLUMN = "_hipscat_index"
 HIPSCAT_INDEX_ORDER = 19

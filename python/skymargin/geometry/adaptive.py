@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from skymargin.geometry.limits import LARGEST_ORDER
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-INDEX_ORDER = 29
 _BASE_CELLS = 12
 
 
@@ -41,8 +42,8 @@ def adaptive_partitions(
         raise ValueError(f"{argument} {most_rows} is not allowed: it must be at least 1")
     levels = []
     pixels = np.arange(_BASE_CELLS, dtype=np.int64)
-    for order in range(INDEX_ORDER + 1):
-        shift = np.int64(2 * (INDEX_ORDER - order))
+    for order in range(LARGEST_ORDER + 1):
+        shift = np.int64(2 * (LARGEST_ORDER - order))
         starts = np.searchsorted(sorted_index, pixels << shift)
         rows = np.searchsorted(sorted_index, (pixels + 1) << shift) - starts
         fits = (rows > 0) & (rows <= most_rows)
@@ -50,12 +51,12 @@ def adaptive_partitions(
         full = rows > most_rows
         if not full.any():
             break
-        if order == INDEX_ORDER:
+        if order == LARGEST_ORDER:
             raise ValueError(
-                f"{rows[full].sum()} rows share pixels of order {INDEX_ORDER} with more than {argument}="
+                f"{rows[full].sum()} rows share pixels of order {LARGEST_ORDER} with more than {argument}="
                 f"{most_rows} rows (the first at index {pixels[full][0]}), and no order is finer"
             )
         pixels = (4 * pixels[full][:, None] + np.arange(4)).ravel()
     orders, pixels, rows = (np.concatenate(columns) for columns in zip(*levels, strict=True))
-    along_sky = np.argsort(pixels << (2 * (INDEX_ORDER - orders.astype(np.int64))))
+    along_sky = np.argsort(pixels << (2 * (LARGEST_ORDER - orders.astype(np.int64))))
     return orders[along_sky], pixels[along_sky].astype(np.uint64), rows[along_sky].astype(np.uint64)

@@ -12,6 +12,7 @@ from skymargin.catalogs.folder import CatalogFolder, inspect_margin
 from skymargin.catalogs.layout import Pixel
 from skymargin.catalogs.partition_reader import PartitionRows, as_float64
 from skymargin.errors import ArgumentError, CatalogError
+from skymargin.geometry.limits import LARGEST_ORDER, LARGEST_THRESHOLD_ARCSEC
 from skymargin.geometry.outline import bounding_circle, centre, unit_vectors
 from skymargin.plot.view import ARCSEC_RAD, Rows
 
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
 
 # The whole view is this much wider than the circle around the pixel and its margin.
 WHOLE = 1.04
-_LARGEST_RADIUS_ARCSEC = 324_000.0
 # Partitions finer than the pixel by more orders than this are searched by their ancestors.
 _FINER = 3
 _NAMED = 4
@@ -139,7 +139,7 @@ class MarginCatalog:
         if pixel in existing:
             return
         order, number = pixel
-        if not (0 <= order <= 29 and 0 <= number < 12 << (2 * order)):
+        if not (0 <= order <= LARGEST_ORDER and 0 <= number < 12 << (2 * order)):
             raise ArgumentError(
                 f"pixel {order}/{number} does not exist: an order is 0 to 29, a pixel below 12 * 4**order"
             )
@@ -161,7 +161,7 @@ class MarginCatalog:
 
     def _around(self, pixel: Pixel, radius_rad: float) -> Iterator[Pixel]:
         """Partitions that may lie within a radius, searched by pixels of an order with few pixels in it."""
-        radius_arcsec = min(radius_rad / ARCSEC_RAD, _LARGEST_RADIUS_ARCSEC)
+        radius_arcsec = min(radius_rad / ARCSEC_RAD, LARGEST_THRESHOLD_ARCSEC)
         near: dict[int, set[int]] = {}
         for other in sorted(set(self.primary.files) - {pixel}):
             order = min(other[0], pixel[0] + _FINER)

@@ -8,6 +8,7 @@ import numpy as np
 
 import skymargin._core as _core
 from skymargin.catalogs.partition_reader import PartitionRows
+from skymargin.geometry.limits import LARGEST_ORDER
 from skymargin.geometry.outline import outline
 
 if TYPE_CHECKING:
@@ -26,7 +27,6 @@ _WIDTH, _HEIGHT = 1200, 600
 _WIDTH_DEG = float(np.degrees(4 * np.sqrt(2)))
 _NONE = "#D9D9D9"
 _COLOUR_MAP = "viridis"
-_DEEPEST_ORDER = 29
 # A longer step of an edge jumps from one side of the map to the other.
 _JUMP = _WIDTH / 4
 # With more pixels than these, edges would hide the colours; coverage is drawn at an order that can be seen.
@@ -103,17 +103,17 @@ def pixels_at(sky: WCS, pixels: list[Pixel]) -> NDArray[np.int64]:
     if not pixels or not on_sky.any():
         return numbers.reshape(east.shape)
     index = np.asarray(
-        _core.spatial_index(np.mod(ra_deg[on_sky], 360), np.clip(dec_deg[on_sky], -90, 90), _DEEPEST_ORDER)
+        _core.spatial_index(np.mod(ra_deg[on_sky], 360), np.clip(dec_deg[on_sky], -90, 90), LARGEST_ORDER)
     )
     first = np.array([_first_index(pixel) for pixel in pixels])
-    size = np.array([1 << (2 * (_DEEPEST_ORDER - order)) for order, _ in pixels])
+    size = np.array([1 << (2 * (LARGEST_ORDER - order)) for order, _ in pixels])
     number = np.searchsorted(first, index, side="right") - 1
     numbers[on_sky] = np.where((number >= 0) & (index < first[number] + size[number]), number, -1)
     return numbers.reshape(east.shape)
 
 
 def _first_index(pixel: Pixel) -> int:
-    return pixel[1] << (2 * (_DEEPEST_ORDER - pixel[0]))
+    return pixel[1] << (2 * (LARGEST_ORDER - pixel[0]))
 
 
 def _mollweide() -> WCS:

@@ -13,16 +13,15 @@ import polars as pl
 
 import skymargin._core as _core
 from skymargin.catalogs.layout import INDEX_COLUMN
+from skymargin.geometry.limits import LARGEST_ORDER
 from skymargin.polars.frames import readable, rows_of_a_batch
 
 IntoColumn: TypeAlias = "str | pl.Expr"
 """The name of a column, or an expression."""
 
-_MAX_ORDER = 29
-
 
 def spatial_index(
-    ra_deg: IntoColumn = "ra", dec_deg: IntoColumn = "dec", *, order: int = _MAX_ORDER
+    ra_deg: IntoColumn = "ra", dec_deg: IntoColumn = "dec", *, order: int = LARGEST_ORDER
 ) -> pl.Expr:
     """The nested HEALPix index of positions.
 
@@ -59,7 +58,7 @@ def spatial_index(
     )
 
 
-def pixel(order: int, index: IntoColumn = INDEX_COLUMN, *, index_order: int = _MAX_ORDER) -> pl.Expr:
+def pixel(order: int, index: IntoColumn = INDEX_COLUMN, *, index_order: int = LARGEST_ORDER) -> pl.Expr:
     """The pixel of a coarser order that contains a spatial index.
 
     Parameters
@@ -90,8 +89,8 @@ def pixel(order: int, index: IntoColumn = INDEX_COLUMN, *, index_order: int = _M
     >>> pl.DataFrame({"_healpix_29": [281944101599211816]}).select(smp.pixel(5)).to_series().to_list()
     [1001]
     """
-    if not 0 <= index_order <= _MAX_ORDER:
-        raise ValueError(f"index_order {index_order} is not allowed: a HEALPix order is 0 to {_MAX_ORDER}")
+    if not 0 <= index_order <= LARGEST_ORDER:
+        raise ValueError(f"index_order {index_order} is not allowed: a HEALPix order is 0 to {LARGEST_ORDER}")
     if not 0 <= order <= index_order:
         raise ValueError(
             f"order {order} is not allowed: for an index of order {index_order} it is 0 to {index_order}"

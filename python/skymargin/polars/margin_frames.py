@@ -9,6 +9,7 @@ import numpy as np
 import polars as pl
 
 import skymargin._core as _core
+from skymargin.geometry.limits import LARGEST_ORDER
 from skymargin.polars.frames import Rows, require_columns, rows_of, rows_of_a_batch
 from skymargin.polars.partitions import Partitions, as_tiling
 
@@ -20,7 +21,6 @@ FrameT = TypeVar("FrameT")
 MARGIN_COLUMNS = {"margin_Norder": pl.UInt8, "margin_Npix": pl.UInt64, "separation_arcsec": pl.Float64}
 # More than any machine has cores; the core refuses more, too.
 _MOST_THREADS = 1024
-_MAX_ORDER = 29
 
 
 class PartitionWithMargin(NamedTuple):
@@ -240,7 +240,7 @@ def _margin_positions(members: pa.RecordBatch) -> np.ndarray:
 def _positions(batch: pa.RecordBatch, order: str, pixel: str) -> np.ndarray:
     """Return the index at which each pixel starts; distinct for the pixels of a tiling."""
     orders, pixels = (batch.column(name).to_numpy().astype(np.uint64) for name in (order, pixel))
-    return np.asarray(pixels << (2 * (np.uint64(_MAX_ORDER) - orders)))
+    return np.asarray(pixels << (2 * (np.uint64(LARGEST_ORDER) - orders)))
 
 
 def _as_mask(mask: np.ndarray) -> pa.BooleanArray:

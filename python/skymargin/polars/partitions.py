@@ -10,7 +10,8 @@ import numpy as np
 import polars as pl
 
 import skymargin._core as _core
-from skymargin.geometry.adaptive import INDEX_ORDER, adaptive_partitions
+from skymargin.geometry.adaptive import adaptive_partitions
+from skymargin.geometry.limits import LARGEST_ORDER
 from skymargin.polars.expressions import spatial_index
 from skymargin.polars.frames import require_columns, rows_of
 
@@ -62,7 +63,9 @@ def tile(frame: FrameT, *, max_rows: int, ra_column: str = "ra", dec_column: str
     else:
         rows = rows_of(frame)
         require_columns(rows.names(), (ra_column, dec_column))
-        column = pl.Series(_core.spatial_index(rows.column(ra_column), rows.column(dec_column), INDEX_ORDER))
+        column = pl.Series(
+            _core.spatial_index(rows.column(ra_column), rows.column(dec_column), LARGEST_ORDER)
+        )
     if column.null_count():
         raise _core.CoordinateError(
             f"{column.null_count()} of {len(column)} rows have a null for {ra_column} or {dec_column}, "

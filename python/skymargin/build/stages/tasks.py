@@ -13,6 +13,7 @@ from skymargin.build.memory import MemoryShares
 from skymargin.catalogs.catalog import SpatialColumns
 from skymargin.catalogs.output_options import OutputOptions
 from skymargin.errors import StorageError
+from skymargin.geometry.limits import LARGEST_ORDER
 from skymargin.storage.paths import AnyPath, atomic_write
 
 if TYPE_CHECKING:
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 
 Pixel: TypeAlias = tuple[int, int]
 
-_DEEPEST_ORDER = 29
 _loading = threading.Lock()
 
 
@@ -213,7 +213,7 @@ def nested_position(orders: np.ndarray, pixels: np.ndarray) -> np.ndarray:
     """Where pixels start along the sky in nested order, as uint64; distinct for disjoint pixels."""
     import numpy as np
 
-    return pixels.astype(np.uint64) << (2 * (_DEEPEST_ORDER - orders.astype(np.uint64)))
+    return pixels.astype(np.uint64) << (2 * (LARGEST_ORDER - orders.astype(np.uint64)))
 
 
 def worker_context(file: Path) -> WorkerContext:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from skymargin.build.stages.map import MapResult
 from skymargin.build.stages.tasks import Pixel
+from skymargin.geometry.limits import LARGEST_ORDER, LARGEST_THRESHOLD_ARCSEC
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -18,8 +19,6 @@ if TYPE_CHECKING:
     from skymargin._core import Tiling
     from skymargin.catalogs.catalog import Catalog
 
-_DEEPEST_ORDER = 29
-_LARGEST_ARCSEC = 324_000.0
 # More than the width of the deepest pixel, in which the centre of a cone is looked for.
 _SLACK_ARCSEC = 0.01
 
@@ -60,16 +59,16 @@ def touched(tiling: Tiling, cone: tuple[float, float, float]) -> set[Pixel]:
 
     ra_deg, dec_deg, radius_deg = cone
     ra, dec = np.array([ra_deg]), np.array([dec_deg])
-    centre = _core.spatial_index(ra, dec, _DEEPEST_ORDER)[0].as_py()
-    radius_arcsec = min(radius_deg * 3600, _LARGEST_ARCSEC)
-    near = tiling.near(_DEEPEST_ORDER, centre, min(radius_arcsec + _SLACK_ARCSEC, _LARGEST_ARCSEC))
+    centre = _core.spatial_index(ra, dec, LARGEST_ORDER)[0].as_py()
+    radius_arcsec = min(radius_deg * 3600, LARGEST_THRESHOLD_ARCSEC)
+    near = tiling.near(LARGEST_ORDER, centre, min(radius_arcsec + _SLACK_ARCSEC, LARGEST_THRESHOLD_ARCSEC))
     tiles_near = {
         (order, pixel)
         for order, pixel in pixels_of(near)
         if _core.is_within(ra, dec, order, pixel, radius_arcsec)[0].as_py()
     }
     # The tile that holds the centre is not near it, but around it.
-    around = {(order, centre >> 2 * (_DEEPEST_ORDER - order)) for order in range(_DEEPEST_ORDER + 1)}
+    around = {(order, centre >> 2 * (LARGEST_ORDER - order)) for order in range(LARGEST_ORDER + 1)}
     return tiles_near | around.intersection(tiles(tiling))
 
 
