@@ -11,7 +11,7 @@ BIN := $(VENV)/bin
 # The venv's stamp carries the Python asked for, so that another PYTHON makes another venv.
 MADE := $(if $(PYTHON),$(VENV)/.made$(subst /,-,$(PYTHON)),$(firstword $(wildcard $(VENV)/.made*) $(VENV)/.made))
 LOCKED := $(VENV)/.locked
-RUST := Cargo.toml Cargo.lock pyproject.toml $(shell find rust -name '*.rs' -o -name '*.toml')
+RUST := Cargo.toml Cargo.lock pyproject.toml $(wildcard rust/*/Cargo.toml) $(shell find rust/*/src -name '*.rs')
 
 # The extension is built in two ways: as released, and checked, with debug assertions and overflow checks in the crates
 # of this workspace. The dependencies are the same for both and are built once. Each build is kept under
@@ -106,14 +106,17 @@ $(LOCKED): $(MADE) requirements/dev.lock requirements/hipscat.txt
 	@touch $@
 
 $(RELEASE_BUILT) $(CHECKED_BUILT): $(LOCKED) $(RUST)
-	@rm -f python/skymargin/_core.*.so
-	VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/maturin develop --release --locked --quiet $(CARGO_CONFIG)
 	@mkdir -p $(@D)
+	@rm -f python/skymargin/_core.*.so $(@D)/_core.*.so
+	@touch $@.new
+	VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/maturin develop --release --locked --quiet $(CARGO_CONFIG)
 	@cp python/skymargin/_core.*.so $(@D)
-	@touch $@
+	@mv $@.new $@
 
 $(CHECKED_BUILT): CARGO_CONFIG := --config rust/checked.toml
+$(CHECKED_BUILT): rust/checked.toml
 
+# The stamp has the time at which the build began: what is saved meanwhile is built by the next one.
 # A copy under another name is moved into place, so that a process that has the old one loaded keeps it.
 release: $(RELEASE_BUILT)
 checked: $(CHECKED_BUILT)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import skymargin._core as _core
+from skymargin.geometry.limits import LARGEST_ORDER
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -124,7 +125,7 @@ def neighbours(order: int, pixel: int, at_order: int, radius_arcsec: float) -> p
     return _core.neighbours(order, pixel, at_order, radius_arcsec)
 
 
-def spatial_index(ra_deg: Column, dec_deg: Column, order: int = 29) -> pa.Int64Array:
+def spatial_index(ra_deg: Column, dec_deg: Column, order: int = LARGEST_ORDER) -> pa.Int64Array:
     """The nested HEALPix index of positions: `_healpix_29` of HATS catalogs at order 29.
 
     Parameters

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import skymargin._core as _core
+from skymargin.geometry.limits import LARGEST_ORDER
 from skymargin.geometry.outline import bounding_circle, outline, unit_vectors
 from skymargin.plot.projection import Plane
 from skymargin.plot.scene import WHOLE, Scene
@@ -52,7 +53,7 @@ def densest(rows: Rows, threshold_arcsec: float) -> NDArray[np.intp]:
     candidates = vectors
     if len(rows) > _FEW_ROWS:
         # Only rows of the fullest cell of about this radius: all against all would be a matrix of billions.
-        order = int(np.clip(np.floor(-np.log2(_CLOSE * threshold_arcsec * ARCSEC_RAD)), 0, 29))
+        order = int(np.clip(np.floor(-np.log2(_CLOSE * threshold_arcsec * ARCSEC_RAD)), 0, LARGEST_ORDER))
         cells = np.asarray(_core.spatial_index(*rows, order))
         fullest, counts = np.unique(cells, return_counts=True)
         members = np.flatnonzero(cells == fullest[counts.argmax()])

@@ -149,7 +149,7 @@ impl Destination {
 impl Margins {
     /// The margins of a tiling.
     ///
-    /// `cell_order` sets how fine the covers are; it never changes which rows are selected.
+    /// `cell_order` sets how fine the covers are; it never changes which rows are selected, and rings ignore it.
     ///
     /// # Errors
     /// [`TilingError::RingOrder`] for a ring that is coarser than a partition.
@@ -234,7 +234,9 @@ impl Margins {
         let by_rows = coarsest + (source.rows.clamp(1, ROWS_THAT_REFINE).ilog2() / 2) as u8;
         let order = match self.filtering {
             Filtering::Exact => {
-                let by_threshold = (1.0 / self.threshold.rad()).log2().ceil().clamp(0.0, f64::from(MAX_ORDER)) as u8;
+                // Candidates lie up to the slack farther away, so that smaller cells than that prune nothing.
+                let reach_rad = self.threshold.rad() + source.index_slack.rad();
+                let by_threshold = (1.0 / reach_rad).log2().ceil().clamp(0.0, f64::from(MAX_ORDER)) as u8;
                 let best = by_threshold.min(by_rows);
                 self.cell_order.map_or(best, |asked| asked.min(best + FINER_AT_MOST))
             }
@@ -273,7 +275,8 @@ impl Cover {
         self.filtering
     }
 
-    /// The order of the cells that the ranges consist of.
+    /// The order of the cells that the ranges consist of; of a ring, the order of its pixels, which the cells of the
+    /// ranges may be coarser than.
     ///
     /// # Examples
     /// ```

@@ -12,7 +12,7 @@ const CAPACITY: usize = 4096;
 /// Separations by pixel, all for one threshold.
 ///
 /// A separation is built without the lock, so that threads prepare different pixels at the same time. When the cache is
-/// full, it drops the separations that nobody holds and that were not asked for since it was last full.
+/// full, it drops the separations that nobody holds and that were not asked for again since it was last full.
 #[derive(Debug)]
 pub(crate) struct SeparationCache {
     entries: Mutex<Entries>,

@@ -18,6 +18,7 @@ from skymargin.build.stages.tasks import (
 from skymargin.catalogs.catalog import Catalog, format_named
 from skymargin.catalogs.hats_extras import as_written
 from skymargin.errors import ArgumentError, CatalogError
+from skymargin.geometry.limits import LARGEST_ORDER
 from skymargin.storage.paths import absolute
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ def coarse_margin_order(margin_threshold_arcsec: float) -> int:
     it is at its narrowest: log2(sqrt(pi/3) / average width), truncated, and clipped to 0..29.
     """
     average_width_rad = math.radians(margin_threshold_arcsec / 3600 * 1.6)
-    return min(max(int(math.log2(math.sqrt(math.pi / 3) / average_width_rad)), 0), 29)
+    return min(max(int(math.log2(math.sqrt(math.pi / 3) / average_width_rad)), 0), LARGEST_ORDER)
 
 
 def coarse_threshold_arcsec(margin_order: int) -> float:

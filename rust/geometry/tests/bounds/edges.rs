@@ -96,7 +96,7 @@ fn a_chord_deviates_no_more_than_its_bound() {
             _ => random.below(1 << 20) as f64 / (1_u64 << 20) as f64,
         };
         let (from, to) = (share * (1.0 - 1.0 / parts), 1.0 / parts);
-        let bound = edge.second_derivative_bound() * (to * edge.length()).powi(2) / 8.0;
+        let bound = edge.deviation_bound(to);
         let part = random.between(20.0, 44.0).round() / 64.0;
         let [start, place, end] = [from, from + to * part, from + to].map(|t| square.edge(index, t));
         let off = length(combination([(1.0, place), (part - 1.0, start), (-part, end)]));
