@@ -11,6 +11,7 @@ from collections.abc import Callable
 from benchmarks import compare, in_memory, scaling, several, startup
 from benchmarks.environments import PEERS, make_peer
 from benchmarks.generate import generate
+from benchmarks.machine import require_release
 from benchmarks.tables import PAGE, write_between
 from benchmarks.tools import TOOLS
 
@@ -50,6 +51,8 @@ def main() -> None:
     parser.add_argument("--timeout-minutes", type=float, default=30.0, help="a run is ended after this long")
     parser.add_argument("--workers", type=int, default=2, help="workers (skymargin: threads) of each tool")
     given = parser.parse_args()
+    if given.step in ("all", *STEPS):
+        require_release()
     if given.step == "setup":
         for peer in PEERS:
             make_peer(peer)

@@ -26,6 +26,16 @@ def describe() -> str:
     return f"{model}, {cores()} cores, {memory / 2**30:.0f} GB of memory, {system}"
 
 
+def require_release() -> None:
+    """End with a message where the extension is the one that `make test` builds: it is slower, and measures nothing."""
+    from skymargin import _core
+
+    if _core.DEBUG_ASSERTIONS:
+        raise SystemExit(
+            "the extension was built with debug assertions, as make test does: run make release first"
+        )
+
+
 def busy_share(over_seconds: float = 1.0) -> float:
     """The share of all cores' time that other work takes just now: near zero on a quiet machine."""
 

@@ -12,6 +12,7 @@ import tempfile
 import time
 from pathlib import Path
 
+from benchmarks.machine import require_release
 from tests.campaign.outcomes import Outcome, keep, kept
 from tests.campaign.page import write_page
 
@@ -55,6 +56,8 @@ def main() -> int:
         parser.error(f"{', '.join(sorted(unknown))}: no such part; there are {', '.join(PARTS)}")
     if given.scratch is not None and not given.scratch.is_dir():
         parser.error(f"--scratch {given.scratch}: there is no such folder")
+    if not given.short:
+        require_release()
     failures = 0
     for part in given.parts or PARTS:
         with tempfile.TemporaryDirectory(prefix=f"trust-{part}-", dir=given.scratch) as scratch:
