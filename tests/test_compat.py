@@ -201,7 +201,7 @@ def test_the_face_of_hats_import(folder: Path) -> None:
 def test_modules_beyond_the_margin_pipeline(package: str, folder: Path) -> None:
     done = run(f"from {package}.catalog.arguments import ImportArguments", folder, package)
     assert done.returncode == 1
-    assert f"skymargin stands in for {package}, and has its margin pipeline alone" in done.stderr
+    assert f"skymargin stands in for {package}, and provides only its margin pipeline" in done.stderr
     done = run(f"from {package} import ImportArguments", folder, package)
     assert done.returncode == 1
     assert "cannot import name 'ImportArguments'" in done.stderr
@@ -308,7 +308,7 @@ def test_what_scripts_assign_is_checked(folder: Path) -> None:
         with pytest.raises(ArgumentError, match=r"did you mean margin_threshold\?"):
             args.margin_treshold = 3
         with pytest.raises(
-            ArgumentError, match="tmp_path='elsewhere' cannot be given: it is made of tmp_dir"
+            ArgumentError, match="tmp_path='elsewhere' cannot be given: it is derived from tmp_dir"
         ):
             args.tmp_path = "elsewhere"
         args.tmp_path = None

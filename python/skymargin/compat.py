@@ -50,9 +50,9 @@ HATS_IMPORT_ARGUMENTS = (
 )
 # Arguments without a counterpart: the values that ask for nothing, and the reason.
 _GONE: dict[str, tuple[tuple[object, ...], str]] = {
-    "catalog_path": ((None,), "it is made of output_path and output_artifact_name"),
-    "tmp_path": ((None,), "it is made of tmp_dir"),
-    "tmp_base_path": ((None,), "it is made of tmp_dir"),
+    "catalog_path": ((None,), "it is derived from output_path and output_artifact_name"),
+    "tmp_path": ((None,), "it is derived from tmp_dir"),
+    "tmp_base_path": ((None,), "it is derived from tmp_dir"),
     "should_write_skymap": ((False, None), "a margin has no skymap, and hats-import writes none either"),
     "skymap_alt_orders": ((None, [], ()), "a margin has no skymap, and hats-import writes none either"),
     "create_skymap_png": ((False, None), "a margin has no skymap, and hats-import draws none either"),
@@ -191,7 +191,8 @@ class _Finder:
     ) -> ModuleSpec | None:
         if name.startswith(f"{self.package}."):
             raise ModuleNotFoundError(
-                f"No module named {name!r}: skymargin stands in for {self.package}, and has its margin pipeline alone",
+                f"No module named {name!r}: skymargin stands in for {self.package}, "
+                "and provides only its margin pipeline",
                 name=name,
             )
         return None

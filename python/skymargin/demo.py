@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 import os
-import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -148,6 +147,8 @@ def _require(*modules: str) -> None:
 
 
 def _make_room(catalog: Path, margin: Path, picture: Path, *, overwrite: bool) -> None:
+    from skymargin.storage.paths import remove_folder
+
     taken = [path for path in (catalog, margin, picture) if path.exists()]
     if taken and not overwrite:
         raise FileExistsError(f"{taken[0]} exists: choose another --output, or replace it with --overwrite")
@@ -158,7 +159,7 @@ def _make_room(catalog: Path, margin: Path, picture: Path, *, overwrite: bool) -
             )
     for path in (catalog, margin):
         if path in taken:
-            shutil.rmtree(path)
+            remove_folder(path)
     catalog.parent.mkdir(parents=True, exist_ok=True)
 
 

@@ -41,7 +41,8 @@ def test_thresholds_that_are_allowed(threshold: float, given: dict[str, Any]) ->
 
 
 @pytest.mark.parametrize(
-    "threshold", [0, 0.0, -1.0, math.nan, math.inf, -math.inf, 324_000.01, "10", None, True, 1j, [5.0]]
+    "threshold",
+    [0, 0.0, -1.0, math.nan, math.inf, -math.inf, 324_000.01, 10**400, "10", None, True, 1j, [5.0]],
 )
 def test_thresholds_that_are_refused(threshold: object, given: dict[str, Any]) -> None:
     with pytest.raises(
@@ -101,7 +102,7 @@ def test_thresholds_that_are_refused(threshold: object, given: dict[str, Any]) -
         ("npix_suffix", "parquet", "a file suffix"),
         ("npix_suffix", "./../x", "a file suffix"),
         ("npix_suffix", None, "a file suffix"),
-        ("npix_parquet_name", "data.parquet", "only with npix_suffix='/'"),
+        ("npix_parquet_name", "data.parquet", "needs npix_suffix='/'"),
         ("write_table_kwargs", ["zstd"], "a dict with text keys"),
         ("write_table_kwargs", {"compresion": "zstd"}, "known are"),
         ("write_table_kwargs", {"schema": None}, "the pipeline sets it itself"),
@@ -116,8 +117,8 @@ def test_thresholds_that_are_refused(threshold: object, given: dict[str, Any]) -
         ("row_group_kwargs", {"num_rows": 5, "subtile_order_delta": 1}, "nothing else"),
         ("row_group_kwargs", {"rows": 5}, "nothing else"),
         ("addl_hats_properties", "creator_did=x", "a dict with text keys"),
-        ("addl_hats_properties", {"margin_threshold": 7}, "the margin itself says"),
-        ("addl_hats_properties", {"hats_nrows": 7}, "the margin itself says"),
+        ("addl_hats_properties", {"margin_threshold": 7}, "the margin sets it"),
+        ("addl_hats_properties", {"hats_nrows": 7}, "the margin sets it"),
         ("addl_hats_properties", {"two\nlines": "x"}, "not the name of a property"),
         ("tqdm_kwargs", {"desc": "mine"}, "the pipeline sets it itself"),
         ("tqdm_kwargs", {"disable": True}, "the pipeline sets it itself"),
@@ -213,10 +214,10 @@ def test_positions_that_are_refused(given: dict[str, Any]) -> None:
     assert refusal("demo/gaia", output_artifact_name="margin", margin_threshold=10) == no_catalog
     assert refusal("demo/gaia", "out", "margin") == (
         "MarginCacheArguments takes at most 2 arguments by position: output_path, output_artifact_name; "
-        "3 were given. The others go by name"
+        "3 were given. Pass the others by name"
     )
     assert refusal(catalog, "./out", input_catalog_path=catalog) == (
-        "output_artifact_name './out' is not allowed: it is a folder name of letters, digits, dots, dashes and "
+        "output_artifact_name './out' is not allowed: it must be a folder name of letters, digits, dots, dashes and "
         "underscores; it is the second position, after output_path"
     )
     assert refusal("out", output_path="out") == "output_path was given by position and by name"

@@ -61,35 +61,35 @@ def test_assigned_values_are_kept_as_at_construction(given: dict[str, Any], tmp_
             {"cone": (1, 2, 3)},
             "debug_filter_pixel_list",
             [(0, 1)],
-            "cone and debug_filter_pixel_list are not",
+            "cone and debug_filter_pixel_list cannot",
         ),
         (
             {"debug_filter_pixel_list": [(0, 1)]},
             "cone",
             (1, 2, 3),
-            "cone and debug_filter_pixel_list are not",
+            "cone and debug_filter_pixel_list cannot",
         ),
-        ({"cone": (1, 2, 3)}, "only_changed", True, "cone and only_changed are not"),
-        ({"only_changed": True}, "fine_filtering", False, "only_changed=True is for exact margins"),
+        ({"cone": (1, 2, 3)}, "only_changed", True, "cone and only_changed cannot"),
+        ({"only_changed": True}, "fine_filtering", False, "only_changed=True cannot be combined"),
         ({}, "default_margin", True, "default_margin=True needs add_to_collection=True"),
-        ({}, "npix_parquet_name", "x.parquet", "has a meaning only with npix_suffix='/'"),
+        ({}, "npix_parquet_name", "x.parquet", "needs npix_suffix='/'"),
         (
             {"npix_suffix": "/", "npix_parquet_name": "x.parquet"},
             "npix_suffix",
             ".parquet",
-            "npix_parquet_name 'x.parquet' has a meaning only with npix_suffix='/'",
+            "npix_parquet_name 'x.parquet' needs npix_suffix='/'",
         ),
         (
             {"row_group_kwargs": {"num_rows": 5}},
             "write_table_kwargs",
             {"row_group_size": 7},
-            "row_group_kwargs['num_rows'] and write_table_kwargs['row_group_size'] are the same",
+            "row_group_kwargs['num_rows'] and write_table_kwargs['row_group_size'] set the same limit",
         ),
         (
             {"write_table_kwargs": {"row_group_size": 7}},
             "row_group_kwargs",
             {"num_rows": 5},
-            "row_group_kwargs['num_rows'] and write_table_kwargs['row_group_size'] are the same",
+            "row_group_kwargs['num_rows'] and write_table_kwargs['row_group_size'] set the same limit",
         ),
         ({}, "add_to_collection", True, "is no collection and lies in none"),
     ],
@@ -193,7 +193,7 @@ def test_a_run_checks_values_that_were_changed_behind_its_back(
     args = arguments()
     assert args.write_table_kwargs is not None
     args.write_table_kwargs["row_group_size"] = 7
-    with pytest.raises(ArgumentError, match=r"num_rows.*row_group_size.* are the same"):
+    with pytest.raises(ArgumentError, match=r"num_rows.*row_group_size.* set the same limit"):
         start(args)
     for name, value, message in (
         ("output_artifact_name", "../x", r"output_artifact_name '\.\./x'"),

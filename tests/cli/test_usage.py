@@ -45,7 +45,7 @@ ERRORS = [
     (f"{BUILD} --threads 0", "dask_threads_per_worker 0"),
     (f"{BUILD} --name a/b", "'a/b' is not allowed"),
     (f"{BUILD} --pixel 1/48", "the pixel 48 is not allowed"),
-    (f"{BUILD} --property hats_nrows=5", "the margin itself says"),
+    (f"{BUILD} --property hats_nrows=5", "the margin sets it"),
     (f"{BUILD} --compression zip", "write_table_kwargs"),
     (f"{BUILD} --row-group-rows 0", "num_rows"),
     (f"{BUILD} --npix-suffix x", "npix_suffix 'x'"),

@@ -82,25 +82,23 @@ def _default_of_collection(values: Mapping[str, Any]) -> None:
 def _one_kind_of_part(values: Mapping[str, Any]) -> None:
     if values["cone"] is not None and (values["debug_filter_pixel_list"] or values["only_changed"]):
         other = "only_changed" if values["only_changed"] else "debug_filter_pixel_list"
-        raise ArgumentError(f"cone and {other} are not for the same run: each makes a part, of its own kind")
+        raise ArgumentError(f"cone and {other} cannot be combined")
 
 
 def _changed_and_exact(values: Mapping[str, Any]) -> None:
     if values["only_changed"] and not values["fine_filtering"]:
-        raise ArgumentError("only_changed=True is for exact margins: not with fine_filtering=False")
+        raise ArgumentError("only_changed=True cannot be combined with fine_filtering=False")
 
 
 def _name_in_folder(values: Mapping[str, Any]) -> None:
     if values["npix_parquet_name"] is not None and values["npix_suffix"] != "/":
-        raise ArgumentError(
-            f"npix_parquet_name {values['npix_parquet_name']!r} has a meaning only with npix_suffix='/'"
-        )
+        raise ArgumentError(f"npix_parquet_name {values['npix_parquet_name']!r} needs npix_suffix='/'")
 
 
 def _one_row_group_size(values: Mapping[str, Any]) -> None:
     if "num_rows" in values["row_group_kwargs"] and "row_group_size" in values["write_table_kwargs"]:
         raise ArgumentError(
-            "row_group_kwargs['num_rows'] and write_table_kwargs['row_group_size'] are the same"
+            "row_group_kwargs['num_rows'] and write_table_kwargs['row_group_size'] set the same limit: give one of them"
         )
 
 

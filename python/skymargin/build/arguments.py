@@ -41,7 +41,7 @@ def by_name(
     if len(values) > len(positions):
         raise ArgumentError(
             f"{owner} takes at most {len(positions)} arguments by position: {', '.join(positions)}; "
-            f"{len(values)} were given. The others go by name"
+            f"{len(values)} were given. Pass the others by name"
         )
     given = dict(zip(positions, values, strict=False))
     for name in given:

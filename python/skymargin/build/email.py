@@ -102,7 +102,9 @@ def _server(host: str, port: str) -> _Server:
         raise ValueError("SKYMARGIN_SMTP_USER and SKYMARGIN_SMTP_PASSWORD must be ASCII text")
     security = os.environ.get("SKYMARGIN_SMTP_SECURITY") or ("starttls" if user else "none")
     if security not in _PORTS:
-        raise ValueError(f"SKYMARGIN_SMTP_SECURITY {security!r} is not allowed: it is {', '.join(_PORTS)}")
+        raise ValueError(
+            f"SKYMARGIN_SMTP_SECURITY {security!r} is not allowed: it must be one of {', '.join(_PORTS)}"
+        )
     if user and security == "none" and not _is_loopback(host):
         raise ValueError(
             "a password is not sent without encryption: set SKYMARGIN_SMTP_SECURITY to starttls or tls"

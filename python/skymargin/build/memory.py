@@ -78,12 +78,13 @@ def read_size(name: str, value: object) -> int:
     match = _SIZE.fullmatch(value.strip()) if isinstance(value, str) else None
     if match:
         base = 1024 if match[3] else 1000
-        size = int(float(match[1]) * base ** _POWERS[match[2].lower()])
+        # Beyond all memory is no limit: infinity would be no number of bytes.
+        size = int(min(float(match[1]) * base ** _POWERS[match[2].lower()], 2.0**62))
     elif isinstance(value, int) and not isinstance(value, bool):
         size = value
     else:
         raise ArgumentError(
-            f"{name} {value!r} is not allowed: it is a number of bytes, or text such as '2GB'"
+            f"{name} {value!r} is not allowed: it must be a number of bytes, or text such as '2GB'"
         )
     if size < SMALLEST_LIMIT_BYTES:
         raise ArgumentError(

@@ -55,7 +55,7 @@ def validate_group(given: object) -> list[MarginCacheArguments]:
             f"args must be MarginCacheArguments, or a list of them, not {type(given).__name__}"
         )
     if not given:
-        raise ArgumentError("args is an empty list; it names the margins to make, at least one")
+        raise ArgumentError("args is an empty list; give at least one margin")
     for number, args in enumerate(given):
         if not isinstance(args, MarginCacheArguments):
             raise ArgumentError(f"args[{number}] must be MarginCacheArguments, not {type(args).__name__}")

@@ -75,23 +75,23 @@ def whole_number(name: str, value: object, least: int, most: float = math.inf) -
     """A whole number within bounds."""
     if isinstance(value, bool) or not isinstance(value, Integral) or not least <= int(value) <= most:
         allowed = f"{least} or more" if most == math.inf else f"{least} to {most}"
-        raise ArgumentError(f"{name} {value!r} is not allowed: it is a whole number, {allowed}")
+        raise ArgumentError(f"{name} {value!r} is not allowed: it must be a whole number, {allowed}")
     return int(value)
 
 
 def threshold_arcsec(value: object) -> float:
     """A threshold."""
+    try:
+        arcsec = float(value) if isinstance(value, Real) and not isinstance(value, bool) else math.nan
+    except OverflowError:
+        arcsec = math.inf
     # Negated so that NaN fails.
-    if (
-        isinstance(value, bool)
-        or not isinstance(value, Real)
-        or not 0 < float(value) <= LARGEST_THRESHOLD_ARCSEC
-    ):
+    if not 0 < arcsec <= LARGEST_THRESHOLD_ARCSEC:
         raise ArgumentError(
-            f"margin_threshold {value!r} is not allowed: it is in arcseconds, "
+            f"margin_threshold {value!r} is not allowed: it must be a number of arcseconds, "
             f"above 0 and at most {LARGEST_THRESHOLD_ARCSEC:.0f} (90 degrees)"
         )
-    return float(value)
+    return arcsec
 
 
 def artifact_name(value: object) -> str:
@@ -99,7 +99,7 @@ def artifact_name(value: object) -> str:
     if not isinstance(value, str) or not _NAME.fullmatch(value):
         raise ArgumentError(
             f"output_artifact_name {value!r} is not allowed: "
-            "it is a folder name of letters, digits, dots, dashes and underscores"
+            "it must be a folder name of letters, digits, dots, dashes and underscores"
         )
     if not value.strip("."):
         raise ArgumentError(f"output_artifact_name {value!r} is not a name")
@@ -141,7 +141,7 @@ def local_folder(name: str, value: Any) -> Path | None:
     if value is None or value == "":
         return None
     if not _is_path(value):
-        raise ArgumentError(f"{name} {value!r} is not allowed: it is a local folder, or None")
+        raise ArgumentError(f"{name} {value!r} is not allowed: it must be a local folder, or None")
     if "\0" in str(value):
         raise ArgumentError(f"{name} {value!r} is not allowed: no path has a null character")
     path = with_options(value, None)
@@ -186,7 +186,7 @@ def cone(value: object) -> tuple[float, float, float] | None:
     )
     try:
         ra_deg, dec_deg, radius_deg = (float(number) for number in value)  # type: ignore[attr-defined]
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise ArgumentError(f"{rule}; not {value!r}") from None
     # Negated so that NaN fails.
     if not (abs(ra_deg) <= 360 and abs(dec_deg) <= 90 and 0 < radius_deg <= 90):
@@ -203,7 +203,7 @@ def email_address(value: object) -> str:
     ):
         raise ArgumentError(
             f"completion_email_address {value!r} is not allowed: "
-            "it is an address like name@example.org, or several with commas between"
+            "it must be an address like name@example.org, or several with commas between"
         )
     return value
 
@@ -240,7 +240,7 @@ def row_group_keywords(value: object) -> dict[str, int]:
     given = keywords("row_group_kwargs", value)
     if len(given) > 1 or not set(given) <= {"num_rows", "subtile_order_delta"}:
         raise ArgumentError(
-            f"row_group_kwargs {given!r} is not allowed: it has num_rows or subtile_order_delta, and nothing else"
+            f"row_group_kwargs {given!r} is not allowed: it must have num_rows or subtile_order_delta, and nothing else"
         )
     return {
         key: whole_number(f"row_group_kwargs[{key!r}]", kept, 1 if key == "num_rows" else 0)
@@ -253,9 +253,7 @@ def properties(value: object) -> dict[str, Any]:
     given = keywords("addl_hats_properties", value)
     for key in given:
         if key in _OWN_PROPERTIES or key in _OWN_PROPERTIES.values():
-            raise ArgumentError(
-                f"addl_hats_properties may not have {key!r}: the margin itself says what it is"
-            )
+            raise ArgumentError(f"addl_hats_properties must not contain {key!r}: the margin sets it")
         if not re.fullmatch(r"[A-Za-z0-9_.-]+", key):
             raise ArgumentError(f"addl_hats_properties: {key!r} is not the name of a property")
     return given
@@ -266,7 +264,7 @@ def npix_suffix(value: object) -> str:
     if value == "/" or (isinstance(value, str) and _SUFFIX.fullmatch(value)):
         return str(value)
     raise ArgumentError(
-        f"npix_suffix {value!r} is not allowed: it is a file suffix such as '.parquet', "
+        f"npix_suffix {value!r} is not allowed: it must be a file suffix such as '.parquet', "
         "or '/' for a folder per partition"
     )
 
@@ -275,7 +273,7 @@ def npix_parquet_name(value: object) -> str | None:
     """Name of the file in the folder of a partition."""
     if value is not None and (not isinstance(value, str) or not _FILE_NAME.fullmatch(value)):
         raise ArgumentError(
-            f"npix_parquet_name {value!r} is not allowed: it is a file name that ends with .parquet"
+            f"npix_parquet_name {value!r} is not allowed: it must be a file name that ends with .parquet"
         )
     return value
 

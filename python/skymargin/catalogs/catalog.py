@@ -69,9 +69,7 @@ class StatedRows:
     key: str = ""
 
     def __str__(self) -> str:
-        return (
-            f"{self.file} says {self.key}={self.rows}" if self.key else f"{self.file} is of {self.rows} rows"
-        )
+        return f"{self.file} says {self.key}={self.rows}" if self.key else f"{self.file} has {self.rows} rows"
 
 
 @dataclass(frozen=True)

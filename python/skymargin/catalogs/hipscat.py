@@ -136,7 +136,11 @@ def _write_catalog_info(folder: AnyPath, catalog: Catalog, contents: MarginConte
         margin_threshold=contents.margin_threshold_arcsec,
     )
     # A margin of a part of the sky must not be taken for a complete one.
-    part = {} if contents.options.cone is None else {"cone_deg": list(contents.options.cone)}
+    part: dict[str, object] = {}
+    if contents.options.debug_filter_pixel_list:
+        part["debug_filter_pixel_list"] = [list(pixel) for pixel in contents.options.debug_filter_pixel_list]
+    if contents.options.cone is not None:
+        part["cone_deg"] = list(contents.options.cone)
     tool = {
         "tool_name": "skymargin",
         "version": version("skymargin"),

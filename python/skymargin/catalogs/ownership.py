@@ -8,7 +8,15 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from skymargin.catalogs.layout import COLLECTION, HIPSCAT_INFO, RECORD, SUFFIX, VALID_BY, foreign_files
+from skymargin.catalogs.layout import (
+    COLLECTION,
+    HIPSCAT_INFO,
+    RECORD,
+    SUFFIX,
+    VALID_BY,
+    foreign_files,
+    partition_suffix,
+)
 from skymargin.catalogs.properties import read_json, read_properties
 from skymargin.errors import CatalogError, StorageError
 from skymargin.storage.paths import AnyPath, list_files, translate_errors
@@ -83,7 +91,7 @@ def inspect_existing(path: AnyPath, *, copy_has_begun: bool = False) -> Existing
             return Existing(f"a primary catalog ({kind_key}={kind})")
         if kind != "margin":
             return Existing(f"a catalog that is no margin: {mark} has {kind_key}={kind or 'nothing'}")
-        suffix = properties.get("hats_npix_suffix") or suffix
+        suffix = partition_suffix(properties)
     foreign = foreign_files(names, suffix)
     if foreign:
         return Existing(f"a margin catalog that also holds {listed(foreign)}")

@@ -16,7 +16,7 @@ from pathlib import Path
 from skymargin.errors import OutputInUseError, StorageError
 
 # Some network file systems have no locks: then nobody is kept out.
-_NO_LOCKS = (errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOLCK)
+_NO_LOCKS = (errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOLCK, errno.EINVAL)
 
 
 @contextmanager
@@ -55,7 +55,13 @@ def _acquire(file: Path, what: str, locks: ExitStack) -> None:
 
     lock = FileLock(file, timeout=0, fallback_to_soft=False, on_acquired=_write_owner)
     try:
-        lock.acquire()
+        try:
+            lock.acquire()
+        except Timeout:
+            # The owner may have ended, and removed its file, between our opening and locking it.
+            if file.exists():
+                raise
+            lock.acquire()
     except Timeout:
         # Windows lets nobody read a locked file.
         with suppress(OSError):

@@ -107,7 +107,7 @@ def check_output_options(catalog: Catalog, output: OutputOptions) -> None:
     if delta is not None and int(max(catalog.orders, default=0)) + delta > catalog.columns.index_order:
         raise ArgumentError(
             f"row_group_kwargs['subtile_order_delta'] {delta} is not allowed: the catalog has partitions of order "
-            f"{max(catalog.orders)} and an index of order {catalog.columns.index_order}, which is not so fine"
+            f"{max(catalog.orders)} and an index of order {catalog.columns.index_order}, which is coarser"
         )
     if output.addl_hats_properties:
         as_written(output.addl_hats_properties)
@@ -155,7 +155,7 @@ def catalog_tiling(catalog: Catalog) -> Tiling:
     try:
         return _core.Tiling(catalog.orders, catalog.pixels)
     except ValueError as error:
-        raise CatalogError(f"{catalog.listed_in} lists partitions that cannot be: {error}") from error
+        raise CatalogError(f"{catalog.listed_in} lists invalid partitions: {error}") from error
 
 
 def map_tasks(catalog: Catalog, threads: int) -> list[MapTask]:

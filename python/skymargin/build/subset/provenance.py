@@ -198,10 +198,12 @@ def _remote_marks(catalog: Catalog) -> dict[str, str]:
     with translate_errors(catalog.path):
         listed = catalog.path.fs.find(root, detail=True)  # type: ignore[union-attr]
     marks = {}
-    for path, about in listed.items():
-        version = next((f"{mark} {about[mark]}" for mark in _MARKS if about.get(mark)), None)
-        if version is not None:
-            marks[path.removeprefix(f"{root}/")] = f"{about.get('size')} {version}"
+    for names in catalog.files:
+        for name in names:
+            about = listed.get(f"{root}/{name}", {})
+            version = next((f"{mark} {about[mark]}" for mark in _MARKS if about.get(mark)), None)
+            if version is not None:
+                marks[name] = f"{about.get('size')} {version}"
     return marks
 
 
