@@ -88,6 +88,16 @@ def test_a_place_that_cannot_be_written(tmp_path: Path) -> None:
         pass
 
 
+def test_folders_are_the_same_however_they_are_written(tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "out")
+    paths = RunPaths(tmp_path / "link" / "margin", tmp_path / "out" / ".." / "out", tmp_path / "link")
+    assert paths == RunPaths(*(tmp_path / "out" / name for name in ("margin", "", "")))
+    assert [file.parent for file in paths.locks] == [tmp_path / "out"]
+    paths.shards("0123abcd").mkdir()
+    assert paths.leftovers() == [paths.shards("0123abcd")]
+
+
 def test_locks_are_those_of_the_place_however_it_is_written(tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
     (tmp_path / "link").symlink_to(tmp_path / "out")

@@ -11,6 +11,7 @@ import pytest
 
 from skymargin import MarginCacheArguments
 from skymargin.build.checkpoint import state
+from skymargin.build.preflight import check_free
 from skymargin.build.run_paths import RunPaths
 from skymargin.catalogs.layout import RECORD
 from skymargin.cli.main import main
@@ -25,7 +26,7 @@ from tests.build.overwriting import (
     make_examples,
     write,
 )
-from tests.support.catalogs import Pixel, contents, ids_of, make_margin
+from tests.support.catalogs import Pixel, arguments_of, contents, ids_of, make_margin
 
 
 @pytest.fixture(scope="module")
@@ -157,6 +158,47 @@ def test_folders_with_names_of_ours_that_hold_files_of_others_are_kept(
     (folder / "thesis.tex").rename(tmp_path / "thesis.tex")
     make_margin(made / "stars", tmp_path, THRESHOLD_ARCSEC, overwrite=True)
     assert sorted(entry.name for entry in tmp_path.iterdir()) == ["margin", "thesis.tex"]
+
+
+def test_a_margin_set_aside_by_a_killed_overwrite_is_kept_by_a_run_that_is_refused(
+    made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    final = tmp_path / "margin"
+    old = RunPaths(final, tmp_path, tmp_path).old
+    assert isinstance(old, Path)
+    shutil.copytree(made / "margin", final)
+
+    def killed(_margin: state.PendingMargin) -> Any:
+        final.rename(old)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(state.PendingMargin, "publish", killed)
+        with pytest.raises(KeyboardInterrupt):
+            make_margin(made / "stars", tmp_path, THRESHOLD_ARCSEC, overwrite=True)
+    write(final, "thesis.tex")
+    before = files_in(tmp_path)
+    with pytest.raises(OutputExistsError, match=r"thesis\.tex"):
+        make_margin(made / "stars", tmp_path, 5.0, overwrite=True)
+    assert {name: before[name] for name in files_in(tmp_path)} == before
+    (final / "thesis.tex").unlink()
+    with pytest.raises(OutputExistsError, match="overwrite=True replaces it"):
+        make_margin(made / "stars", tmp_path, 5.0)
+    assert files_in(final) == files_in(made / "margin")
+    assert not old.exists()
+    make_margin(made / "stars", tmp_path, 5.0, overwrite=True)
+    assert [entry.name for entry in tmp_path.iterdir()] == ["margin"]
+
+
+def test_the_output_that_is_checked_is_the_one_that_is_replaced(
+    made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    target = arguments_of(made / "stars", Path("out"), THRESHOLD_ARCSEC).target
+    shutil.copytree(made / "margin", tmp_path / "out" / "margin")
+    monkeypatch.chdir(made)
+    with pytest.raises(OutputExistsError, match=r"^out/margin exists already"):
+        check_free(target)
 
 
 def test_the_demo_replaces_only_what_a_demo_made(made: Path, tmp_path: Path) -> None:

@@ -162,6 +162,32 @@ def test_a_killed_copy_on_s3_goes_on_with_the_same_arguments(
     assert set(found) == {f"margin/{name}" for name in contents(made / "margin", least=5)}
 
 
+@pytest.mark.parametrize("replaces", [True, False])
+def test_only_files_of_the_copy_are_taken_for_an_interrupted_copy(
+    replaces: bool, bucket: Bucket, made: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    output = f"begun-{replaces}"
+    final = f"bucket/{output}/margin"
+    if replaces:
+        for name, content in files_in(made / "margin").items():
+            if name != RECORD:
+                bucket.fs.pipe_file(f"{final}/{name}", content)
+    # The properties of the old one are removed, and nothing is copied.
+    cut_off(bucket, output, 0, monkeypatch, overwrite=replaces)
+    left = bucket.contents(final)
+    assert not {"properties", "hats.properties", RECORD} & set(left)
+    assert bool(left) == replaces
+    theirs = f"{final}/dataset/Norder=4/Dir=0/Npix=999.parquet"
+    bucket.fs.pipe_file(theirs, b"theirs")
+    for asked in ({}, {"threshold_arcsec": 5.0}):
+        with pytest.raises(OutputExistsError, match="is a folder that is no margin"):
+            bucket.make(output, overwrite=True, **asked)
+    assert bucket.contents(final) == left | {theirs.removeprefix(f"{final}/"): b"theirs"}
+    bucket.fs.rm_file(theirs)
+    bucket.make(output, threshold_arcsec=5.0, overwrite=True)
+    assert b"hats_margin_threshold=5.0" in bucket.contents(final)["hats.properties"]
+
+
 def test_empty_objects_that_stand_for_folders_are_no_files_of_others(bucket: Bucket, made: Path) -> None:
     for name, content in files_in(made / "margin").items():
         bucket.fs.pipe_file(f"bucket/marked/margin/{name}", content)

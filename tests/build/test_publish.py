@@ -10,7 +10,7 @@ from upath import UPath
 
 from skymargin.build.checkpoint import publish
 from skymargin.build.checkpoint.publish import digest_of, publish_folder, recover
-from skymargin.errors import StorageError
+from skymargin.errors import OutputExistsError, StorageError
 from skymargin.storage.paths import AnyPath, list_files
 
 FILES = (
@@ -19,7 +19,8 @@ FILES = (
     "partition_info.csv",
     "hats.properties",
 )
-OLD = {name: f"old {name}" for name in (*FILES, "dataset/Norder=0/Dir=0/Npix=4.parquet", "properties")}
+OLD = {name: f"old {name}" for name in (*FILES, "dataset/Norder=0/Dir=0/Npix=4.parquet")}
+OLD |= dict.fromkeys(("properties", "hats.properties"), "dataproduct_type=margin\nobs_collection=old\n")
 NEW = {name: f"new {name}" for name in (*FILES, "properties")}
 
 
@@ -80,6 +81,34 @@ def test_what_was_there_comes_back_when_it_cannot_be_replaced(
         publish_folder(tmp_path / "partial", tmp_path / "final", tmp_path / "old")
     assert read(tmp_path / "final") == OLD
     assert read(tmp_path / "partial") == NEW
+
+
+def test_what_an_earlier_overwrite_left_beside_is_replaced_too(tmp_path: Path) -> None:
+    for name, files in (("final", OLD), ("old", OLD), ("partial", NEW)):
+        write(tmp_path / name, files)
+    publish_folder(tmp_path / "partial", tmp_path / "final", tmp_path / "old")
+    assert read(tmp_path / "final") == NEW
+    assert [entry.name for entry in tmp_path.iterdir()] == ["final"]
+
+
+def test_what_comes_to_the_place_in_the_last_moment_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path / "final", OLD)
+    write(tmp_path / "partial", NEW)
+    rename = Path.rename
+
+    def write_before(self: Path, target: Path) -> Path:
+        if Path(target).name == "old":
+            write(self, {"thesis.tex": "mine"})
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", write_before)
+    with pytest.raises(OutputExistsError, match=r"final has become a margin catalog that .* thesis\.tex"):
+        publish_folder(tmp_path / "partial", tmp_path / "final", tmp_path / "old")
+    assert read(tmp_path / "final") == OLD | {"thesis.tex": "mine"}
+    assert read(tmp_path / "partial") == NEW
+    assert not (tmp_path / "old").exists()
 
 
 @pytest.mark.parametrize("already", ["nothing", "an empty folder", "the new one"])

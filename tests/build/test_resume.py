@@ -309,9 +309,31 @@ def test_a_margin_file_that_disappears_is_found_out(work: Workspace, monkeypatch
         keep_only_margins(self)
 
     monkeypatch.setattr(RunState, "keep_only_margins", lose_one)
-    with pytest.raises(RuntimeError, match="and now has gone"):
+    with pytest.raises(RuntimeError, match=r"was written with \d+ bytes and is missing now"):
         work.make()
     assert work.names == []
+
+
+def test_a_margin_that_is_lost_before_it_is_published_is_made_anew(
+    work: Workspace, monkeypatch: Patch, tmp_path: Path
+) -> None:
+    publish = PendingMargin.publish
+
+    def lose(self: PendingMargin) -> Any:
+        for name in ("properties", "hats.properties"):
+            (self.partial / name).unlink()
+        return publish(self)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(PendingMargin, "publish", lose)
+        with pytest.raises(
+            StorageError, match=rf"^the margin .* is neither at .*-partial-.* nor at {work.margin}:"
+        ):
+            work.make()
+    assert not work.margin.exists()
+    work.make()
+    assert work.contents() == work.anew(tmp_path)
+    assert work.names == ["margin"]
 
 
 def test_a_margin_made_by_others_in_the_meantime_is_not_replaced(

@@ -134,7 +134,7 @@ def _scope(
     stamps: list[str],
 ) -> Scope:
     if args.only_changed:
-        existing, old = margin.target.catalog, margin.target.paths.old
+        existing, old = margin.target.paths.final, margin.target.paths.old
         if not exists(existing) and exists(old):
             # A run was killed between its last two moves; this one completes or undoes them.
             existing = old

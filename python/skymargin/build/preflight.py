@@ -10,7 +10,7 @@ from pathlib import Path
 
 from skymargin.build.run_paths import RunPaths
 from skymargin.catalogs.collection import collection_of, margin_entry
-from skymargin.catalogs.ownership import inspect_existing
+from skymargin.catalogs.ownership import file_names, inspect_existing
 from skymargin.errors import ArgumentError, CatalogNotFoundError, OutputExistsError
 from skymargin.storage.paths import AnyPath, can_list, exists, is_empty_folder, is_local
 
@@ -26,9 +26,9 @@ class Target:
     folder : Path or UPath
         Folder in which the margin catalog is made.
     catalog : Path or UPath
-        The margin catalog, as the arguments name it.
+        The margin catalog, as the arguments name it; for messages and reports.
     paths : RunPaths
-        The folders of its runs.
+        The margin catalog, as it is read and written, and the folders of its runs.
     add_to_collection : bool
         Whether it is added to the collection of the input.
     resume : bool
@@ -107,7 +107,7 @@ def find_collection(target: Target) -> AnyPath | None:
     if not target.add_to_collection:
         return None
     collection = collection_of(target.primary)
-    margin_entry(collection, target.catalog)
+    margin_entry(collection, target.paths.final)
     return collection
 
 
@@ -140,11 +140,11 @@ def check_free(target: Target, *, is_own: bool = False) -> None:
     OutputExistsError
         When there is something that may not be replaced.
     """
-    catalog = target.catalog
-    if not exists(catalog) or is_empty_folder(catalog):
+    catalog, final = target.catalog, target.paths.final
+    if not exists(final) or is_empty_folder(final):
         return
-    check_apart(target.primary, catalog, inside=True)
-    existing = inspect_existing(catalog, copy_has_begun=target.paths.copy_has_begun)
+    check_apart(target.primary, final, inside=True)
+    existing = inspect_existing(final, copy_has_begun=is_begun_copy(target.paths))
     if not existing.replaceable:
         raise OutputExistsError(
             f"{catalog} exists already and is {existing.description}. overwrite=True replaces a margin catalog and "
@@ -156,6 +156,15 @@ def check_free(target: Target, *, is_own: bool = False) -> None:
             f"{catalog} exists already; overwrite=True replaces it"
             + (f" (it is {existing.description})" if existing.interrupted else "")
         )
+
+
+def is_begun_copy(paths: RunPaths) -> bool:
+    """Whether there are files at the output, all left by a run that ended while it copied them."""
+    copied_names = paths.copied_names
+    if not copied_names:
+        return False
+    names = file_names(paths.final)
+    return bool(names) and copied_names.issuperset(names)
 
 
 def check_replaced(old: AnyPath) -> None:
@@ -182,7 +191,8 @@ def _check_input(target: Target) -> None:
 
 
 def _check_output(target: Target) -> None:
-    if exists(target.folder) and not target.folder.is_dir():
+    folder = target.paths.final.parent
+    if exists(folder) and not folder.is_dir():
         raise ArgumentError(f"output_path {target.folder} is a file, not a folder")
     # A finished margin that an interrupted run did not publish yet is no obstacle: the same run resumes.
     if not (target.resume and target.paths.is_being_published):

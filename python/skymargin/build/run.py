@@ -109,7 +109,7 @@ class Run:
         rule = self.plan.spec.rule
         # In the order of the tasks, whichever was done first.
         written = [result for _, result in sorted(margin.reduced.items())]
-        reduced = take_over(spec.target.catalog, folder, catalog, scope, written, spec.output)
+        reduced = take_over(spec.target.paths.final, folder, catalog, scope, written, spec.output)
         contents = contents_of(spec.name, spec.threshold_arcsec, reduced, spec.output)
         decided = decided_by(catalog, spec.threshold_arcsec, rule.fine_filtering, spec.output)
         write_record(folder, catalog, decided, scope.stamps, mapped)

@@ -8,6 +8,8 @@ given up cannot write into the folders of a later run.
 from __future__ import annotations
 
 import hashlib
+import json
+import os
 import re
 import tempfile
 from dataclasses import dataclass
@@ -16,8 +18,8 @@ from pathlib import Path
 
 from skymargin.storage.paths import REMOVED, TEMP_MARK, AnyPath, is_local, translate_errors
 
-# Records that others look for: all margins are made but not published yet; one is being copied to an object store; the
-# run has ended.
+# Records that others look for: all margins are made but not published yet; one is being copied to an object store, and
+# the names of the files that may be there until the copy is complete; the run has ended.
 PUBLISHING = "placing.json"
 COPYING = "copying"
 COMPLETED = "completed"
@@ -26,6 +28,9 @@ COMPLETED = "completed"
 @dataclass(frozen=True)
 class RunPaths:
     """The folders of the runs that make one margin catalog.
+
+    However local folders are spelled, they are known by their real paths, so that the same folder is the same path. A
+    link at the path of the margin catalog itself stays: it is what a run replaces.
 
     Attributes
     ----------
@@ -41,12 +46,16 @@ class RunPaths:
     intermediate: Path
     progress: Path
 
+    def __post_init__(self) -> None:
+        if isinstance(self.final, Path):
+            object.__setattr__(self, "final", _real(self.final.parent) / self.final.name)
+        object.__setattr__(self, "intermediate", _real(self.intermediate))
+        object.__setattr__(self, "progress", _real(self.progress))
+
     @cached_property
     def key(self) -> str:
         """Identifies the path of the output."""
-        final = self.final
-        resolved = final.parent.resolve() / final.name if isinstance(final, Path) else final
-        return hashlib.sha256(str(resolved).encode()).hexdigest()[:8]
+        return hashlib.sha256(str(self.final).encode()).hexdigest()[:8]
 
     @cached_property
     def records(self) -> Path:
@@ -70,7 +79,7 @@ class RunPaths:
     def locks(self) -> list[Path]:
         """Lock files: one beside the output, for a remote one in the temporary folder, and one beside the records."""
         beside = self.final.parent if is_local(self.final) else tempfile.gettempdir()
-        folders = dict.fromkeys([Path(str(beside)).absolute(), self.progress])
+        folders = dict.fromkeys([_real(Path(str(beside))), self.progress])
         return [folder / self._name("lock") for folder in folders]
 
     @property
@@ -79,9 +88,17 @@ class RunPaths:
         return (self.records / PUBLISHING).exists() and not (self.records / COMPLETED).exists()
 
     @property
-    def copy_has_begun(self) -> bool:
-        """Whether a run ended after it had begun to copy the margin catalog to an object store."""
-        return (self.records / COPYING).exists() and not (self.records / COMPLETED).exists()
+    def copied_names(self) -> frozenset[str]:
+        """Files that a run may have left at `final` when it ended while it copied the margin catalog to a store.
+
+        They are files of that margin catalog and of the one that it replaces. Empty when no copy has begun.
+        """
+        if (self.records / COMPLETED).exists():
+            return frozenset()
+        try:
+            return frozenset(json.loads((self.records / COPYING).read_bytes()))
+        except (OSError, ValueError, TypeError, RecursionError):
+            return frozenset()
 
     @property
     def workers(self) -> str:
@@ -110,3 +127,8 @@ class RunPaths:
 
     def _name(self, purpose: str, token: str = "") -> str:
         return f"{self.final.name}{TEMP_MARK}{purpose}-{self.key}{'-' if token else ''}{token}"
+
+
+def _real(folder: Path) -> Path:
+    """The absolute path of a folder without links, whether it exists or not."""
+    return Path(os.path.realpath(folder))

@@ -30,6 +30,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from skymargin.catalogs.layout import RECORD, VALID_BY
+from skymargin.catalogs.ownership import inspect_existing
+from skymargin.errors import OutputExistsError
 from skymargin.storage import remote_output
 from skymargin.storage.paths import AnyPath, exists, is_empty_folder, read_bytes, remove_folder
 
@@ -40,10 +42,13 @@ if TYPE_CHECKING:
 def publish_folder(partial: AnyPath, final: AnyPath, old: AnyPath) -> None:
     """Move the catalog that was built to its final path; an existing one is replaced.
 
-    `old` is the name of an existing catalog until it is removed; an object store does not use it.
+    `old` is the name of an existing catalog until it is removed; an object store does not use it. What is there may be
+    removed, as the catalog at `final` may.
 
     Raises
     ------
+    OutputExistsError
+        When something else has come to `final` since it was checked. It stays there.
     OSError
         When something cannot be moved. On a local file system the existing catalog is at its path again then.
     """
@@ -53,8 +58,12 @@ def publish_folder(partial: AnyPath, final: AnyPath, old: AnyPath) -> None:
     final, old = Path(str(final)), Path(str(old))
     replaces = final.exists()
     if replaces:
+        if old.exists():
+            remove_folder(old)
         final.rename(old)
     try:
+        if replaces:
+            _check_moved(old, final)
         partial.rename(final)
     except BaseException:
         if replaces:
@@ -63,17 +72,26 @@ def publish_folder(partial: AnyPath, final: AnyPath, old: AnyPath) -> None:
     remove_folder(old)
 
 
-def recover(final: AnyPath, old: AnyPath) -> None:
-    """Undo or complete the moves of a run that was killed between them and is not resumed."""
+def restore(final: AnyPath, old: AnyPath) -> None:
+    """Undo the move of a run that was killed before its margin catalog was at `final`; nothing is removed."""
     if not isinstance(old, Path) or not old.exists():
         return
     final = Path(str(final))
     if final.exists() and not is_empty_folder(final):
-        remove_folder(old)
         return
     with suppress(FileNotFoundError):
         final.rmdir()
     old.rename(final)
+
+
+def recover(final: AnyPath, old: AnyPath) -> None:
+    """Undo or complete the moves of a run that was killed between them and is not resumed.
+
+    What is at `final` must be the work of that run, or what may be replaced: `old` is removed in its favour.
+    """
+    restore(final, old)
+    if isinstance(old, Path) and old.exists():
+        remove_folder(old)
 
 
 def digest_of(catalog: AnyPath) -> str | None:
@@ -81,3 +99,14 @@ def digest_of(catalog: AnyPath) -> str | None:
     # Both files of HATS have the same bytes; an interrupted copy may have one of them.
     written = [catalog / name for name in VALID_BY if exists(catalog / name)]
     return hashlib.sha256(read_bytes(written[-1])).hexdigest() if written else None
+
+
+def _check_moved(old: Path, final: Path) -> None:
+    """Check again what was moved away from `final`: nothing comes to it any more by its path."""
+    if is_empty_folder(old):
+        return
+    existing = inspect_existing(old)
+    if not existing.replaceable:
+        raise OutputExistsError(
+            f"{final} has become {existing.description}, and is not replaced: move it away"
+        )

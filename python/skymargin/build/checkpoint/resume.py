@@ -12,9 +12,15 @@ from pathlib import Path
 
 from skymargin.build.checkpoint.fingerprint import Fingerprint, fingerprint_of
 from skymargin.build.checkpoint.records import check_owner, read_json
-from skymargin.build.checkpoint.state import PendingMargin, RunState, check_output
+from skymargin.build.checkpoint.state import (
+    PendingMargin,
+    RunState,
+    check_output,
+    record_copying,
+    recover_outputs,
+)
 from skymargin.build.planning import RunPlan
-from skymargin.build.preflight import find_collection
+from skymargin.build.preflight import find_collection, is_begun_copy
 from skymargin.build.run_paths import COMPLETED, PUBLISHING, RunPaths
 from skymargin.build.stages.plan import task_sizes
 from skymargin.catalogs.ownership import file_names, foreign_to_run, listed
@@ -58,12 +64,17 @@ def open_run_state(plan: RunPlan, threads: int) -> Iterator[RunState]:
     for number, target in enumerate(targets):
         check_output(target, state.margins[number] if state is not None and state.is_made else None)
         leftovers += _checked_leftovers(target.paths)
+    if state is None or not state.is_made:
+        recover_outputs(targets)
     reasons = [reason, *(_reason_of_other(target.paths) for target in targets[1:])]
     for target, why in zip(targets, reasons, strict=True):
         if why:
             _log.warning(
                 "%s: what an earlier run did for it is thrown away, because %s", target.paths.final, why
             )
+    begun_copies = [
+        (target.paths, target.paths.copied_names) for target in targets if is_begun_copy(target.paths)
+    ]
     for folder in leftovers:
         if state is None or folder not in state.folders:
             remove_folder(folder)
@@ -71,6 +82,10 @@ def open_run_state(plan: RunPlan, threads: int) -> Iterator[RunState]:
         _log.info("%s: resumes from what is kept in %s", targets[0].paths.final, state.shards)
     else:
         state = _new(plan, collections, fingerprint, threads)
+    for paths, names in begun_copies:
+        # The records that were removed said whose files are at the output.
+        make_folder(paths.records, exist_ok=True)
+        record_copying(paths, names)
     try:
         if not state.is_made:
             for folder in (state.shards, *(margin.partial for margin in state.margins)):

@@ -8,7 +8,8 @@ A run writes these files into its folder of records, each atomically:
   files exist in that size.
 - `reducing.json` when reducing begins: its number of threads.
 - `placing.json` when all margin catalogs are made and verified, before they are published: their reports.
-- `copying` when a margin catalog begins to be copied to an object store.
+- `copying` when a margin catalog begins to be copied to an object store: the names of its files and of those at its
+  path, all of which are its own or those of the margin catalog that it replaces.
 - `completed` at the end, when the records are to be kept.
 
 A run of several margin catalogs keeps its records beside the widest. The others get a folder of records when all are
@@ -20,26 +21,25 @@ from __future__ import annotations
 import json
 import pickle
 import uuid
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from skymargin.build.checkpoint.publish import digest_of, publish_folder, recover
+from skymargin.build.checkpoint.publish import digest_of, publish_folder, recover, restore
 from skymargin.build.checkpoint.records import read_json, read_pickle, write_record
 from skymargin.build.memory import MemoryShares
 from skymargin.build.planning import MarginSpec
-from skymargin.build.preflight import Target, check_free, check_replaced
+from skymargin.build.preflight import Target, check_free, check_replaced, is_begun_copy
 from skymargin.build.report import MarginReport
 from skymargin.build.run_paths import COMPLETED, COPYING, PUBLISHING, RunPaths
 from skymargin.build.stages.map import MapResult
 from skymargin.build.stages.reduce import ReduceResult
 from skymargin.build.stages.tasks import MapTask, ReduceTask, RunSpec, shard_file
 from skymargin.catalogs.collection import add_margin
-from skymargin.errors import IncompleteMarginError, StorageError
+from skymargin.errors import IncompleteMarginError, OutputExistsError, StorageError
 from skymargin.storage.paths import (
     AnyPath,
-    exists,
     is_local,
     list_files,
     make_folder,
@@ -85,7 +85,7 @@ class PendingMargin:
     @property
     def is_lost(self) -> bool:
         """Whether the catalog that was made is neither where it was built nor published."""
-        return not exists(self.partial) and digest_of(self.paths.final) != self.digest
+        return all(digest_of(place) != self.digest for place in (self.partial, self.paths.final))
 
     def publish(self) -> MarginReport:
         """Move it to its final path, unless it is there already.
@@ -100,22 +100,30 @@ class PendingMargin:
         OutputExistsError
             When there is something that may not be replaced.
         StorageError
-            When it cannot be moved.
+            When it cannot be moved, or is lost.
         """
         assert self.report is not None, "published before it was made"
         final, old = self.paths.final, self.paths.old
         # It may have taken hours since this was checked.
         check_output(self.spec.target, self)
+        # The folder in which it was built loses its properties first when it is removed, after the last copy.
+        is_built = digest_of(self.partial) == self.digest
+        if not is_built and digest_of(final) != self.digest:
+            raise StorageError(
+                f"the margin catalog that was made is neither at {self.partial}, where it was built, nor at {final}: "
+                "it was changed or removed"
+            )
         try:
-            # The folder in which it was built loses its properties first when it is removed, after the last copy.
-            if digest_of(self.partial) == self.digest:
+            if is_built:
                 if not is_local(final):
-                    write_record(self.paths.records, COPYING, b"")
+                    record_copying(self.paths, {*list_files(self.partial), *list_files(final)})
                 publish_folder(self.partial, final, old)
             else:
                 # A run was killed after it had published it.
                 recover(final, old)
                 remove_folder(self.partial)
+        except OutputExistsError:
+            raise
         except OSError as error:
             raise StorageError(f"{final} cannot be written: {error}") from error
         return self.report
@@ -129,11 +137,11 @@ class PendingMargin:
             When the properties of the collection cannot be written.
         """
         if self.collection is not None:
-            add_margin(self.collection, self.spec.target.catalog, default=self.spec.default_margin)
+            add_margin(self.collection, self.paths.final, default=self.spec.default_margin)
 
 
 def check_output(target: Target, made: PendingMargin | None) -> None:
-    """Check that the output may be replaced, when it is not the work of this run.
+    """Check that the output may be replaced, when it is not the work of this run; nothing is changed.
 
     `made` is the margin catalog of this run, when it is made.
 
@@ -142,18 +150,37 @@ def check_output(target: Target, made: PendingMargin | None) -> None:
     OutputExistsError
         When it may not.
     """
-    final, old = target.paths.final, target.paths.old
-    check_replaced(old)
+    check_replaced(target.paths.old)
     if made is None:
-        recover(final, old)
         check_free(target)
         return
-    existing = digest_of(final)
+    existing = digest_of(target.paths.final)
     if existing == made.digest and digest_of(made.partial) != made.digest:
         return
     # On an object store, files without properties may be an interrupted copy.
-    copied = existing is None and target.paths.copy_has_begun
+    copied = existing is None and is_begun_copy(target.paths)
     check_free(target, is_own=existing == made.digest or copied)
+
+
+def record_copying(paths: RunPaths, names: Iterable[str]) -> None:
+    """Record the files that may be at the output until a copy of the margin catalog is complete."""
+    write_record(paths.records, COPYING, json.dumps(sorted(names)).encode())
+
+
+def recover_outputs(targets: Sequence[Target]) -> None:
+    """Undo or complete the moves of killed runs that are not resumed, after `check_output` of every target.
+
+    Raises
+    ------
+    OutputExistsError
+        When a margin catalog that is at its path again may not be replaced. Nothing is removed then.
+    """
+    for target in targets:
+        restore(target.paths.final, target.paths.old)
+    for target in targets:
+        check_free(target)
+    for target in targets:
+        recover(target.paths.final, target.paths.old)
 
 
 @dataclass
@@ -245,9 +272,9 @@ class RunState:
             }
             for name, size in expected.items():
                 if sizes.get(name) != size:
+                    now = f"has {sizes[name]} bytes now" if name in sizes else "is missing now"
                     raise IncompleteMarginError(
-                        f"{margin.partial / name} was written with {size} bytes and now has "
-                        f"{sizes.get(name, 'gone')}"
+                        f"{margin.partial / name} was written with {size} bytes and {now}"
                     )
             remove_files(margin.partial, [name for name in sizes if name not in expected])
 
@@ -267,7 +294,10 @@ class RunState:
     def read_made(self, made: Sequence[Mapping[str, Any]]) -> None:
         """Take reports and digests from the record of `record_made`."""
         for margin, entry in zip(self.margins, made, strict=True):
-            margin.report, margin.digest = MarginReport(**entry["report"]), entry["digest"]
+            # The earlier run may have spelled the path in another way.
+            catalog_path = str(margin.spec.target.catalog)
+            margin.report = replace(MarginReport(**entry["report"]), catalog_path=catalog_path)
+            margin.digest = entry["digest"]
 
     def clean_up(self, shards: bool, records: bool) -> None:
         """Remove what is not needed once the margin catalogs are published.
