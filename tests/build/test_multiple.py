@@ -18,6 +18,7 @@ from upath import UPath
 
 from skymargin import pipeline, pipeline_with_client
 from skymargin.build.checkpoint.lock import locked
+from skymargin.build.pipeline import make_with_client
 from skymargin.cli.main import main
 from skymargin.errors import (
     ArgumentError,
@@ -200,8 +201,11 @@ def test_with_a_client(work: Workspace, alone: Alone) -> None:
         Client(cluster) as client,
     ):
         reports = pipeline_with_client(several, client)
-    assert [report.margin_threshold_arcsec for report in reports] == [*THRESHOLDS_ARCSEC]
-    assert_all_made(work, alone)
+        assert [report.margin_threshold_arcsec for report in reports] == [*THRESHOLDS_ARCSEC]
+        assert_all_made(work, alone)
+        # As hats-import's function is called.
+        make_with_client([dataclasses.replace(args, overwrite=True) for args in several], client)
+        assert_all_made(work, alone)
 
 
 @pytest.mark.parametrize(
@@ -342,6 +346,23 @@ def test_a_killed_run_is_resumed_to_the_same_bytes(
     reports = work.make_several(ascending, dask_threads_per_worker=2)
     assert tuple(report.margin_threshold_arcsec for report in reports) == ascending
     assert (0 < len(mapped) < len(MIXED_PARTITIONS)) if moment == KILLED[0] else not mapped
+    assert_all_made(work, alone)
+
+
+def test_a_killed_run_is_resumed_by_other_spellings_of_its_paths(
+    work: Workspace, alone: Alone, mapped: list[Pixel], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_killed_at(KILLED[4], work.catalog, work.output, THRESHOLDS_ARCSEC)
+    monkeypatch.chdir(work.output.parent)
+    (work.output.parent / "link").symlink_to("out")
+    linked = dataclasses.replace(work, output=Path("link"))
+    reports = linked.make_several(THRESHOLDS_ARCSEC, tmp_dir="out")
+    assert [report.catalog_path for report in reports] == [
+        "link/margin_60",
+        "link/margin_3600",
+        "link/margin_1",
+    ]
+    assert not mapped
     assert_all_made(work, alone)
 
 

@@ -104,28 +104,30 @@ def pipeline_with_client(
     return _run(args, client)
 
 
-def make_with_client(args: MarginCacheArguments, client: Client) -> None:
-    """As `pipeline_with_client` for one margin, without a mail."""
-    _make(validate_group(args), [], client)
+def make_with_client(args: MarginCacheArguments | Sequence[MarginCacheArguments], client: Client) -> None:
+    """As `pipeline_with_client`, without a mail."""
+    _make(validate_group(args), {}, client)
 
 
 def _run(
     args: MarginCacheArguments | Sequence[MarginCacheArguments], client: Client | None = None
 ) -> MarginReport | list[MarginReport]:
-    margins = widest_first(validate_group(args))
-    reports: list[MarginReport] = []
+    margins = validate_group(args)
+    reports: dict[str, MarginReport] = {}
     with _mails(margins, reports):
         _make(margins, reports, client)
-    if isinstance(args, MarginCacheArguments):
-        return reports[0]
-    by_catalog = {report.catalog_path: report for report in reports}
-    return [by_catalog[str(each.catalog_path)] for each in args]
+    in_order = [reports[str(each.catalog_path)] for each in margins]
+    return in_order[0] if isinstance(args, MarginCacheArguments) else in_order
 
 
 def _make(
-    margins: Sequence[MarginCacheArguments], reports: list[MarginReport], client: Client | None
+    margins: Sequence[MarginCacheArguments], reports: dict[str, MarginReport], client: Client | None
 ) -> None:
-    """Make the margin catalogs, the widest first; the report of each is added when it is published."""
+    """Make the margin catalogs, the widest first.
+
+    The report of each is added when it is published, under the path of its catalog as these arguments spell it.
+    """
+    margins = widest_first(margins)
     first = margins[0]
     stages = Stages(first.progress_bar, first.simple_progress_bar, first.tqdm_kwargs)
     plan = plan_run(margins, stages)
@@ -146,18 +148,17 @@ def _make(
             run.reduce(tasks)
             run.finish(mapped)
         for margin in state.margins:
-            report = margin.publish()
-            reports.append(report)
+            reports[str(margin.spec.target.catalog)] = margin.publish()
         for margin in state.margins:
             margin.join_collection()
         state.clean_up(first.delete_intermediate_parquet_files, first.delete_resume_log_files)
     if first.progress_bar:
-        for report in reports:
+        for report in reports.values():
             print(report.summary())
 
 
 @contextmanager
-def _mails(margins: Sequence[MarginCacheArguments], reports: Sequence[MarginReport]) -> Iterator[None]:
+def _mails(margins: Sequence[MarginCacheArguments], reports: dict[str, MarginReport]) -> Iterator[None]:
     """Send a mail for each margin at the end."""
     with ExitStack() as mails:
         outcomes = [
@@ -169,9 +170,10 @@ def _mails(margins: Sequence[MarginCacheArguments], reports: Sequence[MarginRepo
         try:
             yield
         finally:
-            # Fewer than there are margins when publishing failed in between.
-            for outcome, report in zip(outcomes, reports, strict=False):
-                outcome.summary = report.summary()
+            # There are fewer reports than margins when publishing failed in between.
+            for args, outcome in zip(margins, outcomes, strict=True):
+                if report := reports.get(str(args.catalog_path)):
+                    outcome.summary = report.summary()
 
 
 @contextmanager
