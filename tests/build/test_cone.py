@@ -86,7 +86,7 @@ def test_cones_that_are_refused(cone: object, made: Workspace) -> None:
 
 
 def test_a_cone_is_not_for_pixels_as_well(made: Workspace) -> None:
-    with pytest.raises(ArgumentError, match="cone and debug_filter_pixel_list are not for the same run"):
+    with pytest.raises(ArgumentError, match="cone and debug_filter_pixel_list cannot be combined"):
         made.make("other", cone=(0.0, 0.0, 1.0), debug_filter_pixel_list=[(0, 4)])
 
 

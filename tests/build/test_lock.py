@@ -92,8 +92,9 @@ def test_folders_are_the_same_however_they_are_written(tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
     (tmp_path / "link").symlink_to(tmp_path / "out")
     paths = RunPaths(tmp_path / "link" / "margin", tmp_path / "out" / ".." / "out", tmp_path / "link")
-    assert paths == RunPaths(*(tmp_path / "out" / name for name in ("margin", "", "")))
-    assert [file.parent for file in paths.locks] == [tmp_path / "out"]
+    assert paths.intermediate == paths.progress == tmp_path / "link"
+    assert paths.key == RunPaths(*(tmp_path / "out" / name for name in ("margin", "", ""))).key
+    assert [file.parent for file in paths.locks] == [tmp_path / "link"]
     paths.shards("0123abcd").mkdir()
     assert paths.leftovers() == [paths.shards("0123abcd")]
 

@@ -47,15 +47,23 @@ class RunPaths:
     progress: Path
 
     def __post_init__(self) -> None:
-        if isinstance(self.final, Path):
-            object.__setattr__(self, "final", _real(self.final.parent) / self.final.name)
-        object.__setattr__(self, "intermediate", _real(self.intermediate))
-        object.__setattr__(self, "progress", _real(self.progress))
+        # Folders that are the same get one spelling, so that a link or `..` does not make two of one. It is that of the
+        # user: on other machines a link may lead to another path.
+        known = {real_path(self.final.parent): self.final.parent} if isinstance(self.final, Path) else {}
+        for name in ("intermediate", "progress"):
+            folder = getattr(self, name)
+            object.__setattr__(self, name, known.setdefault(real_path(folder), folder))
 
     @cached_property
     def key(self) -> str:
         """Identifies the path of the output."""
-        return hashlib.sha256(str(self.final).encode()).hexdigest()[:8]
+        return hashlib.sha256(self.place.encode()).hexdigest()[:8]
+
+    @cached_property
+    def place(self) -> str:
+        """The path of the output, however it is spelled."""
+        final = self.final
+        return str(real_path(final.parent) / final.name if isinstance(final, Path) else final)
 
     @cached_property
     def records(self) -> Path:
@@ -79,8 +87,8 @@ class RunPaths:
     def locks(self) -> list[Path]:
         """Lock files: one beside the output, for a remote one in the temporary folder, and one beside the records."""
         beside = self.final.parent if is_local(self.final) else tempfile.gettempdir()
-        folders = dict.fromkeys([_real(Path(str(beside))), self.progress])
-        return [folder / self._name("lock") for folder in folders]
+        folders = {real_path(folder): folder for folder in (self.progress, Path(str(beside)).absolute())}
+        return [folder / self._name("lock") for folder in reversed(folders.values())]
 
     @property
     def is_being_published(self) -> bool:
@@ -129,6 +137,6 @@ class RunPaths:
         return f"{self.final.name}{TEMP_MARK}{purpose}-{self.key}{'-' if token else ''}{token}"
 
 
-def _real(folder: Path) -> Path:
+def real_path(folder: Path) -> Path:
     """The absolute path of a folder without links, whether it exists or not."""
     return Path(os.path.realpath(folder))

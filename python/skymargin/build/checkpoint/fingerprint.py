@@ -7,6 +7,8 @@ from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
+from skymargin.build.run_paths import real_path
+
 if TYPE_CHECKING:
     from skymargin.build.planning import RunPlan
 
@@ -66,7 +68,7 @@ def fingerprint_of(plan: RunPlan) -> Fingerprint:
         "check_index": spec.check_index,
         "the choice of margins to be made": None if spec.margins is None else sorted(spec.margins),
         **asdict(first.output),
-        "tmp_dir": str(first.target.paths.intermediate),
+        "tmp_dir": str(real_path(first.target.paths.intermediate)),
         "the format of the catalog": catalog.format,
         "what the catalog says of its columns": catalog.columns,
         "the schema of the catalog": catalog.schema.serialize().to_pybytes(),
@@ -76,12 +78,10 @@ def fingerprint_of(plan: RunPlan) -> Fingerprint:
         "the sizes of the partitions of the catalog": catalog.size_bytes.tobytes(),
     }
     if others:
-        parts["the margins that are made together"] = [
-            str(margin.target.paths.final) for margin in plan.margins
-        ]
+        parts["the margins that are made together"] = [margin.target.paths.place for margin in plan.margins]
     for margin in others:
         own = {"margin_threshold": margin.threshold_arcsec, **asdict(margin.output)}
-        parts |= {f"{name} of {margin.target.paths.final}": value for name, value in own.items()}
+        parts |= {f"{name} of {margin.target.paths.place}": value for name, value in own.items()}
     return Fingerprint({name: _text(value) for name, value in parts.items()}, plan.file_marks)
 
 

@@ -199,7 +199,9 @@ def _checked_leftovers(paths: RunPaths) -> list[AnyPath]:
     )
     if isinstance(shards, str):
         elsewhere = Path(shards)
-        if paths.is_of_this(elsewhere.name) and elsewhere.is_dir() and elsewhere not in folders:
+        # By its real path: the record may spell a folder of this run in another way.
+        known = {folder.resolve() for folder in folders if isinstance(folder, Path)}
+        if paths.is_of_this(elsewhere.name) and elsewhere.is_dir() and elsewhere.resolve() not in known:
             folders.append(elsewhere)
     for folder in folders:
         if token and folder != paths.records and folder.name.endswith(f"-{token}"):
