@@ -299,7 +299,7 @@ def test_catalogs_in_memory(primary: Path) -> None:
     [
         ({"margin_threshold": 70.0}, r"margin_threshold was 60.0 when .*margin was made, and is 70.0 now"),
         ({"write_table_kwargs": {"compression": "gzip"}}, r"write_table_kwargs was \{\} when"),
-        ({"fine_filtering": False}, "not with fine_filtering=False"),
+        ({"fine_filtering": False}, "cannot be combined with fine_filtering=False"),
         ({"cone": (0.0, 0.0, 1.0)}, "cone and only_changed cannot be combined"),
         ({"name": "other"}, r"there is no margin at .*other; make a whole one first"),
     ],
