@@ -70,6 +70,7 @@ def test_thresholds_that_are_refused(threshold: object, given: dict[str, Any]) -
         ("output_artifact_name", "a/b", "letters, digits"),
         ("output_artifact_name", "a b", "letters, digits"),
         ("output_artifact_name", "..", "not a name"),
+        ("output_artifact_name", "n" * 201, "of 201 characters is not allowed: it must have at most 200"),
         ("output_artifact_name", 7, "letters, digits"),
         ("output_path", "", "required"),
         ("output_path", None, "required"),

@@ -105,8 +105,8 @@ class MarginCacheArguments:
         Folder or URL in which the margin catalog is made; created if missing. Required unless `add_to_collection` is
         given.
     output_artifact_name
-        Name of the margin catalog, and of its folder in `output_path`: letters, digits, dots, dashes, underscores. A
-        good name is that of the catalog with the threshold, such as `gaia_10arcs`. Required.
+        Name of the margin catalog, and of its folder in `output_path`: at most 200 letters, digits, dots, dashes and
+        underscores. A good name is that of the catalog with the threshold, such as `gaia_10arcs`. Required.
     input_catalog_path
         The primary catalog, or a HATS collection, whose primary catalog is used. Required.
     input_storage_options

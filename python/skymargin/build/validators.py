@@ -19,6 +19,8 @@ from skymargin.storage.paths import TEMP_MARK, with_options
 # Worker processes, and threads of each: more than any machine has cores.
 MOST_WORKERS = 1024
 _NAME = re.compile(r"[A-Za-z0-9._-]+")
+# File systems allow 255 bytes, and the longest name of an intermediate folder adds 47.
+_LONGEST_NAME = 200
 _SUFFIX = re.compile(r"\.[A-Za-z0-9][A-Za-z0-9._-]*")
 # Readers skip names that begin with a dot or an underscore.
 _FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._=-]*\.(parquet|parq)")
@@ -103,6 +105,11 @@ def artifact_name(value: object) -> str:
         )
     if not value.strip("."):
         raise ArgumentError(f"output_artifact_name {value!r} is not a name")
+    if len(value) > _LONGEST_NAME:
+        raise ArgumentError(
+            f"output_artifact_name {value[:20]!r}... of {len(value)} characters is not allowed: "
+            f"it must have at most {_LONGEST_NAME}, so that intermediate files can be named after it"
+        )
     if TEMP_MARK in value:
         raise ArgumentError(
             f"output_artifact_name {value!r} is not allowed: names with {TEMP_MARK!r} are those of intermediate files"
