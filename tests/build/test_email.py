@@ -354,7 +354,10 @@ def test_a_wrong_password_is_not_printed(certificate: Path, monkeypatch: pytest.
         ({"USER": USER}, "SKYMARGIN_SMTP_USER and SKYMARGIN_SMTP_PASSWORD must be set together"),
         ({"PASSWORD": PASSWORD}, "must be set together"),
         ({"USER": USER, "PASSWORD": f"{PASSWORD}é"}, "must be ASCII text"),
-        ({"SECURITY": "ssl"}, "SKYMARGIN_SMTP_SECURITY 'ssl' is not allowed: it is none, starttls, tls"),
+        (
+            {"SECURITY": "ssl"},
+            "SKYMARGIN_SMTP_SECURITY 'ssl' is not allowed: it must be one of none, starttls, tls",
+        ),
         (
             {"USER": USER, "PASSWORD": PASSWORD, "SECURITY": "none", "HOST": "mail.example.org"},
             "a password is not sent without encryption: set SKYMARGIN_SMTP_SECURITY to starttls or tls",
