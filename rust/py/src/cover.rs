@@ -14,7 +14,7 @@ use crate::{columns, errors};
 
 /// The margins of a tiling at one threshold.
 #[pyclass(module = "skymargin._core", frozen)]
-pub(crate) struct Margins(core::Margins);
+pub(crate) struct Margins(pub(crate) Arc<core::Margins>);
 
 #[pymethods]
 impl Margins {
@@ -30,7 +30,10 @@ impl Margins {
                 return Err(PyValueError::new_err("without fine_filtering a margin_order of 0 to 29 must be given"));
             }
         };
-        core::Margins::new(Arc::clone(&tiling.0), threshold, filtering, margin_order).map(Self).map_err(errors::tiling)
+        core::Margins::new(Arc::clone(&tiling.0), threshold, filtering, margin_order)
+            .map(Arc::new)
+            .map(Self)
+            .map_err(errors::tiling)
     }
 
     /// The cover of one source partition of that many rows.

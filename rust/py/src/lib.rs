@@ -8,7 +8,10 @@ mod cover;
 mod errors;
 mod healpix;
 mod in_memory;
+mod map;
 mod neighbours;
+mod parquet;
+mod reduce;
 mod scan;
 mod separation;
 mod tiling;
@@ -19,19 +22,31 @@ use pyo3::pymodule;
 mod _core {
     /// Whether the crates were built with debug assertions and overflow checks, as for tests.
     #[pymodule_export]
-    const DEBUG_ASSERTIONS: bool =
-        cfg!(debug_assertions) && skymargin_geometry::DEBUG_ASSERTIONS && skymargin_scan::DEBUG_ASSERTIONS;
+    const DEBUG_ASSERTIONS: bool = cfg!(debug_assertions)
+        && skymargin_geometry::DEBUG_ASSERTIONS
+        && skymargin_scan::DEBUG_ASSERTIONS
+        && skymargin_shuffle::DEBUG_ASSERTIONS;
+
+    /// The version of the package.
+    #[pymodule_export]
+    const VERSION: &str = env!("CARGO_PKG_VERSION");
 
     #[pymodule_export]
     use crate::cover::{Cover, Margins};
     #[pymodule_export]
-    use crate::errors::CoordinateError;
+    use crate::errors::{CoordinateError, GivenUpError, MarginWriteError, ShardError};
     #[pymodule_export]
     use crate::healpix::spatial_index;
     #[pymodule_export]
     use crate::in_memory::{TableMargins, group_rows};
     #[pymodule_export]
+    use crate::map::{MapSpec, map_batch, transport_schema};
+    #[pymodule_export]
     use crate::neighbours::neighbours;
+    #[pymodule_export]
+    use crate::parquet::{ParquetFormat, row_groups};
+    #[pymodule_export]
+    use crate::reduce::{ReduceSpec, reduce_batch};
     #[pymodule_export]
     use crate::scan::{Scan, ScanFile, Scanner};
     #[pymodule_export]

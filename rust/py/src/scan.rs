@@ -23,8 +23,8 @@ use crate::{columns, errors};
 /// What the files of a catalog have in common.
 #[pyclass(module = "skymargin._core", frozen)]
 pub(crate) struct Scanner {
-    scanner: core::Scanner,
-    check_index: bool,
+    pub(crate) scanner: Arc<core::Scanner>,
+    pub(crate) check_index: bool,
 }
 
 #[pymethods]
@@ -47,7 +47,7 @@ impl Scanner {
         let options =
             ScanOptions { schema, index_column, index_order, index_shift, ra_column, dec_column, memory_bytes };
         let scanner = core::Scanner::new(options).map_err(|error| PyValueError::new_err(error.to_string()))?;
-        Ok(Self { scanner, check_index })
+        Ok(Self { scanner: Arc::new(scanner), check_index })
     }
 
     /// Opens a local file.
@@ -57,8 +57,7 @@ impl Scanner {
 
     /// Opens a file by its reader: an object with `size_bytes` and `read_ranges(starts, stops) -> list of bytes`.
     fn open_reader(&self, py: Python<'_>, name: String, reader: Bound<'_, PyAny>) -> PyResult<ScanFile> {
-        let size_bytes = reader.getattr("size_bytes")?.extract()?;
-        let reader = PythonReader { size_bytes, reader: reader.unbind() };
+        let reader = PythonReader::new(reader)?;
         self.open(py, || Source::new(name, Box::new(reader)))
     }
 }
@@ -178,10 +177,16 @@ impl Scan {
     }
 }
 
-/// A reader written in Python.
-struct PythonReader {
+/// A reader written in Python: `size_bytes` and `read_ranges(starts, stops) -> list of bytes`.
+pub(crate) struct PythonReader {
     size_bytes: u64,
     reader: Py<PyAny>,
+}
+
+impl PythonReader {
+    pub(crate) fn new(reader: Bound<'_, PyAny>) -> PyResult<Self> {
+        Ok(Self { size_bytes: reader.getattr("size_bytes")?.extract()?, reader: reader.unbind() })
+    }
 }
 
 impl RangedReader for PythonReader {

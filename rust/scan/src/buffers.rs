@@ -1,5 +1,6 @@
 //! Reused buffers for pages: fresh memory costs a page fault every 4 KiB, as much time as decompression itself.
 
+use std::cell::OnceCell;
 use std::collections::TryReserveError;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -17,6 +18,12 @@ pub(super) struct Buffers {
     idle: Arc<Mutex<Vec<Vec<u8>>>>,
 }
 
+thread_local! {
+    /// What the files that a thread reads one after the other share.
+    static READ: OnceCell<Buffers> = const { OnceCell::new() };
+    static DECOMPRESSED: OnceCell<Buffers> = const { OnceCell::new() };
+}
+
 /// A borrowed buffer: zeros, or the bytes of an earlier user.
 pub(super) struct Buffer {
     bytes: Vec<u8>,
@@ -25,6 +32,16 @@ pub(super) struct Buffer {
 }
 
 impl Buffers {
+    /// This thread's buffers for bytes as they are read.
+    pub(super) fn for_reading() -> Self {
+        READ.with(|own| own.get_or_init(Self::default).clone())
+    }
+
+    /// This thread's buffers for decompressed pages.
+    pub(super) fn for_pages() -> Self {
+        DECOMPRESSED.with(|own| own.get_or_init(Self::default).clone())
+    }
+
     /// A buffer of `length` bytes. The caller overwrites all of them.
     ///
     /// # Errors

@@ -1,5 +1,6 @@
 //! Steps 2 and 3 of a scan: the candidate rows by index, and their coordinates.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use arrow_array::ArrayRef;
@@ -76,11 +77,13 @@ impl CandidateReader {
         column_positions: ColumnPositions,
         budget: Budget,
         filter: &impl RowFilter,
+        chosen: Range<usize>,
     ) -> Result<Self, ScanError> {
         let mut rows = RowRanges::default();
         let mut row_groups = 0;
-        for (row_group, bounds) in file.first_rows().windows(2).enumerate() {
+        for row_group in chosen {
             let before = rows.len();
+            let bounds = &file.first_rows()[row_group..row_group + 2];
             match column_positions.index.map(|place| &projection.columns()[place]) {
                 Some(column) => index_column::add_rows_that_may_hold(file, column, row_group, filter, &mut rows)?,
                 None => rows.push(bounds[0]..bounds[1]),

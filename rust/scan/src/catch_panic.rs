@@ -5,13 +5,19 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use crate::error::ScanError;
 
+/// Runs a decoder or encoder and returns the message of its panic as an error.
+///
+/// # Errors
+/// With the message when it panics. State that it changed must not be used then.
+pub fn catch_panic<T>(run: impl FnOnce() -> T) -> Result<T, String> {
+    catch_unwind(AssertUnwindSafe(run)).map_err(|panic| message(panic.as_ref()).to_string())
+}
+
 /// Runs a decoder and turns a panic on damaged bytes into an error that names the file.
 ///
 /// The state of the decoder is dropped with the scan, so that no inconsistent state is used.
 pub(super) fn guarded<T>(file: &str, decode: impl FnOnce() -> Result<T, ScanError>) -> Result<T, ScanError> {
-    catch_unwind(AssertUnwindSafe(decode)).unwrap_or_else(|panic| {
-        Err(ScanError::Panic { file: file.to_string(), message: message(panic.as_ref()).to_string() })
-    })
+    catch_panic(decode).unwrap_or_else(|message| Err(ScanError::Panic { file: file.to_string(), message }))
 }
 
 fn message(panic: &(dyn Any + Send)) -> &str {

@@ -1,13 +1,25 @@
 //! Decompression of pages, limited by the size in the page header and by the largest ratio of the codec.
 
+use std::cell::RefCell;
 use std::io::Read;
 
 use parquet::basic::Compression;
 
+use crate::try_reserve;
+
 /// Why a page did not decompress, for the error message; empty when only the length is wrong.
 pub(super) type Reason = String;
 
-/// The decompressors of one scan, kept from page to page because setting one up costs as much as a small page.
+thread_local! {
+    static OWN: RefCell<Codecs> = RefCell::default();
+}
+
+/// Uses the decompressors of this thread.
+pub(super) fn with_codecs<T>(run: impl FnOnce(&mut Codecs) -> T) -> T {
+    OWN.with_borrow_mut(run)
+}
+
+/// Decompressors, kept from page to page because setting one up costs as much as a small page.
 #[derive(Default)]
 pub(super) struct Codecs {
     zstd: Option<zstd::bulk::Decompressor<'static>>,
@@ -83,6 +95,9 @@ pub(super) fn is_supported(codec: Compression) -> bool {
 /// The result is shorter than `wanted` when `input` ends too soon or is damaged.
 pub(super) fn prefix(codec: Compression, input: &[u8], wanted: usize) -> Vec<u8> {
     let mut output = Vec::new();
+    if try_reserve::check(wanted).is_err() {
+        return output;
+    }
     // Whatever stops the decoder, the bytes before that point are correct.
     let _ = match codec {
         Compression::UNCOMPRESSED => read_up_to(input, wanted, &mut output),

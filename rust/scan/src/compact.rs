@@ -1,47 +1,63 @@
 //! A reader for the part of Thrift's compact protocol that Parquet's headers and page indexes use.
 //!
 //! It finds pages and checks their sizes, and it walks each footer once before the `parquet` crate allocates what the
-//! footer claims: a list cannot have more elements than there are bytes left, and nesting ends at [`MAX_DEPTH`].
+//! footer claims: a list cannot have more elements than there are bytes left, and nesting has an end.
 
 use crate::error::CompactError;
 
 /// The deepest nesting accepted; Parquet's own structures nest six deep.
 const MAX_DEPTH: usize = 24;
 
-pub(super) const TRUE: u8 = 1;
-pub(super) const FALSE: u8 = 2;
-pub(super) const BYTE: u8 = 3;
-pub(super) const I16: u8 = 4;
-pub(super) const I32: u8 = 5;
-pub(super) const I64: u8 = 6;
-pub(super) const DOUBLE: u8 = 7;
-pub(super) const BINARY: u8 = 8;
-pub(super) const LIST: u8 = 9;
-pub(super) const SET: u8 = 10;
-pub(super) const MAP: u8 = 11;
-pub(super) const STRUCT: u8 = 12;
-pub(super) const UUID: u8 = 13;
+/// Type of a boolean field that is true.
+pub const TRUE: u8 = 1;
+/// Type of a boolean field that is false.
+pub const FALSE: u8 = 2;
+/// Type of an 8-bit integer.
+pub const BYTE: u8 = 3;
+/// Type of a 16-bit integer.
+pub const I16: u8 = 4;
+/// Type of a 32-bit integer.
+pub const I32: u8 = 5;
+/// Type of a 64-bit integer.
+pub const I64: u8 = 6;
+/// Type of a float64.
+pub const DOUBLE: u8 = 7;
+/// Type of a byte string.
+pub const BINARY: u8 = 8;
+/// Type of a list.
+pub const LIST: u8 = 9;
+/// Type of a set.
+pub const SET: u8 = 10;
+/// Type of a map.
+pub const MAP: u8 = 11;
+/// Type of a struct.
+pub const STRUCT: u8 = 12;
+/// Type of a UUID.
+pub const UUID: u8 = 13;
 
 /// A field of a struct: its number and the type of its value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Field {
-    pub(super) id: i16,
-    pub(super) kind: u8,
+pub struct Field {
+    /// The number that parquet.thrift gives it.
+    pub id: i16,
+    /// The type of its value.
+    pub kind: u8,
 }
 
 /// A cursor over encoded bytes.
-pub(super) struct Compact<'a> {
+pub struct Compact<'a> {
     bytes: &'a [u8],
     at: usize,
 }
 
 impl<'a> Compact<'a> {
-    pub(super) fn new(bytes: &'a [u8]) -> Self {
+    /// A cursor at the first byte.
+    pub fn new(bytes: &'a [u8]) -> Self {
         Self { bytes, at: 0 }
     }
 
     /// The number of bytes read so far.
-    pub(super) fn position(&self) -> usize {
+    pub fn position(&self) -> usize {
         self.at
     }
 
@@ -75,13 +91,13 @@ impl<'a> Compact<'a> {
     }
 
     /// An integer of a field of type i16, i32 or i64.
-    pub(super) fn integer(&mut self) -> Result<i64, CompactError> {
+    pub fn integer(&mut self) -> Result<i64, CompactError> {
         let value = self.varint()?;
         Ok((value >> 1) as i64 ^ -((value & 1) as i64))
     }
 
     /// The next field of a struct; `None` at its end. The caller keeps `last_id`, which starts at 0.
-    pub(super) fn field(&mut self, last_id: &mut i16) -> Result<Option<Field>, CompactError> {
+    pub fn field(&mut self, last_id: &mut i16) -> Result<Option<Field>, CompactError> {
         let head = self.byte()?;
         if head == 0 {
             return Ok(None);
@@ -97,7 +113,7 @@ impl<'a> Compact<'a> {
     }
 
     /// The header of a list: the type and the number of its elements.
-    pub(super) fn list(&mut self) -> Result<(u8, usize), CompactError> {
+    pub fn list(&mut self) -> Result<(u8, usize), CompactError> {
         let head = self.byte()?;
         let claimed = match head >> 4 {
             15 => self.varint()?,
@@ -111,18 +127,18 @@ impl<'a> Compact<'a> {
     }
 
     /// A byte string.
-    pub(super) fn binary(&mut self) -> Result<&'a [u8], CompactError> {
+    pub fn binary(&mut self) -> Result<&'a [u8], CompactError> {
         let length = usize::try_from(self.varint()?).map_err(|_| CompactError::Truncated)?;
         self.take(length)
     }
 
     /// A boolean that is the element of a list.
-    pub(super) fn element_bool(&mut self) -> Result<bool, CompactError> {
+    pub fn element_bool(&mut self) -> Result<bool, CompactError> {
         Ok(self.byte()? == TRUE)
     }
 
     /// Skips the value of a field.
-    pub(super) fn skip(&mut self, kind: u8) -> Result<(), CompactError> {
+    pub fn skip(&mut self, kind: u8) -> Result<(), CompactError> {
         self.skip_nested(kind, false, MAX_DEPTH)
     }
 

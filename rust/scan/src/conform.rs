@@ -113,6 +113,18 @@ pub(super) fn storage(data_type: &DataType) -> DataType {
 /// # Errors
 /// When a value does not fit: a null where none is allowed, or an overflow.
 pub(super) fn conform(array: &ArrayRef, to: &DataType) -> Result<ArrayRef, ArrowError> {
+    conform_with(array, to, &cast)
+}
+
+/// Converts an array to exactly the type `to`, its leaves with a function of array and type.
+///
+/// # Errors
+/// When the function fails, the types nest differently, or a null is where none is allowed.
+pub fn conform_with(
+    array: &ArrayRef,
+    to: &DataType,
+    leaf: &dyn Fn(&ArrayRef, &DataType) -> Result<ArrayRef, ArrowError>,
+) -> Result<ArrayRef, ArrowError> {
     if array.data_type() == to {
         return Ok(Arc::clone(array));
     }
@@ -121,21 +133,27 @@ pub(super) fn conform(array: &ArrayRef, to: &DataType) -> Result<ArrayRef, Arrow
         (Null, to) => Ok(new_null_array(to, array.len())),
         (Struct(_), Struct(fields)) => {
             let from = array.as_struct();
+            // A name may occur twice where the order is the same.
+            let same_names = from.fields().iter().map(|field| field.name()).eq(fields.iter().map(|field| field.name()));
             let columns = fields
                 .iter()
-                .map(|field| match from.column_by_name(field.name()) {
-                    Some(column) => conform(column, field.data_type()),
-                    None => Err(no_cast(array.data_type(), to)),
+                .enumerate()
+                .map(|(place, field)| {
+                    let own = if same_names { from.columns().get(place) } else { from.column_by_name(field.name()) };
+                    match own {
+                        Some(column) => conform_with(column, field.data_type(), leaf),
+                        None => Err(no_cast(array.data_type(), to)),
+                    }
                 })
                 .collect::<Result<Vec<_>, _>>()?;
             Ok(Arc::new(StructArray::try_new_with_length(fields.clone(), columns, nulls, array.len())?))
         }
-        (List(_), List(field)) => list::<i32, i32>(array, field),
-        (List(_), LargeList(field)) => list::<i32, i64>(array, field),
-        (LargeList(_), List(field)) => list::<i64, i32>(array, field),
-        (LargeList(_), LargeList(field)) => list::<i64, i64>(array, field),
+        (List(_), List(field)) => list::<i32, i32>(array, field, leaf),
+        (List(_), LargeList(field)) => list::<i32, i64>(array, field, leaf),
+        (LargeList(_), List(field)) => list::<i64, i32>(array, field, leaf),
+        (LargeList(_), LargeList(field)) => list::<i64, i64>(array, field, leaf),
         (FixedSizeList(_, size), FixedSizeList(field, to_size)) if size == to_size => {
-            let values = conform(array.as_fixed_size_list().values(), field.data_type())?;
+            let values = conform_with(array.as_fixed_size_list().values(), field.data_type(), leaf)?;
             let list = FixedSizeListArray::try_new_with_length(Arc::clone(field), *size, values, nulls, array.len())?;
             Ok(Arc::new(list))
         }
@@ -143,14 +161,15 @@ pub(super) fn conform(array: &ArrayRef, to: &DataType) -> Result<ArrayRef, Arrow
             let from = array.as_map();
             let Struct(fields) = entries.data_type() else { return Err(no_cast(array.data_type(), to)) };
             let pairs = from.entries().columns().iter().zip(fields);
-            let columns =
-                pairs.map(|(column, field)| conform(column, field.data_type())).collect::<Result<Vec<_>, _>>()?;
+            let columns = pairs
+                .map(|(column, field)| conform_with(column, field.data_type(), leaf))
+                .collect::<Result<Vec<_>, _>>()?;
             let entries_array = StructArray::try_new(fields.clone(), columns, from.entries().nulls().cloned())?;
             let offsets = from.offsets().clone();
             Ok(Arc::new(MapArray::try_new(Arc::clone(entries), offsets, entries_array, nulls, *sorted)?))
         }
-        (_, Dictionary(_, values)) => cast(&conform(array, values)?, to),
-        _ => cast(array, to),
+        (_, Dictionary(_, values)) => leaf(&conform_with(array, values, leaf)?, to),
+        _ => leaf(array, to),
     }
 }
 
@@ -161,9 +180,10 @@ fn cast(array: &ArrayRef, to: &DataType) -> Result<ArrayRef, ArrowError> {
 fn list<From: OffsetSizeTrait, To: OffsetSizeTrait>(
     array: &ArrayRef,
     field: &Arc<Field>,
+    leaf: &dyn Fn(&ArrayRef, &DataType) -> Result<ArrayRef, ArrowError>,
 ) -> Result<ArrayRef, ArrowError> {
     let from = array.as_list::<From>();
-    let values = conform(from.values(), field.data_type())?;
+    let values = conform_with(from.values(), field.data_type(), leaf)?;
     let offsets = from
         .offsets()
         .iter()

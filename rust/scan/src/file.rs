@@ -14,7 +14,7 @@ use parquet::file::metadata::ParquetMetaData;
 
 use crate::buffers::Buffers;
 use crate::catch_panic::guarded;
-use crate::codec::{self, Codecs};
+use crate::codec::{self, with_codecs};
 use crate::error::{ColumnError, FooterError, PageError, ScanError};
 use crate::fetched::{Fetched, Forward};
 use crate::filter::FilterError;
@@ -42,7 +42,6 @@ pub(super) struct ParquetFile {
     source: Source,
     footer: Footer,
     maps: Mutex<HashMap<(usize, usize), Arc<PageMap>>>,
-    codecs: Mutex<Codecs>,
     buffers: Buffers,
     failure: Mutex<Option<ScanError>>,
     pages_decoded: AtomicU64,
@@ -61,8 +60,7 @@ impl ParquetFile {
             source,
             footer,
             maps: Mutex::default(),
-            codecs: Mutex::default(),
-            buffers: Buffers::default(),
+            buffers: Buffers::for_pages(),
             failure: Mutex::default(),
             pages_decoded: AtomicU64::new(0),
             held: Mutex::default(),
@@ -163,7 +161,7 @@ impl ParquetFile {
         }
         let mut forward = Forward::new(&self.source, fetched);
         let failed = |error| self.page_error(chunk, error);
-        let map = PageMap::from_headers(chunk, &mut forward, &mut lock(&self.codecs), &failed)?;
+        let map = with_codecs(|codecs| PageMap::from_headers(chunk, &mut forward, codecs, &failed))?;
         Ok(self.keep_map((chunk.row_group, chunk.leaf), map))
     }
 
@@ -222,7 +220,7 @@ impl ParquetFile {
             let (before, after) = output.as_mut_slice().split_at_mut(levels);
             before.copy_from_slice(&body[..levels]);
             if claimed > 0 {
-                lock(&self.codecs).decompress(chunk.codec, input, after).map_err(wrong)?;
+                with_codecs(|codecs| codecs.decompress(chunk.codec, input, after)).map_err(wrong)?;
             }
             output.into_bytes()
         };

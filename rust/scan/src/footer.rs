@@ -46,11 +46,8 @@ impl Footer {
         let (kept_start, kept) = if footer_start >= tail_start {
             (tail_start, tail)
         } else {
-            // The beginning of a long footer, put before the bytes that are already read.
-            let mut whole = Vec::with_capacity((size - footer_start) as usize);
-            whole.extend_from_slice(&source.read_one(footer_start..tail_start)?);
-            whole.extend_from_slice(&tail);
-            (footer_start, whole.into())
+            // Read again as a whole: a source checks that there is memory for what it reads.
+            (footer_start, source.read_one(footer_start..size)?)
         };
         let start = (footer_start - kept_start) as usize;
         let encoded = kept.slice(start..start + length as usize);

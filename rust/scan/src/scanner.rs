@@ -1,5 +1,6 @@
 //! The face of the scan: what files have in common, and the way through one of them.
 
+use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow_schema::SchemaRef;
@@ -169,8 +170,13 @@ impl ScanFile {
 
     /// The size of its columns before compression, as the footer states it.
     pub fn uncompressed_bytes(&self) -> u64 {
+        self.row_group_bytes().into_iter().fold(0, u64::saturating_add)
+    }
+
+    /// The size of the columns of each row group before compression, as the footer states it.
+    pub fn row_group_bytes(&self) -> Vec<u64> {
         let sizes = self.file.metadata().row_groups().iter().map(|group| group.total_byte_size());
-        sizes.map(|bytes| u64::try_from(bytes).unwrap_or(0)).fold(0, u64::saturating_add)
+        sizes.map(|bytes| u64::try_from(bytes).unwrap_or(0)).collect()
     }
 
     /// The number of bits of an index value below its pixel.
@@ -190,7 +196,21 @@ impl ScanFile {
     /// # Errors
     /// [`ScanError`] when the statistics of the index column are damaged.
     pub fn scan<F: RowFilter>(&self, first_row: u64, filter: F) -> Result<Scan<F>, ScanError> {
-        let reader = CandidateReader::new(&self.file, &self.projection, self.column_positions, self.budget, &filter)?;
+        self.scan_row_groups(first_row, filter, 0..self.file.metadata().num_row_groups())
+    }
+
+    /// Scans some row groups of the file.
+    ///
+    /// # Errors
+    /// As for `scan`.
+    pub fn scan_row_groups<F: RowFilter>(
+        &self,
+        first_row: u64,
+        filter: F,
+        row_groups: Range<usize>,
+    ) -> Result<Scan<F>, ScanError> {
+        let (file, projection) = (&self.file, &self.projection);
+        let reader = CandidateReader::new(file, projection, self.column_positions, self.budget, &filter, row_groups)?;
         Ok(Scan {
             file: Arc::clone(&self.file),
             projection: Arc::clone(&self.projection),

@@ -47,7 +47,7 @@ impl LocalFile {
     /// # Errors
     /// When it cannot be opened.
     pub fn open(path: &Path) -> io::Result<Self> {
-        Ok(Self { file: File::open(path)?, buffers: Buffers::default() })
+        Ok(Self { file: File::open(path)?, buffers: Buffers::for_reading() })
     }
 }
 

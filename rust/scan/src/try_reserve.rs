@@ -22,6 +22,14 @@ pub(super) fn check(bytes: usize) -> Result<(), TryReserveError> {
     Ok(())
 }
 
+/// Checks that there is memory for `bytes` before Arrow allocates them.
+///
+/// # Errors
+/// When there is not.
+pub fn check_room(bytes: u64) -> Result<(), TryReserveError> {
+    check(usize::try_from(bytes).unwrap_or(usize::MAX))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
