@@ -1,88 +1,96 @@
-"""The command line: ``python -m benchmarks STEP``.
+"""The command line: ``python -m benchmarks PART...``; without a part, all of them, one after another.
 
-Steps: setup, generate, compare, scaling, startup, in_memory, several, page.
+Every part writes its own tables into docs/explanation/benchmarks.md when it is done, and keeps its results: an
+interrupted run leaves what it has finished. ``page`` writes the page again from the results that were kept.
 """
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
 
-from benchmarks import compare, in_memory, scaling, several, startup
-from benchmarks.environments import PEERS, make_peer
-from benchmarks.generate import generate
+from benchmarks.generate import CACHE
 from benchmarks.machine import require_release
-from benchmarks.tables import PAGE, write_between
-from benchmarks.tools import TOOLS
+from benchmarks.options import Options, remove_scratch
+from benchmarks.parts import PARTS, run_part, start_trial, write_page
+from benchmarks.results import Results
+from benchmarks.tables import PAGE
 
-STEPS = ("compare", "scaling", "startup", "in_memory", "several")
+_PAGE_ONLY = "page"
 
 
-def write_page() -> None:
-    """Write every table that has been measured into the page."""
-    parts: dict[str, Callable[[], str]] = {
-        "comparison": compare.markdown,
-        "scaling": scaling.markdown,
-        "startup": startup.markdown,
-        "in_memory": in_memory.markdown,
-        "several": several.markdown,
-    }
-    for name, markdown in parts.items():
-        try:
-            write_between(PAGE, name, markdown())
-        except FileNotFoundError as missing:
-            step = "compare" if name == "comparison" else name
-            print(f"{missing}: python -m benchmarks {step}")
+def _listed() -> str:
+    lines = [f"  {part.name:<12}{part.minutes:>4g} min  {part.what}" for part in PARTS.values()]
+    total = sum(part.minutes for part in PARTS.values())
+    return "\n".join(["parts, with their time on two cores:", *lines, f"  {'all':<12}{total:>4g} min"])
 
 
 def main() -> None:
     """Entry point."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument(
-        "step", nargs="?", default="all", choices=["all", "setup", "generate", *STEPS, "page"]
+    default = Options(Results(CACHE / "results"))
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks",
+        description=__doc__,
+        epilog=_listed(),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--cases", nargs="+", default=list(compare.CASES), choices=list(compare.CASES))
-    parser.add_argument("--tools", nargs="+", default=list(TOOLS), choices=list(TOOLS))
-    parser.add_argument("--curves", nargs="+", default=["rows", "partitions", "threads"])
-    parser.add_argument("--repetitions", type=int, default=5, help="runs of a tool on a catalog")
     parser.add_argument(
-        "--budget-minutes", type=float, default=5.0, help="no further run of a tool after this long"
+        "parts", nargs="*", metavar="PART", help="parts to run, or `page`; default: all parts"
     )
-    parser.add_argument("--timeout-minutes", type=float, default=30.0, help="a run is ended after this long")
-    parser.add_argument("--workers", type=int, default=2, help="workers (skymargin: threads) of each tool")
+    parser.add_argument("--list", action="store_true", help="list the parts and how long they take")
+    parser.add_argument("--cases", nargs="+", default=default.cases, choices=default.cases)
+    parser.add_argument("--tools", nargs="+", default=default.tools, choices=default.tools)
+    parser.add_argument("--curves", nargs="+", default=default.curves, choices=default.curves)
+    parser.add_argument(
+        "--repetitions", type=int, default=default.repetitions, help="runs of a tool on a catalog"
+    )
+    parser.add_argument(
+        "--budget-minutes",
+        type=float,
+        default=default.budget_minutes,
+        help="no further run of a tool on a catalog after this long",
+    )
+    parser.add_argument(
+        "--timeout-minutes",
+        type=float,
+        default=default.timeout_minutes,
+        help="a run is ended after this long",
+    )
+    parser.add_argument(
+        "--workers", type=int, default=default.workers, help="workers (skymargin: threads) of each tool"
+    )
+    parser.add_argument(
+        "--trial",
+        action="store_true",
+        help="tiny catalogs and one run of each: to try the benchmarks; writes a copy of the page",
+    )
     given = parser.parse_args()
-    if given.step in ("all", *STEPS):
+    unknown = set(given.parts) - {*PARTS, _PAGE_ONLY}
+    if unknown:
+        parser.error(f"no part {', '.join(sorted(unknown))}: choose from {', '.join((*PARTS, _PAGE_ONLY))}")
+    if given.list:
+        print(_listed())
+        return
+    folder = CACHE / "trial" if given.trial else CACHE
+    options = Options(
+        Results(folder / "results"),
+        is_trial=given.trial,
+        repetitions=1 if given.trial else given.repetitions,
+        budget_minutes=given.budget_minutes,
+        timeout_minutes=given.timeout_minutes,
+        workers=given.workers,
+        cases=tuple(given.cases),
+        tools=tuple(given.tools),
+        curves=tuple(given.curves),
+    )
+    page = start_trial(folder, PAGE) if given.trial else PAGE
+    if given.parts == [_PAGE_ONLY]:
+        write_page(options.results, page)
+        return
+    if not given.trial:
         require_release()
-    if given.step == "setup":
-        for peer in PEERS:
-            make_peer(peer)
-    if given.step == "generate":
-        for case in given.cases:
-            print(generate(compare.CASES[case].spec).path)
-    if given.step in ("all", "compare"):
-        compare.compare(
-            given.cases,
-            repetitions=given.repetitions,
-            budget_minutes=given.budget_minutes,
-            timeout_minutes=given.timeout_minutes,
-            workers=given.workers,
-            tools=given.tools,
-        )
-    if given.step in ("all", "scaling"):
-        scaling.scale(
-            given.curves,
-            repetitions=min(given.repetitions, 3),
-            workers=given.workers,
-            timeout_minutes=given.timeout_minutes,
-        )
-    if given.step in ("all", "startup"):
-        startup.measure_startup(repetitions=given.repetitions, workers=given.workers)
-    if given.step in ("all", "in_memory"):
-        in_memory.measure_in_memory(repetitions=given.repetitions, workers=given.workers)
-    if given.step in ("all", "several"):
-        several.measure_several(repetitions=given.repetitions, workers=given.workers)
-    if given.step not in ("setup", "generate"):
-        write_page()
+    for name in given.parts or PARTS:
+        run_part(PARTS[name], options, page)
+    remove_scratch()
 
 
 if __name__ == "__main__":

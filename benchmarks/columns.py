@@ -54,6 +54,18 @@ def narrow(rows: Rows, rng: np.random.Generator) -> pa.Table:
     return pa.table(columns)
 
 
+def measurements(rows: Rows, rng: np.random.Generator) -> pa.Table:
+    """Identifier and coordinates without an index, and 30 columns of float64, float32 and int32 in turn."""
+    count = len(rows.number)
+    columns = position_columns(rows)
+    del columns["_healpix_29"]
+    for number in range(0, 30, 3):
+        columns[f"value_{number:02}"] = pa.array(rng.normal(0.0, 1.0, count))
+        columns[f"value_{number + 1:02}"] = pa.array(rng.standard_normal(count, dtype=np.float32))
+        columns[f"value_{number + 2:02}"] = pa.array(rng.integers(0, 1_000, count, dtype=np.int32))
+    return pa.table(columns)
+
+
 def stars(rows: Rows, rng: np.random.Generator) -> pa.Table:
     """34 columns in the manner of Gaia: doubles, floats, small integers, a flag, nulls and two strings."""
     count = len(rows.number)
@@ -127,6 +139,7 @@ def spectra(rows: Rows, rng: np.random.Generator) -> pa.Table:
 
 MAKERS: dict[str, Maker] = {
     "narrow": narrow,
+    "measurements": measurements,
     "stars": stars,
     "light_curves": light_curves,
     "spectra": spectra,

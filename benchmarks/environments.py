@@ -80,7 +80,7 @@ def _requirements(peer: str) -> Path:
     return Path(__file__).parent / f"requirements-{peer}.txt"
 
 
-def version_of(python: Path, package: str) -> str:
+def version_of(python: Path | str, package: str) -> str:
     """The version of a package in an environment."""
     code = f"import importlib.metadata as m; print(m.version({package!r}))"
     return subprocess.run(

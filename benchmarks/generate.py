@@ -9,28 +9,55 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Collection, Iterable, Mapping
+import sys
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Protocol, TypeVar
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from benchmarks.columns import MAKERS, Rows
-from benchmarks.healpix_plane import Floats, Integers, coordinates_deg, pixel_points
+from benchmarks.healpix_plane import Floats, Integers
 from benchmarks.layouts import writer_options
 from benchmarks.partitions import Partitions, adaptive_partitions, first_index
 from benchmarks.sky import galactic_positions
 
 CACHE = Path(os.environ.get("SKYMARGIN_BENCHMARKS_CACHE", Path(__file__).parent / ".cache"))
 SEED = 20261101
+# A catalog to try a benchmark with has this part of the rows.
+TINY_SHARE = 100
+# The most that is made at once, of several small partitions: making rows costs milliseconds however few they are.
+ROWS_AT_ONCE = 100_000
+BYTES_AT_ONCE = 64_000_000
+# Columns of all partitions beyond which a catalog has no _metadata: it would take gigabytes to make, and no tool of
+# the benchmarks needs it.
+METADATA_COLUMNS = 1_000_000
+
+
+class Spec(Protocol):
+    """What a catalog of the benchmarks is."""
+
+    @property
+    def name(self) -> str:
+        """The catalog's name, and its folder's."""
+
+    def write(self, path: Path, threads: int) -> None:
+        """Write the catalog; its properties appear when it is complete."""
+
+    def tiny(self: AnySpec) -> AnySpec:
+        """The same catalog with few rows, to try a benchmark with."""
+
+
+AnySpec = TypeVar("AnySpec", bound=Spec)
 
 
 @dataclass(frozen=True)
 class CatalogSpec:
-    """What a generated catalog is: its columns, rows, wanted partitions, layout and seed."""
+    """A galaxy seen from inside: its columns, rows, wanted partitions, layout and seed."""
 
     columns: str
     rows: int
@@ -43,28 +70,16 @@ class CatalogSpec:
         """The catalog's name, and its folder's."""
         return f"{self.columns}_{self.rows}_rows_{self.partitions}_partitions_{self.layout}_{self.seed}"
 
+    def write(self, path: Path, threads: int) -> None:
+        """Write the catalog."""
+        ra_deg, dec_deg = galactic_positions(self.rows, self.seed)
+        write_catalog(path, ra_deg, dec_deg, self.partitions, self.columns, self.layout, self.seed, threads)
 
-@dataclass(frozen=True)
-class OnePartitionSpec:
-    """A catalog of one partition with a known number of rows near its border.
-
-    `border_rows` rows lie `border_distance_arcsec` inside the middle part of one edge, all others far from
-    every edge.
-    """
-
-    columns: str = "light_curves"
-    rows: int = 13_700
-    border_rows: int = 15
-    border_distance_arcsec: float = 4.0
-    order: int = 3
-    pixel: int = 300
-    layout: str = "today"
-    seed: int = SEED
-
-    @property
-    def name(self) -> str:
-        """The catalog's name, and its folder's."""
-        return f"one_partition_{self.columns}_{self.rows}_rows_{self.layout}_{self.seed}"
+    def tiny(self) -> CatalogSpec:
+        """The same with few rows."""
+        return replace(
+            self, rows=max(self.rows // TINY_SHARE, 1_000), partitions=max(self.partitions // TINY_SHARE, 12)
+        )
 
 
 @dataclass
@@ -100,17 +115,12 @@ def spatial_index(ra_deg: Floats, dec_deg: Floats) -> Integers:
     return np.asarray(compute_spatial_index(ra_deg, dec_deg), dtype=np.int64)
 
 
-def generate(spec: CatalogSpec | OnePartitionSpec, cache: Path = CACHE, threads: int = 2) -> Catalog:
+def generate(spec: Spec, cache: Path = CACHE, threads: int = 2) -> Catalog:
     """The catalog of a specification, made if the cache does not hold it yet."""
     path = cache / spec.name
     if not (path / "hats.properties").exists():
-        if isinstance(spec, OnePartitionSpec):
-            ra_deg, dec_deg = _one_partition_positions(spec)
-            partitions: Partitions | int = [(spec.order, spec.pixel)]
-        else:
-            ra_deg, dec_deg = galactic_positions(spec.rows, spec.seed)
-            partitions = spec.partitions
-        write_catalog(path, ra_deg, dec_deg, partitions, spec.columns, spec.layout, spec.seed, threads)
+        print(f"making {spec.name}", file=sys.stderr, flush=True)
+        spec.write(path, threads)
     return open_catalog(path)
 
 
@@ -162,16 +172,26 @@ def write_catalog(
     for partition in partitions:
         (unfinished / relative_path(*partition)).parent.mkdir(parents=True, exist_ok=True)
 
-    def write(partition: tuple[int, int], start: int, stop: int) -> pq.FileMetaData:
-        rows = Rows(np.arange(start, stop), index[start:stop], ra_deg[start:stop], dec_deg[start:stop])
-        table = MAKERS[columns](rows, np.random.default_rng([seed, *partition]))
-        return _write_file(unfinished, partition, table, layout)
+    first_row = Rows(np.arange(len(index[:1])), index[:1], ra_deg[:1], dec_deg[:1])
+    example = MAKERS[columns](first_row, np.random.default_rng(seed))
+    schema = example.schema
+    rows_at_once = min(ROWS_AT_ONCE, BYTES_AT_ONCE // max(example.nbytes, 1))
+    has_metadata = len(partitions) * len(schema) <= METADATA_COLUMNS
+
+    def write(group: range) -> list[pq.FileMetaData]:
+        first, last = int(starts[group[0]]), int(stops[group[-1]])
+        rows = Rows(np.arange(first, last), index[first:last], ra_deg[first:last], dec_deg[first:last])
+        table = MAKERS[columns](rows, np.random.default_rng([seed, *partitions[group[0]]]))
+        footers = [
+            _write_file(unfinished, partitions[at], table[starts[at] - first : stops[at] - first], layout)
+            for at in group
+        ]
+        return footers if has_metadata else []
 
     with ThreadPoolExecutor(threads) as pool:
-        footers = list(pool.map(write, partitions, starts.tolist(), stops.tolist()))
-    schema = MAKERS[columns](
-        Rows(np.arange(0), index[:0], ra_deg[:0], dec_deg[:0]), np.random.default_rng(seed)
-    ).schema
+        footers = [
+            footer for group in pool.map(write, _groups(stops - starts, rows_at_once)) for footer in group
+        ]
     properties = {
         "obs_collection": path.name,
         "hats_nrows": len(index),
@@ -182,9 +202,23 @@ def write_catalog(
         "hats_builder": "skymargin benchmarks",
     }
     # In breadth-first order of the pixels, as hats writes them.
-    in_order = sorted(zip(partitions, footers, strict=True), key=lambda item: item[0])
-    finish_catalog(unfinished, schema, [footer for _, footer in in_order], sorted(partitions), properties)
+    if has_metadata:
+        in_order = sorted(zip(partitions, footers, strict=True), key=lambda item: item[0])
+        footers = [footer for _, footer in in_order]
+    without = () if has_metadata else ("_metadata",)
+    finish_catalog(unfinished, schema, footers, sorted(partitions), properties, without)
     unfinished.rename(path)
+
+
+def _groups(rows: Integers, most: int) -> Iterator[range]:
+    """Runs of partitions, of so many rows each, that are made at once: `most` rows, or one partition."""
+    first, total = 0, 0
+    for at, count in enumerate(rows.tolist()):
+        if total and total + count > most:
+            yield range(first, at)
+            first, total = at, 0
+        total += count
+    yield range(first, len(rows))
 
 
 def _write_file(
@@ -228,17 +262,3 @@ def finish_catalog(
         (path / "partition_info.csv").write_text(f"Norder,Npix\n{lines}")
     common = {"dataproduct_type": "object", "hats_col_ra": "ra", "hats_col_dec": "dec"}
     TableProperties(**(common | properties)).to_properties_file(path)
-
-
-def _one_partition_positions(spec: OnePartitionSpec) -> tuple[Floats, Floats]:
-    """Positions in one pixel: the first rows just inside one edge, the others in its inner part."""
-    rng = np.random.default_rng([spec.seed, spec.rows])
-    u, v = rng.uniform(0.05, 0.95, (2, spec.rows))
-    # Across an edge of the belt one unit of u is sqrt((pi/4)**2 + (2/3)**2) radians long at the equator and
-    # the edges are not at right angles: the distance to the edge is the area of the cell's parallelogram over
-    # the edge's length.
-    length = np.hypot(np.pi / 4, 2 / 3)
-    height_rad = 2 * (np.pi / 4) * (2 / 3) / length
-    u[: spec.border_rows] = np.radians(spec.border_distance_arcsec / 3600.0) / (height_rad * 2.0**-spec.order)
-    v[: spec.border_rows] = np.linspace(0.3, 0.7, spec.border_rows)
-    return coordinates_deg(pixel_points(spec.order, spec.pixel, u, v))

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import statistics
+import time
 from pathlib import Path
 
 import numpy as np
 
-from benchmarks.compare import THRESHOLD_ARCSEC
+from benchmarks.cases import THRESHOLD_ARCSEC
 from benchmarks.environments import make_peer
-from benchmarks.generate import CACHE
-from benchmarks.results import conditions, keep, kept, printed_json, surroundings
+from benchmarks.options import Options
+from benchmarks.results import Result, Results, printed_json, provenance, surroundings
 from benchmarks.sky import galactic_positions
 from benchmarks.tables import ratio, seconds, table
 
+NAME = "in_memory"
 ROWS = 10_000_000
 # Makes about 2,000 partitions of a galaxy.
 ROWS_PER_PARTITION = 10_000
@@ -40,29 +42,35 @@ print(json.dumps({"seconds": spent, "partitions": len(tiles), "rows": len(margin
 """
 
 
-def measure_in_memory(*, repetitions: int, workers: int) -> None:
+def measure_in_memory(options: Options) -> None:
     """Measure both, one after the other."""
     peer = make_peer("hats-import")
-    folder = CACHE / "runs" / "in_memory"
+    folder = options.scratch("in_memory")
     folder.mkdir(parents=True, exist_ok=True)
     positions = folder / "positions.npy"
-    np.save(positions, np.stack(galactic_positions(ROWS, SEED)))
+    np.save(positions, np.stack(galactic_positions(options.rows(ROWS), SEED)))
     script = Path(__file__).parent / "peers" / "run_lsdb_margin.py"
-    numbers = [THRESHOLD_ARCSEC, ROWS_PER_PARTITION, workers]
-    result = surroundings(workers)
-    result["skymargin"] = printed_json("-c", _OWN, positions, *numbers, repetitions)
-    # One run: it takes minutes.
-    result["LSDB"] = printed_json(script, positions, *numbers, folder, 1, python=peer)
-    positions.unlink()
-    keep("in_memory", result)
+    numbers = [THRESHOLD_ARCSEC, options.rows(ROWS_PER_PARTITION), options.workers]
+    result = surroundings(options.workers, ["hats-import"]) | {"all_rows": options.rows(ROWS)}
+    result["skymargin"] = printed_json("-c", _OWN, positions, *numbers, options.repetitions)
+    result["LSDB"] = _lsdb([script, positions, *numbers, folder], peer, options)
+    options.results.keep(NAME, result)
 
 
-def markdown() -> str:
+def _lsdb(command: list[object], python: Path, options: Options) -> list[Result]:
+    """The runs of LSDB that the budget allows."""
+    begun, runs = time.monotonic(), list[Result]()
+    while len(runs) < options.repetitions and time.monotonic() - begun < options.budget_minutes * 60:
+        runs.append(printed_json(*command, python=python))
+    return runs
+
+
+def markdown(results: Results) -> str:
     """What was measured as a table."""
-    result = kept("in_memory")
+    result = results.kept(NAME)
     own, lsdb = result["skymargin"], result["LSDB"]
     own_seconds = {name: statistics.median(values) for name, values in own["seconds"].items()}
-    lsdb_seconds = {name: statistics.median(values) for name, values in lsdb.items() if "seconds" in name}
+    lsdb_median = {name: statistics.median(run[name] for run in lsdb) for name in lsdb[0]}
     rows = [
         [
             "`skymargin.polars.margins`",
@@ -74,20 +82,21 @@ def markdown() -> str:
         ],
         [
             "the margin of LSDB's `from_dataframe`",
-            seconds(lsdb_seconds["margin_seconds"]),
-            ratio(lsdb_seconds["margin_seconds"], own_seconds["margins"]),
-            seconds(lsdb_seconds["processor_seconds"]),
-            ratio(lsdb_seconds["processor_seconds"], own_seconds["processor"]),
-            f"{lsdb['rows']:,}, not filtered finely",
+            seconds(lsdb_median["margin_seconds"]),
+            ratio(lsdb_median["margin_seconds"], own_seconds["margins"]),
+            seconds(lsdb_median["processor_seconds"]),
+            ratio(lsdb_median["processor_seconds"], own_seconds["processor"]),
+            f"{lsdb[0]['rows']:,}, not filtered finely",
         ],
     ]
     return (
-        f"{ROWS:,} rows, {own['partitions']:,} partitions (LSDB {lsdb['version']}: {lsdb['partitions']:,}), "
-        f"{THRESHOLD_ARCSEC:g} arcsec, {conditions(result)} Medians of {len(own['seconds']['margins'])} and "
-        f"{len(lsdb['margin_seconds'])} runs. Not in the table: choosing the partitions, which took `tile` "
-        f"{seconds(own_seconds['tile'])} s, and LSDB {seconds(lsdb_seconds['catalog_seconds'])} s together with "
-        f"sorting the rows into them; and {seconds(lsdb_seconds['gather_seconds'])} s in which LSDB gathers the rows "
-        "again before it makes the margin. Command: `python -m benchmarks in_memory`.\n\n"
+        f"{provenance({NAME: result})}\n\n{result['all_rows']:,} rows, {own['partitions']:,} partitions (LSDB: "
+        f"{lsdb[0]['partitions']:,}), {THRESHOLD_ARCSEC:g} arcsec, {result['workers']} threads; medians "
+        f"of {len(own['seconds']['margins'])} and {len(lsdb)} runs. Not in the table: choosing the "
+        f"partitions, which took `tile` {seconds(own_seconds['tile'])} s, and LSDB "
+        f"{seconds(lsdb_median['catalog_seconds'])} s together with sorting the rows into them; and "
+        f"{seconds(lsdb_median['gather_seconds'])} s in which LSDB gathers the rows again before it makes the "
+        "margin.\n\n"
         + table(
             ["", "seconds", "times skymargin", "processor seconds", "times skymargin", "margin rows"], rows
         )

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import shutil
 import statistics
-from collections.abc import Iterable
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
+from benchmarks.cases import THRESHOLD_ARCSEC
 from benchmarks.generate import Catalog
 from benchmarks.meter import Measurement, measure
-from benchmarks.tools import TOOLS, Job
+from benchmarks.options import Options
+from benchmarks.tools import Command, Job
 
 
 @dataclass
@@ -47,6 +49,14 @@ class Runs:
         return max(run.peak_process_bytes for run in self.measurements)
 
 
+def runs_of(result: Mapping[str, Any]) -> dict[str, Runs]:
+    """The runs of a kept result."""
+    return {
+        tool: Runs([Measurement(**run) for run in done["measurements"]], done["failure"])
+        for tool, done in result["runs"].items()
+    }
+
+
 def warm(catalog: Catalog) -> None:
     """Read every file once, so that every run finds the same page cache."""
     for path in sorted(catalog.path.rglob("*")):
@@ -56,21 +66,21 @@ def warm(catalog: Catalog) -> None:
                     pass
 
 
+def log_file(folder: Path, tool: str, repetition: int) -> Path:
+    """What a tool printed in a run of a race."""
+    return folder / f"{tool}_{repetition}.log"
+
+
 def race(
     catalog: Catalog,
-    tools: Iterable[str],
+    tools: Mapping[str, Command],
     folder: Path,
-    *,
-    threshold_arcsec: float,
-    workers: int,
-    repetitions: int,
-    budget_seconds: float,
-    timeout_seconds: float,
+    options: Options,
 ) -> tuple[dict[str, Runs], dict[str, Path]]:
     """Run the tools in turn, round after round.
 
-    A tool takes part in further rounds while its runs together took less than `budget_seconds`, and never
-    after a run that failed or was ended at `timeout_seconds`.
+    A tool takes part in further rounds while its runs together took less than the budget, and never after a run that
+    failed or was ended at its time-out. What a tool printed is in `log_file`.
 
     Returns
     -------
@@ -82,25 +92,23 @@ def race(
     warm(catalog)
     runs: dict[str, Runs] = {tool: Runs() for tool in tools}
     margins: dict[str, Path] = {}
-    shutil.rmtree(folder, ignore_errors=True)
-    for repetition in range(repetitions):
+    for repetition in range(options.repetitions):
         for tool, done in runs.items():
             spent = sum(run.seconds for run in done.measurements)
-            if done.failure or done.timed_out or spent >= budget_seconds:
+            if done.failure or done.timed_out or spent >= options.budget_minutes * 60:
                 continue
-            home = folder / tool
-            shutil.rmtree(home, ignore_errors=True)
+            home = folder / f"{tool}_{repetition}"
             (home / "scratch").mkdir(parents=True)
             run = Job(
-                catalog.path, home / "output", "margin", threshold_arcsec, workers, scratch=home / "scratch"
+                catalog.path, home / "output", "margin", THRESHOLD_ARCSEC, options.workers, home / "scratch"
             )
             run.output.mkdir()
-            log = folder / f"{tool}_{repetition}.log"
-            measurement = measure(TOOLS[tool](run), timeout_seconds, log)
+            log = log_file(folder, tool, repetition)
+            measurement = measure(tools[tool](run), options.timeout_minutes * 60, log)
             done.measurements.append(measurement)
             if measurement.exit_code:
-                words = [line for line in log.read_text(errors="replace").splitlines() if line.strip()]
-                done.failure = words[-1].strip() if words else f"exit code {measurement.exit_code}"
+                lines = [line for line in log.read_text(errors="replace").splitlines() if line.strip()]
+                done.failure = lines[-1].strip() if lines else f"exit code {measurement.exit_code}"
             elif measurement.exit_code == 0:
                 margins[tool] = run.margin
             print(f"  {tool}, run {repetition + 1}: {measurement.seconds:.2f} s", flush=True)

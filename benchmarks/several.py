@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-import shutil
 import statistics
-from typing import Any
 
-from benchmarks.compare import CASES
-from benchmarks.generate import CACHE, generate
+from benchmarks.cases import CASES
+from benchmarks.options import Options
 from benchmarks.race import warm
-from benchmarks.results import conditions, keep, kept, printed_json, surroundings
+from benchmarks.results import Result, Results, printed_json, provenance, surroundings
 from benchmarks.tables import seconds, table
 
+NAME = "several"
 CASE = "stars-100"
 THRESHOLDS_ARCSEC = (5.0, 100.0)
 TOGETHER = "both in one run"
+_WIDEST = f"{max(THRESHOLDS_ARCSEC):g} arcsec alone"
+# A run takes a second.
+_RUNS_PER_REPETITION = 2
 
 # Runs in a fresh interpreter; the clocks are those of the call alone, with all threads.
 _BUILD = """
@@ -37,45 +39,52 @@ print(json.dumps({
 """
 
 
-def measure_several(*, repetitions: int, workers: int) -> None:
+def measure_several(options: Options) -> None:
     """Measure each margin alone and all in one run, in turn."""
-    catalog = generate(CASES[CASE].spec)
+    catalog = options.catalog(CASES[CASE].spec)
     warm(catalog)
-    output = CACHE / "runs" / "several"
     groups = {f"{threshold:g} arcsec alone": [threshold] for threshold in THRESHOLDS_ARCSEC}
     groups[TOGETHER] = list(THRESHOLDS_ARCSEC)
-    result = surroundings(workers)
-    runs: dict[str, list[dict[str, Any]]] = {name: [] for name in groups}
-    for _ in range(repetitions):
+    result = surroundings(options.workers)
+    runs: dict[str, list[Result]] = {name: [] for name in groups}
+    for _ in range(options.repetitions * _RUNS_PER_REPETITION):
         for name, thresholds in groups.items():
-            shutil.rmtree(output, ignore_errors=True)
+            output = options.scratch("several")
             texts = [f"{threshold:g}" for threshold in thresholds]
-            runs[name].append(printed_json("-c", _BUILD, catalog.path, output, workers, *texts))
-    shutil.rmtree(output, ignore_errors=True)
-    keep("several", result | {"runs": runs})
+            runs[name].append(printed_json("-c", _BUILD, catalog.path, output, options.workers, *texts))
+    options.results.keep(NAME, result | {"runs": runs})
 
 
-def markdown() -> str:
-    """What was measured as a table."""
-    result = kept("several")
-    medians = {
+def times_widest(results: Results) -> float:
+    """Seconds of all margins in one run, in times of the widest alone."""
+    medians = _medians(results.kept(NAME))
+    return medians[TOGETHER]["seconds"] / medians[_WIDEST]["seconds"]
+
+
+def _medians(result: Result) -> dict[str, dict[str, float]]:
+    return {
         name: {quantity: statistics.median(run[quantity] for run in runs) for quantity in runs[0]}
         for name, runs in result["runs"].items()
     }
-    widest = medians[f"{max(THRESHOLDS_ARCSEC):g} arcsec alone"]
+
+
+def markdown(results: Results) -> str:
+    """What was measured as a table."""
+    result = results.kept(NAME)
+    medians = _medians(result)
     rows = [
         [
             name,
             seconds(median["seconds"]),
-            f"{median['seconds'] / widest['seconds']:.2f}",
+            f"{median['seconds'] / medians[_WIDEST]['seconds']:.2f}",
             seconds(median["processor"]),
-            f"{median['processor'] / widest['processor']:.2f}",
+            f"{median['processor'] / medians[_WIDEST]['processor']:.2f}",
             f"{median['rows']:,.0f}",
         ]
         for name, median in medians.items()
     ]
     return (
-        f"{CASES[CASE].title}, {conditions(result)} Medians of {len(result['runs'][TOGETHER])} runs of each, in turn. "
-        "Command: `python -m benchmarks several`.\n\n"
+        f"{provenance({NAME: result})}\n\n{CASES[CASE].title}, {result['workers']} threads; medians of "
+        f"{len(result['runs'][TOGETHER])} runs of each, in turn; without the start of the process.\n\n"
         + table(["", "seconds", "times the widest", "processor seconds", "times the widest", "rows"], rows)
     )

@@ -22,7 +22,7 @@ _GALACTIC_TO_EQUATORIAL = np.array(
 )
 
 
-def galactic_positions(rows: int, seed: int) -> tuple[Floats, Floats]:
+def galactic_positions(rows: int, seed: int, disk_height: float = DISK_HEIGHT) -> tuple[Floats, Floats]:
     """Right ascension and declination in degrees of `rows` stars of a galaxy seen from inside."""
     rng = np.random.default_rng([seed, rows])
     halo = round(rows * HALO_SHARE)
@@ -34,7 +34,7 @@ def galactic_positions(rows: int, seed: int) -> tuple[Floats, Floats]:
     # A Laplace distribution folded back into [-1, 1] by its inverse cumulative function.
     tail = rng.uniform(-1.0, 1.0, disk)
     sin_latitude[halo : halo + disk] = (
-        -np.sign(tail) * DISK_HEIGHT * np.log1p(-np.abs(tail) * -np.expm1(-1.0 / DISK_HEIGHT))
+        -np.sign(tail) * disk_height * np.log1p(-np.abs(tail) * -np.expm1(-1.0 / disk_height))
     )
     width_rad = np.radians(BULGE_WIDTH_DEG)
     longitude[halo + disk :] = rng.normal(0.0, width_rad, bulge)

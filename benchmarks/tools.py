@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,12 +27,14 @@ class Job:
         return self.output / self.name
 
 
-def skymargin(run: Job) -> list[str]:
-    """The command of skymargin: one worker with as many threads as the peers have processes."""
+def skymargin(run: Job, *, workers: int = 1, threads: int | None = None) -> list[str]:
+    """The command of skymargin: one worker with as many threads as the peers have processes, or as is said."""
+    threads = run.workers if threads is None else threads
     return [
         *(str(Path(sys.executable).parent / "skymargin"), "build", str(run.catalog)),
         *("--threshold", str(run.threshold_arcsec), "--output", str(run.output), "--name", run.name),
-        *("--workers", "1", "--threads", str(run.workers), "--tmp-dir", str(run.scratch), "--no-progress"),
+        *("--workers", str(workers), "--threads", str(threads), "--tmp-dir", str(run.scratch)),
+        *("--no-progress", "--json"),
     ]
 
 
@@ -55,22 +57,22 @@ def acid(run: Job) -> list[str]:
     ]
 
 
-TOOLS: dict[str, Callable[[Job], list[str]]] = {
+Command = Callable[[Job], list[str]]
+
+TOOLS: dict[str, Command] = {
     "skymargin": skymargin,
     "hats-import": hats_import,
     "ACID": acid,
 }
 
 
-def versions() -> dict[str, str]:
-    """The versions of the three tools and of what they stand on."""
-    own, hats_import_python = Path(sys.executable), peer_python("hats-import")
-    return {
-        "skymargin": version_of(own, "skymargin"),
-        "hats-import": version_of(hats_import_python, "hats-import"),
-        "ACID": version_of(peer_python("acid"), "pyacid"),
-        "hats": version_of(hats_import_python, "hats"),
-        "pyarrow": version_of(own, "pyarrow"),
-        "dask": version_of(own, "dask"),
-        "Python": ".".join(map(str, sys.version_info[:3])),
-    }
+# The packages of the environments whose versions matter.
+_PACKAGES = {"hats-import": ("hats-import", "hats", "lsdb"), "acid": ("pyacid",)}
+
+
+def versions(peers: Iterable[str] = ()) -> dict[str, str]:
+    """The versions of skymargin and what it stands on, and of peers."""
+    named = {package: version_of(sys.executable, package) for package in ("skymargin", "pyarrow", "dask")}
+    for peer in peers:
+        named |= {package: version_of(peer_python(peer), package) for package in _PACKAGES[peer]}
+    return named | {"Python": ".".join(map(str, sys.version_info[:3]))}

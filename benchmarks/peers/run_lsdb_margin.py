@@ -1,6 +1,6 @@
 """The margin of a table in memory by LSDB; runs in the environment of LSDB.
 
-Arguments: POSITIONS.npy THRESHOLD_ARCSEC ROWS_PER_PARTITION WORKERS TMP REPETITIONS
+Arguments: POSITIONS.npy THRESHOLD_ARCSEC ROWS_PER_PARTITION WORKERS TMP
 
 `lsdb.from_dataframe` makes a catalog, gathers its rows again, and makes the margin: each is timed as its own code has
 it. Prints JSON.
@@ -11,7 +11,6 @@ import sys
 import time
 import warnings
 
-import lsdb
 import numpy as np
 import pandas as pd
 from dask.distributed import Client
@@ -20,12 +19,11 @@ from lsdb.loaders.dataframe.margin_catalog_generator import MarginCatalogGenerat
 
 
 def main() -> None:
-    positions_path, threshold, rows_per_partition, workers, tmp, repetitions = sys.argv[1:]
+    positions_path, threshold, rows_per_partition, workers, tmp = sys.argv[1:]
     ra_deg, dec_deg = np.load(positions_path)
     frame = pd.DataFrame({"id": np.arange(len(ra_deg)), "ra": ra_deg, "dec": dec_deg})
     # LSDB warns that tables of this size are better imported.
     warnings.simplefilter("ignore")
-    catalog_seconds, gather_seconds, margin_seconds, processor_seconds = [], [], [], []
     with Client(
         n_workers=1,
         threads_per_worker=int(workers),
@@ -33,32 +31,26 @@ def main() -> None:
         local_directory=tmp,
         dashboard_address=None,
     ):
-        for _ in range(int(repetitions)):
-            start = time.perf_counter()
-            catalog = DataframeCatalogLoader(
-                frame,
-                partition_rows=int(rows_per_partition),
-                highest_order=7,
-                should_generate_moc=False,
-                catalog_name="stars",
-            ).load_catalog()
-            middle = time.perf_counter()
-            generator = MarginCatalogGenerator(catalog, -1, float(threshold), True, catalog_name="stars")
-            gathered, before = time.perf_counter(), time.process_time()
-            margin = generator.create_catalog()
-            stop = time.perf_counter()
-            catalog_seconds.append(middle - start)
-            gather_seconds.append(gathered - middle)
-            margin_seconds.append(stop - gathered)
-            processor_seconds.append(time.process_time() - before)
+        start = time.perf_counter()
+        catalog = DataframeCatalogLoader(
+            frame,
+            partition_rows=int(rows_per_partition),
+            highest_order=7,
+            should_generate_moc=False,
+            catalog_name="stars",
+        ).load_catalog()
+        middle = time.perf_counter()
+        generator = MarginCatalogGenerator(catalog, -1, float(threshold), True, catalog_name="stars")
+        gathered, before = time.perf_counter(), time.process_time()
+        margin = generator.create_catalog()
+        stop, after = time.perf_counter(), time.process_time()
     measured = {
-        "catalog_seconds": catalog_seconds,
-        "gather_seconds": gather_seconds,
-        "margin_seconds": margin_seconds,
-        "processor_seconds": processor_seconds,
+        "catalog_seconds": middle - start,
+        "gather_seconds": gathered - middle,
+        "margin_seconds": stop - gathered,
+        "processor_seconds": after - before,
         "partitions": len(catalog.get_healpix_pixels()),
         "rows": int(margin.hc_structure.catalog_info.total_rows),
-        "version": lsdb.__version__,
     }
     print(json.dumps(measured), flush=True)
 
