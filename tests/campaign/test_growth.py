@@ -91,7 +91,7 @@ def test_what_grows_too_fast_is_found() -> None:
 
 
 def test_rates_are_found_again() -> None:
-    known = Rates(0.5, 200e-6, 10e-6, 2e-9, 30e-6, 20e-6, 150.0, 1e8, 1.8)
+    known = Rates(0.5, 200e-6, 10e-6, 2e-9, 30e-6, 20e-6, 150.0, 1e8, 0.7, 2e-3, 1.1)
 
     def made(partitions: int, columns: int, read_bytes: float, rows: int, workers: int = 1) -> Build:
         work = (
@@ -100,13 +100,18 @@ def test_rates_are_found_again() -> None:
             + rows * known.margin_row_seconds
         )
         driver = partitions * known.driver_seconds
-        done = _build_of(0.5 + work)
-        wall = 0.5 + driver + (work - driver) / (known.speed_up if workers == 2 else 1)
+        done = _build_of(0.5 + work + (2 * known.worker_seconds if workers == 2 else 0))
+        tasks = 100
+        shared = work - driver
+        if workers == 2:
+            shared = shared * known.together / 2 + tasks * known.task_seconds
+        wall = 0.5 + driver + shared
         report = {
             **done.report,
             "primary_partitions": partitions,
             "bytes_read": read_bytes,
             "rows": rows,
+            "tasks": tasks,
             "seconds": {
                 "planning": driver,
                 "mapping": wall - driver - 0.5,
@@ -125,8 +130,9 @@ def test_rates_are_found_again() -> None:
         made(300, 8, 100e6, 2_000),
         made(300, 8, 11e6, 90_000),
         made(20_000, 8, 40e6, 9_000, workers=2),
+        known.task_seconds,
     )
     values = dataclasses.asdict(measured)
     expected = dataclasses.asdict(known) | {"base_bytes": 1e8 + 300 * 8 * 150}
     assert values == pytest.approx(expected, rel=1e-6)
-    assert [len(figures.rows) for figures in estimates(measured)] == [8, 3]
+    assert [len(figures.rows) for figures in estimates(measured)] == [10, 3]

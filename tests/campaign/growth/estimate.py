@@ -1,8 +1,9 @@
 """What a build of the largest surveys would take, on paper, from rates that are measured here.
 
 One thread builds a few catalogs that differ in one thing each; the differences between them are the rates: of a
-partition, of a column of a partition, of a byte that is read, of a row that is written. All rates are of processor
-time, so they add up over cores; what only the driver does is counted apart.
+partition, of a column of a partition, of a byte that is read, of a row that is written. They are of processor time and
+add up to the work that cores share. Three terms are not shared: what the driver does for each partition and for each
+task, and what each worker process needs before its first task, all at the same time.
 """
 
 from __future__ import annotations
@@ -10,10 +11,13 @@ from __future__ import annotations
 import math
 import shutil
 import sys
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.generate import CatalogSpec, generate
+from skymargin.build.batch_limits import BatchLimits
+from skymargin.build.execution.dask import own_client, run_tasks
 from tests.campaign.builds import Build, build_recorded
 from tests.campaign.outcomes import Figures
 
@@ -21,6 +25,7 @@ THRESHOLD_ARCSEC = 10.0
 _WIDE_ARCSEC = 600.0
 _SKY_DEG2 = 41_252.96
 _CORES = (1, 16, 256)
+_EMPTY_TASKS = 2_000
 
 
 @dataclass(frozen=True)
@@ -44,7 +49,7 @@ SURVEYS = (
 
 @dataclass(frozen=True)
 class Rates:
-    """What things cost: processor seconds, bytes of the driver's memory, and how much two workers gain.
+    """What things cost: seconds, and bytes of the driver's memory.
 
     Attributes
     ----------
@@ -58,8 +63,12 @@ class Rates:
         Memory of the driver for a column of a partition.
     base_bytes
         Memory of a build of next to nothing.
-    speed_up
-        How many times faster two worker processes of one thread map and reduce than one.
+    worker_seconds
+        Of a worker process besides its tasks.
+    task_seconds
+        Of the driver for a task, on Dask.
+    together
+        How many times as long shared work takes each of two processes of one machine as one alone.
     """
 
     start_seconds: float
@@ -70,7 +79,9 @@ class Rates:
     driver_seconds: float
     driver_column_bytes: float
     base_bytes: float
-    speed_up: float
+    worker_seconds: float
+    task_seconds: float
+    together: float
 
 
 def measured(scratch: Path, seed: int) -> Rates:
@@ -91,7 +102,20 @@ def measured(scratch: Path, seed: int) -> Rates:
     large = built("narrow", 10_000_000, 300)
     wide = built("narrow", 1_000_000, 300, _WIDE_ARCSEC)
     twice = built("narrow", 1_000_000, 20_000, workers=2)
-    return rates(start, few, many, more_columns, large, wide, twice)
+    return rates(start, few, many, more_columns, large, wide, twice, measured_task_seconds(scratch))
+
+
+def measured_task_seconds(scratch: Path) -> float:
+    """What the driver takes for a task without work, on two worker processes."""
+    with own_client(2, 1, scratch) as client:
+        run_tasks(client, _no_work, scratch, range(20), _no_work)
+        began = time.perf_counter()
+        run_tasks(client, _no_work, scratch, range(_EMPTY_TASKS), _no_work)
+        return (time.perf_counter() - began) / _EMPTY_TASKS
+
+
+def _no_work(_first: object, _second: object) -> int:
+    return 0
 
 
 def rates(
@@ -102,6 +126,7 @@ def rates(
     large: Build,
     wide: Build,
     twice: Build,
+    task_seconds: float,
 ) -> Rates:
     """The rates, from builds that differ in one thing each.
 
@@ -119,6 +144,8 @@ def rates(
         As `few`, with a larger threshold.
     twice
         As `many`, by two worker processes.
+    task_seconds
+        As `Rates` has it.
     """
     partitions = _of(many, "primary_partitions") - _of(few, "primary_partitions")
     per_byte = _difference(large, few) / (_of(large, "bytes_read") - _of(few, "bytes_read"))
@@ -128,7 +155,7 @@ def rates(
     per_column = max(_difference(*columns, per_byte, per_row) / both / (34 - 8), 0.0)
     memory_bytes = many.cost.peak_tree_bytes - few.cost.peak_tree_bytes
     # The start of processes is outside of the stages.
-    alone, together = (
+    alone, both_seconds = (
         done.stage_seconds("mapping") + done.stage_seconds("reducing") for done in (many, twice)
     )
     return Rates(
@@ -140,8 +167,10 @@ def rates(
         driver_seconds=(_driver_seconds(many) - _driver_seconds(few)) / partitions,
         driver_column_bytes=memory_bytes / partitions / 8,
         base_bytes=few.cost.peak_tree_bytes,
+        worker_seconds=max(twice.processor_seconds - many.processor_seconds, 0.0) / 2,
+        task_seconds=task_seconds,
         # What is outside these tells of a machine that was busy.
-        speed_up=min(max(alone / together, 1.0), 2.0),
+        together=min(max(2 * (both_seconds - _of(twice, "tasks") * task_seconds) / alone, 1.0), 2.0),
     )
 
 
@@ -155,7 +184,9 @@ def estimates(rates: Rates) -> list[Figures]:
         ["a row of a margin, 8 columns", f"{rates.margin_row_seconds * 1e6:.1f} us"],
         ["of it the driver alone, a partition", f"{rates.driver_seconds * 1e6:.0f} us"],
         ["memory of the driver, a partition of 8 columns", f"{rates.driver_column_bytes * 8:,.0f} bytes"],
-        ["two worker processes against one", f"{rates.speed_up:.2f} times as fast"],
+        ["a worker process besides its tasks", f"{rates.worker_seconds:.2f} s"],
+        ["of the driver, a task on Dask", f"{rates.task_seconds * 1e3:.2f} ms"],
+        ["the same work where two processes share the machine", f"{rates.together:.2f} times as long"],
     ]
     heads = [
         "survey",
@@ -189,9 +220,7 @@ def _estimated(survey: Survey, rates: Rates) -> list[str]:
         + read_bytes * rates.byte_seconds
         + rows * rates.margin_row_seconds * survey.columns / 8
     )
-    # With each doubling of cores as much is lost as between one and two.
-    alone = rates.start_seconds + survey.partitions * rates.driver_seconds
-    hours = [(alone + shared / rates.speed_up ** math.log2(cores)) / 3600 for cores in _CORES]
+    hours = [_seconds(survey, rates, shared, cores) / 3600 for cores in _CORES]
     memory_bytes = rates.base_bytes + survey.partitions * survey.columns * rates.driver_column_bytes
     return [
         survey.name,
@@ -200,6 +229,16 @@ def _estimated(survey: Survey, rates: Rates) -> list[str]:
         *(f"{value:.2f}" for value in hours),
         f"{memory_bytes / 1e9:.2f} GB",
     ]
+
+
+def _seconds(survey: Survey, rates: Rates, shared: float, cores: int) -> float:
+    """Wall time on so many cores, each with a worker process; one core needs none."""
+    alone = rates.start_seconds + survey.partitions * rates.driver_seconds
+    if cores == 1:
+        return alone + shared
+    # Mapping and reducing.
+    tasks = 2 * min(cores * BatchLimits().tasks_per_thread, survey.partitions)
+    return alone + rates.worker_seconds + tasks * rates.task_seconds + shared * rates.together / cores
 
 
 def _difference(more: Build, less: Build, byte_seconds: float = 0.0, row_seconds: float = 0.0) -> float:
