@@ -41,7 +41,7 @@ demo: release  ## build, check and draw the margin of 482,176 Gaia stars, in dem
 	$(BIN)/skymargin demo --output demo --overwrite
 
 test: checked  ## run all tests except the slow ones; warnings are errors
-	cargo test --locked --quiet -p skymargin-geometry -p skymargin-scan
+	cargo test --locked --quiet -p skymargin-geometry -p skymargin-scan -p skymargin-shuffle
 	$(BIN)/python -m pytest -q
 
 check: checked  ## check formatting, lints, types, Rust documentation and the stub of the extension
@@ -70,8 +70,7 @@ peers: release  ## run the slow tests against hats-import, hipscat-import and LS
 	$(BIN)/python -m benchmarks setup
 	$(BIN)/python -m pytest -q -m slow
 
-bench: release  ## the benchmarks: of the geometry, then against hats-import and ACID (long)
-	cargo bench --locked -p skymargin-geometry
+bench: release  ## the benchmarks, beside hats-import, ACID and LSDB; updates the benchmarks page (under 2 hours)
 	$(BIN)/python -m benchmarks
 
 trust: release deny  ## run the campaign of faults, damage and growth; updates the reliability page (40 minutes)

@@ -99,7 +99,7 @@ def work(primary: Path, request: pytest.FixtureRequest, tmp_path: Path) -> Works
 @pytest.fixture
 def small_tasks() -> Iterator[None]:
     """Make each partition and each margin a task of its own."""
-    with limits(smallest_task_bytes=1):
+    with limits(smallest_task_bytes=1, tasks_per_thread=32):
         yield
 
 

@@ -75,9 +75,7 @@ _HOME = {
 
 def __getattr__(name: str) -> Any:
     if name == "__version__":
-        from importlib.metadata import version
-
-        value: Any = version("skymargin")
+        value: Any = importlib.import_module(f"{__name__}._core").VERSION
     elif name in ("plot", "polars"):
         return importlib.import_module(f"{__name__}.{name}")
     elif name in _HOME:

@@ -4,26 +4,38 @@ Arguments are numpy arrays or arrays with the Arrow PyCapsule interface; results
 in every call that takes time.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from os import PathLike
 from typing import Any, Final, Protocol, TypeAlias, final
 
 import pyarrow as pa
 
 __all__ = [
     "DEBUG_ASSERTIONS",
+    "VERSION",
     "CoordinateError",
     "Cover",
+    "GivenUpError",
+    "MapSpec",
+    "MarginWriteError",
     "Margins",
+    "ParquetFormat",
+    "ReduceSpec",
     "Scan",
     "ScanFile",
     "Scanner",
+    "ShardError",
     "TableMargins",
     "Tiling",
     "group_rows",
     "is_within",
+    "map_batch",
     "neighbours",
+    "reduce_batch",
+    "row_groups",
     "separation_arcsec",
     "spatial_index",
+    "transport_schema",
 ]
 
 _Array: TypeAlias = Any
@@ -32,8 +44,20 @@ _Array: TypeAlias = Any
 DEBUG_ASSERTIONS: Final[bool]
 """Whether it was built with debug assertions and overflow checks, as for tests."""
 
+VERSION: Final[str]
+"""The version of the package."""
+
 class CoordinateError(ValueError):
     """Coordinates are NaN, null or out of range, or a row lies outside its partition."""
+
+class ShardError(OSError):
+    """A shard cannot be written or read."""
+
+class MarginWriteError(Exception):
+    """The file of a margin cannot be written; its arguments are order, pixel and reason."""
+
+class GivenUpError(RuntimeError):
+    """The run was given up while a task worked for it."""
 
 @final
 class Tiling:
@@ -81,6 +105,17 @@ class _RangeReader(Protocol):
     def size_bytes(self) -> int: ...
     def read_ranges(self, starts: list[int], stops: list[int]) -> list[bytes]: ...
 
+class _OutputFile(Protocol):
+    def write(self, content: bytes) -> object: ...
+    def finish(self) -> object: ...
+    def abandon(self) -> object: ...
+
+class _Output(Protocol):
+    def create(self, name: str) -> _OutputFile: ...
+
+_RowGroups: TypeAlias = tuple[bytes, int, int, bytes, bytes]
+"""A footer up to its number of rows, its rows, the number of its row groups, these, and the rest."""
+
 @final
 class Scanner:
     """What the files of a catalog have in common: schema, columns, and the memory limit of a scan."""
@@ -122,6 +157,82 @@ class Scan:
     def pages_decoded(self) -> int: ...
     @property
     def requests(self) -> int: ...
+
+_ParquetColumn: TypeAlias = tuple[str, int, str, bool, bool, tuple[int, float] | None]
+"""Codec, level, encoding, dictionary, statistics; distinct values and false positives of the Bloom filter."""
+
+@final
+class ParquetFormat:
+    """The schema, metadata and options of the Parquet files of a margin."""
+
+    def __new__(
+        cls,
+        template: bytes,
+        schema: pa.Schema,
+        *,
+        columns: Sequence[_ParquetColumn],
+        data_page_bytes: int,
+        dictionary_page_bytes: int,
+        write_batch_size: int,
+        max_rows_per_page: int,
+        data_page_v2: bool,
+        page_index: bool,
+        page_checksum: bool,
+        sorting_columns: Sequence[tuple[int, bool, bool]],
+        allow_truncated_timestamps: bool,
+        plain_dictionary: bool,
+    ) -> ParquetFormat: ...
+    def encode(self, batches: Sequence[pa.RecordBatch], path: str = "") -> tuple[bytes, _RowGroups]: ...
+
+def transport_schema(schema: pa.Schema) -> pa.Schema: ...
+
+@final
+class MapSpec:
+    """What the map tasks of a run have in common."""
+
+    def __new__(
+        cls,
+        scanner: Scanner,
+        margins: Margins,
+        *,
+        thresholds_arcsec: Sequence[float],
+        gathered_bytes: int,
+        wanted: Sequence[tuple[int, int]] | None = None,
+    ) -> MapSpec: ...
+
+def map_batch(
+    spec: MapSpec,
+    parts: Sequence[tuple[int, int, list[str], int, int]],
+    shard: str | PathLike[str],
+    while_exists: str | PathLike[str],
+    open_reader: Callable[[str], _RangeReader] | None = None,
+) -> tuple[list[tuple[int, int, int, int]], bytes, bytes, list[int], int, int]: ...
+
+@final
+class ReduceSpec:
+    """What the reduce tasks of a margin catalog have in common."""
+
+    def __new__(
+        cls,
+        parquet: ParquetFormat,
+        transport: pa.Schema,
+        *,
+        group_rows: int,
+        threshold_arcsec: float | None = None,
+        subtile: tuple[int, int, int] | None = None,
+        pixel_columns: tuple[int, int, int] | None = None,
+    ) -> ReduceSpec: ...
+
+def reduce_batch(
+    spec: ReduceSpec,
+    slices: bytes,
+    shards: Sequence[int],
+    names: Sequence[str],
+    open_shard: Callable[[int], str | PathLike[str] | _RangeReader],
+    output: str | PathLike[str] | _Output,
+    while_exists: str | PathLike[str],
+) -> tuple[list[tuple[int, int]], list[_RowGroups]]: ...
+def row_groups(tail: bytes, path: str) -> _RowGroups: ...
 
 @final
 class TableMargins:

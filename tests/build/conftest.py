@@ -2,45 +2,40 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from skymargin.build.stages import map as map_stage
-from skymargin.build.stages import reduce as reduce_stage
-from tests.support.catalogs import PARTITION_PATH, Pixel
+import skymargin._core as _core
+from tests.support.catalogs import Pixel
 
 
 @pytest.fixture
 def mapped(monkeypatch: pytest.MonkeyPatch) -> list[Pixel]:
     """Note the partitions that the map stage of this process reads."""
     pixels: list[Pixel] = []
-    scan = map_stage.PartitionScan
+    map_batch = _core.map_batch
 
-    def noted(scanner: object, files: list[Path]) -> object:
-        match = re.search(PARTITION_PATH, files[0].as_posix())
-        assert match
-        pixels.append((int(match[1]), int(match[3])))
-        return scan(scanner, files)  # type: ignore[arg-type]
+    def noted(spec: object, parts: list[tuple[int, int, list[str], int, int]], *more: object) -> object:
+        pixels.extend((order, pixel) for order, pixel, *_ in parts)
+        return map_batch(spec, parts, *more)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(map_stage, "PartitionScan", noted)
+    monkeypatch.setattr(_core, "map_batch", noted)
     return pixels
 
 
 @pytest.fixture
-def written(monkeypatch: pytest.MonkeyPatch) -> list[object]:
+def written(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Note the files of margins that the reduce stage of this process writes."""
-    files: list[object] = []
-    output_file: Callable[..., object] = reduce_stage.output_file
+    files: list[str] = []
+    reduce_batch = _core.reduce_batch
 
-    def noted(file: object, *more: object) -> object:
-        files.append(file)
-        return output_file(file, *more)
+    def noted(spec: object, slices: bytes, shards: list[int], names: list[str], *more: object) -> object:
+        files.extend(names)
+        return reduce_batch(spec, slices, shards, names, *more)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(reduce_stage, "output_file", noted)
+    monkeypatch.setattr(_core, "reduce_batch", noted)
     return files
 
 

@@ -9,12 +9,14 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+import skymargin._core as _core
 from skymargin import SkymarginError
-from skymargin.build.stages.shards import ShardReader
+from skymargin.build.stages.slices import slice_type
 from skymargin.catalogs import partition_list
 from skymargin.errors import (
     ArgumentError,
@@ -365,10 +367,14 @@ def test_a_row_that_lies_far_from_its_partition(work: Workspace) -> None:
 
 
 def test_a_margin_that_lacks_rows_is_not_kept(work: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
-    read_groups = ShardReader.read_groups
-    monkeypatch.setattr(
-        ShardReader, "read_groups", lambda *asked: [(a[1:], b[1:]) for a, b in read_groups(*asked)]
-    )
+    reduce_batch = _core.reduce_batch
+
+    def one_row_less(spec: object, slices: bytes, *more: object) -> object:
+        table = np.frombuffer(slices, dtype=slice_type()).copy()
+        table["rows"][np.argmax(table["rows"])] -= 1
+        return reduce_batch(spec, table.tobytes(), *more)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(_core, "reduce_batch", one_row_less)
     work.fails(IncompleteMarginError, "rows were selected", "were written")
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+import skymargin._core as _core
 from skymargin.errors import OutputExistsError, PartitionReadError, StorageError
 from tests.support.catalogs import MIXED_PARTITIONS, Layout, fullest, nothing_left, on_disk, sky_near_edges
 from tests.support.workspace import Workspace
@@ -63,21 +64,24 @@ def test_a_folder_that_cannot_be_written(work: Workspace, tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize(
-    ("function", "message"),
+    ("function", "error", "message"),
     [
         (
-            "skymargin.build.stages.reduce.output_file",
-            r"margin of order \d+, pixel \d+ .*/out/margin\.skymargin-partial",
+            "reduce_batch",
+            _core.MarginWriteError(2, 88, "No space left on device (os error 28)"),
+            r"margin of order 2, pixel 88 .*/out/margin\.skymargin-partial",
         ),
-        ("skymargin.build.stages.shards.atomic_write", "No space left on device"),
+        ("map_batch", _core.ShardError("No space left on device (os error 28)"), "No space left on device"),
     ],
 )
-def test_a_full_disk(function: str, message: str, work: Workspace) -> None:
+def test_a_full_disk(function: str, error: OSError, message: str, work: Workspace) -> None:
+    """`tests/campaign/refused_writes` fills a disk."""
+
     def full(*_: object) -> None:
-        raise OSError(errno.ENOSPC, "No space left on device")
+        raise error
 
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(function, full)
+        patched.setattr(_core, function, full)
         with pytest.raises(StorageError, match=message) as caught:
             work.make()
     assert "No space left on device" in str(caught.value)

@@ -109,7 +109,7 @@ def arguments(**others: object) -> MarginCacheArguments:
 def test_relative_paths_with_workers_in_another_folder(work: Path, cluster: StartWorkers) -> None:
     client = cluster(2)
     # So that both workers have something to do.
-    with limits(smallest_task_bytes=1):
+    with limits(smallest_task_bytes=1, tasks_per_thread=32):
         report = pipeline_with_client(arguments(tmp_dir="tmp"), client)
     assert ids_of(work / "out" / "margin") == SKY.margins(THRESHOLD_ARCSEC)
     assert report.rows == sum(map(len, SKY.margins(THRESHOLD_ARCSEC).values()))

@@ -21,7 +21,7 @@ from skymargin import MarginCacheArguments, pipeline
 from skymargin.build import batch_limits
 from skymargin.build.stages.map import map_batch
 
-batch_limits.DEFAULT_LIMITS = batch_limits.BatchLimits(smallest_task_bytes=1)
+batch_limits.DEFAULT_LIMITS = batch_limits.BatchLimits(smallest_task_bytes=1, tasks_per_thread=32)
 
 def slow_map_batch(spec_file, task):
     Path(sys.argv[3]).touch()

@@ -315,7 +315,7 @@ def test_a_margin_without_a_record_is_refused(work: Workspace) -> None:
     record = work.margin / RECORD
     text = record.read_text()
     for content, message in (
-        (text.replace('"format":1', '"format":0'), r"skymargin\.json is of format 0, not 1"),
+        (text.replace('"format":2', '"format":1'), r"skymargin\.json is of format 1, not 2"),
         (text[:100], r"skymargin\.json cannot be read"),
         (None, r"there is no .*skymargin\.json.*overwrite=True makes the margin anew"),
     ):

@@ -89,7 +89,7 @@ def test_options_of_the_parquet_writer(made: Workspace, again: Workspace) -> Non
     for pixel, file in again.files.items():
         before, column = (pq.read_metadata(path).row_group(0).column(1) for path in (made.files[pixel], file))
         assert column.path_in_schema == "ra"
-        assert (before.compression, column.compression) == ("UNCOMPRESSED", "GZIP")
+        assert (before.compression, column.compression) == ("ZSTD", "GZIP")
         assert (before.statistics is None, column.statistics is None) == (False, True)
         assert "BYTE_STREAM_SPLIT" in before.encodings
         assert "BYTE_STREAM_SPLIT" not in column.encodings

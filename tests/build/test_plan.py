@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from skymargin.build.stages import plan
 from skymargin.catalogs.catalog import Catalog, SpatialColumns
+from skymargin.catalogs.output_options import OutputOptions
 from skymargin.errors import ArgumentError
 from tests.support.catalogs import (
     MIXED_PARTITIONS,
@@ -52,18 +53,42 @@ def test_batches_hold_every_partition_once_along_the_sky(sizes: list[int], threa
     catalog = catalog_of(np.full(len(sizes), 3), pixels, np.array(sizes))
     batches = plan.map_tasks(catalog, threads)
     assert [batch.number for batch in batches] == list(range(len(batches)))
-    together = [int(pixel) for batch in batches for pixel in batch.pixels]
-    assert together == sorted(pixels.tolist())
+    # Each part of a partition once.
+    together = [
+        (int(pixel), int(part))
+        for batch in batches
+        for pixel, part in zip(batch.pixels, batch.part, strict=True)
+    ]
+    assert together == sorted(set(together))
+    counted = dict.fromkeys(pixels.tolist(), 0)
     for batch in batches:
         assert batch.files == [(f"3/{pixel}",) for pixel in batch.pixels]
+        for pixel, part, parts in zip(batch.pixels.tolist(), batch.part, batch.parts, strict=True):
+            assert 0 <= part < parts
+            counted[pixel] += 1 / parts
+    assert list(counted.values()) == pytest.approx([1] * len(sizes))
+    if threads == 1:
+        assert all((batch.parts == 1).all() for batch in batches)
 
 
-def test_batches_are_even_and_a_few_dozen_per_thread() -> None:
+def test_a_partition_of_half_the_rows_is_cut_into_parts_for_all_threads() -> None:
+    size_bytes = np.full(41, 10 << 20)
+    size_bytes[7] = 400 << 20
+    tasks = plan.map_tasks(catalog_of(np.full(41, 3), np.arange(41), size_bytes), threads=2)
+    with_part = [task for task in tasks if 7 in task.pixels]
+    assert sum(int((task.pixels == 7).sum()) for task in with_part) == 4
+    assert len(with_part) == 4
+    costs = [task.cost for task in plan.largest_first(tasks)]
+    assert costs[0] >= max(costs) / 2
+    assert costs[-1] <= 2 * min(costs)
+
+
+def test_batches_are_even_and_eight_per_thread() -> None:
     count = 20_000
     catalog = catalog_of(np.full(count, 7), np.arange(count), np.full(count, 1 << 20))
     batches = plan.map_tasks(catalog, threads=2)
     sizes = [len(batch.pixels) for batch in batches]
-    assert 48 <= len(batches) <= 96
+    assert len(batches) == 16
     assert max(sizes) - min(sizes) <= 1
     assert len(plan.map_tasks(catalog_of(np.full(3, 7), np.arange(3), np.full(3, 1_000)), 8)) == 1
 
@@ -103,10 +128,12 @@ def test_a_coarse_margin_has_the_threshold_of_its_order() -> None:
 
 
 def test_row_groups_hold_fewer_rows_where_rows_are_wide() -> None:
-    assert plan.group_rows(100_000, row_bytes=100) == 100_000
-    assert plan.group_rows(100_000, row_bytes=40_000) == 419
-    assert plan.group_rows(100_000, row_bytes=1 << 40) == 1
-    assert plan.group_rows(100_000, row_bytes=0) == 100_000
+    catalog, given = catalog_of(np.array([1]), np.array([1]), np.array([1])), OutputOptions()
+    assert plan.group_rows(catalog, 100, given) == 100_000
+    assert plan.group_rows(catalog, 40_000, given) == 419
+    assert plan.group_rows(catalog, 1 << 40, given) == 1
+    assert plan.group_rows(catalog, 0, given) == 100_000
+    assert plan.group_rows(catalog, 40_000, OutputOptions(row_group_kwargs={"num_rows": 7_000})) == 7_000
 
 
 def test_wide_rows_are_written_in_smaller_row_groups(tmp_path: Path) -> None:

@@ -121,7 +121,7 @@ def test_what_is_done_is_kept_when_the_catalog_is_not_at_fault(
 
 
 def test_what_is_reduced_is_not_reduced_again(
-    work: Workspace, mapped: list[Pixel], written: list[object], tmp_path: Path
+    work: Workspace, mapped: list[Pixel], written: list[str], tmp_path: Path
 ) -> None:
     results = cut_off(work, done=7, stage="add_reduced", dask_threads_per_worker=2)
     done = {pixel for result in results for pixel in zip(result.orders, result.pixels, strict=True)}
@@ -186,8 +186,8 @@ def test_what_decides_the_result_is_not_mixed(
 @pytest.mark.parametrize(
     ("name", "value", "reason"),
     [
-        ("version", lambda name: f"{name} 99", "the version of skymargin changed from '0."),
-        ("FORMAT_VERSION", 99, "the format of intermediate files changed from 3 to 99"),
+        ("_core.VERSION", "99", "the version of skymargin changed from '0."),
+        ("FORMAT_VERSION", 99, "the format of intermediate files changed from 4 to 99"),
     ],
 )
 def test_work_of_another_version_is_not_used(
@@ -355,7 +355,7 @@ def test_a_margin_made_by_others_in_the_meantime_is_not_replaced(
 
 
 def test_a_margin_at_a_remote_place(
-    work: Workspace, mapped: list[Pixel], written: list[object], tmp_path: Path
+    work: Workspace, mapped: list[Pixel], written: list[str], tmp_path: Path
 ) -> None:
     remote = UPath("memory://test-a-margin-at-a-remote-place")
     far = replace(work, output=remote)

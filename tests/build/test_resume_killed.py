@@ -24,11 +24,12 @@ from tests.support.killing import Moment, die_once, run_halted_at, run_killed_at
 THRESHOLD_ARCSEC = 600.0
 
 WHILE_IT_IS_MADE = [
-    Moment("skymargin.build.stages.shards:ShardWriter.finish", 1),
+    Moment("skymargin._core:map_batch", 1),
+    Moment("skymargin._core:map_batch", 3, after=True),
     Moment("skymargin.build.checkpoint.state:RunState.add_mapped", 12),
     Moment("skymargin.build.checkpoint.state:RunState.add_mapped", 31, after=True),
     Moment("skymargin.build.checkpoint.state:RunState.begin_reducing", after=True),
-    Moment("skymargin.build.stages.merge:from_transport", 25),
+    Moment("skymargin.build.stages.reduce:shard_file", 25),
     Moment("skymargin.build.checkpoint.state:RunState.add_reduced", 5),
     Moment("skymargin.build.checkpoint.state:RunState.add_reduced", 20, after=True),
     Moment("skymargin.build.checkpoint.state:RunState.keep_only_margins"),
@@ -67,7 +68,9 @@ def earlier(primary: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str
 @pytest.fixture(autouse=True)
 def _small_tasks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Make as many batches as there are threads for, so that there is much to be cut off."""
-    monkeypatch.setattr("skymargin.build.batch_limits.DEFAULT_LIMITS", BatchLimits(smallest_task_bytes=1))
+    monkeypatch.setattr(
+        "skymargin.build.batch_limits.DEFAULT_LIMITS", BatchLimits(smallest_task_bytes=1, tasks_per_thread=32)
+    )
 
 
 def names_in(folder: Path) -> list[str]:

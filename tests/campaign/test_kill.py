@@ -30,7 +30,9 @@ def test_the_full_form_tries_every_kind_on_every_store() -> None:
 
 @pytest.fixture
 def field(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Field:
-    monkeypatch.setattr("skymargin.build.batch_limits.DEFAULT_LIMITS", BatchLimits(smallest_task_bytes=1))
+    monkeypatch.setattr(
+        "skymargin.build.batch_limits.DEFAULT_LIMITS", BatchLimits(smallest_task_bytes=1, tasks_per_thread=32)
+    )
     return Field(tmp_path, ExitStack(), {"disk"})
 
 

@@ -1,6 +1,8 @@
-"""The row groups of many footers in one `_metadata`: byte for byte what pyarrow makes of them."""
+"""The row groups of many footers in one `_metadata`: what pyarrow makes of them."""
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -20,29 +22,25 @@ _TABLE = pa.table(
 )
 
 
-def footer_of(
-    name: str, rows: int = 40, group_rows: int = 40, table: pa.Table = _TABLE, **options: object
-) -> pq.FileMetaData:
-    footers: list[pq.FileMetaData] = []
+def file_of(rows: int = 40, group_rows: int = 40, table: pa.Table = _TABLE, **options: object) -> bytes:
     sink = pa.BufferOutputStream()
-    pq.write_table(
-        table.slice(0, rows), sink, metadata_collector=footers, row_group_size=group_rows, **options
-    )
-    footers[0].set_file_path(name)
+    pq.write_table(table.slice(0, rows), sink, row_group_size=group_rows, **options)
+    return sink.getvalue().to_pybytes()
+
+
+def by_pyarrow(files: dict[str, bytes]) -> pq.FileMetaData:
+    """Return what pyarrow makes of the footers of files."""
+    footers = []
+    for name, content in files.items():
+        footers.append(pq.read_metadata(pa.BufferReader(content)))
+        footers[-1].set_file_path(name)
+    for other in footers[1:]:
+        footers[0].append_row_groups(other)
     return footers[0]
 
 
-def by_pyarrow(footers: list[pq.FileMetaData]) -> bytes:
-    first, *others = (pq.read_metadata(pa.BufferReader(_file(footer))) for footer in footers)
-    for other in others:
-        first.append_row_groups(other)
-    return _file(first)
-
-
-def _file(footer: pq.FileMetaData) -> bytes:
-    sink = pa.BufferOutputStream()
-    footer.write_metadata_file(sink)
-    return sink.getvalue().to_pybytes()
+def joined(parts: list[RowGroups]) -> pq.FileMetaData:
+    return pq.read_metadata(pa.BufferReader(b"".join(metadata_file(parts))))
 
 
 @pytest.mark.parametrize("files", [1, 2, 14, 15, 16, 200])
@@ -50,49 +48,42 @@ def _file(footer: pq.FileMetaData) -> bytes:
     "options", [{}, {"write_page_index": True, "compression": "zstd"}, {"version": "1.0"}]
 )
 def test_many_footers_in_one(files: int, options: dict[str, object]) -> None:
-    footers = [
-        footer_of(f"Npix={number}.parquet", 1 + number % 40, 1 + number % 17, **options)
+    contents = {
+        f"Npix={number}.parquet": file_of(1 + number % 40, 1 + number % 17, **options)
         for number in range(files)
-    ]
-    assert b"".join(metadata_file([RowGroups.of(footer) for footer in footers])) == by_pyarrow(footers)
+    }
+    parts = [RowGroups.of_file(content, name) for name, content in contents.items()]
+    ours, theirs = joined(parts), by_pyarrow(contents)
+    assert ours.equals(theirs)
+    assert ours.metadata == theirs.metadata
+    assert ours.schema.equals(theirs.schema)
+    for group in range(theirs.num_row_groups):
+        for column in range(theirs.num_columns):
+            mine, other = (about.row_group(group).column(column) for about in (ours, theirs))
+            assert mine.to_dict() == other.to_dict()
+            assert mine.file_path == other.file_path != ""
 
 
-def test_what_is_known_of_one_is_used_for_the_next() -> None:
-    footers = [footer_of(f"Npix={number}.parquet", 5, 2) for number in range(3)]
-    parts = [RowGroups.of(footers[0])]
-    for footer in footers[1:]:
-        parts.append(RowGroups.of(footer, like=parts[-1]))
-    assert parts == [RowGroups.of(footer) for footer in footers]
-    assert [part.rows for part in parts] == [5, 5, 5]
-    assert [part.count for part in parts] == [3, 3, 3]
-
-
-def test_footers_that_end_in_another_way_are_told_apart() -> None:
-    other = footer_of("Npix=2.parquet", table=_TABLE.replace_schema_metadata({"made": "later"}))
-    like = RowGroups.of(footer_of("Npix=1.parquet"))
-    part = RowGroups.of(other, like=like)
-    assert part == RowGroups.of(other)
-    assert part.after != like.after
-    footers = [footer_of("Npix=1.parquet"), other]
-    assert b"".join(metadata_file([like, part])) == by_pyarrow(footers)
+def test_the_end_of_a_file_is_enough() -> None:
+    content = file_of(5, 2)
+    length = int.from_bytes(content[-8:-4], "little") + 8
+    part = RowGroups.of_file(content[-length:], "Npix=1.parquet")
+    assert part == RowGroups.of_file(content, "Npix=1.parquet")
+    assert (part.rows, part.count) == (5, 3)
+    with pytest.raises(ValueError, match="footer cannot be read"):
+        RowGroups.of_file(content[1 - length :], "Npix=1.parquet")
 
 
 def test_a_schema_that_is_told_in_another_way_is_left_to_pyarrow() -> None:
-    # The same columns under another name of the root.
-    footers = [footer_of("Npix=1.parquet"), footer_of("Npix=2.parquet")]
-    parts = [RowGroups.of(footer) for footer in footers]
+    contents = {f"Npix={number}.parquet": file_of() for number in (1, 2)}
+    parts = [RowGroups.of_file(content, name) for name, content in contents.items()]
     assert parts[1].before.count(b"schema") == 1
-    parts[1] = RowGroups(
-        parts[1].before.replace(b"\x06schema", b"\x04root"),
-        parts[1].rows,
-        1,
-        parts[1].content,
-        parts[1].after,
-    )
-    assert b"".join(metadata_file(parts)) == by_pyarrow(footers)
+    # The same columns under another name of the root.
+    parts[1] = replace(parts[1], before=parts[1].before.replace(b"\x06schema", b"\x04root"))
+    assert joined(parts).equals(by_pyarrow(contents))
 
 
 def test_other_columns_are_an_error() -> None:
-    footers = [footer_of("Npix=1.parquet"), footer_of("Npix=2.parquet", table=_TABLE.select(["id", "dec"]))]
+    contents = [file_of(), file_of(table=_TABLE.select(["id", "dec"]))]
     with pytest.raises(RuntimeError, match="schema"):
-        b"".join(metadata_file([RowGroups.of(footer) for footer in footers]))
+        joined([RowGroups.of_file(content, "Npix=1.parquet") for content in contents])

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
+from tests.support.catalogs import sky_near_edges, write_catalog
 from tests.support.processes import run_python
 
 # Each of these takes longer to import than the package may.
@@ -55,3 +58,28 @@ def test_the_public_names_are_listed_and_load_nothing() -> None:
 @pytest.mark.parametrize("name", ["plot", "polars"])
 def test_plot_and_polars_are_loaded_when_they_are_first_used(name: str) -> None:
     assert f"skymargin.{name}" in loaded_after(f"import skymargin; skymargin.{name}.__all__")
+
+
+def test_a_plain_build_loads_little_besides_pyarrow(small_catalog: Path, tmp_path: Path) -> None:
+    """`import pyarrow.parquet` itself loads numpy. What else a build needs is listed here."""
+    code = f"""
+import sys
+import pyarrow.parquet
+before = {{module.split(".")[0] for module in sys.modules}}
+from skymargin import MarginCacheArguments, pipeline
+pipeline(MarginCacheArguments(
+    input_catalog_path={str(small_catalog)!r}, output_path={str(tmp_path)!r}, output_artifact_name="margin",
+    margin_threshold=60.0, progress_bar=False))
+print(*sorted({{module.split(".")[0] for module in sys.modules}} - before - set(sys.stdlib_module_names)))
+print("pyarrow.compute" in sys.modules, "numpy" in before)
+"""
+    listed, loaded = run_python(code).splitlines()
+    assert listed.split() == ["filelock", "jproperties", "six", "skymargin"]
+    assert loaded == "False True"
+
+
+@pytest.fixture
+def small_catalog(tmp_path: Path) -> Path:
+    path = tmp_path / "stars"
+    write_catalog(path, sky_near_edges(((0, 4), (1, 20), (1, 21)), rows=60, reach_arcsec=60.0, seed=5))
+    return path

@@ -12,13 +12,13 @@ from upath import UPath
 
 from skymargin.errors import StorageError
 from skymargin.storage.paths import (
+    RemoteFolder,
     as_path,
     atomic_write,
     is_empty_folder,
     is_local,
     list_files,
     open_input,
-    output_file,
     remove_folder,
     temporary_folder,
 )
@@ -39,8 +39,15 @@ def test_folders_of_either_kind(kind: str, tmp_path: Path, remote: UPath) -> Non
     assert is_local(folder) == (kind == "local")
     assert list_files(folder / "nowhere") == {}
     for name in ("one", "deep/down/two", "deep/three"):
-        with output_file(folder / name) as sink:
-            sink.write(name.encode())
+        path = folder / name
+        if isinstance(path, Path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(name.encode())
+        else:
+            file = RemoteFolder(folder).create(name)
+            file.write(name[:2].encode())
+            file.write(name[2:].encode())
+            file.finish()
     assert list_files(folder) == {"one": 3, "deep/down/two": 13, "deep/three": 10}
     with open_input(folder / "deep/three") as source:
         assert source.read() == b"deep/three"

@@ -106,7 +106,7 @@ def _run(
     from tests.support.catalogs import make_margin, make_margins
     from tests.support.limits import set_limits
 
-    set_limits(smallest_task_bytes=1)
+    set_limits(smallest_task_bytes=1, tasks_per_thread=32)
     if halted is None:
         moment.arrange(lambda: os.kill(os.getpid(), signal.SIGKILL))
     else:

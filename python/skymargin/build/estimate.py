@@ -12,16 +12,15 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from skymargin.arrow.transport import from_transport, to_transport
+import skymargin._core as _core
 from skymargin.build import preflight
 from skymargin.build.memory import MemoryShares
 from skymargin.build.planning import plan_run
-from skymargin.build.stages.map import feeds, only_of
-from skymargin.build.stages.partition_scan import PartitionScan, make_scanner
-from skymargin.build.stages.plan import file_layout
+from skymargin.build.stages.partition_scan import PartitionScan, feeds, make_scanner, only_of
+from skymargin.build.stages.plan import catalog_format
 from skymargin.build.stages.tasks import nested_position
 from skymargin.build.subset.scope import pixels_of
-from skymargin.catalogs.catalog import Catalog, format_named
+from skymargin.catalogs.catalog import Catalog
 from skymargin.formatting import readable_bytes
 from skymargin.progress import Stages
 
@@ -163,8 +162,9 @@ def plan_margin(args: MarginCacheArguments) -> MarginPlan:
     destinations, feeding = _destinations(margins, sources, spec)
     planning = time.perf_counter() - began
     chosen, weights = _chosen(sources, feeding)
-    scanner = make_scanner(catalog.schema, catalog.columns, MemoryShares().scan_bytes, spec.check_index)
-    samples: list[pa.Table] = []
+    transport = _core.transport_schema(catalog.schema)
+    scanner = make_scanner(transport, catalog.columns, MemoryShares().scan_bytes, spec.check_index)
+    samples: list[pa.RecordBatch] = []
     measured = [
         _measure(sources, number, times, weights[number], spec, margins, scanner, samples)
         for number, times in chosen.items()
@@ -242,11 +242,9 @@ def _measure(
     spec: RunSpec,
     margins: Margins,
     scanner: Scanner,
-    samples: list[pa.Table],
+    samples: list[pa.RecordBatch],
 ) -> _Measured:
     """Read one partition as mapping does; some of its rows for margins are added to `samples`."""
-    import pyarrow as pa
-
     began = time.perf_counter()
     scan = PartitionScan(scanner, [sources.path / name for name in sources.files[number]])
     cover = margins.cover(
@@ -260,34 +258,24 @@ def _measure(
         for selection in scan.select(cover):
             kept = selection if spec.margins is None else only_of(selection, spec.margins)
             rows += kept.memberships.num_rows
-            if kept.memberships.num_rows and sum(table.num_rows for table in samples) < _KEPT_ROWS:
-                samples.append(to_transport(pa.Table.from_batches([kept.rows])))
+            if kept.memberships.num_rows and sum(batch.num_rows for batch in samples) < _KEPT_ROWS:
+                samples.append(kept.rows)
     return _Measured(times, weight, scan.rows, rows, scan.bytes_read, time.perf_counter() - began)
 
 
 def _written(
-    samples: Sequence[pa.Table], rows: int, destinations: int, catalog: Catalog, output: OutputOptions
+    samples: Sequence[pa.RecordBatch], rows: int, destinations: int, catalog: Catalog, output: OutputOptions
 ) -> tuple[int, float]:
     """Bytes and seconds of all margins, from one of average size that is written to memory."""
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
     if not (samples and rows and destinations):
         return 0, 0.0
-    table = pa.concat_tables(samples)
-    average = max(1, round(rows / min(rows, destinations)))
-    sample = table.slice(0, average)
-    # The rows of a margin have as much in memory as their pages before compression, roughly.
-    row_bytes = max(1, table.nbytes // table.num_rows)
-    most_rows, compressed = file_layout(catalog, row_bytes, output)
-    options = format_named(catalog.format).write_options(catalog.schema, output.write_table_kwargs)
-    options |= {"row_group_size": most_rows}
-    if average < compressed:
-        options |= {"compression": "none", "compression_level": None}
-    began = time.perf_counter()
-    sink = pa.BufferOutputStream()
-    pq.write_table(from_transport(sample, catalog.schema), sink, **options)
-    seconds = time.perf_counter() - began
     margins = min(rows, destinations)
+    average = max(1, round(rows / margins))
+    (sample,) = pa.Table.from_batches(samples).slice(0, average).combine_chunks().to_batches()
+    began = time.perf_counter()
+    content, _ = catalog_format(catalog, output).open().encode([sample])
+    seconds = time.perf_counter() - began
     whole = sample.num_rows / average
-    return round(sink.getvalue().size * margins / whole), seconds * margins / whole
+    return round(len(content) * margins / whole), seconds * margins / whole

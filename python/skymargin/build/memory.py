@@ -1,10 +1,10 @@
 """The shares of a worker's memory that its threads may hold.
 
-A mapping thread holds what its scan may hold (plus one page of each column) and the rows gathered for the shard, which
-are in memory three times when they are written: as selected, concatenated, and in order. A reducing thread holds one
-row group of the output four times: gathered, in order, in the catalog's types, and encoded. The shares depend only on
-the limit and the number of threads, and the output does not depend on them. Shards are memory-mapped, not read: the
-system reclaims their pages when it needs memory.
+A mapping thread holds what its scan may hold (plus one page of each column), and the rows gathered for the shard, which
+take up to three times their size: buffers are larger than what is in them, and a record batch of them is put in order
+and encoded. A reducing thread holds the rows of one row group up to four times: as read from the shards, a column in
+order, its pages, and these compressed; and the record batches of the runs that it merges there. The shares depend only
+on the limit and the number of threads, and the output does not depend on them.
 """
 
 from __future__ import annotations

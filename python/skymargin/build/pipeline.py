@@ -137,13 +137,12 @@ def _make(
         open_run_state(plan, workers.threads) as state,
     ):
         if not state.is_made:
-            spec_file = state.save_spec(
-                plan.spec, memory_shares(first.memory_bytes, workers.threads_per_worker)
-            )
+            memory = memory_shares(first.memory_bytes, workers.threads_per_worker)
+            spec_file = state.save_spec(plan.spec, memory)
             if client is not None:
                 for margin in state.margins:
                     check_visible(client, _shared_places(plan, margin.partial, spec_file))
-            run = Run(plan, state, workers, stages, spec_file)
+            run = Run(plan, state, workers, stages, spec_file, memory.reducing)
             mapped, tasks = run.map()
             run.reduce(tasks)
             run.finish(mapped)

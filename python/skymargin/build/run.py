@@ -12,9 +12,15 @@ from skymargin.build.planning import RunPlan
 from skymargin.build.report import MarginReport
 from skymargin.build.stages.finish import contents_of, empty_reason, finish
 from skymargin.build.stages.map import MapResult, map_batch
-from skymargin.build.stages.plan import average_row_bytes, map_tasks, margin_writer, reduce_tasks
+from skymargin.build.stages.plan import (
+    average_row_bytes,
+    largest_first,
+    map_tasks,
+    margin_writer,
+    reduce_tasks,
+)
 from skymargin.build.stages.reduce import ReduceResult, reduce_batch
-from skymargin.build.stages.tasks import MapTask, ReduceTask, shard_file
+from skymargin.build.stages.tasks import MapTask, ReduceTask
 from skymargin.build.subset.changes import take_over
 from skymargin.build.subset.provenance import decided_by, write_record
 from skymargin.catalogs.catalog import MarginContents
@@ -38,6 +44,8 @@ class Run:
         The clock.
     spec_file : Path
         The spec that tasks read.
+    reducing : int
+        How many threads of a worker may write margins at the same time.
     """
 
     plan: RunPlan
@@ -45,6 +53,7 @@ class Run:
     workers: Workers
     stages: Stages
     spec_file: Path
+    reducing: int
 
     def map(self) -> tuple[list[MapResult], list[ReduceTask]]:
         """Write the shards of all partitions; what is known of the partitions, and the tasks that are left."""
@@ -58,26 +67,25 @@ class Run:
                 advance(len(result.sizes))
 
             todo = [task for task in tasks if task.number not in state.mapped]
-            self.workers.run(map_batch, self.spec_file, todo, keep)
+            self.workers.run(map_batch, self.spec_file, largest_first(todo), keep)
             mapped = [*(state.mapped[task.number] for task in tasks), *plan.scope.unread]
             sizes = (size for result in mapped for size in result.sizes)
             check_rows(plan.catalog, {(order, pixel): rows for order, pixel, rows, _ in sizes})
-            shards = [shard_file(state.shards, task.number) for task in tasks]
-            return mapped, self._reduce_tasks(shards, average_row_bytes(mapped))
+            return mapped, self._reduce_tasks(average_row_bytes(mapped))
 
     def reduce(self, tasks: Sequence[ReduceTask]) -> None:
         """Write the files of all margins."""
         state = self.state
         done = {number for margin in state.margins for number in margin.reduced}
-        with self.stages.stage("Reducing", total=sum(task.destinations for task in tasks)) as advance:
-            advance(sum(task.destinations for task in tasks if task.number in done))
+        with self.stages.stage("Reducing", total=sum(len(task.orders) for task in tasks)) as advance:
+            advance(sum(len(task.orders) for task in tasks if task.number in done))
 
             def keep(task: ReduceTask, result: ReduceResult) -> None:
                 state.add_reduced(task, result)
-                advance(task.destinations)
+                advance(len(task.orders))
 
             todo = [task for task in tasks if task.number not in done]
-            self.workers.run(reduce_batch, self.spec_file, todo, keep)
+            self.workers.run(reduce_batch, self.spec_file, largest_first(todo), keep, self.reducing)
 
     def finish(self, mapped: Sequence[MapResult]) -> None:
         """Make the files of each margin catalog a catalog, and record that all are made."""
@@ -94,14 +102,14 @@ class Run:
         ]
         self.state.record_made(reports)
 
-    def _reduce_tasks(self, shards: Sequence[Path], row_bytes: int) -> list[ReduceTask]:
+    def _reduce_tasks(self, row_bytes: int) -> list[ReduceTask]:
         """The tasks that write all margin catalogs, numbered through."""
         threads = self.state.begin_reducing(self.workers.threads)
         tasks: list[ReduceTask] = []
         for index, margin in enumerate(self.state.margins):
             output, threshold_index = margin.spec.output, margin.spec.threshold_index
             writer = margin_writer(margin.partial, self.plan.catalog, row_bytes, output, threshold_index)
-            tasks += reduce_tasks(shards, index, writer, row_bytes, threads, first=len(tasks))
+            tasks += reduce_tasks(self.state.mapped, index, writer, row_bytes, threads, first=len(tasks))
         return tasks
 
     def _finish(self, margin: PendingMargin, mapped: Sequence[MapResult]) -> MarginContents:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import math
 import os
 import re
@@ -310,6 +309,8 @@ def _is_path(value: object) -> bool:
 def _refuse_unknown(
     name: str, given: dict[str, Any], function: Callable[..., Any], own: tuple[str, ...]
 ) -> None:
+    import inspect
+
     known = set(inspect.signature(function).parameters) - {"self", "args", "kwargs", *own}
     for key in given:
         if key in own:

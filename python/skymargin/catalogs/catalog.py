@@ -190,10 +190,11 @@ class Format(Protocol):
     def margin_schema(self, schema: pa.Schema) -> pa.Schema:
         """Schema of the margin of a catalog with this schema."""
 
-    def margin_columns(self, rows: pa.Table, origin: pa.Table, order: int, pixel: int) -> pa.Table:
-        """Columns of a margin for rows that lie in the margin of a pixel, in the order of the margin's schema.
+    def pixel_columns(self, schema: pa.Schema) -> tuple[int, int, int] | None:
+        """Positions of the columns of order, directory and pixel, which in a margin name the margin's own pixel.
 
-        `origin` has the partition of each row as `source_order` and `source_pixel`. Types are those of `rows`.
+        None when the format has none. A margin of a format that has them gets three more columns, for the partition
+        that each row comes from.
         """
 
     def write_options(self, schema: pa.Schema, overrides: Mapping[str, Any]) -> dict[str, Any]:

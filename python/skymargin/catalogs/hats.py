@@ -85,9 +85,8 @@ def margin_schema(schema: pa.Schema) -> pa.Schema:
     return schema
 
 
-def margin_columns(rows: pa.Table, origin: pa.Table, order: int, pixel: int) -> pa.Table:  # noqa: ARG001
-    """The rows unchanged: HATS has no column that names the margin of a row."""
-    return rows
+def pixel_columns(schema: pa.Schema) -> None:
+    """HATS has no column that names the margin of a row."""
 
 
 def write_options(schema: pa.Schema, overrides: Mapping[str, Any]) -> dict[str, Any]:

@@ -7,7 +7,6 @@ the run warns and goes on: the margin is complete without them, and may have tak
 from __future__ import annotations
 
 import errno
-import html
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -73,6 +72,8 @@ def write_descriptions(folder: AnyPath, name: str, partitions: int, options: Out
     for option, kind in (("create_summary_html", "html"), ("create_summary_md", "markdown")):
         if getattr(options, option):
             with _attempt(option):
+                import html
+
                 from hats.io.summary_file import write_catalog_summary_file
 
                 file = folder / write_catalog_summary_file(folder, fmt=kind).name

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
+import skymargin._core as _core
 from skymargin.catalogs.hats_extras import as_written
 from skymargin.catalogs.layout import HATS_PROPERTIES, INDEX_COLUMN
 from skymargin.catalogs.properties import write_properties
@@ -101,7 +101,7 @@ def write_margin_properties(folder: AnyPath, catalog: Catalog, contents: MarginC
         "hats_estsize": sum(list_files(folder).values()) // 1024,
         "moc_sky_fraction": float(f"{covered:0.5f}"),
         "hats_order": int(highest_order),
-        "hats_builder": f"skymargin v{version('skymargin')}",
+        "hats_builder": f"skymargin v{_core.VERSION}",
         "hats_creation_date": datetime.now(tz=UTC).strftime("%Y-%m-%dT%H:%MUTC"),
         **_STANDARD,
     }

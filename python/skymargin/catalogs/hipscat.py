@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from skymargin.arrow.columns import to_arrow, to_numpy
+import skymargin._core as _core
 from skymargin.catalogs.catalog import Catalog, MarginContents, SpatialColumns, require_numbers
 from skymargin.catalogs.layout import (
     COLLECTION,
@@ -89,19 +89,10 @@ def margin_schema(schema: pa.Schema) -> pa.Schema:
     return pa.schema([*schema, *fields], metadata=_margin_metadata(schema.metadata))
 
 
-def margin_columns(rows: pa.Table, origin: pa.Table, order: int, pixel: int) -> pa.Table:
-    """The rows with the margin's pixel in the pixel columns, and their own partition in additional columns."""
-    import pyarrow as pa
-
-    for name, value in zip(PIXEL_COLUMNS, (order, directory(pixel), pixel), strict=True):
-        position = rows.schema.get_field_index(name)
-        field = rows.schema.field(position)
-        rows = rows.set_column(position, field, pa.repeat(pa.scalar(value, field.type), rows.num_rows))
-    source_order, source_pixel = (origin.column(name) for name in ("source_order", "source_pixel"))
-    source = (source_order, to_arrow(directory(to_numpy(source_pixel))), source_pixel)
-    for name, column in zip(_SOURCE_COLUMNS, source, strict=True):
-        rows = rows.append_column(name, column)
-    return rows
+def pixel_columns(schema: pa.Schema) -> tuple[int, int, int]:
+    """Positions of the columns of order, directory and pixel, which in a margin name the margin's own pixel."""
+    order, folder, pixel = (schema.get_field_index(name) for name in PIXEL_COLUMNS)
+    return order, folder, pixel
 
 
 def write_options(schema: pa.Schema, overrides: Mapping[str, Any]) -> dict[str, Any]:  # noqa: ARG001
@@ -120,8 +111,6 @@ def finish_margin(folder: AnyPath, catalog: Catalog, contents: MarginContents) -
 
 
 def _write_catalog_info(folder: AnyPath, catalog: Catalog, contents: MarginContents) -> None:
-    from importlib.metadata import version
-
     from hipscat.catalog.margin_cache import MarginCacheCatalogInfo
     from hipscat.io.write_metadata import write_catalog_info, write_provenance_info
 
@@ -143,7 +132,7 @@ def _write_catalog_info(folder: AnyPath, catalog: Catalog, contents: MarginConte
         part["cone_deg"] = list(contents.options.cone)
     tool = {
         "tool_name": "skymargin",
-        "version": version("skymargin"),
+        "version": _core.VERSION,
         "runtime_args": {
             "catalog_name": contents.name,
             "output_artifact_name": contents.name,

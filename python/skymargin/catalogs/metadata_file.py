@@ -6,12 +6,13 @@ a footer, which is a Thrift struct, the row groups are one list: the bytes of ma
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import skymargin._core as _core
 from skymargin.catalogs.layout import COMMON_METADATA, METADATA
 from skymargin.catalogs.thrift import (
     I64,
@@ -25,7 +26,7 @@ from skymargin.catalogs.thrift import (
 )
 from skymargin.errors import CatalogError
 from skymargin.storage.paths import AnyPath, open_input
-from skymargin.storage.range_reader import RangeReader, read_tail
+from skymargin.storage.range_reader import range_reader, read_tail
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -65,44 +66,27 @@ class RowGroups:
     after: bytes
 
     @classmethod
-    def of(cls, footer: pq.FileMetaData, like: RowGroups | None = None) -> RowGroups:
-        """The row groups of a footer.
+    def of_file(cls, tail: bytes, path: str) -> RowGroups:
+        """The row groups of a Parquet file.
 
         Parameters
         ----------
-        footer
-            A footer of pyarrow.
-        like
-            Row groups of a footer with the same beginning and end, if there is one: it saves looking for them.
-        """
-        import pyarrow as pa
+        tail
+            The end of the file, with its whole footer.
+        path
+            The path of the file from the folder of the `_metadata` file that lists it.
 
-        sink = pa.BufferOutputStream()
-        footer.write_metadata_file(sink)
-        file = sink.getvalue().to_pybytes()
-        content = file[len(_MAGIC) : -len(_MAGIC) - 4]
-        if like is not None and not (content.startswith(like.before) and content.endswith(like.after)):
-            like = None
-        reader = CompactReader(content)
-        if like is None:
-            _skip_to_rows(reader)
-        else:
-            reader.at = len(like.before)
-        before = content[: reader.at]
-        reader.byte()
-        rows = reader.integer()
-        reader.byte()
-        count = reader.list_head()[1]
-        start = reader.at
-        for _ in range(count if like is None else 0):
-            reader.skip(STRUCT)
-        stop = reader.at if like is None else len(content) - len(like.after)
-        return cls(before, rows, count, content[start:stop], content[stop:])
+        Raises
+        ------
+        ValueError
+            When the footer cannot be read.
+        """
+        return cls(*_core.row_groups(tail, path))
 
     @property
-    def footer(self) -> bytes:
-        """A footer that has these row groups."""
-        return b"".join([*_head(self.before, self.rows, self.count), self.content, self.after])
+    def file(self) -> bytes:
+        """A file without rows whose footer has these row groups."""
+        return b"".join(metadata_file([self]))
 
 
 def read_footer(file: AnyPath) -> pq.FileMetaData:
@@ -160,7 +144,7 @@ def footer_rows(file: AnyPath, size: int) -> int:
     ThriftError
         When the file is not a Parquet file.
     """
-    read = _range_reader(file)
+    read = range_reader(file)
     end = size - _TRAILER_BYTES
     trailer = read(end, size) if end >= 0 else b""
     length = int.from_bytes(trailer[:4], "little")
@@ -200,7 +184,7 @@ def write_parquet_metadata(
 def metadata_file(parts: Sequence[RowGroups]) -> Iterator[bytes]:
     """The pieces of a Parquet file without rows whose footer lists the row groups of at least one part.
 
-    They are the bytes that pyarrow writes when it appends the row groups of the other footers to the first.
+    It reads as what pyarrow writes when it appends the row groups of the other footers to the first.
 
     Raises
     ------
@@ -210,8 +194,8 @@ def metadata_file(parts: Sequence[RowGroups]) -> Iterator[bytes]:
     first = parts[0]
     if any(part.before != first.before for part in parts):
         # One schema can be encoded in more than one way: pyarrow compares them.
-        parts = [_appended(parts)]
-        first = parts[0]
+        yield _appended(parts)
+        return
     head = _head(first.before, sum(part.rows for part in parts), sum(part.count for part in parts))
     pieces = [*head, *(part.content for part in parts), first.after]
     yield _MAGIC
@@ -234,32 +218,16 @@ def _skip_to_rows(reader: CompactReader) -> None:
         start = reader.at
 
 
-def _range_reader(file: AnyPath) -> Callable[[int, int], bytes]:
-    if not isinstance(file, Path):
-        reader = RangeReader(file)
-        return lambda start, stop: reader.read_ranges([start], [stop])[0]
-
-    def read(start: int, stop: int) -> bytes:
-        with file.open("rb") as source:
-            source.seek(start)
-            return source.read(stop - start)
-
-    return read
-
-
-def _appended(parts: Sequence[RowGroups]) -> RowGroups:
+def _appended(parts: Sequence[RowGroups]) -> bytes:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    def footer(part: RowGroups) -> pq.FileMetaData:
-        content = part.footer
-        file = b"".join([_MAGIC, content, len(content).to_bytes(4, "little"), _MAGIC])
-        return pq.read_metadata(pa.BufferReader(file))
-
-    merged = footer(parts[0])
-    for part in parts[1:]:
-        merged.append_row_groups(footer(part))
-    return RowGroups.of(merged)
+    merged, *others = (pq.read_metadata(pa.BufferReader(part.file)) for part in parts)
+    for footer in others:
+        merged.append_row_groups(footer)
+    sink = pa.BufferOutputStream()
+    merged.write_metadata_file(sink)
+    return bytes(sink.getvalue())
 
 
 def _head(before: bytes, rows: int, count: int) -> list[bytes]:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+import skymargin._core as _core
 from skymargin.catalogs.layout import INDEX_COLUMN, INDEX_ORDER
 from skymargin.geometry.adaptive import adaptive_partitions
 
@@ -133,5 +133,5 @@ def _finish(
         hats_max_rows=rows_per_partition,
         hats_order=max(order for order, _ in partitions),
         moc_sky_fraction=f"{info.calculate_fractional_coverage():0.5f}",
-        **TableProperties.new_provenance_dict(catalog_path, builder=f"skymargin v{version('skymargin')}"),
+        **TableProperties.new_provenance_dict(catalog_path, builder=f"skymargin v{_core.VERSION}"),
     ).to_properties_file(catalog_path)

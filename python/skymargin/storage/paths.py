@@ -20,7 +20,6 @@ from skymargin.storage import remote, remote_output
 if TYPE_CHECKING:
     from upath import UPath
 
-_OUTPUT_BUFFER_BYTES = 64 << 10
 AnyPath: TypeAlias = "Path | UPath"
 
 # In the names of all temporary files and folders; the second follows the first while a folder is being removed.
@@ -133,28 +132,53 @@ def translate_errors(path: AnyPath) -> AbstractContextManager[None]:
     return nullcontext() if isinstance(path, Path) else remote.translate_errors(path)
 
 
-@contextmanager
-def output_file(path: AnyPath) -> Iterator[Any]:
-    """Write a new file, as pyarrow writes it; creates its folder.
+class RemoteFolder:
+    """A remote folder in which the core writes files.
 
-    A local file appears when the block ends without an error, and then replaces a file of its name in one step: a task
-    that runs twice, by Dask or in a resumed run, does not damage the other's output.
+    Parameters
+    ----------
+    folder
+        The folder.
     """
-    import pyarrow as pa
 
-    if not isinstance(path, Path):
+    def __init__(self, folder: UPath) -> None:
+        self._folder = folder
+
+    def create(self, name: str) -> RemoteFile:
+        """Begin a file by its path relative to the folder."""
+        path = self._folder / name
         with translate_errors(path):
             remote_output.make_parent(path)
-            with pa.PythonFile(path.open("wb"), mode="w") as sink:
-                yield sink
-        return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # Without a buffer, the Parquet writer makes a system call for its position before every page.
-    with (
-        atomic_write(path) as temporary,
-        pa.BufferedOutputStream(pa.OSFile(str(temporary), mode="wb"), _OUTPUT_BUFFER_BYTES) as sink,
-    ):
-        yield sink
+            return RemoteFile(self, path, path.open("wb"))
+
+    def finished(self, file: AnyPath) -> None:
+        """What is done when a file is complete: nothing."""
+
+
+class RemoteFile:
+    """A remote file that is being written; made by `RemoteFolder.create`."""
+
+    def __init__(self, folder: RemoteFolder, path: UPath, handle: Any) -> None:
+        self._folder, self._path, self._handle = folder, path, handle
+
+    def write(self, content: bytes) -> None:
+        """Append bytes."""
+        with translate_errors(self._path):
+            self._handle.write(content)
+
+    def finish(self) -> None:
+        """Complete the file."""
+        with translate_errors(self._path):
+            self._handle.close()
+        self._folder.finished(self._path)
+
+    def abandon(self) -> None:
+        """Leave no complete file, where the file system can take back what was sent."""
+        with suppress(Exception):
+            self._handle.discard()
+        # Closing would send what was written so far.
+        with suppress(Exception):
+            self._handle.closed = True
 
 
 @contextmanager

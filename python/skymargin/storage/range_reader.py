@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from skymargin.errors import StorageError
 from skymargin.storage.remote import WrongAnswerError, file_size, retry
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from upath import UPath
+
+    from skymargin.storage.paths import AnyPath
 
 # Length of the footer and the magic number.
 _TRAILER_BYTES = 8
@@ -97,14 +103,32 @@ class RangeReader:
         return WrongAnswerError(f"{len(answer)} bytes arrived of the {stop - start} from byte {start} on")
 
 
-def read_tail(path: UPath) -> bytes:
-    """The end of a remote Parquet file, including its whole footer; the whole of a small file."""
-    reader = RangeReader(path)
-    size = reader.size_bytes
+def read_tail(path: AnyPath) -> bytes:
+    """The end of a Parquet file, including its whole footer; the whole of a small file."""
+    if isinstance(path, Path):
+        size, read = path.stat().st_size, range_reader(path)
+    else:
+        reader = RangeReader(path)
+        size = reader.size_bytes
+        read = partial(_read_range, reader)
     length = min(size, _TAIL_BYTES)
-    (tail,) = reader.read_ranges([size - length], [size])
+    tail = read(size - length, size)
     needed = int.from_bytes(tail[-_TRAILER_BYTES:-4], "little") + _TRAILER_BYTES
-    if length < needed <= size:
-        (rest,) = reader.read_ranges([size - needed], [size - length])
-        tail = rest + tail
-    return tail
+    return read(size - needed, size - length) + tail if length < needed <= size else tail
+
+
+def range_reader(path: AnyPath) -> Callable[[int, int], bytes]:
+    """A function that reads a file from one byte to before another."""
+    if not isinstance(path, Path):
+        return partial(_read_range, RangeReader(path))
+
+    def read(start: int, stop: int) -> bytes:
+        with path.open("rb") as source:
+            source.seek(start)
+            return source.read(stop - start)
+
+    return read
+
+
+def _read_range(reader: RangeReader, start: int, stop: int) -> bytes:
+    return reader.read_ranges([start], [stop])[0]

@@ -6,7 +6,6 @@ errors, and that of HTTP takes an unreachable server for a missing file.
 
 from __future__ import annotations
 
-import random
 import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -108,6 +107,8 @@ def retry(path: UPath, call: Callable[[], T], *, named: bool = True) -> T:
     for number in range(TRIES):
         if number:
             # Random waits: workers that failed together must not all retry together.
+            import random
+
             time.sleep(_FIRST_WAIT_SECONDS * 2 ** (number - 1) * random.uniform(0.5, 1.5))
         with translate_errors(path, named=named):
             try:

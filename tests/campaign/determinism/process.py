@@ -30,7 +30,8 @@ def make(
     from tests.support.catalogs import make_margin
     from tests.support.limits import limits
 
-    sizes = {} if task_bytes is None else {"smallest_task_bytes": task_bytes}
+    # As many tasks as those of a run that was killed.
+    sizes = {} if task_bytes is None else {"smallest_task_bytes": task_bytes, "tasks_per_thread": 32}
     if piece_bytes is not None:
         sizes |= {"scan_bytes": piece_bytes, "gathered_bytes": piece_bytes}
     with limits(**sizes):

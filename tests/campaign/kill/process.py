@@ -121,7 +121,7 @@ def use_small_batches() -> None:
     """Have many batches of few partitions in this process, so that there is much to be cut off."""
     from tests.support.limits import set_limits
 
-    set_limits(smallest_task_bytes=1)
+    set_limits(smallest_task_bytes=1, tasks_per_thread=32)
 
 
 def _run(order: Order) -> None:

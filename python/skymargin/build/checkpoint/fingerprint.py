@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import asdict, dataclass
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
+import skymargin._core as _core
 from skymargin.build.run_paths import real_path
 
 if TYPE_CHECKING:
     from skymargin.build.planning import RunPlan
 
 # Raise it with every change of the content of shards and records, or of how they are used.
-FORMAT_VERSION = 3
+FORMAT_VERSION = 4
 # Longer values are compared by a digest, and not shown.
 _SHOWN_CHARACTERS = 100
 
@@ -53,12 +53,13 @@ class Fingerprint:
 
 def fingerprint_of(plan: RunPlan) -> Fingerprint:
     """The fingerprint of a run."""
+    import pyarrow as pa
+
     catalog, spec = plan.catalog, plan.spec
     first, *others = plan.margins
     parts: dict[str, Any] = {
-        "the version of skymargin": version("skymargin"),
-        "the version of pyarrow": version("pyarrow"),
-        "the version of hats": version("hats"),
+        "the version of skymargin": _core.VERSION,
+        "the version of pyarrow": pa.__version__,
         "the format of intermediate files": FORMAT_VERSION,
         "input_catalog_path": str(spec.catalog_path),
         "margin_threshold": first.threshold_arcsec,

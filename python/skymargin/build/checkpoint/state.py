@@ -235,7 +235,7 @@ class RunState:
 
     def add_mapped(self, task: MapTask, result: MapResult) -> None:
         """Record a map task whose shard is written."""
-        shard = shard_file(self.shards, task.number)
+        shard = shard_file(self.shards, task.number, result.token)
         try:
             size = shard.stat().st_size
         except OSError as error:
@@ -327,7 +327,7 @@ class RunState:
         for file in self.records.glob("mapped-??????"):
             number, result, size = read_pickle(file) or (0, None, 0)
             if isinstance(result, MapResult):
-                shard = shard_file(self.shards, number)
+                shard = shard_file(self.shards, number, result.token)
                 if shard.exists() and shard.stat().st_size == size:
                     self.mapped[number] = result
 

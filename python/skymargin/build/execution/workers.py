@@ -32,6 +32,7 @@ class Workers(Protocol):
         spec_file: Path,
         tasks: Sequence[Task],
         done: Done[Task, Result],
+        most_per_worker: int | None = None,
     ) -> None:
         """Run tasks.
 
@@ -46,6 +47,8 @@ class Workers(Protocol):
             One for each call.
         done
             Called with each task and its result as it arrives.
+        most_per_worker
+            How many threads of a worker may have a task, where that can be limited; the function limits it where not.
 
         Raises
         ------
@@ -72,9 +75,12 @@ class ThreadWorkers:
         spec_file: Path,
         tasks: Sequence[Task],
         done: Done[Task, Result],
+        most_per_worker: int | None = None,
     ) -> None:
         """Run tasks, as `Workers` describes."""
-        with ThreadPoolExecutor(self.threads, thread_name_prefix="skymargin") as pool:
+        # A thread that waits for its turn would keep memory that it has freed.
+        threads = min(self.threads, most_per_worker or self.threads)
+        with ThreadPoolExecutor(threads, thread_name_prefix="skymargin") as pool:
             submitted = {pool.submit(function, spec_file, task): task for task in tasks}
             try:
                 for future in as_completed(submitted):
@@ -119,6 +125,7 @@ class DaskWorkers:
         spec_file: Path,
         tasks: Sequence[Task],
         done: Done[Task, Result],
+        most_per_worker: int | None = None,  # noqa: ARG002
     ) -> None:
         """Run tasks, as `Workers` describes."""
         run_tasks(self._client, function, spec_file, tasks, done)

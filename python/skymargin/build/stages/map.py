@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import uuid
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from skymargin.arrow.columns import to_arrow, to_numpy
-from skymargin.build.stages.partition_scan import PartitionScan, Selection
-from skymargin.build.stages.shards import ShardWriter, shard_writer
-from skymargin.build.stages.tasks import MapTask, Pixel, WorkerContext, shard_file, worker_context
-from skymargin.errors import SkymarginError, StorageError
+import skymargin._core as _core
+from skymargin.build.stages.tasks import MapTask, given_up, shard_file, worker_context
+from skymargin.errors import PartitionReadError, PositionError, SkymarginError, StorageError
+from skymargin.storage.range_reader import RangeReader
 
 if TYPE_CHECKING:
-    from skymargin._core import Cover
+    from upath import UPath
 
 
 @dataclass
@@ -23,19 +24,26 @@ class MapResult:
     Attributes
     ----------
     sizes : list of (int, int, int, int)
-        Order, pixel, rows and size before compression of each partition.
+        Order, pixel, rows and size before compression of each partition whose first part the task had.
+    slices, rows_within : bytes
+        What is in the shard, as `skymargin.build.stages.slices.decode_slices` reads it.
     rows_per_threshold : list of int
         For each threshold of the run, the memberships found: rows, each counted once per margin it belongs to.
     bytes_read : int
         Bytes fetched from the catalog's files.
     pages_decoded : int
         Pages of them that were decompressed.
+    token : str
+        What the shard's name ends with. A task that runs twice writes two shards, and one of them is recorded.
     """
 
     sizes: list[tuple[int, int, int, int]] = field(default_factory=list)
+    slices: bytes = b""
+    rows_within: bytes = b""
     rows_per_threshold: list[int] = field(default_factory=list)
     bytes_read: int = 0
     pages_decoded: int = 0
+    token: str = ""
 
     @property
     def primary_rows(self) -> int:
@@ -65,55 +73,32 @@ def map_batch(spec_file: Path, task: MapTask) -> MapResult | SkymarginError:
     """
     try:
         context = worker_context(spec_file)
-        spec, result = context.spec, MapResult()
-        file = shard_file(spec_file.parent, task.number)
-        thresholds_arcsec = spec.rule.thresholds_arcsec
-        with shard_writer(file, spec.schema, context.memory.gathered_bytes, thresholds_arcsec) as shard:
-            for order, pixel, names in zip(task.orders, task.pixels, task.files, strict=True):
-                # Asked for again: it raises when the run was given up.
-                _map_partition(worker_context(spec_file), int(order), int(pixel), names, shard, result)
-        result.rows_per_threshold = shard.rows_per_threshold
-        return result
+        catalog = context.spec.catalog_path
+        names_of = {str(catalog / name): name for names in task.files for name in names}
+        columns = (task.orders.tolist(), task.pixels.tolist(), task.part.tolist(), task.parts.tolist())
+        parts = [
+            (order, pixel, [str(catalog / name) for name in names], part, of_parts)
+            for order, pixel, part, of_parts, names in zip(*columns, task.files, strict=True)
+        ]
+        token = uuid.uuid4().hex[:8]
+        shard = shard_file(spec_file.parent, task.number, token)
+        open_reader = None if isinstance(catalog, Path) else partial(_open_reader, catalog, names_of)
+        return MapResult(*_core.map_batch(context.map_spec, parts, shard, spec_file, open_reader), token)
     except SkymarginError as error:
         return error
-    except (OSError, MemoryError) as error:
+    except _core.CoordinateError as error:
+        return PositionError(str(error))
+    except _core.GivenUpError:
+        return given_up(spec_file)
+    except (_core.ShardError, MemoryError) as error:
         return StorageError(f"the shards in {spec_file.parent} cannot be written: {error}")
+    except OSError as error:
+        return PartitionReadError(" ".join(str(error).split()))
+    except (RuntimeError, ValueError) as error:
+        where = f"order {task.orders[0]}, pixel {task.pixels[0]}"
+        return PartitionReadError(f"the partitions from {where} on cannot be mapped: {error}")
 
 
-def _map_partition(
-    context: WorkerContext,
-    order: int,
-    pixel: int,
-    names: tuple[str, ...],
-    shard: ShardWriter,
-    result: MapResult,
-) -> None:
-    spec = context.spec
-    scan = PartitionScan(context.scanner, [spec.catalog_path / name for name in names])
-    cover = context.margins.cover(order, pixel, rows=scan.rows, index_order=spec.columns.index_order)
-    if spec.margins is None:
-        for selection in scan.select(cover):
-            shard.add(selection, order, pixel)
-    elif feeds(cover, spec.margins):
-        for selection in scan.select(cover):
-            shard.add(only_of(selection, spec.margins), order, pixel)
-    result.bytes_read += scan.bytes_read
-    result.pages_decoded += scan.pages_decoded
-    result.sizes.append((order, pixel, scan.rows, scan.memory_bytes))
-
-
-def feeds(cover: Cover, margins: frozenset[Pixel]) -> bool:
-    """Whether rows of the partition of a cover may belong to one of the margins."""
-    pixels = cover.destinations()
-    pairs = zip(pixels.column("order").to_pylist(), pixels.column("pixel").to_pylist(), strict=True)
-    return not margins.isdisjoint(pairs)
-
-
-def only_of(selection: Selection, margins: frozenset[Pixel]) -> Selection:
-    """The selection without its memberships in other margins; all its rows stay."""
-    import numpy as np
-
-    members = selection.memberships
-    orders, pixels = (to_numpy(members.column(f"margin_{name}")) for name in ("order", "pixel"))
-    chosen = [pair in margins for pair in zip(orders.tolist(), pixels.tolist(), strict=True)]
-    return Selection(selection.rows, members.take(to_arrow(np.flatnonzero(chosen))))
+def _open_reader(catalog: UPath, names: dict[str, str], path: str) -> RangeReader:
+    """Open a file of the catalog by its path; `names` has the path of each relative to the catalog."""
+    return RangeReader(catalog / names[path])

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import skymargin._core as _core
+from skymargin.arrow.columns import to_arrow, to_numpy
 from skymargin.errors import PartitionReadError, PositionError
 from skymargin.storage.paths import AnyPath
 from skymargin.storage.range_reader import RangeReader
@@ -21,7 +22,9 @@ from skymargin.storage.range_reader import RangeReader
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from skymargin._core import Cover
     from skymargin.catalogs.catalog import SpatialColumns
+    from skymargin.catalogs.layout import Pixel
 
 
 @dataclass(frozen=True)
@@ -139,6 +142,23 @@ class PartitionScan:
             first_row += file.rows
             self.bytes_read += scan.bytes_fetched
             self.pages_decoded += scan.pages_decoded
+
+
+def feeds(cover: Cover, margins: frozenset[Pixel]) -> bool:
+    """Whether rows of the partition of a cover may belong to one of the margins."""
+    pixels = cover.destinations()
+    pairs = zip(pixels.column("order").to_pylist(), pixels.column("pixel").to_pylist(), strict=True)
+    return not margins.isdisjoint(pairs)
+
+
+def only_of(selection: Selection, margins: frozenset[Pixel]) -> Selection:
+    """The selection without its memberships in other margins; all its rows stay."""
+    import numpy as np
+
+    members = selection.memberships
+    orders, pixels = (to_numpy(members.column(f"margin_{name}")) for name in ("order", "pixel"))
+    chosen = [pair in margins for pair in zip(orders.tolist(), pixels.tolist(), strict=True)]
+    return Selection(selection.rows, members.take(to_arrow(np.flatnonzero(chosen))))
 
 
 @contextmanager

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypeVar
 
 from skymargin.build.batch_limits import batch_limits
-from skymargin.build.stages.shards import group_type, read_index
+from skymargin.build.stages.slices import decode_slices, slice_type
 from skymargin.build.stages.tasks import (
     MapTask,
     MarginWriterSpec,
@@ -17,13 +17,13 @@ from skymargin.build.stages.tasks import (
 )
 from skymargin.catalogs.catalog import Catalog, format_named
 from skymargin.catalogs.hats_extras import as_written
+from skymargin.catalogs.parquet_format import ParquetFormat, parquet_format
 from skymargin.errors import ArgumentError, CatalogError
 from skymargin.geometry.limits import LARGEST_ORDER
 from skymargin.storage.paths import absolute
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-    from pathlib import Path
+    from collections.abc import Iterable, Mapping, Sequence
 
     import numpy as np
 
@@ -36,6 +36,10 @@ if TYPE_CHECKING:
 _FILE_BYTES = 128 << 10
 # Cost of a row besides its bytes: rows are gathered from about as many places as there are rows.
 _ROW_BYTES = 64
+# A partition is cut into at most so many parts for each thread.
+_PARTS_PER_THREAD = 4
+
+AnyTask = TypeVar("AnyTask", MapTask, ReduceTask)
 
 
 def coarse_margin_order(margin_threshold_arcsec: float) -> int:
@@ -112,34 +116,7 @@ def check_output_options(catalog: Catalog, output: OutputOptions) -> None:
     if output.addl_hats_properties:
         as_written(output.addl_hats_properties)
     if output.write_table_kwargs:
-        _check_writer(catalog, output.write_table_kwargs)
-
-
-def _check_writer(catalog: Catalog, write_table_kwargs: Mapping[str, Any]) -> None:
-    """Start a Parquet file with the keyword arguments and those of the format: pyarrow checks them."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    try:
-        options = format_named(catalog.format).write_options(catalog.schema, write_table_kwargs)
-        options.pop("row_group_size", None)
-        sink = pa.BufferOutputStream()
-        with pq.ParquetWriter(sink, catalog.schema, **options):
-            pass
-    except Exception as error:
-        raise ArgumentError(
-            f"write_table_kwargs {dict(write_table_kwargs)} cannot be used: {error}"
-        ) from error
-    schema = pq.read_metadata(pa.BufferReader(sink.getvalue())).schema
-    columns = {schema.column(number).path for number in range(len(schema))}
-    for key, value in write_table_kwargs.items():
-        # pyarrow ignores unknown names of columns.
-        unknown = sorted(set(value) - columns) if isinstance(value, dict | list | tuple) else []
-        if unknown:
-            raise ArgumentError(
-                f"write_table_kwargs[{key!r}] cannot be used: there is no column {unknown[0]!r} in the Parquet file; "
-                f"it has {', '.join(sorted(columns))}"
-            )
+        margin_format(catalog, output)
 
 
 def catalog_tiling(catalog: Catalog) -> Tiling:
@@ -164,23 +141,47 @@ def map_tasks(catalog: Catalog, threads: int) -> list[MapTask]:
 
     along_sky = np.argsort(nested_position(catalog.orders, catalog.pixels))
     cost = catalog.size_bytes[along_sky] + _FILE_BYTES
+    parts = _parts(cost, threads)
+    along_sky, of_parts = np.repeat(along_sky, parts), np.repeat(parts, parts)
+    part = np.arange(len(of_parts)) - np.repeat(np.cumsum(parts) - parts, parts)
+    cost = np.repeat(cost, parts) // of_parts
+    bounds = [0, *_cuts(cost, threads).tolist(), len(cost)]
     return [
         MapTask(
             number=number,
-            orders=catalog.orders[chosen],
-            pixels=catalog.pixels[chosen],
-            files=[catalog.files[partition] for partition in chosen],
+            orders=catalog.orders[along_sky[start:stop]],
+            pixels=catalog.pixels[along_sky[start:stop]],
+            part=part[start:stop],
+            parts=of_parts[start:stop],
+            files=[catalog.files[partition] for partition in along_sky[start:stop]],
+            cost=int(cost[start:stop].sum()),
         )
-        for number, chosen in enumerate(np.split(along_sky, _cuts(cost, threads)))
-        if len(chosen)
+        for number, (start, stop) in enumerate(pairwise(bounds))
+        if stop > start
     ]
+
+
+def _parts(cost: np.ndarray, threads: int) -> np.ndarray:
+    """Into how many parts each partition is cut, so that none keeps one thread busy when the others are done."""
+    import numpy as np
+
+    if threads == 1:
+        return np.ones(len(cost), dtype=np.int64)
+    share = max(int(cost.sum()) // (threads * _PARTS_PER_THREAD), batch_limits().smallest_part_bytes)
+    parts: np.ndarray = np.clip(-(-cost // share), 1, threads * _PARTS_PER_THREAD)
+    return parts
+
+
+def largest_first(tasks: Iterable[AnyTask]) -> list[AnyTask]:
+    """Tasks in the order in which they are started: the large ones first, those of about one size along the sky."""
+    return sorted(tasks, key=lambda task: -task.cost.bit_length())
 
 
 def task_sizes() -> tuple[int, ...]:
     """What decides how work is cut into tasks, besides the work and the number of threads."""
     limits = batch_limits()
     sizes = (limits.tasks_per_thread, limits.smallest_task_bytes, limits.largest_task_bytes)
-    return *sizes, _FILE_BYTES, _ROW_BYTES
+    return *sizes, limits.smallest_part_bytes, _PARTS_PER_THREAD, _FILE_BYTES, _ROW_BYTES
 
 
 def average_row_bytes(mapped: Sequence[MapResult]) -> int:
@@ -193,78 +194,94 @@ def margin_writer(
     folder: AnyPath, catalog: Catalog, row_bytes: int, output: OutputOptions, threshold_index: int
 ) -> MarginWriterSpec:
     """Where and how the files of a margin catalog are written."""
-    most_rows, compressed = file_layout(catalog, row_bytes, output)
     return MarginWriterSpec(
         folder=absolute(folder),
         format=catalog.format,
-        parquet_options=format_named(catalog.format).write_options(catalog.schema, output.write_table_kwargs),
-        group_rows=most_rows,
-        gathered_rows=gathered_rows(row_bytes),
-        compressed_rows=compressed,
+        parquet=margin_format(catalog, output),
+        group_rows=group_rows(catalog, row_bytes, output),
         output=output,
         threshold_index=threshold_index,
     )
 
 
+def margin_format(catalog: Catalog, output: OutputOptions) -> ParquetFormat:
+    """How the files of a margin of the catalog are written.
+
+    Raises
+    ------
+    ArgumentError
+        When `write_table_kwargs` cannot be used.
+    """
+    margin = format_named(catalog.format)
+    options = margin.write_options(catalog.schema, output.write_table_kwargs)
+    return parquet_format(margin.margin_schema(catalog.schema), options, output.write_table_kwargs)
+
+
+def catalog_format(catalog: Catalog, output: OutputOptions) -> ParquetFormat:
+    """The same for files with the columns of the catalog alone."""
+    options = format_named(catalog.format).write_options(catalog.schema, output.write_table_kwargs)
+    return parquet_format(catalog.schema, options, output.write_table_kwargs)
+
+
 def reduce_tasks(
-    shards: Sequence[Path], margin: int, writer: MarginWriterSpec, row_bytes: int, threads: int, first: int
+    mapped: Mapping[int, MapResult],
+    margin: int,
+    writer: MarginWriterSpec,
+    row_bytes: int,
+    threads: int,
+    first: int,
 ) -> list[ReduceTask]:
     """Margins of one margin catalog in tasks of about equal size, neighbours together.
 
-    `margin` is the number of the margin catalog in the run, `first` the number of the first task.
+    `mapped` has the results of the map tasks by their numbers, which are those of the shards, `margin` is the number of
+    the margin catalog in the run, `first` the number of the first task.
     """
     import numpy as np
 
-    indexes = [read_index(shard) for shard in shards]
-    slices = np.concatenate([np.empty(0, dtype=group_type()), *(groups for groups, _ in indexes)])
-    shard = np.repeat(np.arange(len(shards)), [len(groups) for groups, _ in indexes])
-    counts = [rows[:, writer.threshold_index] for groups, rows in indexes if len(groups)]
+    numbers = sorted(mapped)
+    contents = [decode_slices(mapped[number].slices, mapped[number].rows_within) for number in numbers]
+    slices = np.concatenate([np.empty(0, dtype=slice_type()), *(table for table, _ in contents)])
+    shard = np.repeat(np.array(numbers, dtype=np.int64), [len(table) for table, _ in contents])
+    counts = [rows[:, writer.threshold_index] for table, rows in contents if len(table)]
     slice_rows = np.concatenate([np.empty(0, dtype=np.int64), *counts])
     position = nested_position(slices["order"], slices["pixel"])
-    along_sky = np.lexsort((slices["offset"], slices["record_batch"], shard, position))
+    # The slices of a shard are in its order, and stay in it.
+    along_sky = np.lexsort((shard, position))
     along_sky = along_sky[slice_rows[along_sky] > 0]
     if not len(along_sky):
         return []
     slices, shard, position = slices[along_sky], shard[along_sky], position[along_sky]
     firsts = np.flatnonzero(np.r_[True, position[1:] != position[:-1]])
     rows = np.add.reduceat(slice_rows[along_sky], firsts)
-    cuts = _cuts(rows * (row_bytes + _ROW_BYTES) + _FILE_BYTES, threads)
+    cost = rows * (row_bytes + _ROW_BYTES) + _FILE_BYTES
     # Each task begins with the first slice of a margin.
-    margins = np.r_[0, cuts, len(firsts)].tolist()
+    margins = np.r_[0, _cuts(cost, threads), len(firsts)].tolist()
     bounds = np.r_[firsts, len(position)]
     return [
         ReduceTask(
             number=first + number,
             margin=margin,
             writer=writer,
-            destinations=end - start,
+            orders=slices["order"][firsts[start:end]],
+            pixels=slices["pixel"][firsts[start:end]],
             shard=shard[bounds[start] : bounds[end]],
+            tokens={
+                number: mapped[number].token for number in set(shard[bounds[start] : bounds[end]].tolist())
+            },
             slices=slices[bounds[start] : bounds[end]],
+            cost=int(cost[start:end].sum()),
         )
         for number, (start, end) in enumerate(pairwise(margins))
     ]
 
 
-def file_layout(catalog: Catalog, row_bytes: int, output: OutputOptions) -> tuple[int, int]:
-    """Most rows of a row group, and rows from which on a margin is compressed."""
+def group_rows(catalog: Catalog, row_bytes: int, output: OutputOptions) -> int:
+    """Most rows of a row group: as the options say, else the format's default, or fewer where rows are wide."""
+    if output.group_rows:
+        return output.group_rows
     options = format_named(catalog.format).write_options(catalog.schema, output.write_table_kwargs)
-    most = output.group_rows or group_rows(options["row_group_size"], row_bytes)
-    return most, 0 if output.names_compression else compressed_rows(row_bytes)
-
-
-def group_rows(most_rows: int, row_bytes: int) -> int:
-    """Rows of a row group: as many as the format's default, or fewer where rows are wide."""
-    return max(1, min(most_rows, gathered_rows(row_bytes)))
-
-
-def gathered_rows(row_bytes: int) -> int:
-    """How many rows are put in order at once."""
-    return max(1, batch_limits().row_group_bytes // max(row_bytes, 1))
-
-
-def compressed_rows(row_bytes: int) -> int:
-    """Rows from which on a margin is compressed."""
-    return math.ceil(batch_limits().compressed_bytes / max(row_bytes, 1))
+    most: int = options["row_group_size"]
+    return max(1, min(most, batch_limits().row_group_bytes // max(row_bytes, 1)))
 
 
 def _cuts(cost: np.ndarray, threads: int) -> np.ndarray:

@@ -7,7 +7,7 @@ import threading
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from skymargin.build.memory import MemoryShares
 from skymargin.catalogs.catalog import SpatialColumns
@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     import numpy as np
     import pyarrow as pa
 
-    from skymargin._core import Margins, Scanner, Tiling
+    from skymargin._core import MapSpec, Margins, ReduceSpec, Tiling
+    from skymargin.catalogs.parquet_format import ParquetFormat
 
 Pixel: TypeAlias = tuple[int, int]
 
@@ -106,24 +107,27 @@ class WorkerContext(NamedTuple):
         The spec.
     memory : MemoryShares
         What each thread may hold.
-    margins : Margins
-        The geometry of the margins.
-    scanner : Scanner
-        The reader of the catalog.
+    transport : pyarrow.Schema
+        The schema in which rows travel.
+    map_spec : MapSpec
+        What the core keeps for mapping.
+    reduce_specs : dict of int to ReduceSpec
+        What it keeps for reducing, by the number of the margin catalog.
     reducing : threading.Semaphore
         Limits how many threads write row groups at the same time.
     """
 
     spec: RunSpec
     memory: MemoryShares
-    margins: Margins
-    scanner: Scanner
+    transport: pa.Schema
+    map_spec: MapSpec
+    reduce_specs: dict[int, ReduceSpec]
     reducing: threading.Semaphore
 
 
 @dataclass(frozen=True)
 class MapTask:
-    """Partitions that one task maps.
+    """Partitions, or parts of large ones, that one task maps.
 
     Attributes
     ----------
@@ -131,14 +135,21 @@ class MapTask:
         Number of the task, and of the shard it writes.
     orders, pixels : numpy.ndarray
         The partitions, in nested order.
+    part, parts : numpy.ndarray
+        Which part of each is meant, and of how many. A part has some of the row groups.
     files : list of tuple of str
         Files of each, relative to the catalog.
+    cost : int
+        About how much work it is, in bytes.
     """
 
     number: int
     orders: np.ndarray
     pixels: np.ndarray
+    part: np.ndarray
+    parts: np.ndarray
     files: list[tuple[str, ...]]
+    cost: int
 
 
 @dataclass(frozen=True)
@@ -151,14 +162,10 @@ class MarginWriterSpec:
         The margin catalog under construction.
     format : str
         Its format.
-    parquet_options : dict
-        Keyword arguments of `pyarrow.parquet.write_table`.
+    parquet : ParquetFormat
+        How its files are written.
     group_rows : int
         Most rows of a row group. Depends on catalog and arguments alone, so that the files do, too.
-    gathered_rows : int
-        Rows, of one or several margins, that are put in order at once.
-    compressed_rows : int
-        Margins of fewer rows are not compressed.
     output : OutputOptions
         Names of the files, and which rows share a row group.
     threshold_index : int
@@ -167,10 +174,8 @@ class MarginWriterSpec:
 
     folder: AnyPath
     format: str
-    parquet_options: dict[str, Any]
+    parquet: ParquetFormat
     group_rows: int
-    gathered_rows: int
-    compressed_rows: int = 0
     output: OutputOptions = field(default_factory=OutputOptions)
     threshold_index: int = 0
 
@@ -187,26 +192,33 @@ class ReduceTask:
         Number of the margin catalog in the run.
     writer : MarginWriterSpec
         Where and how they are written.
-    destinations : int
-        How many margins.
+    orders, pixels : numpy.ndarray
+        The margins, in nested order.
     shard : numpy.ndarray of int64
         The shard that each slice is in.
+    tokens : dict of int to str
+        The token of each of these shards.
     slices : numpy.ndarray
         Where the rows of the margins are, those of one margin together; of type
-        `skymargin.build.stages.shards.group_type`.
+        `skymargin.build.stages.slices.slice_type`.
+    cost : int
+        About how much work it is, in bytes.
     """
 
     number: int
     margin: int
     writer: MarginWriterSpec
-    destinations: int
+    orders: np.ndarray
+    pixels: np.ndarray
     shard: np.ndarray
+    tokens: dict[int, str]
     slices: np.ndarray
+    cost: int
 
 
-def shard_file(folder: Path, number: int) -> Path:
-    """The shard that one map task writes."""
-    return folder / f"shard-{number:06d}.arrow"
+def shard_file(folder: Path, number: int, token: str) -> Path:
+    """The shard that one map task writes; `token` tells apart those of a task that ran twice."""
+    return folder / f"shard-{number:06d}-{token}.arrow"
 
 
 def nested_position(orders: np.ndarray, pixels: np.ndarray) -> np.ndarray:
@@ -214,6 +226,11 @@ def nested_position(orders: np.ndarray, pixels: np.ndarray) -> np.ndarray:
     import numpy as np
 
     return pixels.astype(np.uint64) << (2 * (LARGEST_ORDER - orders.astype(np.uint64)))
+
+
+def given_up(file: Path) -> StorageError:
+    """The error of a task whose run was given up."""
+    return StorageError(f"the run was given up, or this worker does not see tmp_dir: there is no {file}")
 
 
 def worker_context(file: Path) -> WorkerContext:
@@ -225,7 +242,7 @@ def worker_context(file: Path) -> WorkerContext:
         When the spec's file is gone: the run was given up.
     """
     if not file.exists():
-        raise StorageError(f"the run was given up, or this worker does not see tmp_dir: there is no {file}")
+        raise given_up(file)
     # Threads of one worker ask at the same moment; they are to share the boundaries of pixels.
     with _loading:
         return _worker_context(file)
@@ -239,10 +256,12 @@ def _worker_context(file: Path) -> WorkerContext:
     spec: RunSpec
     memory: MemoryShares
     spec, memory = pickle.loads(file.read_bytes())
-    return WorkerContext(
-        spec=spec,
-        memory=memory,
-        margins=spec.rule.margins(_core.Tiling(spec.orders, spec.pixels)),
-        scanner=make_scanner(spec.schema, spec.columns, memory.scan_bytes, spec.check_index),
-        reducing=threading.Semaphore(memory.reducing),
+    transport = _core.transport_schema(spec.schema)
+    map_spec = _core.MapSpec(
+        make_scanner(transport, spec.columns, memory.scan_bytes, spec.check_index),
+        spec.rule.margins(_core.Tiling(spec.orders, spec.pixels)),
+        thresholds_arcsec=list(spec.rule.thresholds_arcsec),
+        gathered_bytes=memory.gathered_bytes,
+        wanted=None if spec.margins is None else sorted(spec.margins),
     )
+    return WorkerContext(spec, memory, transport, map_spec, {}, threading.Semaphore(memory.reducing))

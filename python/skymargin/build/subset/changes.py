@@ -17,7 +17,7 @@ from skymargin.arrow.columns import to_numpy
 from skymargin.build.memory import MemoryShares
 from skymargin.build.stages.map import MapResult
 from skymargin.build.stages.partition_scan import PartitionScan, make_scanner
-from skymargin.build.stages.plan import file_layout
+from skymargin.build.stages.plan import group_rows
 from skymargin.build.stages.reduce import ReduceResult
 from skymargin.build.subset.provenance import (
     Partition,
@@ -33,11 +33,10 @@ from skymargin.catalogs.metadata_file import RowGroups
 from skymargin.catalogs.partition_list import list_partitions
 from skymargin.errors import ArgumentError, StorageError
 from skymargin.geometry.outline import outline, unit_vectors
-from skymargin.storage.paths import AnyPath, exists, open_input, translate_errors
+from skymargin.storage.paths import AnyPath, exists, translate_errors
+from skymargin.storage.range_reader import read_tail
 
 if TYPE_CHECKING:
-    import pyarrow.parquet as pq
-
     from skymargin._core import Margins, Tiling
     from skymargin.build.stages.tasks import Pixel, SelectionRule
     from skymargin.catalogs.catalog import Catalog
@@ -131,12 +130,7 @@ def take_over(
         except OSError as error:
             raise StorageError(f"{margin / name} cannot be taken over into {folder}: {error}") from error
     made = [pixel for result in reduced for pixel in zip(result.orders, result.pixels, strict=True)]
-    results: list[ReduceResult] = []
-    like: RowGroups | None = None
-    for pixel in [*made, *scope.kept]:
-        results.append(_result_of_file(folder, pixel, catalog, output, like))
-        like = results[-1].row_groups[0]
-    return results
+    return [_result_of_file(folder, pixel, catalog, output) for pixel in [*made, *scope.kept]]
 
 
 def _tiling(partitions: Iterable[Pixel]) -> Tiling:
@@ -212,7 +206,7 @@ def _written(
     """Margins that are written and untouched, and the rows of each."""
     _, listed = list_partitions(margin, margin / DATASET, None)
     written = [pixel for pixel in listed if pixel in untouched]
-    return written, {pixel: _footer(margin, _file_name(pixel, catalog, output)).num_rows for pixel in written}
+    return written, {pixel: _result_of_file(margin, pixel, catalog, output).rows for pixel in written}
 
 
 def _laid_out_anew(
@@ -222,15 +216,12 @@ def _laid_out_anew(
     before: dict[Pixel, Partition],
     now: dict[Pixel, Partition],
 ) -> set[Pixel]:
-    """Margins whose rows are the same, but not their row groups or their compression."""
-    old_most, old_compressed = file_layout(catalog, _row_bytes(before.values()), output)
-    new_most, new_compressed = file_layout(catalog, _row_bytes(now.values()), output)
-    return {
-        pixel
-        for pixel, count in rows.items()
-        if (count < old_compressed) != (count < new_compressed)
-        or (old_most != new_most and count > min(old_most, new_most))
-    }
+    """Margins whose rows are the same, but not their row groups."""
+    old_most = group_rows(catalog, _row_bytes(before.values()), output)
+    new_most = group_rows(catalog, _row_bytes(now.values()), output)
+    if old_most == new_most:
+        return set()
+    return {pixel for pixel, count in rows.items() if count > min(old_most, new_most)}
 
 
 def _row_bytes(partitions: Iterable[Partition]) -> int:
@@ -242,27 +233,16 @@ def _file_name(pixel: Pixel, catalog: Catalog, output: OutputOptions) -> str:
     return output.file_name(format_named(catalog.format).margin_file(*pixel))
 
 
-def _footer(folder: AnyPath, name: str) -> pq.FileMetaData:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
+def _result_of_file(folder: AnyPath, pixel: Pixel, catalog: Catalog, output: OutputOptions) -> ReduceResult:
+    name = _file_name(pixel, catalog, output)
     try:
-        with open_input(folder / name) as source:
-            return pq.read_metadata(source)
-    except (OSError, pa.ArrowException, UnicodeDecodeError) as error:
+        row_groups = RowGroups.of_file(read_tail(folder / name), below_dataset(name))
+    except (OSError, ValueError) as error:
         raise ArgumentError(
             f"only_changed=True: {folder / name} cannot be read, so it cannot be taken over ({error}); "
             "overwrite=True makes the margin anew"
         ) from error
-
-
-def _result_of_file(
-    folder: AnyPath, pixel: Pixel, catalog: Catalog, output: OutputOptions, like: RowGroups | None
-) -> ReduceResult:
-    name = _file_name(pixel, catalog, output)
-    footer = _footer(folder, name)
-    footer.set_file_path(below_dataset(name))
-    return ReduceResult([pixel[0]], [pixel[1]], footer.num_rows, [RowGroups.of(footer, like)])
+    return ReduceResult([pixel[0]], [pixel[1]], row_groups.rows, [row_groups])
 
 
 def _copy(source: AnyPath, target: AnyPath) -> None:

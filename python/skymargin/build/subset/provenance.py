@@ -11,10 +11,10 @@ import json
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import skymargin._core as _core
 from skymargin.catalogs.layout import RECORD
 from skymargin.errors import ArgumentError, StorageError
 from skymargin.storage.paths import AnyPath, can_list, exists, read_text, translate_errors
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from skymargin.catalogs.output_options import OutputOptions
 
 # Raise it when the same rows are written to other files, or the content of the record changes.
-RECORD_FORMAT = 1
+RECORD_FORMAT = 2
 _COLUMNS = ("order", "pixel", "rows", "memory_bytes", "stamp")
 # Names under which stores list what identifies the version of an object.
 _MARKS = ("ETag", "etag", "md5Hash", "LastModified", "last_modified", "mtime", "updated", "created")
@@ -146,6 +146,8 @@ def decided_by(
     catalog: Catalog, threshold_arcsec: float, fine_filtering: bool, output: OutputOptions
 ) -> dict[str, str]:
     """What decides the files of margins besides the rows of the catalog, by readable names."""
+    import pyarrow as pa
+
     parts: dict[str, Any] = {
         "margin_threshold": threshold_arcsec,
         "fine_filtering": fine_filtering,
@@ -153,8 +155,8 @@ def decided_by(
         "the format of the catalog": catalog.format,
         "the choice of coordinate and index columns": catalog.columns,
         "the schema of the catalog (digest)": _digest(catalog.schema.serialize().to_pybytes()),
-        "the version of skymargin": version("skymargin"),
-        "the version of pyarrow": version("pyarrow"),
+        "the version of skymargin": _core.VERSION,
+        "the version of pyarrow": pa.__version__,
     }
     return {name: str(value) for name, value in parts.items()}
 
