@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 use std::sync::Arc;
 
-use arrow_array::ArrayRef;
+use arrow_array::{ArrayRef, UInt8Array, UInt64Array};
 use arrow_schema::SchemaRef;
 use skymargin_geometry::pixel::Pixel;
 use skymargin_scan::catch_panic;
@@ -136,7 +136,9 @@ fn write_margin(
     let mut rows = 0;
     while let Some(picked) = merge.next_group(rule, reader)? {
         picked.check_room()?;
-        let written = writer.write_row_group(picked.rows(), |place| column(spec, margin.pixel, &picked, place));
+        let named = spec.pixel_columns.map(|columns| (columns, picked.sources()));
+        let written =
+            writer.write_row_group(picked.rows(), |place| column(spec, margin.pixel, &picked, named.as_ref(), place));
         written.map_err(|error| match error {
             GroupError::Shard(error) => error.into(),
             GroupError::Write(error) => failed(error),
@@ -151,11 +153,17 @@ fn write_margin(
     Ok((rows, bytes, row_groups))
 }
 
-/// A column of a row group.
-fn column(spec: &ReduceSpec, margin: Pixel, picked: &Picked, place: usize) -> Result<ArrayRef, GroupError> {
-    if let Some(pixel_columns) = spec.pixel_columns {
+/// A column of a row group; `named` has the columns that name pixels, and where the rows come from.
+fn column(
+    spec: &ReduceSpec,
+    margin: Pixel,
+    picked: &Picked,
+    named: Option<&(PixelColumns, (UInt8Array, UInt64Array))>,
+    place: usize,
+) -> Result<ArrayRef, GroupError> {
+    if let Some((pixel_columns, sources)) = named {
         let (field, count) = (spec.format.schema().field(place), spec.transport.fields().len());
-        let column = pixel_columns.column(place, field.data_type(), count, margin, &picked.sources());
+        let column = pixel_columns.column(place, field.data_type(), count, margin, sources);
         if let Some(column) = column.map_err(ShardError::Rows)? {
             return Ok(column);
         }
