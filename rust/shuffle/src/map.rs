@@ -83,28 +83,20 @@ pub fn map(
     shard: impl Write,
     is_given_up: &dyn Fn() -> bool,
 ) -> Result<Mapped, MapError> {
-    catch_panic(|| map_all(spec, parts, open, shard, is_given_up))
-        .unwrap_or_else(|message| Err(MapError::Panic(message)))
-}
-
-fn map_all(
-    spec: &MapSpec,
-    parts: &[MapPart],
-    open: &dyn Fn(&str) -> Result<Source, ScanError>,
-    shard: impl Write,
-    is_given_up: &dyn Fn() -> bool,
-) -> Result<Mapped, MapError> {
-    let schema = &spec.scanner.options().schema;
-    let mut shard = ShardWriter::new(shard, schema, spec.gathered_bytes, &spec.thresholds_arcsec)?;
-    let mut mapped = Mapped::default();
-    for part in parts {
-        if is_given_up() {
-            return Err(MapError::GivenUp);
+    catch_panic(|| {
+        let schema = &spec.scanner.options().schema;
+        let mut shard = ShardWriter::new(shard, schema, spec.gathered_bytes, &spec.thresholds_arcsec)?;
+        let mut mapped = Mapped::default();
+        for part in parts {
+            if is_given_up() {
+                return Err(MapError::GivenUp);
+            }
+            map_part(spec, part, open, &mut shard, &mut mapped, is_given_up)?;
         }
-        map_part(spec, part, open, &mut shard, &mut mapped, is_given_up)?;
-    }
-    mapped.contents = shard.finish()?;
-    Ok(mapped)
+        mapped.contents = shard.finish()?;
+        Ok(mapped)
+    })
+    .unwrap_or_else(|message| Err(MapError::Panic(message)))
 }
 
 fn map_part(

@@ -84,40 +84,32 @@ pub fn reduce(
     output: &dyn Output,
     is_given_up: &dyn Fn() -> bool,
 ) -> Result<Reduced, ReduceError> {
-    catch_panic(|| reduce_all(spec, margins, open, output, is_given_up))
-        .unwrap_or_else(|message| Err(ReduceError::Panic(message)))
-}
-
-fn reduce_all(
-    spec: &ReduceSpec,
-    margins: &[MarginFile],
-    open: &OpenShard<'_>,
-    output: &dyn Output,
-    is_given_up: &dyn Fn() -> bool,
-) -> Result<Reduced, ReduceError> {
-    let mut reader = ShardReader::new(&spec.transport, open);
-    let mut compressors = Compressors::default();
-    let mut reduced = Reduced::default();
-    for margin in margins {
-        if is_given_up() {
-            return Err(ReduceError::GivenUp);
-        }
-        let written = write_margin(spec, margin, &mut reader, &mut compressors, output, is_given_up);
-        let (rows, bytes, row_groups) = written.map_err(|error| match error {
-            ReduceError::Shard(source @ ShardError::Rows(_)) => ReduceError::Rows { pixel: margin.pixel, source },
-            error => error,
-        })?;
-        reduced.files.push((rows, bytes));
-        match reduced.row_groups.last_mut() {
-            Some(last) if last.before == row_groups.before && last.after == row_groups.after => {
-                last.rows += row_groups.rows;
-                last.count += row_groups.count;
-                last.content.extend_from_slice(&row_groups.content);
+    catch_panic(|| {
+        let mut reader = ShardReader::new(&spec.transport, open);
+        let mut compressors = Compressors::default();
+        let mut reduced = Reduced::default();
+        for margin in margins {
+            if is_given_up() {
+                return Err(ReduceError::GivenUp);
             }
-            _ => reduced.row_groups.push(row_groups),
+            let written = write_margin(spec, margin, &mut reader, &mut compressors, output, is_given_up);
+            let (rows, bytes, row_groups) = written.map_err(|error| match error {
+                ReduceError::Shard(source @ ShardError::Rows(_)) => ReduceError::Rows { pixel: margin.pixel, source },
+                error => error,
+            })?;
+            reduced.files.push((rows, bytes));
+            match reduced.row_groups.last_mut() {
+                Some(last) if last.before == row_groups.before && last.after == row_groups.after => {
+                    last.rows += row_groups.rows;
+                    last.count += row_groups.count;
+                    last.content.extend_from_slice(&row_groups.content);
+                }
+                _ => reduced.row_groups.push(row_groups),
+            }
         }
-    }
-    Ok(reduced)
+        Ok(reduced)
+    })
+    .unwrap_or_else(|message| Err(ReduceError::Panic(message)))
 }
 
 fn write_margin(

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     import numpy as np
+    import pyarrow as pa
 
     from skymargin._core import Tiling
     from skymargin.build.stages.map import MapResult
@@ -212,15 +213,17 @@ def margin_format(catalog: Catalog, output: OutputOptions) -> ParquetFormat:
     ArgumentError
         When `write_table_kwargs` cannot be used.
     """
-    margin = format_named(catalog.format)
-    options = margin.write_options(catalog.schema, output.write_table_kwargs)
-    return parquet_format(margin.margin_schema(catalog.schema), options, output.write_table_kwargs)
+    return _format_of(format_named(catalog.format).margin_schema(catalog.schema), catalog, output)
 
 
 def catalog_format(catalog: Catalog, output: OutputOptions) -> ParquetFormat:
     """The same for files with the columns of the catalog alone."""
+    return _format_of(catalog.schema, catalog, output)
+
+
+def _format_of(schema: pa.Schema, catalog: Catalog, output: OutputOptions) -> ParquetFormat:
     options = format_named(catalog.format).write_options(catalog.schema, output.write_table_kwargs)
-    return parquet_format(catalog.schema, options, output.write_table_kwargs)
+    return parquet_format(schema, options, output.write_table_kwargs)
 
 
 def reduce_tasks(
