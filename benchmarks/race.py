@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import statistics
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -103,6 +104,8 @@ def race(
                 catalog.path, home / "output", "margin", THRESHOLD_ARCSEC, options.workers, home / "scratch"
             )
             run.output.mkdir()
+            # No run waits for the disk to take what an earlier one wrote.
+            os.sync()
             log = log_file(folder, tool, repetition)
             measurement = measure(tools[tool](run), options.timeout_minutes * 60, log)
             done.measurements.append(measurement)
