@@ -4,7 +4,7 @@ Arguments are numpy arrays or arrays with the Arrow PyCapsule interface; results
 in every call that takes time.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from os import PathLike
 from typing import Any, Final, Protocol, TypeAlias, final
 
@@ -113,6 +113,11 @@ class _OutputFile(Protocol):
 class _Output(Protocol):
     def create(self, name: str) -> _OutputFile: ...
 
+class _Shards(Protocol):
+    @property
+    def ahead_bytes(self) -> int: ...
+    def read_ranges(self, numbers: list[int], starts: list[int], stops: list[int]) -> list[bytes]: ...
+
 _RowGroups: TypeAlias = tuple[bytes, int, int, bytes, bytes]
 """A footer up to its number of rows, its rows, the number of its row groups, these, and the rest."""
 
@@ -203,10 +208,11 @@ class MapSpec:
 def map_batch(
     spec: MapSpec,
     parts: Sequence[tuple[int, int, list[str], int, int]],
-    shard: str | PathLike[str],
-    while_exists: str | PathLike[str],
+    output: str | PathLike[str] | _Output,
+    name: str,
+    given_up: Callable[[], bool],
     open_reader: Callable[[str], _RangeReader] | None = None,
-) -> tuple[list[tuple[int, int, int, int]], bytes, bytes, list[int], int, int]: ...
+) -> tuple[list[tuple[int, int, int, int]], bytes, bytes, list[int], int, int, int]: ...
 
 @final
 class ReduceSpec:
@@ -226,11 +232,11 @@ class ReduceSpec:
 def reduce_batch(
     spec: ReduceSpec,
     slices: bytes,
-    shards: Sequence[int],
+    numbers: Sequence[int],
     names: Sequence[str],
-    open_shard: Callable[[int], str | PathLike[str] | _RangeReader],
+    shards: Mapping[int, str | PathLike[str]] | _Shards,
     output: str | PathLike[str] | _Output,
-    while_exists: str | PathLike[str],
+    given_up: Callable[[], bool],
 ) -> tuple[list[tuple[int, int]], list[_RowGroups]]: ...
 def row_groups(tail: bytes, path: str) -> _RowGroups: ...
 

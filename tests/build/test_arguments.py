@@ -76,7 +76,7 @@ def test_thresholds_that_are_refused(threshold: object, given: dict[str, Any]) -
         ("output_path", None, "required"),
         ("input_catalog_path", "", "required"),
         ("input_catalog_path", None, "required"),
-        ("tmp_dir", "memory://somewhere", "local"),
+        ("tmp_dir", "https://host/folder", "no files can be written over HTTP"),
         ("dask_tmp", UPath("memory://somewhere"), "local"),
         ("resume_tmp", "s3://bucket/records", "local"),
         ("tmp_dir", 7, "a local folder, or None"),

@@ -114,7 +114,6 @@ def fill_disk(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("name", "told"),
     [
-        ("job-", "margin.skymargin-shards"),
         ("mapped-", "margin.skymargin-progress"),
         ("placing.json", "margin.skymargin-progress"),
         ("_metadata.skymargin.json", "_metadata.skymargin.json"),

@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
-import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
-from distributed import Client
 
 from skymargin import MarginCacheArguments, pipeline, pipeline_with_client
 from skymargin.build.execution.dask import missing, own_client, run_tasks
@@ -26,12 +21,14 @@ from tests.support.catalogs import (
     sky_near_edges,
     write_catalog,
 )
+from tests.support.clusters import StartWorkers, cluster, hidden
 from tests.support.limits import limits
 from tests.support.workspace import Workspace
 
+__all__ = ["cluster"]
+
 THRESHOLD_ARCSEC = 600.0
 SKY = sky_near_edges(MIXED_PARTITIONS, rows=800, reach_arcsec=THRESHOLD_ARCSEC, seed=21)
-StartWorkers = Callable[..., Client]
 
 
 @pytest.fixture
@@ -41,65 +38,6 @@ def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     write_catalog(folder / "stars", SKY)
     monkeypatch.chdir(folder)
     return folder
-
-
-@contextmanager
-def process(*command: str, folder: Path) -> Iterator[subprocess.Popen[bytes]]:
-    with (folder / "log").open("wb") as log:
-        running = subprocess.Popen(command, cwd=folder, stdout=log, stderr=log)
-        try:
-            yield running
-        finally:
-            running.terminate()
-            running.wait(timeout=30)
-
-
-def dask_command(what: str) -> list[str]:
-    return [sys.executable, "-W", "ignore", "-m", "dask", what]
-
-
-@pytest.fixture
-def cluster(tmp_path: Path) -> Iterator[StartWorkers]:
-    """Start a scheduler, then workers as told: how many, and by which command before their own."""
-    elsewhere = tmp_path / "elsewhere"
-    elsewhere.mkdir()
-    file = elsewhere / "scheduler.json"
-    with ExitStack() as stack:
-
-        def start(workers: int, *prefix: str, options: tuple[str, ...] = ()) -> Client:
-            stack.enter_context(
-                process(
-                    *dask_command("scheduler"),
-                    *("--host", "127.0.0.1", "--port", "0", "--no-dashboard", "--scheduler-file", str(file)),
-                    folder=elsewhere,
-                )
-            )
-            until(lambda: file.exists() and file.stat().st_size > 0)
-            for number in range(workers):
-                home = elsewhere / f"worker{number}"
-                home.mkdir()
-                stack.enter_context(
-                    process(
-                        *prefix,
-                        *dask_command("worker"),
-                        *("--scheduler-file", str(file), "--host", "127.0.0.1", "--nthreads", "1"),
-                        *("--no-nanny", "--no-dashboard", "--local-directory", str(home), *options),
-                        folder=home,
-                    )
-                )
-            client: Client = stack.enter_context(Client(scheduler_file=str(file), timeout=60))
-            client.wait_for_workers(workers, timeout=60)
-            return client
-
-        yield start
-
-
-def until(done: Callable[[], bool]) -> None:
-    for _ in range(600):
-        if done():
-            return
-        time.sleep(0.1)
-    raise TimeoutError("it did not happen within a minute")
 
 
 def arguments(**others: object) -> MarginCacheArguments:
@@ -141,18 +79,6 @@ def test_a_relative_path_for_workers_of_our_own(work: Path) -> None:
     assert ids_of(work / "out" / "margin") == SKY.margins(THRESHOLD_ARCSEC)
     assert nothing_left(work / "dask")
     assert nothing_left(work / "tmp")
-
-
-def hidden(folder: Path) -> list[str]:
-    """Return a command that runs another with an empty file system of its own over a folder."""
-    if shutil.which("unshare") is None:
-        pytest.skip("unshare is not installed: no worker can be given another view of the files")
-    script = 'mount -t tmpfs none "$0" && exec "$@"'
-    command = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", script, str(folder)]
-    tried = subprocess.run([*command, "true"], capture_output=True, text=True, check=False)
-    if tried.returncode:
-        pytest.skip(f"file systems cannot be mounted here: {tried.stderr.strip()}")
-    return command
 
 
 @pytest.mark.parametrize(

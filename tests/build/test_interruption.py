@@ -23,10 +23,10 @@ from skymargin.build.stages.map import map_batch
 
 batch_limits.DEFAULT_LIMITS = batch_limits.BatchLimits(smallest_task_bytes=1, tasks_per_thread=32)
 
-def slow_map_batch(spec_file, task):
+def slow_map_batch(job, task, is_given_up):
     Path(sys.argv[3]).touch()
     time.sleep(0.2)
-    return map_batch(spec_file, task)
+    return map_batch(job, task, is_given_up)
 
 import skymargin.build.run
 slow_map_batch.__qualname__ = slow_map_batch.__name__ = "map_batch"

@@ -59,7 +59,9 @@ class Bucket:
 @pytest.fixture(scope="module")
 def bucket(made: Path) -> Iterator[Bucket]:
     with s3_server() as server:
-        yield Bucket(server.url, made)
+        bucket = Bucket(server.url, made)
+        yield bucket
+        bucket.fs.rm("bucket", recursive=True)
 
 
 @pytest.fixture(autouse=True)
@@ -130,8 +132,9 @@ def test_what_a_killed_run_left_on_s3_is_replaced_and_nothing_else(
     assert RECORD in left
     assert not [name for name in left if name.endswith("properties")]
     other = {} if same_machine else {"tmp_dir": tmp_path / "elsewhere"}
-    with pytest.raises(OutputExistsError, match=r"overwrite=True replaces it .*interrupted run"):
-        bucket.make(output, threshold_arcsec=5.0, **other)
+    if replaces or not same_machine:
+        with pytest.raises(OutputExistsError, match=r"overwrite=True replaces it .*interrupted run"):
+            bucket.make(output, threshold_arcsec=5.0, **other)
     with pytest.raises(ArgumentError, match="overwrite=True"):
         bucket.make(output, threshold_arcsec=5.0, only_changed=True, **other)
     bucket.fs.pipe_file(f"{final}/thesis.tex", b"my thesis")
@@ -172,11 +175,11 @@ def test_only_files_of_the_copy_are_taken_for_an_interrupted_copy(
         for name, content in files_in(made / "margin").items():
             if name != RECORD:
                 bucket.fs.pipe_file(f"{final}/{name}", content)
-    # The properties of the old one are removed, and nothing is copied.
+    # The properties of the old one are removed, or the margins are written, and nothing is copied.
     cut_off(bucket, output, 0, monkeypatch, overwrite=replaces)
     left = bucket.contents(final)
     assert not {"properties", "hats.properties", RECORD} & set(left)
-    assert bool(left) == replaces
+    assert left
     theirs = f"{final}/dataset/Norder=4/Dir=0/Npix=999.parquet"
     bucket.fs.pipe_file(theirs, b"theirs")
     for asked in ({}, {"threshold_arcsec": 5.0}):
@@ -184,8 +187,45 @@ def test_only_files_of_the_copy_are_taken_for_an_interrupted_copy(
             bucket.make(output, overwrite=True, **asked)
     assert bucket.contents(final) == left | {theirs.removeprefix(f"{final}/"): b"theirs"}
     bucket.fs.rm_file(theirs)
-    bucket.make(output, threshold_arcsec=5.0, overwrite=True)
+    # Where there was nothing before, what is there is the work of the run.
+    bucket.make(output, threshold_arcsec=5.0, overwrite=replaces)
     assert b"hats_margin_threshold=5.0" in bucket.contents(final)["hats.properties"]
+    bucket.make(f"{output}-at-once", threshold_arcsec=5.0)
+    assert bucket.contents(final).keys() == bucket.contents(f"bucket/{output}-at-once/margin").keys()
+
+
+def test_margins_are_written_once_where_there_is_nothing(
+    bucket: Bucket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copied: list[str] = []
+    original = remote_output._copy
+
+    def copy(source: Any, target: Any, names: list[str]) -> None:
+        copied.extend(names)
+        original(source, target, names)
+
+    monkeypatch.setattr(remote_output, "_copy", copy)
+    bucket.make("once")
+    names = bucket.contents("bucket/once/margin").keys()
+    margins = {name for name in names if "Npix=" in name}
+    assert margins
+    assert sorted(copied) == sorted(names - margins)
+    copied.clear()
+    bucket.make("once", overwrite=True)
+    assert sorted(copied) == sorted(names)
+
+
+def test_a_run_that_cannot_be_resumed_leaves_nothing_at_its_place(
+    bucket: Bucket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: Any) -> Any:
+        raise ArgumentError("the format does not allow it")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("skymargin.build.run.finish", broken)
+        with pytest.raises(ArgumentError, match="does not allow it"):
+            bucket.make("broken")
+    assert bucket.contents("bucket/broken") == {}
 
 
 def test_empty_objects_that_stand_for_folders_are_no_files_of_others(bucket: Bucket, made: Path) -> None:
@@ -212,7 +252,10 @@ def test_what_comes_to_the_place_on_s3_while_the_margin_is_made_is_kept(
     monkeypatch.setattr(state.PendingMargin, "publish", late)
     with pytest.raises(OutputExistsError, match="is a folder that is no margin"):
         bucket.make("late", overwrite=True)
-    assert bucket.contents("bucket/late/margin") == dict.fromkeys(names, b"theirs")
+    left = bucket.contents("bucket/late/margin")
+    assert {name for name, content in left.items() if content == b"theirs"} == set(names)
+    # The margins that were made are beside them, without what makes a catalog of them.
+    assert all("Npix=" in name for name in left.keys() - set(names))
 
 
 def test_a_folder_that_cannot_be_listed_is_not_replaced(

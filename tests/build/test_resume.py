@@ -73,7 +73,7 @@ def cut_off(
     """Run until some batches of a stage are recorded and an error ends it; return the results of these batches."""
     with stopped(done, stage, error) as results, pytest.raises(error) as caught:
         work.make(**arguments)
-    assert not work.margin.exists()
+    assert not (work.margin / "hats.properties").exists()
     assert any("the same call goes on from there" in note for note in caught.value.__notes__)
     return results
 
@@ -102,7 +102,8 @@ def test_what_is_mapped_is_not_mapped_again(
     assert len(mapped) == len(PARTITIONS) - 6
     after = times_of(shards())
     assert sum(after[name] == time for name, time in before.items()) >= 6
-    assert len(after) == len(PARTITIONS)
+    # A shard that was complete when the run ended, but not recorded, stays until the end.
+    assert len({name.split("-")[1] for name in after}) == len(PARTITIONS)
     assert work.contents() == work.anew(tmp_path)
     # The report is of both runs together.
     assert report.primary_rows == count_rows(work.catalog)
@@ -187,7 +188,7 @@ def test_what_decides_the_result_is_not_mixed(
     ("name", "value", "reason"),
     [
         ("_core.VERSION", "99", "the version of skymargin changed from '0."),
-        ("FORMAT_VERSION", 99, "the format of intermediate files changed from 4 to 99"),
+        ("FORMAT_VERSION", 99, "the format of intermediate files changed from 5 to 99"),
     ],
 )
 def test_work_of_another_version_is_not_used(

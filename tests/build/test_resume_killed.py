@@ -29,7 +29,7 @@ WHILE_IT_IS_MADE = [
     Moment("skymargin.build.checkpoint.state:RunState.add_mapped", 12),
     Moment("skymargin.build.checkpoint.state:RunState.add_mapped", 31, after=True),
     Moment("skymargin.build.checkpoint.state:RunState.begin_reducing", after=True),
-    Moment("skymargin.build.stages.reduce:shard_file", 25),
+    Moment("skymargin.build.stages.reduce:_shards", 5),
     Moment("skymargin.build.checkpoint.state:RunState.add_reduced", 5),
     Moment("skymargin.build.checkpoint.state:RunState.add_reduced", 20, after=True),
     Moment("skymargin.build.checkpoint.state:RunState.keep_only_margins"),

@@ -11,8 +11,8 @@ import pytest
 from upath import UPath
 
 from skymargin.errors import StorageError
+from skymargin.storage.output_folder import RemoteFolder
 from skymargin.storage.paths import (
-    RemoteFolder,
     as_path,
     atomic_write,
     is_empty_folder,
@@ -44,10 +44,11 @@ def test_folders_of_either_kind(kind: str, tmp_path: Path, remote: UPath) -> Non
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(name.encode())
         else:
-            file = RemoteFolder(folder).create(name)
-            file.write(name[:2].encode())
-            file.write(name[2:].encode())
-            file.finish()
+            with RemoteFolder(folder) as output:
+                file = output.create(name)
+                file.write(name[:2].encode())
+                file.write(name[2:].encode())
+                file.finish()
     assert list_files(folder) == {"one": 3, "deep/down/two": 13, "deep/three": 10}
     with open_input(folder / "deep/three") as source:
         assert source.read() == b"deep/three"

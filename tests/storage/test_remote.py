@@ -19,8 +19,6 @@ from distributed import Client
 from upath import UPath
 
 from skymargin import MarginCacheArguments, pipeline, pipeline_with_client
-from skymargin.build.memory import MemoryShares
-from skymargin.build.stages.tasks import RunSpec
 from skymargin.catalogs.catalog import open_catalog
 from skymargin.catalogs.output_options import OutputOptions
 from skymargin.errors import (
@@ -339,12 +337,6 @@ def test_an_error_that_quotes_a_secret_loses_it() -> None:
         raise RuntimeError(f"{SECRET} is wrong")
     assert str(caught.value) == "s3://bucket/a: RuntimeError: *** is wrong"
     assert caught.value.__cause__ is None
-
-
-def test_the_file_of_a_job_is_for_nobody_else(tmp_path: Path) -> None:
-    fields = dict.fromkeys(RunSpec.__dataclass_fields__)
-    RunSpec(**fields).save(tmp_path / "job", MemoryShares())  # type: ignore[arg-type]
-    assert (tmp_path / "job").stat().st_mode & 0o777 == 0o600
 
 
 @pytest.mark.parametrize(

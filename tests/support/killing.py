@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from skymargin.build.execution.tasks import GivenUp
 from skymargin.build.stages.map import MapResult, map_batch
-from skymargin.build.stages.tasks import MapTask
+from skymargin.build.stages.tasks import Job, MapTask
 from skymargin.errors import SkymarginError
 from tests.support.forks import Fork, preload, run_forked
 
@@ -83,15 +84,16 @@ def wait_for(is_there: Callable[[], bool], what: str) -> None:
     raise AssertionError(f"{what} was not made")
 
 
-def die_once(spec_file: Path, batch: MapTask) -> MapResult | SkymarginError:
+def die_once(job: Job, batch: MapTask, is_given_up: GivenUp) -> MapResult | SkymarginError:
     """Map a batch, but kill the worker before the third one, once, when another batch is recorded as mapped."""
-    died = spec_file.parent / "died"
+    shards = Path(str(job.shards))
+    died = shards / "died"
     if batch.number == 2 and not died.exists():
-        beside = spec_file.parent.parent
+        beside = shards.parent
         wait_for(lambda: any(beside.glob("*-progress-*/mapped-*")), f"a record of a batch in {beside}")
         died.touch()
         os.kill(os.getpid(), signal.SIGKILL)
-    return map_batch(spec_file, batch)
+    return map_batch(job, batch, is_given_up)
 
 
 def _run(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import socket
 import threading
 import uuid
 from collections.abc import Callable, Iterator
@@ -141,7 +142,9 @@ def s3_server() -> Iterator[Server]:
             wrong = record.trouble(method, path)
             if wrong is None:
                 return inner(environ, start_response)
-            start_response(f"{wrong} wrong", [("Content-Length", "0")])
+            if wrong == "drop":
+                environ["werkzeug.socket"].shutdown(socket.SHUT_RDWR)
+            start_response(f"{500 if wrong == 'drop' else wrong} wrong", [("Content-Length", "0")])
             return [b""]
 
     server = make_server("127.0.0.1", 0, app, threaded=True, request_handler=Quiet)

@@ -6,7 +6,7 @@ import os
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from copy import copy
-from dataclasses import KW_ONLY, dataclass, field, fields
+from dataclasses import KW_ONLY, dataclass, field, fields, replace
 from difflib import get_close_matches
 from functools import cached_property, wraps
 from pathlib import Path
@@ -18,7 +18,7 @@ from skymargin.build.argument_rules import validate
 from skymargin.build.memory import read_size
 from skymargin.build.run_paths import RunPaths
 from skymargin.errors import ArgumentError
-from skymargin.storage.paths import AnyPath, absolute, with_options
+from skymargin.storage.paths import AnyPath, absolute, is_local, with_options
 
 if TYPE_CHECKING:
     from upath import UPath
@@ -85,6 +85,12 @@ def _check_name(args: Any, name: str) -> None:
         near = get_close_matches(name, _names(args), n=1)
         hint = f"did you mean {near[0]}?" if near else f"help({type(args).__name__}) lists the arguments"
         raise ArgumentError(f"{name} is not an argument; {hint}")
+
+
+def _first_local(*folders: Location | None) -> Path:
+    """The first of the folders that is on this machine, else the system's temporary folder."""
+    paths = (with_options(folder, None) for folder in folders if folder is not None)
+    return next((path for path in paths if isinstance(path, Path)), Path(tempfile.gettempdir()))
 
 
 @_with_checked_names
@@ -167,16 +173,18 @@ class MarginCacheArguments:
     create_summary_html, create_summary_md
         Describe the margin catalog for readers in `index.html` and `README.md`; default False.
     tmp_dir
-        Local folder for intermediate files, which all workers must see; created if missing. Default: `dask_tmp`, else
-        `output_path`; when that is remote, the system's temporary folder. Set it when workers are on several machines
-        and the output is remote, or when another disk is faster. It alone keeps all intermediate files, Dask's too, in
-        one place.
+        Folder or URL for intermediate files, which all workers must see; created if missing. Default: `dask_tmp`, else
+        `output_path`; when that is remote, the system's temporary folder, or with a client of your own, whose workers
+        may share no disk, `output_path` itself. Set it when another disk is faster, or when your workers share a disk
+        and the output is remote. A local folder alone keeps all intermediate files, Dask's too, in one place. A URL is
+        opened with the storage options of the output, or of the input when only that has its protocol.
     dask_tmp
         Local folder for Dask's own files, best on a disk of the machine that runs the workers; created if missing.
         Default: `tmp_dir`, else the system's temporary folder. Ignored with a client of your own.
     resume_tmp
         Local folder for the small records of the run's progress, which only this process must see; created if missing.
-        Default: beside the intermediate files. Give it again to resume the run.
+        Default: beside the intermediate files, or, when these are remote, in the system's temporary folder. Give it
+        again to resume the run.
     resume
         Resume an interrupted run when it had the same arguments and the catalog is unchanged; default True. Otherwise
         the work of an earlier run is removed, and a message gives the reason. False always removes it.
@@ -332,26 +340,44 @@ class MarginCacheArguments:
         return with_options(self.output_path, self.output_storage_options) / self.output_artifact_name
 
     @property
-    def tmp_path(self) -> Path:
-        """Folder in which the run creates its own folder for intermediate files."""
-        for chosen in (self.tmp_dir, self.dask_tmp, self.output_path):
-            if chosen is not None:
-                base = with_options(chosen, None)
-                if isinstance(base, Path):
-                    return base
-        return Path(tempfile.gettempdir())
+    def tmp_path(self) -> AnyPath:
+        """Folder in which a run in this process creates its own folder for intermediate files."""
+        chosen = None if self.tmp_dir is None else with_options(self.tmp_dir, None)
+        return chosen or _first_local(self.dask_tmp, self.output_path)
 
     @property
     def dask_path(self) -> Path:
         """Folder for Dask's own files."""
-        return Path(str(self.dask_tmp or self.tmp_dir or tempfile.gettempdir()))
+        return _first_local(self.dask_tmp, self.tmp_dir)
 
     @property
     def run_paths(self) -> RunPaths:
         """Names of the folders that hold the run's intermediate files and records."""
-        intermediate = self.tmp_path.absolute()
-        progress = intermediate if self.resume_tmp is None else Path(str(self.resume_tmp)).absolute()
-        return RunPaths(absolute(self.catalog_path), intermediate, progress)
+        return self._run_paths(shares_disk=True)
+
+    def _run_paths(self, shares_disk: bool) -> RunPaths:
+        local = _first_local(self.tmp_dir, self.dask_tmp, self.output_path).absolute()
+        progress = local if self.resume_tmp is None else Path(str(self.resume_tmp)).absolute()
+        final = absolute(self.catalog_path)
+        intermediate: AnyPath = local
+        if self.tmp_dir is not None:
+            intermediate = absolute(self._with_options_of_others(with_options(self.tmp_dir, None)))
+        elif not (shares_disk or self.dask_tmp is not None or is_local(final)):
+            intermediate = final.parent
+        return RunPaths(final, intermediate, progress)
+
+    def _with_options_of_others(self, path: AnyPath) -> AnyPath:
+        """A remote path with the options of the output, or of the input, if their file system is the same."""
+        if isinstance(path, Path):
+            return path
+        others = [self.catalog_path, self.primary_path]
+        of_same = (each for each in others if not isinstance(each, Path) and each.protocol == path.protocol)
+        same = next(of_same, path)
+        return with_options(path, {**getattr(same, "storage_options", {}), **path.storage_options})
+
+    def target_for(self, *, shares_disk: bool) -> preflight.Target:
+        """The places of a run whose workers share a disk with this process, or may share none."""
+        return replace(self.target, paths=self._run_paths(shares_disk))
 
     @property
     def target(self) -> preflight.Target:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, overload
@@ -17,13 +18,14 @@ from skymargin.build.multiple import validate_group, widest_first
 from skymargin.build.planning import RunPlan, plan_run
 from skymargin.build.report import MarginReport
 from skymargin.build.run import Run
+from skymargin.build.stages.tasks import Job
 from skymargin.progress import Stages
 from skymargin.storage.paths import AnyPath, absolute, is_local, remove_folder
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from distributed import Client
+
+    from skymargin.build.checkpoint.state import RunState
 
 
 @overload
@@ -77,9 +79,11 @@ def pipeline_with_client(args: Sequence[MarginCacheArguments], client: Client) -
 def pipeline_with_client(
     args: MarginCacheArguments | Sequence[MarginCacheArguments], client: Client
 ) -> MarginReport | list[MarginReport]:
-    """Make a margin catalog with your Dask client; its workers must see the files and `tmp_dir`.
+    """Make a margin catalog with your Dask client.
 
-    Paths may be relative to the folder of this process, wherever the workers were started.
+    Its workers must see the catalog, the output and `tmp_dir`, which may all be on an object store: then they need no
+    common disk. Local paths may be relative to the folder of this process, wherever the workers were started. Locks and
+    records of progress stay on the machine of this process.
 
     Parameters
     ----------
@@ -130,7 +134,7 @@ def _make(
     margins = widest_first(margins)
     first = margins[0]
     stages = Stages(first.progress_bar, first.simple_progress_bar, first.tqdm_kwargs)
-    plan = plan_run(margins, stages)
+    plan = plan_run(margins, stages, shares_disk=client is None)
     with (
         _locks(plan),
         _workers(first, client) as workers,
@@ -138,11 +142,10 @@ def _make(
     ):
         if not state.is_made:
             memory = memory_shares(first.memory_bytes, workers.threads_per_worker)
-            spec_file = state.save_spec(plan.spec, memory)
+            job = Job(uuid.uuid4().hex, plan.spec, memory, state.shards)
             if client is not None:
-                for margin in state.margins:
-                    check_visible(client, _shared_places(plan, margin.partial, spec_file))
-            run = Run(plan, state, workers, stages, spec_file, memory.reducing)
+                check_visible(client, _shared_places(plan, state))
+            run = Run(plan, state, workers, stages, job)
             mapped, tasks = run.map()
             run.reduce(tasks)
             run.finish(mapped)
@@ -196,9 +199,14 @@ def _workers(args: MarginCacheArguments, client: Client | None) -> Iterator[Work
         yield own
 
 
-def _shared_places(plan: RunPlan, output: AnyPath, spec_file: Path) -> dict[str, AnyPath]:
+def _shared_places(plan: RunPlan, state: RunState) -> dict[str, AnyPath]:
     """What workers must see, by argument; a folder on an object store does not exist before a file is in it."""
     catalog = plan.catalog
     source = catalog.path / catalog.files[0][0] if catalog.files else catalog.listed_in
-    local_output = {"output_path": absolute(output)} if is_local(output) else {}
-    return {"input_catalog_path": absolute(source), **local_output, "tmp_dir": spec_file}
+    outputs = {
+        "output_path" if not number else f"output_path of {margin.spec.name}": margin.partial
+        for number, margin in enumerate(state.margins)
+    }
+    places = {**outputs, "tmp_dir": state.shards}
+    made = {argument: absolute(path) for argument, path in places.items() if is_local(path)}
+    return {"input_catalog_path": absolute(source), **made}

@@ -81,10 +81,11 @@ class RunPlan:
     file_marks: dict[str, str]
 
 
-def plan_run(margins: Sequence[MarginCacheArguments], stages: Stages) -> RunPlan:
+def plan_run(margins: Sequence[MarginCacheArguments], stages: Stages, *, shares_disk: bool = True) -> RunPlan:
     """Check all that can be checked before work begins; nothing is written.
 
-    The arguments are those of each margin catalog, the widest first.
+    The arguments are those of each margin catalog, the widest first. `shares_disk` says whether workers are known to
+    share a disk with this process.
 
     Raises
     ------
@@ -106,7 +107,8 @@ def plan_run(margins: Sequence[MarginCacheArguments], stages: Stages) -> RunPlan
             index = thresholds_arcsec.index(args.margin_threshold)
             # The threshold of a coarse margin may have been chosen.
             threshold_arcsec = rule.thresholds_arcsec[index]
-            specs.append(MarginSpec(args.target, threshold_arcsec, index, output, args.default_margin))
+            target = args.target_for(shares_disk=shares_disk)
+            specs.append(MarginSpec(target, threshold_arcsec, index, output, args.default_margin))
         advance(1)
         tiling = catalog_tiling(catalog)
         marks = file_marks(catalog)

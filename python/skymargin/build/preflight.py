@@ -144,13 +144,16 @@ def check_free(target: Target, *, is_own: bool = False) -> None:
     if not exists(final) or is_empty_folder(final):
         return
     check_apart(target.primary, final, inside=True)
-    existing = inspect_existing(final, copy_has_begun=is_begun_copy(target.paths))
+    has_begun = is_begun_copy(target.paths)
+    existing = inspect_existing(final, copy_has_begun=has_begun)
     if not existing.replaceable:
         raise OutputExistsError(
             f"{catalog} exists already and is {existing.description}. overwrite=True replaces a margin catalog and "
             "nothing else: move it away, or choose another name for the margin"
         )
-    allowed = target.replace_interrupted if existing.interrupted else target.replace_margin
+    # Where a run began with nothing, all files that it may have written are its own.
+    is_left = has_begun and target.paths.was_empty
+    allowed = target.replace_interrupted or is_left if existing.interrupted else target.replace_margin
     if not (is_own or allowed):
         raise OutputExistsError(
             f"{catalog} exists already; overwrite=True replaces it"
@@ -159,7 +162,7 @@ def check_free(target: Target, *, is_own: bool = False) -> None:
 
 
 def is_begun_copy(paths: RunPaths) -> bool:
-    """Whether there are files at the output, all left by a run that ended while it copied them."""
+    """Whether there are files at the output, all left by a run that ended before the margin catalog was complete."""
     copied_names = paths.copied_names
     if not copied_names:
         return False

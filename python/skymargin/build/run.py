@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
-from skymargin.build.checkpoint.state import PendingMargin, RunState
+from skymargin.build.checkpoint.state import PendingMargin, RunState, record_copying
 from skymargin.build.execution.workers import Workers
 from skymargin.build.planning import RunPlan
 from skymargin.build.report import MarginReport
@@ -19,8 +18,8 @@ from skymargin.build.stages.plan import (
     margin_writer,
     reduce_tasks,
 )
-from skymargin.build.stages.reduce import ReduceResult, reduce_batch
-from skymargin.build.stages.tasks import MapTask, ReduceTask
+from skymargin.build.stages.reduce import ReduceResult, margin_names, reduce_batch
+from skymargin.build.stages.tasks import Job, MapTask, ReduceTask
 from skymargin.build.subset.changes import take_over
 from skymargin.build.subset.provenance import decided_by, write_record
 from skymargin.catalogs.catalog import MarginContents
@@ -42,18 +41,15 @@ class Run:
         Where tasks run.
     stages : Stages
         The clock.
-    spec_file : Path
-        The spec that tasks read.
-    reducing : int
-        How many threads of a worker may write margins at the same time.
+    job : Job
+        What its tasks get.
     """
 
     plan: RunPlan
     state: RunState
     workers: Workers
     stages: Stages
-    spec_file: Path
-    reducing: int
+    job: Job
 
     def map(self) -> tuple[list[MapResult], list[ReduceTask]]:
         """Write the shards of all partitions; what is known of the partitions, and the tasks that are left."""
@@ -67,7 +63,7 @@ class Run:
                 advance(len(result.sizes))
 
             todo = [task for task in tasks if task.number not in state.mapped]
-            self.workers.run(map_batch, self.spec_file, largest_first(todo), keep)
+            self.workers.run(map_batch, self.job, largest_first(todo), keep)
             mapped = [*(state.mapped[task.number] for task in tasks), *plan.scope.unread]
             sizes = (size for result in mapped for size in result.sizes)
             check_rows(plan.catalog, {(order, pixel): rows for order, pixel, rows, _ in sizes})
@@ -85,7 +81,7 @@ class Run:
                 advance(len(task.orders))
 
             todo = [task for task in tasks if task.number not in done]
-            self.workers.run(reduce_batch, self.spec_file, largest_first(todo), keep, self.reducing)
+            self.workers.run(reduce_batch, self.job, largest_first(todo), keep, self.job.memory.reducing)
 
     def finish(self, mapped: Sequence[MapResult]) -> None:
         """Make the files of each margin catalog a catalog, and record that all are made."""
@@ -108,8 +104,12 @@ class Run:
         tasks: list[ReduceTask] = []
         for index, margin in enumerate(self.state.margins):
             output, threshold_index = margin.spec.output, margin.spec.threshold_index
-            writer = margin_writer(margin.partial, self.plan.catalog, row_bytes, output, threshold_index)
-            tasks += reduce_tasks(self.state.mapped, index, writer, row_bytes, threads, first=len(tasks))
+            writer = margin_writer(margin.data, self.plan.catalog, row_bytes, output, threshold_index)
+            own = reduce_tasks(self.state.mapped, index, writer, row_bytes, threads, first=len(tasks))
+            if margin.in_place:
+                names = [name for task in own for name in margin_names(task)]
+                record_copying(margin.paths, names, was_empty=True)
+            tasks += own
         return tasks
 
     def _finish(self, margin: PendingMargin, mapped: Sequence[MapResult]) -> MarginContents:
@@ -118,7 +118,7 @@ class Run:
         # In the order of the tasks, whichever was done first.
         written = [result for _, result in sorted(margin.reduced.items())]
         reduced = take_over(spec.target.paths.final, folder, catalog, scope, written, spec.output)
-        contents = contents_of(spec.name, spec.threshold_arcsec, reduced, spec.output)
+        contents = contents_of(spec.name, spec.threshold_arcsec, reduced, spec.output, margin.in_place)
         decided = decided_by(catalog, spec.threshold_arcsec, rule.fine_filtering, spec.output)
         write_record(folder, catalog, decided, scope.stamps, mapped)
         selected_rows = sum(result.rows_per_threshold[spec.threshold_index] for result in mapped)

@@ -15,11 +15,12 @@ import tempfile
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from skymargin.storage.paths import REMOVED, TEMP_MARK, AnyPath, is_local, translate_errors
 
-# Records that others look for: all margins are made but not published yet; one is being copied to an object store, and
-# the names of the files that may be there until the copy is complete; the run has ended.
+# Records that others look for: all margins are made but not published yet; files of one are being written to its place
+# on an object store, with the names of those that may be there until it is complete; the run has ended.
 PUBLISHING = "placing.json"
 COPYING = "copying"
 COMPLETED = "completed"
@@ -36,14 +37,14 @@ class RunPaths:
     ----------
     final : Path or UPath
         The margin catalog.
-    intermediate : Path
+    intermediate : Path or UPath
         Folder in which shards are kept.
     progress : Path
         Folder in which the records of progress are kept.
     """
 
     final: AnyPath
-    intermediate: Path
+    intermediate: AnyPath
     progress: Path
 
     def __post_init__(self) -> None:
@@ -52,7 +53,8 @@ class RunPaths:
         known = {real_path(self.final.parent): self.final.parent} if isinstance(self.final, Path) else {}
         for name in ("intermediate", "progress"):
             folder = getattr(self, name)
-            object.__setattr__(self, name, known.setdefault(real_path(folder), folder))
+            if isinstance(folder, Path):
+                object.__setattr__(self, name, known.setdefault(real_path(folder), folder))
 
     @cached_property
     def key(self) -> str:
@@ -75,7 +77,7 @@ class RunPaths:
         """Name of the replaced catalog between the two moves of an overwrite; on local file systems only."""
         return self.final.parent / self._name("old")
 
-    def shards(self, token: str) -> Path:
+    def shards(self, token: str) -> AnyPath:
         """Folder of the shards."""
         return self.intermediate / self._name("shards", token)
 
@@ -97,16 +99,26 @@ class RunPaths:
 
     @property
     def copied_names(self) -> frozenset[str]:
-        """Files that a run may have left at `final` when it ended while it copied the margin catalog to a store.
+        """Files that a run may have left at `final`, on a store, when it ended before the margin catalog was complete.
 
         They are files of that margin catalog and of the one that it replaces. Empty when no copy has begun.
         """
         if (self.records / COMPLETED).exists():
             return frozenset()
+        return frozenset(self._copying.get("names", ()))
+
+    @property
+    def was_empty(self) -> bool:
+        """Whether there was nothing at `final` when the run began that left `copied_names`."""
+        return bool(self._copying.get("was_empty"))
+
+    @property
+    def _copying(self) -> dict[str, Any]:
         try:
-            return frozenset(json.loads((self.records / COPYING).read_bytes()))
-        except (OSError, ValueError, TypeError, RecursionError):
-            return frozenset()
+            record = json.loads((self.records / COPYING).read_bytes())
+        except (OSError, ValueError, RecursionError):
+            return {}
+        return record if isinstance(record, dict) else {}
 
     @property
     def workers(self) -> str:

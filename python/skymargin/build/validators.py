@@ -13,7 +13,8 @@ from typing import Any
 from skymargin.build.memory import read_size
 from skymargin.errors import ArgumentError
 from skymargin.geometry.limits import LARGEST_ORDER, LARGEST_THRESHOLD_ARCSEC
-from skymargin.storage.paths import TEMP_MARK, with_options
+from skymargin.storage.paths import TEMP_MARK, AnyPath, with_options
+from skymargin.storage.remote import is_http
 
 # Worker processes, and threads of each: more than any machine has cores.
 MOST_WORKERS = 1024
@@ -153,6 +154,16 @@ def local_folder(name: str, value: Any) -> Path | None:
     path = with_options(value, None)
     if not isinstance(path, Path):
         raise ArgumentError(f"{name} {value} must be a local folder")
+    return path
+
+
+def writable_folder(name: str, value: Any) -> AnyPath | None:
+    """A folder that files can be written to, on this machine or not, which need not exist; None and empty: none."""
+    if value is None or value == "" or "://" not in str(value):
+        return local_folder(name, value)
+    path = with_options(value, None)
+    if not isinstance(path, Path) and is_http(path):
+        raise ArgumentError(f"{name} {value} is not allowed: no files can be written over HTTP")
     return path
 
 

@@ -164,6 +164,9 @@ class MarginContents:
         Their row groups in the same order, with the paths of their files; an item may hold those of several partitions.
     options : OutputOptions
         The options of its files.
+    bytes_elsewhere : int
+        Bytes of partitions that are not in the folder in which its metadata is written, but in the one that it will be
+        published to.
     """
 
     name: str
@@ -173,6 +176,7 @@ class MarginContents:
     pixels: np.ndarray
     row_groups: list[RowGroups]
     options: OutputOptions = field(default_factory=OutputOptions)
+    bytes_elsewhere: int = 0
 
 
 class Format(Protocol):

@@ -98,7 +98,7 @@ def write_margin_properties(folder: AnyPath, catalog: Catalog, contents: MarginC
         "hats_primary_table_url": str(catalog.path),
         "hats_margin_threshold": contents.margin_threshold_arcsec,
         "hats_npix_suffix": options.npix_suffix,
-        "hats_estsize": sum(list_files(folder).values()) // 1024,
+        "hats_estsize": (sum(list_files(folder).values()) + contents.bytes_elsewhere) // 1024,
         "moc_sky_fraction": float(f"{covered:0.5f}"),
         "hats_order": int(highest_order),
         "hats_builder": f"skymargin v{_core.VERSION}",

@@ -52,6 +52,12 @@ class OutputOptions:
         """Whether an option sets the compression of files."""
         return bool({"compression", "compression_level"} & self.write_table_kwargs.keys())
 
+    @property
+    def describes(self) -> bool:
+        """Whether an option asks for files that are made from the finished catalog."""
+        made = ("thumbnail", "per_partition_stats", "partition_info_png", "summary_html", "summary_md")
+        return any(getattr(self, f"create_{name}") for name in made)
+
     def check_format(self, name: str) -> None:
         """Check that the format of the margin has all options that are set.
 

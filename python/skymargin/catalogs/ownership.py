@@ -24,7 +24,8 @@ from skymargin.storage.paths import AnyPath, list_files, translate_errors
 # Files that a run keeps while it runs, files that are being written, and files that NFS keeps while a process has them
 # open.
 _OF_A_RUN = re.compile(
-    r"(run|reducing|placing)\.json|copying|completed|(mapped|reduced)-\d{6}|job-[0-9a-f]{8}|shard-\d{6}\.arrow"
+    r"(run|reducing|placing)\.json|copying|completed|(mapped|reduced)-\d{6}"
+    r"|shard-\d{6}-[0-9a-f]{8}\.arrow"
     r"|.*\.[0-9a-f]{8}\.part|(.*/)?\.nfs[0-9a-f]+"
 )
 # How many names an error lists.

@@ -132,55 +132,6 @@ def translate_errors(path: AnyPath) -> AbstractContextManager[None]:
     return nullcontext() if isinstance(path, Path) else remote.translate_errors(path)
 
 
-class RemoteFolder:
-    """A remote folder in which the core writes files.
-
-    Parameters
-    ----------
-    folder
-        The folder.
-    """
-
-    def __init__(self, folder: UPath) -> None:
-        self._folder = folder
-
-    def create(self, name: str) -> RemoteFile:
-        """Begin a file by its path relative to the folder."""
-        path = self._folder / name
-        with translate_errors(path):
-            remote_output.make_parent(path)
-            return RemoteFile(self, path, path.open("wb"))
-
-    def finished(self, file: AnyPath) -> None:
-        """What is done when a file is complete: nothing."""
-
-
-class RemoteFile:
-    """A remote file that is being written; made by `RemoteFolder.create`."""
-
-    def __init__(self, folder: RemoteFolder, path: UPath, handle: Any) -> None:
-        self._folder, self._path, self._handle = folder, path, handle
-
-    def write(self, content: bytes) -> None:
-        """Append bytes."""
-        with translate_errors(self._path):
-            self._handle.write(content)
-
-    def finish(self) -> None:
-        """Complete the file."""
-        with translate_errors(self._path):
-            self._handle.close()
-        self._folder.finished(self._path)
-
-    def abandon(self) -> None:
-        """Leave no complete file, where the file system can take back what was sent."""
-        with suppress(Exception):
-            self._handle.discard()
-        # Closing would send what was written so far.
-        with suppress(Exception):
-            self._handle.closed = True
-
-
 @contextmanager
 def atomic_write(path: Path) -> Iterator[Path]:
     """Write a local file under a unique name; it is renamed when the block ends without an error.
@@ -235,6 +186,12 @@ def remove_folder(folder: AnyPath) -> None:
         folder.unlink()
     else:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def abort_uploads(folder: AnyPath) -> None:
+    """Abort uploads to a remote folder, or to its temporary folders, that killed processes have left."""
+    if not isinstance(folder, Path):
+        remote_output.abort_uploads(folder, TEMP_MARK)
 
 
 def remove_files(folder: AnyPath, names: Sequence[str]) -> None:

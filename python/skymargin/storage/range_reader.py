@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from skymargin.errors import StorageError
-from skymargin.storage.remote import WrongAnswerError, file_size, retry
+from skymargin.storage.remote import WrongAnswerError, file_size, retry, without_secrets
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from upath import UPath
 
@@ -64,43 +64,74 @@ class RangeReader:
             if start >= tail_start
         }
 
-        def fetch_missing() -> None:
-            missing = [number for number in range(len(ranges)) if number not in parts]
-            answers = self._path.fs.cat_ranges(
-                [self._path.path] * len(missing),
-                [ranges[number][0] for number in missing],
-                [ranges[number][1] for number in missing],
-                on_error="return",
-            )
-            failures = []
-            for number, answer in zip(missing, answers, strict=True):
-                failure = self._failure(answer, *ranges[number])
-                if failure is None:
-                    parts[number] = bytes(answer)
-                else:
-                    failures.append(failure)
-            if failures:
-                raise failures[0]
-
-        if len(parts) < len(ranges):
-            retry(self._path, fetch_missing, named=False)
+        missing = [number for number in range(len(ranges)) if number not in parts]
+        if missing:
+            asked = [(self._path, self.size_bytes, *ranges[number]) for number in missing]
+            parts.update(zip(missing, fetch_ranges(asked, named=False), strict=True))
         if ranges and stops[-1] == self.size_bytes and len(tail) < len(parts[len(ranges) - 1]) <= _KEPT_BYTES:
             self._tail = parts[len(ranges) - 1]
         return [parts[number] for number in range(len(ranges))]
 
-    def _failure(self, answer: Any, start: int, stop: int) -> BaseException | None:
-        """The error of a range, or one for an answer of the wrong length; None when it is complete."""
-        if isinstance(answer, BaseException):
-            return answer
-        if len(answer) == stop - start:
-            return None
-        if len(answer) == self.size_bytes:
-            return StorageError(
-                "the server answers with the whole file when asked for a part of it; "
-                "copy the catalog to a disk, or use a server that supports range requests"
-            )
-        # A connection may close in the middle of an answer; the next answer may be complete.
-        return WrongAnswerError(f"{len(answer)} bytes arrived of the {stop - start} from byte {start} on")
+
+def fetch_ranges(ranges: Sequence[tuple[UPath, int, int, int]], *, named: bool = True) -> list[bytes]:
+    """Read ranges of files of one file system in one call, those that fail several times.
+
+    Parameters
+    ----------
+    ranges
+        At least one. Of each the file, its size in bytes, and the bytes from a start to before a stop.
+    named
+        Whether errors name the file; False where the caller does.
+
+    Raises
+    ------
+    OSError
+        When a range cannot be read completely.
+    """
+    parts: dict[int, bytes] = {}
+    failing = ranges[0][0]
+
+    def fetch_missing() -> None:
+        nonlocal failing
+        missing = [number for number in range(len(ranges)) if number not in parts]
+        files, _, starts, stops = zip(*(ranges[number] for number in missing), strict=True)
+        answers = files[0].fs.cat_ranges(
+            [file.path for file in files], list(starts), list(stops), on_error="return"
+        )
+        failures = []
+        for number, answer in zip(missing, answers, strict=True):
+            failure = _failure(answer, *ranges[number][1:])
+            if failure is None:
+                parts[number] = bytes(answer)
+            else:
+                failures.append((ranges[number][0], failure))
+        if failures:
+            failing, failure = failures[0]
+            raise failure
+
+    try:
+        retry(failing, fetch_missing, named=False)
+    except OSError as error:
+        if not named:
+            raise
+        text = without_secrets(f"{failing}: {error}", failing.storage_options)
+        raise type(error)(text) from error.__cause__
+    return [parts[number] for number in range(len(ranges))]
+
+
+def _failure(answer: Any, size_bytes: int, start: int, stop: int) -> BaseException | None:
+    """The error of a range, or one for an answer of the wrong length; None when it is complete."""
+    if isinstance(answer, BaseException):
+        return answer
+    if len(answer) == stop - start:
+        return None
+    if len(answer) == size_bytes:
+        return StorageError(
+            "the server answers with the whole file when asked for a part of it; "
+            "copy the catalog to a disk, or use a server that supports range requests"
+        )
+    # A connection may close in the middle of an answer; the next answer may be complete.
+    return WrongAnswerError(f"{len(answer)} bytes arrived of the {stop - start} from byte {start} on")
 
 
 def read_tail(path: AnyPath) -> bytes:

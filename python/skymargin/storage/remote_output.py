@@ -5,6 +5,7 @@ The files that make a folder a catalog, its marks, are written last and removed 
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from skymargin.errors import StorageError
@@ -47,8 +48,8 @@ def remove(folder: UPath) -> None:
         folder.fs.invalidate_cache()
 
 
-def replace(source: UPath, final: UPath, *, marker: str = "") -> None:
-    """Replace a folder by another, file by file within the file system.
+def publish(source: UPath, final: UPath, *, marker: str = "", adds: bool = False) -> None:
+    """Replace a folder by another, file by file within the file system, or add the files of the other.
 
     From the removal of the old marks to the copy of the new ones there is no catalog at `final`; there never is a
     mixture of both.
@@ -60,6 +61,8 @@ def replace(source: UPath, final: UPath, *, marker: str = "") -> None:
     marker
         A file of `source` that tells who wrote it. It is at `final` whenever other files but no marks are, so that the
         remains of an interrupted copy can be told from files of others.
+    adds
+        Whether the files of `final` stay: it is a part of the new catalog.
 
     Raises
     ------
@@ -71,7 +74,9 @@ def replace(source: UPath, final: UPath, *, marker: str = "") -> None:
         sizes = list_files(source)
         data, marks = _marks_apart([name for name in sizes if name != marker])
         with translate_errors(final):
-            if marker in sizes:
+            if adds:
+                _copy(source, final, [marker] if marker in sizes else [])
+            elif marker in sizes:
                 old_data, old_marks = _marks_apart([name for name in list_files(final) if name != marker])
                 _remove_all(final, old_marks)
                 _copy(source, final, [marker])
@@ -81,14 +86,38 @@ def replace(source: UPath, final: UPath, *, marker: str = "") -> None:
             for names in (data, *([mark] for mark in marks)):
                 _copy(source, final, names)
         arrived = list_files(final)
-        if arrived != sizes:
-            raise StorageError(f"{len(arrived)} of {len(sizes)} files were copied completely")
+        copied = {name: size for name, size in sizes.items() if arrived.get(name) == size}
+        if copied != sizes or (not adds and arrived != sizes):
+            raise StorageError(f"{len(copied)} of {len(sizes)} files were copied completely")
     except BaseException as error:
         if isinstance(error, Exception):
             raise StorageError(f"{rescue}: {error}") from error
         error.add_note(rescue)
         raise
     remove(source)
+
+
+def abort_uploads(folder: UPath, temporary: str) -> None:
+    """Abort uploads in parts to a folder that killed processes have left; stores keep and charge the parts.
+
+    Parameters
+    ----------
+    folder
+        A folder that nobody writes to.
+    temporary
+        What follows the name of the folder in those of its temporary folders, which are treated alike.
+    """
+    if folder.protocol not in ("s3", "s3a"):
+        # Other stores forget them after a week.
+        return
+    bucket, _, key = folder.path.rstrip("/").partition("/")
+    # Listing them may not be allowed: they are no reason to fail.
+    with suppress(Exception):
+        answer = folder.fs.call_s3("list_multipart_uploads", Bucket=bucket, Prefix=key)
+        for upload in answer.get("Uploads", ()):
+            if upload["Key"].startswith((f"{key}/", f"{key}{temporary}")):
+                names = {"Key": upload["Key"], "UploadId": upload["UploadId"]}
+                folder.fs.call_s3("abort_multipart_upload", Bucket=bucket, **names)
 
 
 def remove_files(folder: UPath, names: Sequence[str]) -> None:

@@ -6,10 +6,12 @@
 mod columns;
 mod cover;
 mod errors;
+mod given_up;
 mod healpix;
 mod in_memory;
 mod map;
 mod neighbours;
+mod output;
 mod parquet;
 mod reduce;
 mod scan;

@@ -4,7 +4,6 @@
 #![allow(clippy::result_large_err)]
 
 use std::io::{BufWriter, Write};
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use pyo3::prelude::*;
@@ -14,11 +13,12 @@ use skymargin_geometry::angle::Threshold;
 use skymargin_geometry::cover::INDEX_SLACK_ARCSEC;
 use skymargin_scan::{ScanError, Source};
 use skymargin_shuffle::map::{self as core, MapPart};
-use skymargin_shuffle::{LocalFile, OutputFile, ShardError};
+use skymargin_shuffle::{MapError, OutputFile, ShardError};
 
 use crate::cover::Margins;
+use crate::given_up::GivenUp;
 use crate::scan::{PythonReader, Scanner};
-use crate::{columns, errors};
+use crate::{columns, errors, output};
 
 /// The schema in which rows of a catalog travel: values instead of dictionaries, large strings instead of views.
 #[pyfunction]
@@ -59,28 +59,34 @@ impl MapSpec {
 type Part = (i64, i64, Vec<String>, u32, u32);
 
 /// What a task read and found: order, pixel, rows and bytes before compression of partitions; the encoded slices of the
-/// shard, their rows within each threshold (little-endian u64), and the sums of these; bytes read; pages decoded.
-type Mapped<'py> = (Vec<(u8, u64, u64, u64)>, Bound<'py, PyBytes>, Bound<'py, PyBytes>, Vec<u64>, u64, u64);
+/// shard, their rows within each threshold (little-endian u64), and the sums of these; bytes read; pages decoded; bytes of
+/// the shard.
+type Mapped<'py> = (Vec<(u8, u64, u64, u64)>, Bound<'py, PyBytes>, Bound<'py, PyBytes>, Vec<u64>, u64, u64, u64);
 
 /// Writes the rows of partitions that belong to margins to a shard.
 ///
-/// The shard appears when it is complete. The task ends when the file `while_exists` is gone. `open_reader` opens a file
-/// that is not local, as `Scanner.open_reader` wants it.
+/// The shard is the file `name` in `output`, as for `reduce_batch`, and appears when it is complete. The task ends when
+/// `given_up()` is true. `open_reader` opens a file that is not local, as `Scanner.open_reader` wants it.
 #[pyfunction]
-#[pyo3(signature = (spec, parts, shard, while_exists, open_reader = None))]
+#[pyo3(signature = (spec, parts, output, name, given_up, open_reader = None))]
 pub(crate) fn map_batch<'py>(
     py: Python<'py>,
     spec: &MapSpec,
     parts: Vec<Part>,
-    shard: PathBuf,
-    while_exists: PathBuf,
+    output: Bound<'py, PyAny>,
+    name: &str,
+    given_up: Py<PyAny>,
     open_reader: Option<Py<PyAny>>,
 ) -> PyResult<Mapped<'py>> {
     let part = |(order, pixel, files, part, parts): Part| {
         Ok(MapPart { pixel: columns::pixel(order, pixel)?, files, part, parts })
     };
     let parts = parts.into_iter().map(part).collect::<PyResult<Vec<MapPart>>>()?;
-    let mapped = py.detach(|| write_shard(&spec.0, &parts, &shard, &while_exists, open_reader.as_ref()));
+    let (output, given_up) = (output::output(output), GivenUp::new(given_up));
+    let mapped = py.detach(|| {
+        let file = output.create(name).map_err(ShardError::Io)?;
+        write_shard(&spec.0, &parts, file, &given_up, open_reader.as_ref())
+    });
     let mapped = mapped.map_err(errors::map)?;
     let partitions = mapped.partitions.iter();
     let partitions = partitions.map(|one| (one.pixel.order(), one.pixel.index(), one.rows, one.memory_bytes));
@@ -92,29 +98,29 @@ pub(crate) fn map_batch<'py>(
         contents.rows_per_threshold,
         mapped.bytes_read,
         mapped.pages_decoded,
+        contents.bytes,
     ))
 }
 
 fn write_shard(
     spec: &core::MapSpec,
     parts: &[MapPart],
-    shard: &Path,
-    while_exists: &Path,
+    file: Box<dyn OutputFile>,
+    given_up: &GivenUp,
     open_reader: Option<&Py<PyAny>>,
-) -> Result<core::Mapped, skymargin_shuffle::MapError> {
+) -> Result<core::Mapped, MapError> {
     let open = |name: &str| match open_reader {
         None => Source::local(name),
         Some(open) => open_python(open, name),
     };
-    let file = LocalFile::create(shard).map_err(ShardError::Io)?;
     let mut sink = BufWriter::with_capacity(1 << 18, file);
-    let mapped = core::map(spec, parts, &open, &mut sink, &|| !while_exists.exists())?;
+    let mapped = core::map(spec, parts, &open, &mut sink, &|| given_up.check())?;
     sink.flush().map_err(ShardError::Io)?;
-    if !while_exists.exists() {
-        return Err(skymargin_shuffle::MapError::GivenUp);
+    if given_up.check_now() {
+        return Err(MapError::GivenUp);
     }
     let (file, _) = sink.into_parts();
-    Box::new(file).finish().map_err(ShardError::Io)?;
+    file.finish().map_err(ShardError::Io)?;
     Ok(mapped)
 }
 

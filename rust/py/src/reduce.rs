@@ -1,20 +1,22 @@
 //! Reducing: the files of the margins of one task.
 
-use std::io::{self, Write};
+use std::collections::HashMap;
+use std::io;
+use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
-use pyo3::types::PyBytes;
+use pyo3::pybacked::PyBackedBytes;
 use pyo3_arrow::PySchema;
-use skymargin_scan::{LocalFile, RangedReader};
 use skymargin_shuffle::reduce::{self as core, MarginFile, Subtile};
-use skymargin_shuffle::{LocalFolder, Output, OutputFile, PixelColumns, SLICE_BYTES, Slice};
+use skymargin_shuffle::{LocalShards, PixelColumns, SLICE_BYTES, Shards, Slice};
 
-use crate::errors;
+use crate::given_up::GivenUp;
 use crate::parquet::{ParquetFormat, RowGroupsTuple, row_groups_tuple};
-use crate::scan::PythonReader;
+use crate::{errors, output};
 
 /// What reduce tasks of a margin catalog have in common.
 #[pyclass(module = "skymargin._core", frozen)]
@@ -54,33 +56,25 @@ type Reduced<'py> = (Vec<(u64, u64)>, Vec<RowGroupsTuple<'py>>);
 
 /// Writes the files of some margins.
 ///
-/// `slices` are encoded slices in the order of the margins, `shards` the number of the shard that each is in, `names`
-/// the file of each margin. A shard is opened by `open_shard(number)`, which returns its path, or a reader as for
-/// `Scanner.open_reader`. `output` is the path of a folder, or an object whose `create(name)` returns one with
-/// `write(bytes)`, `finish()` and `abandon()`. The task ends when the file `while_exists` is gone.
+/// `slices` are encoded slices in the order of the margins, `numbers` the shard that each is in, `names` the file of each
+/// margin. `shards` has the paths of the shards by their numbers, or is an object with `ahead_bytes` and
+/// `read_ranges(numbers, starts, stops)`. `output` is the path of a folder, or an object whose `create(name)` returns
+/// one with `write(bytes)`, `finish()` and `abandon()`. The task ends when `given_up()` is true.
 #[pyfunction]
 #[allow(clippy::too_many_arguments, reason = "they have names in Python")]
 pub(crate) fn reduce_batch<'py>(
     py: Python<'py>,
     spec: &ReduceSpec,
     slices: &[u8],
-    shards: Vec<u32>,
+    numbers: Vec<u32>,
     names: Vec<String>,
-    open_shard: Py<PyAny>,
+    shards: Bound<'py, PyAny>,
     output: Bound<'py, PyAny>,
-    while_exists: PathBuf,
+    given_up: Py<PyAny>,
 ) -> PyResult<Reduced<'py>> {
-    let margins = margin_files(slices, &shards, names)?;
-    let output: Box<dyn Output> = match output.extract::<PathBuf>() {
-        Ok(folder) => Box::new(LocalFolder::new(folder)),
-        Err(_) => Box::new(PythonOutput(output.unbind())),
-    };
-    let open = |number: u32| Python::attach(|py| open_python(open_shard.bind(py), number)).map_err(io::Error::other);
-    let open = |number: u32| match open(number)? {
-        Shard::Local(path) => Ok(Box::new(LocalFile::open(&path)?) as Box<dyn RangedReader>),
-        Shard::Remote(reader) => Ok(Box::new(reader) as Box<dyn RangedReader>),
-    };
-    let reduced = py.detach(|| core::reduce(&spec.0, &margins, &open, output.as_ref(), &|| !while_exists.exists()));
+    let margins = margin_files(slices, &numbers, names)?;
+    let (output, shards, given_up) = (output::output(output), shards_of(&shards)?, GivenUp::new(given_up));
+    let reduced = py.detach(|| core::reduce(&spec.0, &margins, shards.as_ref(), output.as_ref(), &|| given_up.check()));
     let reduced = reduced.map_err(errors::reduce)?;
     let row_groups = reduced.row_groups.iter().map(|groups| row_groups_tuple(py, groups));
     Ok((reduced.files, row_groups.collect()))
@@ -102,60 +96,33 @@ fn margin_files(slices: &[u8], shards: &[u32], names: Vec<String>) -> PyResult<V
     Ok(margins.map(|(group, name)| MarginFile { pixel: group[0].1.pixel, name, slices: group.to_vec() }).collect())
 }
 
-enum Shard {
-    Local(PathBuf),
-    Remote(PythonReader),
+/// Shards read in Python: `read_ranges(shards, starts, stops) -> list of bytes`.
+struct PythonShards {
+    reader: Py<PyAny>,
+    ahead_bytes: u64,
 }
 
-fn open_python(open_shard: &Bound<'_, PyAny>, number: u32) -> PyResult<Shard> {
-    let shard = open_shard.call1((number,))?;
-    match shard.extract::<PathBuf>() {
-        Ok(path) => Ok(Shard::Local(path)),
-        Err(_) => Ok(Shard::Remote(PythonReader::new(shard)?)),
+impl Shards for PythonShards {
+    fn read(&self, ranges: &[(u32, Range<u64>)]) -> io::Result<Vec<Bytes>> {
+        let shards: Vec<u32> = ranges.iter().map(|(shard, _)| *shard).collect();
+        let (starts, stops): (Vec<u64>, Vec<u64>) = ranges.iter().map(|(_, range)| (range.start, range.end)).unzip();
+        Python::attach(|py| {
+            let parts = self.reader.bind(py).call_method1("read_ranges", (shards, starts, stops))?;
+            Ok(parts.extract::<Vec<PyBackedBytes>>()?.into_iter().map(Bytes::from_owner).collect())
+        })
+        .map_err(|error: PyErr| io::Error::other(error))
+    }
+
+    fn ahead_bytes(&self) -> u64 {
+        self.ahead_bytes
     }
 }
 
-/// A place for files written in Python.
-struct PythonOutput(Py<PyAny>);
-
-impl Output for PythonOutput {
-    fn create(&self, name: &str) -> io::Result<Box<dyn OutputFile>> {
-        let file = Python::attach(|py| self.0.call_method1(py, "create", (name,))).map_err(io::Error::other)?;
-        Ok(Box::new(PythonFile { file, done: false }))
+/// The shards at the paths of a dict by their numbers, or an object with `read_ranges` and `ahead_bytes`.
+fn shards_of(shards: &Bound<'_, PyAny>) -> PyResult<Box<dyn Shards>> {
+    if let Ok(paths) = shards.extract::<HashMap<u32, PathBuf>>() {
+        return Ok(Box::new(LocalShards::new(paths)));
     }
-}
-
-/// A file written in Python.
-struct PythonFile {
-    file: Py<PyAny>,
-    done: bool,
-}
-
-impl Write for PythonFile {
-    fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
-        let write = |py: Python<'_>| self.file.call_method1(py, "write", (PyBytes::new(py, buffer),));
-        Python::attach(write).map_err(io::Error::other)?;
-        Ok(buffer.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl OutputFile for PythonFile {
-    fn finish(mut self: Box<Self>) -> io::Result<()> {
-        self.done = true;
-        Python::attach(|py| self.file.call_method0(py, "finish")).map_err(io::Error::other)?;
-        Ok(())
-    }
-}
-
-impl Drop for PythonFile {
-    fn drop(&mut self) {
-        if !self.done {
-            // The error that ended the file is reported, not this one.
-            let _ = Python::attach(|py| self.file.call_method0(py, "abandon"));
-        }
-    }
+    let ahead_bytes = shards.getattr("ahead_bytes")?.extract()?;
+    Ok(Box::new(PythonShards { reader: shards.clone().unbind(), ahead_bytes }))
 }

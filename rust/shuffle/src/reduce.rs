@@ -13,7 +13,9 @@ use crate::merge::{GroupRule, Merge, Picked};
 use crate::output::{Output, OutputFile};
 use crate::parquet::{Compressors, ParquetFormat, ParquetWriter, RowGroups, WriteError};
 use crate::pixel_columns::PixelColumns;
-use crate::shard_reader::{OpenShard, ShardReader};
+use crate::read_ahead::ReadAhead;
+use crate::shard_reader::ShardReader;
+use crate::shards::Shards;
 use crate::slices::Slice;
 
 /// What reduce tasks of a margin catalog have in common.
@@ -72,20 +74,20 @@ pub struct Reduced {
 
 /// Writes the files of some margins.
 ///
-/// `open` opens a shard by its number; `is_given_up` is asked before every margin and after every
-/// row group.
+/// `is_given_up` is asked before every margin and after every row group.
 ///
 /// # Errors
 /// [`ReduceError`] when a shard cannot be read, a file cannot be written, or the run is given up.
 pub fn reduce(
     spec: &ReduceSpec,
     margins: &[MarginFile],
-    open: &OpenShard<'_>,
+    shards: &dyn Shards,
     output: &dyn Output,
     is_given_up: &dyn Fn() -> bool,
 ) -> Result<Reduced, ReduceError> {
     catch_panic(|| {
-        let mut reader = ShardReader::new(&spec.transport, open);
+        let ahead = ReadAhead::new(shards, margins.iter().map(|margin| margin.slices.as_slice()));
+        let mut reader = ShardReader::new(&spec.transport, ahead);
         let mut compressors = Compressors::default();
         let mut reduced = Reduced::default();
         for margin in margins {

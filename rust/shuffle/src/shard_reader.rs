@@ -1,7 +1,5 @@
 //! Reading shards: record batches by their place, the last ones kept, because neighbouring margins share them.
 
-use std::collections::HashMap;
-use std::io;
 use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
@@ -12,15 +10,15 @@ use arrow_ipc::reader::FileDecoder;
 use arrow_ipc::{Block, MetadataVersion};
 use arrow_schema::{ArrowError, Schema, SchemaRef};
 use skymargin_geometry::pixel::MAX_ORDER;
-use skymargin_scan::RangedReader;
 
 use crate::error::ShardError;
+use crate::read_ahead::{Place, ReadAhead};
+use crate::recent::Recent;
 use crate::shard_writer::{ORIGIN_COLUMNS, shard_schema};
 use crate::slices::{RowKey, Slice};
 
-/// How many bytes of record batches, and how many open shards, are kept for the next margin.
+/// How many bytes of record batches are kept for the next margin.
 const KEPT_BYTES: u64 = 8 << 20;
-const KEPT_OPEN: usize = 32;
 
 /// A record batch of a shard.
 #[derive(Debug)]
@@ -66,25 +64,20 @@ impl ShardBatch {
     }
 }
 
-/// Opens a shard by its number.
-pub type OpenShard<'a> = dyn Fn(u32) -> io::Result<Box<dyn RangedReader>> + 'a;
-
 /// Reads the record batches of shards.
 pub(crate) struct ShardReader<'a> {
-    open: &'a OpenShard<'a>,
+    ahead: ReadAhead<'a>,
     decoder: FileDecoder,
-    shards: Recent<u32, Arc<dyn RangedReader>>,
-    batches: Recent<(u32, u64), Arc<ShardBatch>>,
+    batches: Recent<Place, Arc<ShardBatch>>,
     kept_bytes: u64,
 }
 
 impl<'a> ShardReader<'a> {
-    pub(crate) fn new(transport: &Schema, open: &'a OpenShard<'a>) -> Self {
+    pub(crate) fn new(transport: &Schema, ahead: ReadAhead<'a>) -> Self {
         let schema: SchemaRef = shard_schema(transport);
         Self {
-            open,
+            ahead,
             decoder: FileDecoder::new(schema, MetadataVersion::V5),
-            shards: Recent::default(),
             batches: Recent::default(),
             kept_bytes: 0,
         }
@@ -92,13 +85,13 @@ impl<'a> ShardReader<'a> {
 
     /// The record batch that a slice of the shard is in.
     pub(crate) fn batch(&mut self, shard: u32, slice: &Slice) -> Result<Arc<ShardBatch>, ShardError> {
-        let key = (shard, slice.position);
-        if let Some(batch) = self.batches.get(&key) {
+        let place = Place::of(shard, slice);
+        if let Some(batch) = self.batches.get(&place) {
             return checked(batch, shard, slice);
         }
-        let batch = checked(Arc::new(self.read(shard, slice)?), shard, slice)?;
+        let batch = checked(Arc::new(self.read(place)?), shard, slice)?;
         self.kept_bytes += batch.bytes;
-        self.batches.insert(key, Arc::clone(&batch));
+        self.batches.insert(place, Arc::clone(&batch));
         while self.kept_bytes > KEPT_BYTES
             && let Some(oldest) = self.batches.remove_oldest()
         {
@@ -107,24 +100,10 @@ impl<'a> ShardReader<'a> {
         Ok(batch)
     }
 
-    fn read(&mut self, shard: u32, slice: &Slice) -> Result<ShardBatch, ShardError> {
-        let reader = match self.shards.get(&shard) {
-            Some(reader) => reader,
-            None => {
-                let reader = (self.open)(shard).map_err(|source| ShardError::Read { shard, source })?;
-                let reader: Arc<dyn RangedReader> = Arc::from(reader);
-                self.shards.insert(shard, Arc::clone(&reader));
-                if self.shards.len() > KEPT_OPEN {
-                    self.shards.remove_oldest();
-                }
-                reader
-            }
-        };
-        let end = slice.position.checked_add(slice.length);
-        let range = slice.position..end.ok_or_else(|| damaged(shard, "it is shorter than was written"))?;
-        let read = reader.read_ranges(std::slice::from_ref(&range));
-        let mut read = read.map_err(|source| ShardError::Read { shard, source })?;
-        let bytes = read.pop().unwrap_or_default();
+    fn read(&mut self, place: Place) -> Result<ShardBatch, ShardError> {
+        let shard = place.shard;
+        let read = self.ahead.read(place, |other| self.batches.contains(&other));
+        let bytes = read.map_err(|source| ShardError::Read { shard, source })?;
         // A continuation mark and the size of the metadata precede the metadata, all four bytes little-endian.
         let size = bytes.get(4..8).and_then(|size| size.try_into().ok()).map(i32::from_le_bytes);
         let metadata_bytes = size
@@ -132,11 +111,11 @@ impl<'a> ShardReader<'a> {
             .filter(|size| *size >= 8 && *size as usize <= bytes.len())
             .ok_or_else(|| damaged(shard, "a record batch has no beginning"))?;
         let body_bytes = bytes.len() as i64 - i64::from(metadata_bytes);
-        let block = Block::new(slice.position as i64, metadata_bytes, body_bytes);
+        let block = Block::new(place.position as i64, metadata_bytes, body_bytes);
         let batch = self.decoder.read_record_batch(&block, &Buffer::from(bytes));
         let batch = batch.map_err(|source| ShardError::Damaged { shard, source })?;
         let batch = batch.ok_or_else(|| damaged(shard, "a record batch is missing"))?;
-        Ok(ShardBatch::new(&batch, slice.length))
+        Ok(ShardBatch::new(&batch, place.length))
     }
 }
 
@@ -153,55 +132,4 @@ fn checked(batch: Arc<ShardBatch>, shard: u32, slice: &Slice) -> Result<Arc<Shar
 
 fn damaged(shard: u32, what: &str) -> ShardError {
     ShardError::Damaged { shard, source: ArrowError::IpcError(what.to_string()) }
-}
-
-/// Values by key, the one that was not used for longest first to go.
-struct Recent<K, V> {
-    values: HashMap<K, (u64, V)>,
-    uses: u64,
-}
-
-impl<K, V> Default for Recent<K, V> {
-    fn default() -> Self {
-        Self { values: HashMap::new(), uses: 0 }
-    }
-}
-
-impl<K: std::hash::Hash + Eq + Clone, V: Clone> Recent<K, V> {
-    fn get(&mut self, key: &K) -> Option<V> {
-        self.uses += 1;
-        let (used, value) = self.values.get_mut(key)?;
-        *used = self.uses;
-        Some(value.clone())
-    }
-
-    fn insert(&mut self, key: K, value: V) {
-        self.uses += 1;
-        self.values.insert(key, (self.uses, value));
-    }
-
-    fn remove_oldest(&mut self) -> Option<V> {
-        let key = self.values.iter().min_by_key(|(_, (used, _))| *used)?.0.clone();
-        self.values.remove(&key).map(|(_, value)| value)
-    }
-
-    fn len(&self) -> usize {
-        self.values.len()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_value_not_used_for_longest_goes_first() {
-        let mut recent = Recent::default();
-        for number in 0..3 {
-            recent.insert(number, number * 10);
-        }
-        assert_eq!(recent.get(&0), Some(0));
-        assert_eq!(recent.remove_oldest(), Some(10));
-        assert_eq!((recent.len(), recent.get(&1), recent.get(&2)), (2, None, Some(20)));
-    }
 }

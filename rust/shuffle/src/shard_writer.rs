@@ -43,6 +43,8 @@ pub struct ShardContents {
     pub rows_within: Vec<u8>,
     /// Over all slices, the rows within each threshold.
     pub rows_per_threshold: Vec<u64>,
+    /// The size of the shard.
+    pub bytes: u64,
 }
 
 /// A selected row and a margin it belongs to.
@@ -160,6 +162,7 @@ impl<W: Write> ShardWriter<W> {
         self.write_gathered()?;
         self.ipc.finish().map_err(shard_error)?;
         self.ipc.get_mut().flush()?;
+        self.contents.bytes = self.ipc.get_ref().bytes;
         Ok(self.contents)
     }
 

@@ -11,27 +11,45 @@ use arrow_schema::{DataType, Field, Schema};
 use bytes::Bytes;
 use proptest::prelude::*;
 use skymargin_geometry::pixel::Pixel;
-use skymargin_scan::{BatchSelected, RangedReader, ScanBatch};
+use skymargin_scan::{BatchSelected, ScanBatch};
 
 use crate::merge::{GroupRule, Merge};
+use crate::read_ahead::ReadAhead;
 use crate::shard_reader::ShardReader;
 use crate::shard_writer::{ShardContents, ShardWriter};
+use crate::shards::Shards;
 use crate::slices::{SLICE_BYTES, Slice, nested_position};
 
-struct Memory(Bytes);
+/// Shards in memory, numbered from `first`.
+struct Memory {
+    first: u32,
+    shards: Vec<Bytes>,
+    ahead_bytes: u64,
+}
 
-impl RangedReader for Memory {
-    fn size_bytes(&self) -> io::Result<u64> {
-        Ok(self.0.len() as u64)
+impl Memory {
+    fn one(number: u32, bytes: &Bytes) -> Self {
+        Self { first: number, shards: vec![bytes.clone()], ahead_bytes: 0 }
     }
+}
 
-    fn read_ranges(&self, ranges: &[Range<u64>]) -> io::Result<Vec<Bytes>> {
-        let part = |range: &Range<u64>| {
+impl Shards for Memory {
+    fn read(&self, ranges: &[(u32, Range<u64>)]) -> io::Result<Vec<Bytes>> {
+        let part = |(shard, range): &(u32, Range<u64>)| {
+            let bytes = &self.shards[(shard - self.first) as usize];
             let (start, end) = (range.start as usize, range.end as usize);
-            if end > self.0.len() { Err(io::ErrorKind::UnexpectedEof.into()) } else { Ok(self.0.slice(start..end)) }
+            if end > bytes.len() { Err(io::ErrorKind::UnexpectedEof.into()) } else { Ok(bytes.slice(start..end)) }
         };
         ranges.iter().map(part).collect()
     }
+
+    fn ahead_bytes(&self) -> u64 {
+        self.ahead_bytes
+    }
+}
+
+fn reader<'a>(shards: &'a Memory, slices: &[(u32, Slice)]) -> ShardReader<'a> {
+    ShardReader::new(&schema(), ReadAhead::new(shards, std::iter::once(slices)))
 }
 
 fn pixel(number: u64) -> Pixel {
@@ -87,15 +105,16 @@ fn merged(
     margin: Pixel,
     threshold_arcsec: Option<f64>,
     rule: GroupRule,
+    ahead_bytes: u64,
 ) -> Vec<Vec<i64>> {
-    let open =
-        |number: u32| Ok(Box::new(Memory(Bytes::from(shards[number as usize].0.clone()))) as Box<dyn RangedReader>);
-    let mut reader = ShardReader::new(&schema(), &open);
+    let files = shards.iter().map(|(file, _)| Bytes::from(file.clone())).collect();
+    let memory = Memory { first: 0, shards: files, ahead_bytes };
     let numbered = shards
         .iter()
         .enumerate()
         .flat_map(|(number, (_, contents))| slices_of(contents).into_iter().map(move |slice| (number as u32, slice)));
     let slices: Vec<(u32, Slice)> = numbered.filter(|(_, slice)| slice.pixel == margin).collect();
+    let mut reader = reader(&memory, &slices);
     let mut merge = Merge::new(&slices, threshold_arcsec);
     let mut groups = Vec::new();
     while let Some(picked) = merge.next_group(rule, &mut reader).unwrap() {
@@ -117,10 +136,10 @@ fn another_shard_in_the_place_of_the_one_that_was_written_is_noticed() {
     let rows: Vec<Row> = (0..40).map(|row| (row % 8, row, row % 5, row % 2, 1.0)).collect();
     let (file, contents) = shard(&rows, 0, 1 << 20, &[10.0]);
     let bytes = Bytes::from(file);
-    let open = |_| Ok(Box::new(Memory(bytes.clone())) as Box<dyn RangedReader>);
+    let memory = Memory::one(7, &bytes);
     let read = |slice: Slice| {
         let rule = GroupRule { rows: 1000, subtile_shift: None };
-        let mut reader = ShardReader::new(&schema(), &open);
+        let mut reader = reader(&memory, &[(7, slice)]);
         Merge::new(&[(7, slice)], None).next_group(rule, &mut reader).map(|picked| picked.map(|picked| picked.rows()))
     };
     let slice = slices_of(&contents)[0];
@@ -143,6 +162,7 @@ proptest! {
         gathered_bytes in 1..20_000u64,
         group_rows in 1..9usize,
         threshold_arcsec in 0.0..10.0f64,
+        ahead_bytes in prop_oneof![Just(0u64), 1..20_000u64],
     ) {
         let mut rows: Vec<Row> = Vec::new();
         // A row of a source is selected once for a margin.
@@ -168,11 +188,12 @@ proptest! {
                     .collect();
                 expected.sort_unstable();
                 let ids: Vec<i64> = expected.iter().map(|row| row.3).collect();
-                let by_rows = merged(&shards, pixel(margin), threshold, GroupRule { rows: group_rows, subtile_shift: None });
+                let by_rows =
+                    merged(&shards, pixel(margin), threshold, GroupRule { rows: group_rows, subtile_shift: None }, ahead_bytes);
                 let expected_groups: Vec<Vec<i64>> = ids.chunks(group_rows).map(<[i64]>::to_vec).collect();
                 prop_assert_eq!(by_rows, expected_groups);
                 let rule = GroupRule { rows: 1000, subtile_shift: Some(2) };
-                let by_subtile = merged(&shards, pixel(margin), threshold, rule);
+                let by_subtile = merged(&shards, pixel(margin), threshold, rule, ahead_bytes);
                 let chunks = expected.chunk_by(|a, b| a.0 >> 2 == b.0 >> 2);
                 let expected_groups: Vec<Vec<i64>> =
                     chunks.map(|chunk| chunk.iter().map(|row| row.3).collect()).collect();
@@ -190,9 +211,9 @@ proptest! {
         let mut slice = slices_of(&contents)[0];
         slice.length = slice.length.saturating_sub(length);
         let bytes = Bytes::from(file);
-        let open = |_| Ok(Box::new(Memory(bytes.clone())) as Box<dyn RangedReader>);
+        let memory = Memory::one(0, &bytes);
         let read = skymargin_scan::catch_panic(|| {
-            let mut reader = ShardReader::new(&schema(), &open);
+            let mut reader = reader(&memory, &[(0, slice)]);
             let rule = GroupRule { rows: 1000, subtile_shift: None };
             Merge::new(&[(0, slice)], None).next_group(rule, &mut reader).map(|_| ())
         });

@@ -193,7 +193,7 @@ def held_here() -> dict[str, float]:
     """Return what this process holds that a run could leave behind."""
     import fsspec
 
-    from skymargin.build.stages.tasks import _worker_context
+    from skymargin.build.stages.tasks import _contexts
 
     gc.collect()
     ctypes.CDLL("libc.so.6").malloc_trim(0)
@@ -205,7 +205,7 @@ def held_here() -> dict[str, float]:
         "threads": me.num_threads(),
         "child processes": len(me.children(recursive=True)),
         "asyncio tasks": _tasks(),
-        "jobs kept": _worker_context.cache_info().currsize,
+        "jobs kept": len(_contexts),
         "file systems kept": sum(len(kind._cache) for kind in _kinds_of(fsspec.AbstractFileSystem)),
         "objects": len(gc.get_objects()),
     }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import skymargin._core as _core
@@ -11,9 +12,10 @@ from skymargin.build.run_paths import real_path
 
 if TYPE_CHECKING:
     from skymargin.build.planning import RunPlan
+    from skymargin.storage.paths import AnyPath
 
 # Raise it with every change of the content of shards and records, or of how they are used.
-FORMAT_VERSION = 4
+FORMAT_VERSION = 5
 # Longer values are compared by a digest, and not shown.
 _SHOWN_CHARACTERS = 100
 
@@ -69,7 +71,7 @@ def fingerprint_of(plan: RunPlan) -> Fingerprint:
         "check_index": spec.check_index,
         "the choice of margins to be made": None if spec.margins is None else sorted(spec.margins),
         **asdict(first.output),
-        "tmp_dir": str(real_path(first.target.paths.intermediate)),
+        "tmp_dir": _place(first.target.paths.intermediate),
         "the format of the catalog": catalog.format,
         "what the catalog says of its columns": catalog.columns,
         "the schema of the catalog": catalog.schema.serialize().to_pybytes(),
@@ -84,6 +86,10 @@ def fingerprint_of(plan: RunPlan) -> Fingerprint:
         own = {"margin_threshold": margin.threshold_arcsec, **asdict(margin.output)}
         parts |= {f"{name} of {margin.target.paths.place}": value for name, value in own.items()}
     return Fingerprint({name: _text(value) for name, value in parts.items()}, plan.file_marks)
+
+
+def _place(folder: AnyPath) -> str:
+    return str(real_path(folder) if isinstance(folder, Path) else folder)
 
 
 def _text(value: Any) -> str:

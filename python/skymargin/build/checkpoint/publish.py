@@ -12,7 +12,8 @@ otherwise makes `old` `final` again |
 
 Each move is one atomic rename. Object stores cannot rename: objects are copied, in an order in which no mixture of two
 catalogs is ever a valid catalog. There is none from the moment when the properties of the old one are removed until
-those of the new one are written, last.
+those of the new one are written, last. Where there is nothing to replace, margins are written to the final path at
+once, and only the few other files are copied.
 
 | a run is killed | a reader finds | the next run |
 |---|---|---|
@@ -39,11 +40,12 @@ if TYPE_CHECKING:
     from upath import UPath
 
 
-def publish_folder(partial: AnyPath, final: AnyPath, old: AnyPath) -> None:
+def publish_folder(partial: AnyPath, final: AnyPath, old: AnyPath, *, adds: bool = False) -> None:
     """Move the catalog that was built to its final path; an existing one is replaced.
 
-    `old` is the name of an existing catalog until it is removed; an object store does not use it. What is there may be
-    removed, as the catalog at `final` may.
+    With `adds`, its margins are at a final path on an object store already, and the other files are added. `old` is the
+    name of an existing catalog until it is removed; an object store does not use it. What is there may be removed, as
+    the catalog at `final` may.
 
     Raises
     ------
@@ -53,7 +55,7 @@ def publish_folder(partial: AnyPath, final: AnyPath, old: AnyPath) -> None:
         When something cannot be moved. On a local file system the existing catalog is at its path again then.
     """
     if not isinstance(partial, Path):
-        remote_output.replace(partial, cast("UPath", final), marker=RECORD)
+        remote_output.publish(partial, cast("UPath", final), marker=RECORD, adds=adds)
         return
     final, old = Path(str(final)), Path(str(old))
     replaces = final.exists()

@@ -19,7 +19,7 @@ from skymargin.build.checkpoint.state import (
     record_copying,
     recover_outputs,
 )
-from skymargin.build.planning import RunPlan
+from skymargin.build.planning import MarginSpec, RunPlan
 from skymargin.build.preflight import find_collection, is_begun_copy
 from skymargin.build.run_paths import COMPLETED, PUBLISHING, RunPaths
 from skymargin.build.stages.plan import task_sizes
@@ -31,7 +31,15 @@ from skymargin.errors import (
     OutputExistsError,
     PartitionReadError,
 )
-from skymargin.storage.paths import AnyPath, is_local, make_folder, remove_folder
+from skymargin.storage.paths import (
+    AnyPath,
+    exists,
+    is_empty_folder,
+    is_local,
+    make_folder,
+    remove_folder,
+    resolve_reference,
+)
 
 _log = logging.getLogger("skymargin")
 
@@ -72,8 +80,14 @@ def open_run_state(plan: RunPlan, threads: int) -> Iterator[RunState]:
             _log.warning(
                 "%s: what an earlier run did for it is thrown away, because %s", target.paths.final, why
             )
+    if state is None:
+        for target in targets:
+            if is_begun_copy(target.paths) and target.paths.was_empty:
+                remove_folder(target.paths.final)
     begun_copies = [
-        (target.paths, target.paths.copied_names) for target in targets if is_begun_copy(target.paths)
+        (target.paths, target.paths.copied_names, target.paths.was_empty)
+        for target in targets
+        if is_begun_copy(target.paths)
     ]
     for folder in leftovers:
         if state is None or folder not in state.folders:
@@ -82,10 +96,9 @@ def open_run_state(plan: RunPlan, threads: int) -> Iterator[RunState]:
         _log.info("%s: resumes from what is kept in %s", targets[0].paths.final, state.shards)
     else:
         state = _new(plan, collections, fingerprint, threads)
-    for paths, names in begun_copies:
+    for paths, names, was_empty in begun_copies:
         # The records that were removed said whose files are at the output.
-        make_folder(paths.records, exist_ok=True)
-        record_copying(paths, names)
+        record_copying(paths, names, was_empty=was_empty)
     try:
         if not state.is_made:
             for folder in (state.shards, *(margin.partial for margin in state.margins)):
@@ -95,15 +108,20 @@ def open_run_state(plan: RunPlan, threads: int) -> Iterator[RunState]:
         if _is_usable(state, error, is_local(plan.catalog.path)):
             error.add_note(f"What is done is kept in {state.shards}; the same call goes on from there.")
         else:
-            for folder in state.folders:
-                remove_folder(folder)
+            state.throw_away()
         raise
 
 
-def _state(plan: RunPlan, collections: Sequence[AnyPath | None], token: str, threads: int) -> RunState:
+def _state(
+    plan: RunPlan,
+    collections: Sequence[AnyPath | None],
+    token: str,
+    threads: int,
+    in_place: Sequence[bool],
+) -> RunState:
     margins = [
-        PendingMargin(margin, margin.target.paths.partial(token), collection)
-        for margin, collection in zip(plan.margins, collections, strict=True)
+        PendingMargin(margin, margin.target.paths.partial(token), is_in_place, collection)
+        for margin, is_in_place, collection in zip(plan.margins, in_place, collections, strict=True)
     ]
     return RunState(margins, margins[0].paths.shards(token), threads)
 
@@ -112,18 +130,27 @@ def _new(
     plan: RunPlan, collections: Sequence[AnyPath | None], fingerprint: Fingerprint, threads: int
 ) -> RunState:
     token = uuid.uuid4().hex[:8]
-    state = _state(plan, collections, token, threads)
+    in_place = [_is_made_in_place(margin) for margin in plan.margins]
+    state = _state(plan, collections, token, threads, in_place)
     make_folder(state.records, exist_ok=True)
     check_owner(state.records)
     content = {
         "token": token,
         "shards": str(state.shards),
         "threads": threads,
+        "in_place": in_place,
         "task_sizes": task_sizes(),
         "fingerprint": dataclasses.asdict(fingerprint),
     }
     state.record(_RUN, json.dumps(content).encode())
     return state
+
+
+def _is_made_in_place(margin: MarginSpec) -> bool:
+    """Whether margins are written to the final path at once: on a store, where nothing is replaced."""
+    final, output = margin.target.paths.final, margin.output
+    # The files that describe a margin catalog are made from all of its files in one folder.
+    return not is_local(final) and not output.describes and (not exists(final) or is_empty_folder(final))
 
 
 def _interrupted(
@@ -140,7 +167,9 @@ def _interrupted(
     damaged = f"its records in {paths.records} are damaged"
     try:
         old = Fingerprint(**records["fingerprint"])
-        state = _state(plan, collections, records["token"], int(records["threads"]))
+        # A run of other margins is told by its fingerprint.
+        in_place = [*map(bool, records["in_place"]), *([False] * len(plan.margins))][: len(plan.margins)]
+        state = _state(plan, collections, records["token"], int(records["threads"]), in_place)
     except (KeyError, TypeError, ValueError):
         return None, damaged
     change = fingerprint.change_from(old)
@@ -172,7 +201,8 @@ def _interrupted(
 def _reason_without_records(paths: RunPaths) -> str | None:
     """Why shards without records cannot be used; None when there are none, or they were kept on purpose."""
     for folder in paths.leftovers():
-        if isinstance(folder, Path) and any(folder.glob("shard-*")) and not (folder / COMPLETED).exists():
+        names = file_names(folder)
+        if any(name.startswith("shard-") for name in names) and COMPLETED not in names:
             return f"there are no records of its progress in {paths.progress} (resume_tmp, else tmp_dir)"
     return None
 
@@ -198,10 +228,16 @@ def _checked_leftovers(paths: RunPaths) -> list[AnyPath]:
         (records.get(name) for name in ("token", "shards")) if isinstance(records, dict) else (None, None)
     )
     if isinstance(shards, str):
-        elsewhere = Path(shards)
+        # On the server of the output, with its options; another server may need options that are not known here.
+        elsewhere = resolve_reference(paths.final, shards) if "://" in shards else Path(shards)
         # By its real path: the record may spell a folder of this run in another way.
-        known = {folder.resolve() for folder in folders if isinstance(folder, Path)}
-        if paths.is_of_this(elsewhere.name) and elsewhere.is_dir() and elsewhere.resolve() not in known:
+        known = {str(folder.resolve()) for folder in folders}
+        if (
+            paths.is_of_this(elsewhere.name)
+            and str(elsewhere.resolve()) not in known
+            and exists(elsewhere)
+            and elsewhere.is_dir()
+        ):
             folders.append(elsewhere)
     for folder in folders:
         if token and folder != paths.records and folder.name.endswith(f"-{token}"):

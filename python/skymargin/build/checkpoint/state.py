@@ -8,8 +8,8 @@ A run writes these files into its folder of records, each atomically:
   files exist in that size.
 - `reducing.json` when reducing begins: its number of threads.
 - `placing.json` when all margin catalogs are made and verified, before they are published: their reports.
-- `copying` when a margin catalog begins to be copied to an object store: the names of its files and of those at its
-  path, all of which are its own or those of the margin catalog that it replaces.
+- `copying` when files begin to be written to the path of a margin catalog on an object store: their names and those of
+  the files that are there, all of which are its own or those of the margin catalog that it replaces.
 - `completed` at the end, when the records are to be kept.
 
 A run of several margin catalogs keeps its records beside the widest. The others get a folder of records when all are
@@ -20,7 +20,6 @@ from __future__ import annotations
 
 import json
 import pickle
-import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -28,18 +27,18 @@ from typing import Any
 
 from skymargin.build.checkpoint.publish import digest_of, publish_folder, recover, restore
 from skymargin.build.checkpoint.records import read_json, read_pickle, write_record
-from skymargin.build.memory import MemoryShares
 from skymargin.build.planning import MarginSpec
 from skymargin.build.preflight import Target, check_free, check_replaced, is_begun_copy
 from skymargin.build.report import MarginReport
 from skymargin.build.run_paths import COMPLETED, COPYING, PUBLISHING, RunPaths
 from skymargin.build.stages.map import MapResult
 from skymargin.build.stages.reduce import ReduceResult
-from skymargin.build.stages.tasks import MapTask, ReduceTask, RunSpec, shard_file
+from skymargin.build.stages.tasks import MapTask, ReduceTask
 from skymargin.catalogs.collection import add_margin
 from skymargin.errors import IncompleteMarginError, OutputExistsError, StorageError
 from skymargin.storage.paths import (
     AnyPath,
+    abort_uploads,
     is_local,
     list_files,
     make_folder,
@@ -60,6 +59,9 @@ class PendingMargin:
         What it is.
     partial : Path or UPath
         The margin catalog under construction.
+    in_place : bool
+        Whether its margins are written to its final path, on an object store where there was nothing; the other files,
+        which make it a catalog, are written to `partial` and copied.
     collection : Path or UPath, or None
         Folder of the collection that it is added to.
     reduced : dict of int to ReduceResult
@@ -72,6 +74,7 @@ class PendingMargin:
 
     spec: MarginSpec
     partial: AnyPath
+    in_place: bool
     collection: AnyPath | None
     reduced: dict[int, ReduceResult] = field(default_factory=dict)
     report: MarginReport | None = None
@@ -81,6 +84,11 @@ class PendingMargin:
     def paths(self) -> RunPaths:
         """The folders of its runs."""
         return self.spec.target.paths
+
+    @property
+    def data(self) -> AnyPath:
+        """The folder that its margins are written to."""
+        return self.paths.final if self.in_place else self.partial
 
     @property
     def is_lost(self) -> bool:
@@ -116,8 +124,9 @@ class PendingMargin:
         try:
             if is_built:
                 if not is_local(final):
-                    record_copying(self.paths, {*list_files(self.partial), *list_files(final)})
-                publish_folder(self.partial, final, old)
+                    names = {*list_files(self.partial), *list_files(final)}
+                    record_copying(self.paths, names, was_empty=self.in_place)
+                publish_folder(self.partial, final, old, adds=self.in_place)
             else:
                 # A run was killed after it had published it.
                 recover(final, old)
@@ -162,9 +171,11 @@ def check_output(target: Target, made: PendingMargin | None) -> None:
     check_free(target, is_own=existing == made.digest or copied)
 
 
-def record_copying(paths: RunPaths, names: Iterable[str]) -> None:
-    """Record the files that may be at the output until a copy of the margin catalog is complete."""
-    write_record(paths.records, COPYING, json.dumps(sorted(names)).encode())
+def record_copying(paths: RunPaths, names: Iterable[str], *, was_empty: bool) -> None:
+    """Record the files that may be at the output until the margin catalog is complete there."""
+    content = {"was_empty": was_empty, "names": sorted(names)}
+    make_folder(paths.records, exist_ok=True)
+    write_record(paths.records, COPYING, json.dumps(content).encode())
 
 
 def recover_outputs(targets: Sequence[Target]) -> None:
@@ -191,8 +202,8 @@ class RunState:
     ----------
     margins : list of PendingMargin
         The margin catalogs, the widest first. Records are kept beside that one.
-    shards : Path
-        Folder of the shards and of the spec.
+    shards : Path or UPath
+        Folder of the shards.
     threads : int
         Number of threads that map tasks are made for.
     mapped : dict of int to MapResult
@@ -200,7 +211,7 @@ class RunState:
     """
 
     margins: list[PendingMargin]
-    shards: Path
+    shards: AnyPath
     threads: int
     mapped: dict[int, MapResult] = field(default_factory=dict)
 
@@ -217,31 +228,23 @@ class RunState:
     @property
     def folders(self) -> list[AnyPath]:
         """All folders of the run but its outputs; the records it can be resumed from come first."""
-        # Until all are made, the records of the other margins are of runs of their own.
-        with_records = self.margins if self.is_made else self.margins[:1]
-        records: list[AnyPath] = [margin.paths.records for margin in with_records]
+        first = self.margins[0]
+        records: list[AnyPath] = [
+            # Until all are made, the records of the other margins are of runs of their own.
+            margin.paths.records
+            for margin in self.margins
+            if self.is_made or margin is first or margin.in_place
+        ]
         return [*records, self.shards, *(margin.partial for margin in self.margins)]
-
-    def save_spec(self, spec: RunSpec, memory: MemoryShares) -> Path:
-        """Write the spec for the tasks; tasks of earlier runs that still work end without theirs."""
-        for file in self.shards.glob("job-*"):
-            file.unlink(missing_ok=True)
-        spec_file = self.shards / f"job-{uuid.uuid4().hex[:8]}"
-        try:
-            spec.save(spec_file, memory)
-        except OSError as error:
-            raise StorageError(f"{self.shards} cannot be written: {error}") from error
-        return spec_file
 
     def add_mapped(self, task: MapTask, result: MapResult) -> None:
         """Record a map task whose shard is written."""
-        shard = shard_file(self.shards, task.number, result.token)
-        try:
-            size = shard.stat().st_size
-        except OSError as error:
-            raise StorageError(f"a worker wrote {shard}, which is not seen here: {error}") from error
+        shard = self.shards / result.shard
+        # A server shows everybody the same; a folder may only have the same path on another machine.
+        if isinstance(shard, Path) and not shard.exists():
+            raise StorageError(f"a worker wrote {shard}, which is not seen here: tmp_dir must be shared")
         self.mapped[task.number] = result
-        self.record(f"mapped-{task.number:06d}", pickle.dumps((task.number, result, size)))
+        self.record(f"mapped-{task.number:06d}", pickle.dumps((task.number, result)))
 
     def add_reduced(self, task: ReduceTask, result: ReduceResult) -> None:
         """Record a reduce task whose margins are written."""
@@ -266,7 +269,7 @@ class RunState:
             When a margin is missing or incomplete.
         """
         for margin in self.margins:
-            sizes = _current_files(margin.partial)
+            sizes = _current_files(margin.data)
             expected = {
                 name: size for result in margin.reduced.values() for name, size in result.files.items()
             }
@@ -274,9 +277,10 @@ class RunState:
                 if sizes.get(name) != size:
                     now = f"has {sizes[name]} bytes now" if name in sizes else "is missing now"
                     raise IncompleteMarginError(
-                        f"{margin.partial / name} was written with {size} bytes and {now}"
+                        f"{margin.data / name} was written with {size} bytes and {now}"
                     )
-            remove_files(margin.partial, [name for name in sizes if name not in expected])
+            if not margin.in_place:
+                remove_files(margin.partial, [name for name in sizes if name not in expected])
 
     def record_made(self, reports: Sequence[MarginReport]) -> None:
         """Record that the margin catalogs under construction are complete and have only to be published."""
@@ -299,6 +303,16 @@ class RunState:
             margin.report = replace(MarginReport(**entry["report"]), catalog_path=catalog_path)
             margin.digest = entry["digest"]
 
+    def throw_away(self) -> None:
+        """Remove all that the run has made, when it is of no use."""
+        for margin in self.margins:
+            # First: the records say whose these files are.
+            if margin.in_place and is_begun_copy(margin.paths) and digest_of(margin.paths.final) is None:
+                remove_folder(margin.paths.final)
+        for folder in self.folders:
+            remove_folder(folder)
+        self._abort_uploads()
+
     def clean_up(self, shards: bool, records: bool) -> None:
         """Remove what is not needed once the margin catalogs are published.
 
@@ -307,10 +321,11 @@ class RunState:
         shards, records
             Whether to remove these. What is kept is not resumed: a later run removes it.
         """
+        self._abort_uploads()
         if shards:
             remove_folder(self.shards)
         else:
-            (self.shards / COMPLETED).touch()
+            (self.shards / COMPLETED).write_bytes(b"")
         for margin in self.margins[1:]:
             remove_folder(margin.paths.records)
         if records:
@@ -318,21 +333,27 @@ class RunState:
         else:
             (self.records / COMPLETED).touch()
 
+    def _abort_uploads(self) -> None:
+        for margin in self.margins:
+            abort_uploads(margin.paths.final)
+        if self.shards.parent != self.margins[0].paths.final.parent:
+            abort_uploads(self.shards)
+
     def record(self, name: str, content: bytes) -> None:
         """Write a record."""
         write_record(self.records, name, content)
 
     def read_mapped(self) -> None:
         """Read the records of map tasks; those whose shard has changed do not count."""
-        for file in self.records.glob("mapped-??????"):
-            number, result, size = read_pickle(file) or (0, None, 0)
-            if isinstance(result, MapResult):
-                shard = shard_file(self.shards, number, result.token)
-                if shard.exists() and shard.stat().st_size == size:
-                    self.mapped[number] = result
+        records = sorted(self.records.glob("mapped-??????"))
+        sizes = _current_files(self.shards) if records else {}
+        for file in records:
+            number, result = read_pickle(file) or (0, None)
+            if isinstance(result, MapResult) and sizes.get(result.shard) == result.shard_bytes:
+                self.mapped[number] = result
 
     def _read_reduced(self) -> None:
-        sizes = [_current_files(margin.partial) for margin in self.margins]
+        sizes = [_current_files(margin.data) for margin in self.margins]
         for file in self.records.glob("reduced-??????"):
             number, index, result = read_pickle(file) or (0, 0, None)
             if isinstance(result, ReduceResult) and all(

@@ -6,23 +6,21 @@ import logging
 import signal
 import socket
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any
 
+from skymargin.build.execution.tasks import Done, GivenUp, Result, Spec, Task, TaskFunction
 from skymargin.errors import SkymarginError, WorkerError
 from skymargin.storage.paths import exists, is_local, temporary_folder
 
 if TYPE_CHECKING:
-    from distributed import Client, Worker
+    from distributed import Client, Future, Worker
 
     from skymargin.storage.paths import AnyPath
-
-Task = TypeVar("Task")
-Result = TypeVar("Result")
-TaskFunction: TypeAlias = Callable[[Path, Task], Result | SkymarginError]
-Done: TypeAlias = Callable[[Task, Result], object]
 
 # How long running tasks may take to notice that the run was given up, and an empty task to run.
 _PATIENCE_SECONDS = 10
@@ -93,19 +91,22 @@ def dask_setup(_worker: Worker) -> None:
 
 def run_tasks(
     client: Client,
-    function: TaskFunction[Task, Result],
-    spec_file: Path,
+    function: TaskFunction[Spec, Task, Result],
+    spec: Spec,
     tasks: Sequence[Task],
     done: Done[Task, Result],
 ) -> None:
     """Run tasks on a client, as `skymargin.build.execution.workers.Workers` describes."""
-    from distributed import KilledWorker, as_completed, wait
+    from distributed import KilledWorker, as_completed
 
     if not tasks:
         return
-    futures = client.map(
-        function, [spec_file] * len(tasks), tasks, pure=False, key=f"skymargin-{function.__name__}"
-    )
+    # The dashboard shows one bar for all keys with the same words before the first number.
+    name, token = f"skymargin-{function.__name__.removesuffix('_batch')}", uuid.uuid4().hex
+    # The scheduler keeps the spec: a worker that joins later gets it, and it is not lost with a worker.
+    shared = client.submit(_received, spec, pure=False, key=f"skymargin-spec-{token}")
+    keys = [f"{name}-{token}-{number}" for number in range(len(tasks))]
+    futures = client.map(partial(_run, function), [shared] * len(tasks), tasks, pure=False, key=keys)
     task_of = dict(zip((future.key for future in futures), tasks, strict=True))
     try:
         for future, result in as_completed(futures, with_results=True):
@@ -117,10 +118,8 @@ def run_tasks(
             future.release()
         _wait_for_stragglers(client, list(task_of))
     except BaseException as error:
-        # Without the spec, waiting tasks end at once, and running ones after their partition.
-        spec_file.unlink(missing_ok=True)
         with suppress(Exception):
-            wait(futures, timeout=_PATIENCE_SECONDS)
+            _give_up(client, futures)
         if isinstance(error, KilledWorker):
             raise WorkerError(
                 "several Dask workers died one after another over the same partitions, perhaps for lack of memory, "
@@ -141,6 +140,45 @@ def _wait_for_stragglers(client: Client, keys: Sequence[str]) -> None:
         running = client.run(_is_running_any, keys, on_error="ignore")
         silent = 0 if any(running.values()) else silent + 1
         time.sleep(_MOMENT_SECONDS)
+
+
+def _give_up(client: Client, futures: Sequence[Future]) -> None:
+    """Cancel tasks, and wait until those that run have noticed."""
+    keys = [future.key for future in futures]
+    client.cancel(futures)
+    deadline = time.monotonic() + _PATIENCE_SECONDS
+    while time.monotonic() < deadline and any(client.run(_is_running_any, keys, on_error="ignore").values()):
+        time.sleep(_MOMENT_SECONDS)
+
+
+def _received(spec: Spec) -> Spec:
+    return spec
+
+
+def _run(function: TaskFunction[Spec, Task, Result], spec: Spec, task: Task) -> Result | SkymarginError:
+    """Run a task on a worker."""
+    return function(spec, task, _given_up_on_worker())
+
+
+def _given_up_on_worker() -> GivenUp:
+    """A function that says whether the scheduler still waits for the task of this thread."""
+    from distributed import get_worker
+    from distributed.core import Status
+    from distributed.worker import thread_state
+
+    worker, key = get_worker(), thread_state.key
+
+    def is_given_up() -> bool:
+        state = worker.state.tasks.get(key)
+        is_wanted = state is not None and state.state in ("executing", "long-running")
+        # A worker that has lost its scheduler closes, and its threads go on.
+        return not is_wanted or worker.status not in (
+            Status.running,
+            Status.paused,
+            Status.closing_gracefully,
+        )
+
+    return is_given_up
 
 
 def _nothing() -> None:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from skymargin.build.execution.dask import Done, Result, Task, TaskFunction, own_client, run_tasks
+from skymargin.build.execution.dask import own_client, run_tasks
+from skymargin.build.execution.tasks import Done, Result, Spec, Task, TaskFunction
 from skymargin.errors import SkymarginError
 
 if TYPE_CHECKING:
@@ -28,8 +30,8 @@ class Workers(Protocol):
 
     def run(
         self,
-        function: TaskFunction[Task, Result],
-        spec_file: Path,
+        function: TaskFunction[Spec, Task, Result],
+        spec: Spec,
         tasks: Sequence[Task],
         done: Done[Task, Result],
         most_per_worker: int | None = None,
@@ -39,10 +41,10 @@ class Workers(Protocol):
         Parameters
         ----------
         function
-            Called with the spec's file and a task. Expected failures (`SkymarginError`) are returned, not raised. It
-            ends early when the spec's file is gone.
-        spec_file
-            The spec of the run. It is removed when the run is given up.
+            Called with the spec, a task, and a function that says whether the run was given up; it ends early then.
+            Expected failures (`SkymarginError`) are returned, not raised.
+        spec
+            What all tasks of the run need to know. It is sent once to each worker.
         tasks
             One for each call.
         done
@@ -71,8 +73,8 @@ class ThreadWorkers:
 
     def run(
         self,
-        function: TaskFunction[Task, Result],
-        spec_file: Path,
+        function: TaskFunction[Spec, Task, Result],
+        spec: Spec,
         tasks: Sequence[Task],
         done: Done[Task, Result],
         most_per_worker: int | None = None,
@@ -81,7 +83,8 @@ class ThreadWorkers:
         # A thread that waits for its turn would keep memory that it has freed.
         threads = min(self.threads, most_per_worker or self.threads)
         with ThreadPoolExecutor(threads, thread_name_prefix="skymargin") as pool:
-            submitted = {pool.submit(function, spec_file, task): task for task in tasks}
+            given_up = threading.Event()
+            submitted = {pool.submit(function, spec, task, given_up.is_set): task for task in tasks}
             try:
                 for future in as_completed(submitted):
                     result = future.result()
@@ -89,8 +92,8 @@ class ThreadWorkers:
                         raise result
                     done(submitted[future], result)
             except BaseException:
-                # Waiting tasks are cancelled; without the spec, running ones end after their partition.
-                spec_file.unlink(missing_ok=True)
+                # Waiting tasks are cancelled, running ones end soon.
+                given_up.set()
                 pool.shutdown(cancel_futures=True)
                 raise
 
@@ -121,14 +124,14 @@ class DaskWorkers:
 
     def run(
         self,
-        function: TaskFunction[Task, Result],
-        spec_file: Path,
+        function: TaskFunction[Spec, Task, Result],
+        spec: Spec,
         tasks: Sequence[Task],
         done: Done[Task, Result],
         most_per_worker: int | None = None,  # noqa: ARG002
     ) -> None:
         """Run tasks, as `Workers` describes."""
-        run_tasks(self._client, function, spec_file, tasks, done)
+        run_tasks(self._client, function, spec, tasks, done)
 
 
 @contextmanager

@@ -21,9 +21,13 @@ if TYPE_CHECKING:
 
 
 def contents_of(
-    name: str, margin_threshold_arcsec: float, reduced: Sequence[ReduceResult], output: OutputOptions
+    name: str,
+    margin_threshold_arcsec: float,
+    reduced: Sequence[ReduceResult],
+    output: OutputOptions,
+    in_place: bool = False,
 ) -> MarginContents:
-    """What all reduce tasks wrote together, in nested order."""
+    """What all reduce tasks wrote together, in nested order; `in_place`: to another folder than it is finished in."""
     import numpy as np
 
     parts = [
@@ -40,6 +44,7 @@ def contents_of(
         pixels=np.concatenate([np.empty(0, dtype=np.uint64), *(pixels for _, pixels, _ in parts)]),
         row_groups=[row_groups for _, _, result in parts for row_groups in result.row_groups],
         options=output,
+        bytes_elsewhere=sum(sum(result.files.values()) for result in reduced) if in_place else 0,
     )
 
 

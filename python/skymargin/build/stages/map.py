@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import skymargin._core as _core
-from skymargin.build.stages.tasks import MapTask, given_up, shard_file, worker_context
+from skymargin.build.execution.tasks import GivenUp
+from skymargin.build.stages.tasks import Job, MapTask, given_up, shard_name, worker_context
 from skymargin.errors import PartitionReadError, PositionError, SkymarginError, StorageError
+from skymargin.storage.output_folder import output_folder
 from skymargin.storage.range_reader import RangeReader
 
 if TYPE_CHECKING:
@@ -33,8 +35,10 @@ class MapResult:
         Bytes fetched from the catalog's files.
     pages_decoded : int
         Pages of them that were decompressed.
-    token : str
-        What the shard's name ends with. A task that runs twice writes two shards, and one of them is recorded.
+    shard_bytes : int
+        The size of the shard.
+    shard : str
+        The name of the shard. A task that runs twice writes two shards, and one of them is recorded.
     """
 
     sizes: list[tuple[int, int, int, int]] = field(default_factory=list)
@@ -43,7 +47,8 @@ class MapResult:
     rows_per_threshold: list[int] = field(default_factory=list)
     bytes_read: int = 0
     pages_decoded: int = 0
-    token: str = ""
+    shard_bytes: int = 0
+    shard: str = ""
 
     @property
     def primary_rows(self) -> int:
@@ -56,15 +61,17 @@ class MapResult:
         return sum(memory_bytes for _, _, _, memory_bytes in self.sizes)
 
 
-def map_batch(spec_file: Path, task: MapTask) -> MapResult | SkymarginError:
+def map_batch(job: Job, task: MapTask, is_given_up: GivenUp) -> MapResult | SkymarginError:
     """Find the rows of some partitions that belong to margins, and write them to a shard.
 
     Parameters
     ----------
-    spec_file
-        The spec of the run, beside which the shard is written. The task ends when it disappears: the run was given up.
+    job
+        The job of the run.
     task
         The partitions.
+    is_given_up
+        Says whether the run was given up; the task ends then.
 
     Returns
     -------
@@ -72,7 +79,7 @@ def map_batch(spec_file: Path, task: MapTask) -> MapResult | SkymarginError:
         Expected failures are returned, not raised: Dask logs raised errors on every worker.
     """
     try:
-        context = worker_context(spec_file)
+        context = worker_context(job)
         catalog = context.spec.catalog_path
         names_of = {str(catalog / name): name for names in task.files for name in names}
         columns = (task.orders.tolist(), task.pixels.tolist(), task.part.tolist(), task.parts.tolist())
@@ -80,18 +87,19 @@ def map_batch(spec_file: Path, task: MapTask) -> MapResult | SkymarginError:
             (order, pixel, [str(catalog / name) for name in names], part, of_parts)
             for order, pixel, part, of_parts, names in zip(*columns, task.files, strict=True)
         ]
-        token = uuid.uuid4().hex[:8]
-        shard = shard_file(spec_file.parent, task.number, token)
+        shard = shard_name(task.number, uuid.uuid4().hex[:8])
         open_reader = None if isinstance(catalog, Path) else partial(_open_reader, catalog, names_of)
-        return MapResult(*_core.map_batch(context.map_spec, parts, shard, spec_file, open_reader), token)
+        with output_folder(job.shards, is_given_up) as folder:
+            mapped = _core.map_batch(context.map_spec, parts, folder, shard, is_given_up, open_reader)
+        return MapResult(*mapped, shard)
     except SkymarginError as error:
         return error
     except _core.CoordinateError as error:
         return PositionError(str(error))
     except _core.GivenUpError:
-        return given_up(spec_file)
+        return given_up()
     except (_core.ShardError, MemoryError) as error:
-        return StorageError(f"the shards in {spec_file.parent} cannot be written: {error}")
+        return StorageError(f"the shards in {job.shards} cannot be written: {error}")
     except OSError as error:
         return PartitionReadError(" ".join(str(error).split()))
     except (RuntimeError, ValueError) as error:

@@ -268,8 +268,9 @@ def reduce_tasks(
             orders=slices["order"][firsts[start:end]],
             pixels=slices["pixel"][firsts[start:end]],
             shard=shard[bounds[start] : bounds[end]],
-            tokens={
-                number: mapped[number].token for number in set(shard[bounds[start] : bounds[end]].tolist())
+            shards={
+                number: (mapped[number].shard, mapped[number].shard_bytes)
+                for number in set(shard[bounds[start] : bounds[end]].tolist())
             },
             slices=slices[bounds[start] : bounds[end]],
             cost=int(cost[start:end].sum()),

@@ -3,27 +3,28 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import skymargin._core as _core
+from skymargin.build.execution.tasks import GivenUp
 from skymargin.build.stages.tasks import (
+    Job,
     MarginWriterSpec,
     ReduceTask,
     WorkerContext,
     given_up,
-    shard_file,
     worker_context,
 )
 from skymargin.catalogs.catalog import format_named
 from skymargin.catalogs.layout import below_dataset
 from skymargin.catalogs.metadata_file import RowGroups
 from skymargin.errors import SkymarginError, StorageError
-from skymargin.storage.paths import AnyPath, RemoteFolder, remove_file
+from skymargin.storage.output_folder import output_folder
+from skymargin.storage.shard_ranges import ShardRanges
 
 if TYPE_CHECKING:
-    from upath import UPath
+    from skymargin.storage.paths import AnyPath
 
 
 @dataclass
@@ -49,48 +50,45 @@ class ReduceResult:
     files: dict[str, int] = field(default_factory=dict)
 
 
-def reduce_batch(spec_file: Path, task: ReduceTask) -> ReduceResult | SkymarginError:
+def reduce_batch(job: Job, task: ReduceTask, is_given_up: GivenUp) -> ReduceResult | SkymarginError:
     """Write some margins.
 
     Parameters
     ----------
-    spec_file
-        The spec of the run, beside the shards. The task ends when it disappears: the run was given up.
+    job
+        The job of the run.
     task
         The margins, where their rows are, and where and how to write them.
+    is_given_up
+        Says whether the run was given up; the task ends then.
 
     Returns
     -------
     ReduceResult or SkymarginError
         Expected failures are returned, not raised: Dask logs raised errors on every worker.
     """
-    writer, folder = task.writer, spec_file.parent
+    writer = task.writer
     try:
-        context = worker_context(spec_file)
-        file_of = format_named(writer.format).margin_file
-        orders, pixels = task.orders.tolist(), task.pixels.tolist()
-        names = [
-            writer.output.file_name(file_of(order, pixel))
-            for order, pixel in zip(orders, pixels, strict=True)
-        ]
+        context = worker_context(job)
+        names = margin_names(task)
         # `_metadata` names files relative to its own folder, which in HATS is `dataset`.
         below = [below_dataset(name) for name in names]
         data = writer.folder / names[0].removesuffix(below[0])
         spec = _reduce_spec(context, task.margin, writer)
-        with context.reducing:
+        with context.reducing, output_folder(data, is_given_up) as output:
             written, row_groups = _core.reduce_batch(
                 spec,
                 task.slices.tobytes(),
                 task.shard.tolist(),
                 below,
-                partial(_shard, folder, task.tokens),
-                data if isinstance(data, Path) else _GivenUpFolder(data, spec_file),
-                spec_file,
+                _shards(job.shards, task.shards),
+                output,
+                is_given_up,
             )
     except SkymarginError as error:
         return error
     except _core.GivenUpError:
-        return given_up(spec_file)
+        return given_up()
     except _core.MarginWriteError as error:
         order, pixel, reason = error.args
         return StorageError(
@@ -98,24 +96,34 @@ def reduce_batch(spec_file: Path, task: ReduceTask) -> ReduceResult | SkymarginE
         )
     except _core.ShardError as error:
         return StorageError(
-            f"the shards in {folder} cannot be read: {error}; resume=False starts the run anew"
+            f"the shards in {job.shards} cannot be read: {error}; resume=False starts the run anew"
         )
     except (OSError, MemoryError) as error:
-        return StorageError(f"the shards in {folder} cannot be read: {error}")
+        return StorageError(f"the shards in {job.shards} cannot be read: {error}")
     except (RuntimeError, ValueError) as error:
         where = f"order {task.orders[0]}, pixel {task.pixels[0]}"
         return StorageError(f"the margins from {where} on cannot be written to {writer.folder}: {error}")
     return ReduceResult(
-        orders=orders,
-        pixels=pixels,
+        orders=task.orders.tolist(),
+        pixels=task.pixels.tolist(),
         rows=sum(rows for rows, _ in written),
         row_groups=[RowGroups(*groups) for groups in row_groups],
         files={name: size for name, (_, size) in zip(names, written, strict=True)},
     )
 
 
-def _shard(folder: Path, tokens: dict[int, str], number: int) -> Path:
-    return shard_file(folder, number, tokens[number])
+def margin_names(task: ReduceTask) -> list[str]:
+    """The files of the margins of a task, relative to the margin catalog."""
+    file_of = format_named(task.writer.format).margin_file
+    pixels = zip(task.orders.tolist(), task.pixels.tolist(), strict=True)
+    return [task.writer.output.file_name(file_of(order, pixel)) for order, pixel in pixels]
+
+
+def _shards(folder: AnyPath, shards: dict[int, tuple[str, int]]) -> dict[int, Path] | ShardRanges:
+    """Where the core reads the shards of a task."""
+    if isinstance(folder, Path):
+        return {number: folder / name for number, (name, _) in shards.items()}
+    return ShardRanges(folder, shards)
 
 
 def _reduce_spec(context: WorkerContext, margin: int, writer: MarginWriterSpec) -> _core.ReduceSpec:
@@ -134,20 +142,3 @@ def _reduce_spec(context: WorkerContext, margin: int, writer: MarginWriterSpec) 
             pixel_columns=format_named(writer.format).pixel_columns(context.spec.schema),
         )
     return spec
-
-
-class _GivenUpFolder(RemoteFolder):
-    """A remote folder in which no file is left that was completed after the run was given up.
-
-    The run that is given up removes its output once; a local folder is moved away first.
-    """
-
-    def __init__(self, folder: UPath, spec_file: Path) -> None:
-        super().__init__(folder)
-        self._spec_file = spec_file
-
-    def finished(self, file: AnyPath) -> None:
-        """Remove the file if the run was given up."""
-        if not self._spec_file.exists():
-            remove_file(file)
-            raise given_up(self._spec_file)

@@ -1,12 +1,9 @@
-"""What a task gets: the spec of the run, the same for all tasks, and its own share of the work."""
+"""What a task gets: the job, the same for all tasks of a run, and its own share of the work."""
 
 from __future__ import annotations
 
-import pickle
 import threading
 from dataclasses import dataclass, field
-from functools import lru_cache
-from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from skymargin.build.memory import MemoryShares
@@ -14,7 +11,7 @@ from skymargin.catalogs.catalog import SpatialColumns
 from skymargin.catalogs.output_options import OutputOptions
 from skymargin.errors import StorageError
 from skymargin.geometry.limits import LARGEST_ORDER
-from skymargin.storage.paths import AnyPath, atomic_write
+from skymargin.storage.paths import AnyPath
 
 if TYPE_CHECKING:
     import numpy as np
@@ -26,6 +23,9 @@ if TYPE_CHECKING:
 Pixel: TypeAlias = tuple[int, int]
 
 _loading = threading.Lock()
+# The last jobs of this process, by their tokens.
+_contexts: dict[str, WorkerContext] = {}
+_KEPT_CONTEXTS = 2
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ class SelectionRule:
 
 @dataclass(frozen=True)
 class RunSpec:
-    """What every task of a run needs to know; kept in a file, so that a task carries only its path.
+    """What every task of a run needs to know of the catalog, and of what is made.
 
     Attributes
     ----------
@@ -90,12 +90,27 @@ class RunSpec:
     check_index: bool
     margins: frozenset[Pixel] | None
 
-    def save(self, file: Path, memory: MemoryShares) -> None:
-        """Write the spec for the tasks, with what each thread of a worker may hold."""
-        with atomic_write(file) as aside:
-            # The options of a remote file system may hold credentials.
-            aside.touch(mode=0o600)
-            aside.write_bytes(pickle.dumps((self, memory)))
+
+@dataclass(frozen=True)
+class Job:
+    """What all tasks of a run get. It travels with them: workers need no file of it.
+
+    Attributes
+    ----------
+    token : str
+        Identifies it.
+    spec : RunSpec
+        What is read and made.
+    memory : MemoryShares
+        What each thread of a worker may hold.
+    shards : Path or UPath
+        Folder of the shards.
+    """
+
+    token: str
+    spec: RunSpec
+    memory: MemoryShares
+    shards: AnyPath
 
 
 class WorkerContext(NamedTuple):
@@ -105,8 +120,6 @@ class WorkerContext(NamedTuple):
     ----------
     spec : RunSpec
         The spec.
-    memory : MemoryShares
-        What each thread may hold.
     transport : pyarrow.Schema
         The schema in which rows travel.
     map_spec : MapSpec
@@ -118,7 +131,6 @@ class WorkerContext(NamedTuple):
     """
 
     spec: RunSpec
-    memory: MemoryShares
     transport: pa.Schema
     map_spec: MapSpec
     reduce_specs: dict[int, ReduceSpec]
@@ -196,8 +208,8 @@ class ReduceTask:
         The margins, in nested order.
     shard : numpy.ndarray of int64
         The shard that each slice is in.
-    tokens : dict of int to str
-        The token of each of these shards.
+    shards : dict of int to (str, int)
+        The name of each of these shards, and its size in bytes.
     slices : numpy.ndarray
         Where the rows of the margins are, those of one margin together; of type
         `skymargin.build.stages.slices.slice_type`.
@@ -211,14 +223,14 @@ class ReduceTask:
     orders: np.ndarray
     pixels: np.ndarray
     shard: np.ndarray
-    tokens: dict[int, str]
+    shards: dict[int, tuple[str, int]]
     slices: np.ndarray
     cost: int
 
 
-def shard_file(folder: Path, number: int, token: str) -> Path:
-    """The shard that one map task writes; `token` tells apart those of a task that ran twice."""
-    return folder / f"shard-{number:06d}-{token}.arrow"
+def shard_name(number: int, token: str) -> str:
+    """The name of the shard that one map task writes; `token` tells apart those of a task that ran twice."""
+    return f"shard-{number:06d}-{token}.arrow"
 
 
 def nested_position(orders: np.ndarray, pixels: np.ndarray) -> np.ndarray:
@@ -228,34 +240,28 @@ def nested_position(orders: np.ndarray, pixels: np.ndarray) -> np.ndarray:
     return pixels.astype(np.uint64) << (2 * (LARGEST_ORDER - orders.astype(np.uint64)))
 
 
-def given_up(file: Path) -> StorageError:
+def given_up() -> StorageError:
     """The error of a task whose run was given up."""
-    return StorageError(f"the run was given up, or this worker does not see tmp_dir: there is no {file}")
+    return StorageError("the run was given up")
 
 
-def worker_context(file: Path) -> WorkerContext:
-    """The spec of a run with what tasks share, loaded once in each process.
-
-    Raises
-    ------
-    StorageError
-        When the spec's file is gone: the run was given up.
-    """
-    if not file.exists():
-        raise given_up(file)
+def worker_context(job: Job) -> WorkerContext:
+    """What tasks of a process share for a job; made once."""
     # Threads of one worker ask at the same moment; they are to share the boundaries of pixels.
     with _loading:
-        return _worker_context(file)
+        context = _contexts.get(job.token)
+        if context is None:
+            while len(_contexts) >= _KEPT_CONTEXTS:
+                del _contexts[next(iter(_contexts))]
+            context = _contexts[job.token] = _context_of(job)
+        return context
 
 
-@lru_cache(maxsize=2)
-def _worker_context(file: Path) -> WorkerContext:
+def _context_of(job: Job) -> WorkerContext:
     import skymargin._core as _core
     from skymargin.build.stages.partition_scan import make_scanner
 
-    spec: RunSpec
-    memory: MemoryShares
-    spec, memory = pickle.loads(file.read_bytes())
+    spec, memory = job.spec, job.memory
     transport = _core.transport_schema(spec.schema)
     map_spec = _core.MapSpec(
         make_scanner(transport, spec.columns, memory.scan_bytes, spec.check_index),
@@ -264,4 +270,4 @@ def _worker_context(file: Path) -> WorkerContext:
         gathered_bytes=memory.gathered_bytes,
         wanted=None if spec.margins is None else sorted(spec.margins),
     )
-    return WorkerContext(spec, memory, transport, map_spec, {}, threading.Semaphore(memory.reducing))
+    return WorkerContext(spec, transport, map_spec, {}, threading.Semaphore(memory.reducing))
