@@ -24,6 +24,7 @@ PARTS = (
     "damage",
     "hostile",
     "network",
+    "apart",
     "determinism",
     "memory",
     "growth",
