@@ -68,7 +68,17 @@ def test_batches_hold_every_partition_once_along_the_sky(sizes: list[int], threa
             counted[pixel] += 1 / parts
     assert list(counted.values()) == pytest.approx([1] * len(sizes))
     if threads == 1:
-        assert all((batch.parts == 1).all() for batch in batches)
+        # Only what is too large to be lost is cut.
+        large = {pixel for pixel, size in zip(pixels.tolist(), sizes, strict=True) if size > 2_000_000_000}
+        assert all(set(batch.pixels[batch.parts > 1].tolist()) <= large for batch in batches)
+
+
+@pytest.mark.parametrize("threads", [1, 2, 64])
+def test_a_partition_of_200_gigabytes_is_cut_into_tasks_that_can_be_lost(threads: int) -> None:
+    size_bytes = np.array([1 << 20, 200 << 30, 1 << 20])
+    tasks = plan.map_tasks(catalog_of(np.full(3, 3), np.arange(3), size_bytes), threads)
+    assert sum(1 in task.pixels for task in tasks) >= 100
+    assert max(task.cost for task in tasks) < 2.1 * (1 << 30)
 
 
 def test_a_partition_of_half_the_rows_is_cut_into_parts_for_all_threads() -> None:

@@ -163,13 +163,17 @@ def map_tasks(catalog: Catalog, threads: int) -> list[MapTask]:
 
 
 def _parts(cost: np.ndarray, threads: int) -> np.ndarray:
-    """Into how many parts each partition is cut, so that none keeps one thread busy when the others are done."""
+    """Into how many parts each partition is cut.
+
+    So many that none keeps one thread busy when the others are done, and none is too large to be lost with its task.
+    """
     import numpy as np
 
-    if threads == 1:
-        return np.ones(len(cost), dtype=np.int64)
-    share = max(int(cost.sum()) // (threads * _PARTS_PER_THREAD), batch_limits().smallest_part_bytes)
-    parts: np.ndarray = np.clip(-(-cost // share), 1, threads * _PARTS_PER_THREAD)
+    limits = batch_limits()
+    parts: np.ndarray = np.maximum(-(-cost // limits.largest_task_bytes), 1)
+    if threads > 1:
+        share = max(int(cost.sum()) // (threads * _PARTS_PER_THREAD), limits.smallest_part_bytes)
+        parts = np.maximum(parts, np.minimum(-(-cost // share), threads * _PARTS_PER_THREAD))
     return parts
 
 
