@@ -55,7 +55,10 @@ class StandInError(ImportError, SkymarginError):
 
 
 class WorkerError(SkymarginError, RuntimeError):
-    """A Dask worker cannot run tasks: it cannot see the files of the run, lacks skymargin, or dies."""
+    """The work cannot go on with the Dask client: no worker is there that can run tasks, or the scheduler was lost.
+
+    A worker cannot when it does not see the files of the run, lacks skymargin, or dies.
+    """
 
 
 class StorageError(OSError, SkymarginError):

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
 import time
 from pathlib import Path
 
 import pytest
 
 from skymargin import MarginCacheArguments, pipeline, pipeline_with_client
-from skymargin.build.execution.dask import missing, own_client, run_tasks
+from skymargin.build.execution.tasks import GivenUp
+from skymargin.build.execution.workers import own_workers
 from skymargin.cli.main import main
 from skymargin.errors import WorkerError
 from tests.support.catalogs import (
@@ -110,39 +110,18 @@ def test_workers_without_skymargin(work: Path, cluster: StartWorkers) -> None:
     assert nothing_left(work / "out")
 
 
-def test_a_worker_that_joins_later_and_sees_nothing(
-    work: Path, cluster: StartWorkers, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """It is not asked; the task tells."""
-    monkeypatch.setattr(sys.modules["skymargin.build.pipeline"], "check_visible", lambda *_: None)
-    (work / "tmp").mkdir()
-    client = cluster(1, *hidden(work / "tmp"))
-    with pytest.raises(OSError, match=r"given up, or this worker does not see tmp_dir: there is no .*/job"):
-        pipeline_with_client(arguments(tmp_dir="tmp"), client)
-    assert nothing_left(work / "out")
-
-
-def test_what_is_missing_is_said_in_words(tmp_path: Path) -> None:
-    present, gone = tmp_path / "present", tmp_path / "gone"
-    present.mkdir()
-    assert missing({"output_path": present}) == ""
-    told = missing({"output_path": present, "tmp_dir": gone})
-    assert told == f"{gone} (tmp_dir) on {os.uname().nodename}: there is no such file or folder"
-
-
-def noted(spec_file: Path, task: tuple[int, float]) -> int:
+def noted(notes: Path, task: tuple[int, float], _is_given_up: GivenUp) -> int:
     """Note that a task is begun, take some time, and return the worker's process."""
     number, seconds = task
-    (spec_file.parent / f"{number}-{time.monotonic_ns()}.begun").touch()
+    (notes / f"{number}-{time.monotonic_ns()}.begun").touch()
     time.sleep(seconds)
     return os.getpid()
 
 
 def test_no_task_runs_again_for_a_result_that_was_taken(tmp_path: Path) -> None:
     """It wrote into a margin that was at its place already, and left part of a file in it."""
-    job = tmp_path / "notes" / "job"
-    job.parent.mkdir()
-    job.touch()
+    notes = tmp_path / "notes"
+    notes.mkdir()
 
     done = []
 
@@ -152,10 +131,10 @@ def test_no_task_runs_again_for_a_result_that_was_taken(tmp_path: Path) -> None:
             os.kill(process, signal.SIGKILL)
 
     tasks = [(0, 0.0), (1, 3.0), (2, 0.0), (3, 0.0)]
-    with own_client(2, 1, tmp_path) as client:
-        run_tasks(client, noted, job, tasks, die)
-        begun = sorted(file.stem for file in job.parent.glob("*.begun"))
+    with own_workers(2, 1, tmp_path) as workers:
+        workers.run(noted, notes, tasks, die)
+        begun = sorted(file.stem for file in notes.glob("*.begun"))
         time.sleep(1)
-        assert sorted(file.stem for file in job.parent.glob("*.begun")) == begun
+        assert sorted(file.stem for file in notes.glob("*.begun")) == begun
     assert sorted(done) == tasks
     assert [name for name in begun if name.startswith("0-")] == begun[:1]

@@ -32,6 +32,7 @@ CHECKS: dict[str, Callable[[Any], Any]] = {
     "dask_threads_per_worker": partial(
         check.whole_number, "dask_threads_per_worker", least=1, most=check.MOST_WORKERS
     ),
+    "dask_wait_seconds": partial(check.seconds, "dask_wait_seconds"),
     "memory_limit": check.memory_limit,
     **{name: partial(check.yes_or_no, name) for name in _SWITCHES},
     "tmp_dir": partial(check.writable_folder, "tmp_dir"),

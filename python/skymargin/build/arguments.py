@@ -198,6 +198,10 @@ class MarginCacheArguments:
         with several threads is fastest. Ignored with a client of your own, as is `dask_threads_per_worker`.
     dask_threads_per_worker
         Threads of each worker, at most 1024; default 1. Set it to the number of processors.
+    dask_wait_seconds
+        How long to wait for a worker of a client of your own while there is none that can run tasks, at the beginning
+        and during the run; default 600. Set it higher where workers wait in a queue, `math.inf` for no limit. After 5
+        seconds a message says that the run waits.
     memory_limit
         Memory limit of a worker, in bytes or as text such as `"2GB"`; at least 256 MiB. Default: none, which takes
         110 MB and about 90 MB for each thread. It does not change the result. Rows and pages larger than what is left
@@ -270,6 +274,7 @@ class MarginCacheArguments:
     delete_resume_log_files: bool = True
     dask_n_workers: int = 1
     dask_threads_per_worker: int = 1
+    dask_wait_seconds: float = 600.0
     memory_limit: int | str | None = None
     progress_bar: bool = True
     simple_progress_bar: bool = False

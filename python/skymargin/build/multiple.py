@@ -25,6 +25,7 @@ _IN_COMMON = (
     "delete_resume_log_files",
     "dask_n_workers",
     "dask_threads_per_worker",
+    "dask_wait_seconds",
     "memory_limit",
     "progress_bar",
     "simple_progress_bar",

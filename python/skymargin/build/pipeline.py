@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from typing import TYPE_CHECKING, overload
 
 from skymargin.build.arguments import MarginCacheArguments
 from skymargin.build.checkpoint.lock import locked
 from skymargin.build.checkpoint.resume import open_run_state
 from skymargin.build.email import notify_on_completion
-from skymargin.build.execution.dask import check_visible
+from skymargin.build.execution.dask_connection import check_client
+from skymargin.build.execution.places import Place
 from skymargin.build.execution.workers import DaskWorkers, Workers, own_workers
 from skymargin.build.memory import memory_shares
 from skymargin.build.multiple import validate_group, widest_first
@@ -20,7 +21,7 @@ from skymargin.build.report import MarginReport
 from skymargin.build.run import Run
 from skymargin.build.stages.tasks import Job
 from skymargin.progress import Stages
-from skymargin.storage.paths import AnyPath, absolute, is_local, remove_folder
+from skymargin.storage.paths import absolute, is_local, remove_folder
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -88,7 +89,7 @@ def pipeline_with_client(
     Parameters
     ----------
     args
-        What to make, or a list as for `pipeline`; its Dask arguments are ignored.
+        What to make, or a list as for `pipeline`; of its Dask arguments, only `dask_wait_seconds` is used.
     client
         A connected client.
 
@@ -99,8 +100,10 @@ def pipeline_with_client(
 
     Raises
     ------
+    ArgumentError
+        When the client is asynchronous.
     WorkerError
-        When a worker does not see the files, or cannot import skymargin.
+        When no worker is there that sees the files and has skymargin, or the scheduler is lost.
     SkymarginError
         When the margin cannot be made completely. No catalog is left behind; finished work that the next call can use
         is kept for it.
@@ -131,6 +134,8 @@ def _make(
 
     The report of each is added when it is published, under the path of its catalog as these arguments spell it.
     """
+    if client is not None:
+        check_client(client)
     margins = widest_first(margins)
     first = margins[0]
     stages = Stages(first.progress_bar, first.simple_progress_bar, first.tqdm_kwargs)
@@ -144,7 +149,7 @@ def _make(
             memory = memory_shares(first.memory_bytes, workers.threads_per_worker)
             job = Job(uuid.uuid4().hex, plan.spec, memory, state.shards)
             if client is not None:
-                check_visible(client, _shared_places(plan, state))
+                workers.require(_shared_places(plan, state))
             run = Run(plan, state, workers, stages, job)
             mapped, tasks = run.map()
             run.reduce(tasks)
@@ -190,7 +195,8 @@ def _locks(plan: RunPlan) -> Iterator[None]:
 def _workers(args: MarginCacheArguments, client: Client | None) -> Iterator[Workers]:
     """Those of the client, else workers on this machine; needs the locks."""
     if client is not None:
-        yield DaskWorkers(client)
+        with closing(DaskWorkers(client, args.dask_wait_seconds)) as users:
+            yield users
         return
     for folder in args.run_paths.dask_leftovers(args.dask_path):
         remove_folder(folder)
@@ -199,14 +205,16 @@ def _workers(args: MarginCacheArguments, client: Client | None) -> Iterator[Work
         yield own
 
 
-def _shared_places(plan: RunPlan, state: RunState) -> dict[str, AnyPath]:
-    """What workers must see, by argument; a folder on an object store does not exist before a file is in it."""
+def _shared_places(plan: RunPlan, state: RunState) -> list[Place]:
+    """What workers must see; a folder on an object store does not exist before a file is in it."""
     catalog = plan.catalog
     source = catalog.path / catalog.files[0][0] if catalog.files else catalog.listed_in
     outputs = {
         "output_path" if not number else f"output_path of {margin.spec.name}": margin.partial
         for number, margin in enumerate(state.margins)
     }
-    places = {**outputs, "tmp_dir": state.shards}
-    made = {argument: absolute(path) for argument, path in places.items() if is_local(path)}
-    return {"input_catalog_path": absolute(source), **made}
+    made = {**outputs, "tmp_dir": state.shards}
+    return [
+        Place("input_catalog_path", absolute(source)),
+        *(Place(argument, absolute(path), must_exist=is_local(path)) for argument, path in made.items()),
+    ]

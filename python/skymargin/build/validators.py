@@ -81,6 +81,20 @@ def whole_number(name: str, value: object, least: int, most: float = math.inf) -
     return int(value)
 
 
+def seconds(name: str, value: object) -> float:
+    """A duration."""
+    try:
+        duration_seconds = (
+            float(value) if isinstance(value, Real) and not isinstance(value, bool) else math.nan
+        )
+    except OverflowError:
+        duration_seconds = math.inf
+    # Negated so that NaN fails.
+    if not duration_seconds >= 0:
+        raise ArgumentError(f"{name} {value!r} is not allowed: it must be a number of seconds, 0 or more")
+    return duration_seconds
+
+
 def threshold_arcsec(value: object) -> float:
     """A threshold."""
     try:

@@ -91,6 +91,13 @@ _CONNECT_SECONDS = 30
 @value("--threads N", "Threads of each worker.  [default: one per CPU]", _WORK, type=int)
 @value("--scheduler ADDRESS", "Use the workers of this Dask scheduler instead, host:port.", _WORK)
 @value(
+    "--dask-wait-seconds SECONDS",
+    "With --scheduler: how long to wait for a worker while there is none.  [default: 600]",
+    _WORK,
+    type=float,
+    default=600.0,
+)
+@value(
     "--memory-limit SIZE",
     "Memory limit of each worker, such as 2GB.  [default: none; a worker uses 110 MB, and 90 MB per thread]",
     _WORK,

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from benchmarks.generate import CatalogSpec, generate
 from skymargin.build.batch_limits import BatchLimits
-from skymargin.build.execution.dask import own_client, run_tasks
+from skymargin.build.execution.workers import own_workers
 from tests.campaign.builds import Build, build_recorded
 from tests.campaign.outcomes import Figures
 
@@ -107,15 +107,19 @@ def measured(scratch: Path, seed: int) -> Rates:
 
 def measured_task_seconds(scratch: Path) -> float:
     """What the driver takes for a task without work, on two worker processes."""
-    with own_client(2, 1, scratch) as client:
-        run_tasks(client, _no_work, scratch, range(20), _no_work)
+    with own_workers(2, 1, scratch) as workers:
+        workers.run(_no_work, None, range(20), _taken)
         began = time.perf_counter()
-        run_tasks(client, _no_work, scratch, range(_EMPTY_TASKS), _no_work)
+        workers.run(_no_work, None, range(_EMPTY_TASKS), _taken)
         return (time.perf_counter() - began) / _EMPTY_TASKS
 
 
-def _no_work(_first: object, _second: object) -> int:
+def _no_work(_spec: object, _task: object, _is_given_up: object) -> int:
     return 0
+
+
+def _taken(_task: object, _result: object) -> None:
+    pass
 
 
 def rates(

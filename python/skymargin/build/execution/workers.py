@@ -9,7 +9,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from skymargin.build.execution.dask import own_client, run_tasks
+from skymargin.build.execution.dask_client import own_client
+from skymargin.build.execution.dask_fleet import DEFAULT_WAIT_SECONDS, Fleet
+from skymargin.build.execution.dask_tasks import DaskTasks, SharedSpec
+from skymargin.build.execution.places import Place
 from skymargin.build.execution.tasks import Done, Result, Spec, Task, TaskFunction
 from skymargin.errors import SkymarginError
 
@@ -22,11 +25,20 @@ class Workers(Protocol):
 
     @property
     def threads(self) -> int:
-        """How many tasks run at the same time."""
+        """How many threads tasks are made for: those that run tasks, and those that may come."""
 
     @property
     def threads_per_worker(self) -> int:
         """How many of them share the memory of one process, at most."""
+
+    def require(self, places: Sequence[Place]) -> None:
+        """Check that workers see what the run needs. Those that do not get no tasks.
+
+        Raises
+        ------
+        WorkerError
+            When no worker sees it.
+        """
 
     def run(
         self,
@@ -71,6 +83,9 @@ class ThreadWorkers:
     def __init__(self, threads: int) -> None:
         self.threads = self.threads_per_worker = threads
 
+    def require(self, places: Sequence[Place]) -> None:
+        """Nothing: threads of this process see what it sees."""
+
     def run(
         self,
         function: TaskFunction[Spec, Task, Result],
@@ -99,28 +114,39 @@ class ThreadWorkers:
 
 
 class DaskWorkers:
-    """The workers of a Dask client.
+    """The workers of a Dask client; waits for the first of them.
 
     Parameters
     ----------
     client
-        A connected client.
+        A connected client that is not asynchronous.
+    wait_seconds
+        How long to wait for a worker, now and whenever none is left.
+
+    Raises
+    ------
+    WorkerError
+        When none comes in time.
     """
 
-    def __init__(self, client: Client) -> None:
-        self._client = client
+    def __init__(self, client: Client, wait_seconds: float = DEFAULT_WAIT_SECONDS) -> None:
+        self._fleet = Fleet(client, wait_seconds)
+        self._shared: SharedSpec | None = None
+        self._fleet.wait()
 
     @property
     def threads(self) -> int:
-        """Threads of all its workers, at least 1."""
-        threads: int = sum(self._client.nthreads().values())
-        return max(1, threads)
+        """As `Workers` describes it."""
+        return self._fleet.threads_to_come
 
     @property
     def threads_per_worker(self) -> int:
-        """Threads of the worker with the most."""
-        threads: int = max(self._client.nthreads().values(), default=1)
-        return threads
+        """Threads of the worker with the most, of all that were seen."""
+        return self._fleet.threads_per_worker
+
+    def require(self, places: Sequence[Place]) -> None:
+        """Check the workers, as `Workers` describes; those that come later check themselves."""
+        self._fleet.require(places)
 
     def run(
         self,
@@ -131,7 +157,15 @@ class DaskWorkers:
         most_per_worker: int | None = None,  # noqa: ARG002
     ) -> None:
         """Run tasks, as `Workers` describes."""
-        run_tasks(self._client, function, spec, tasks, done)
+        shared = self._shared
+        # A scheduler that was restarted between two stages has lost nothing else.
+        if shared is None or shared.spec is not spec or shared.future.cancelled():
+            shared = self._shared = SharedSpec(self._fleet, spec)
+        DaskTasks(self._fleet, shared, function, tasks, done).run()
+
+    def close(self) -> None:
+        """Leave nothing of the run with the scheduler."""
+        self._fleet.connection.close()
 
 
 @contextmanager

@@ -1,0 +1,77 @@
+"""A quiet Dask client with workers on this machine."""
+
+from __future__ import annotations
+
+import logging
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from skymargin.errors import WorkerError
+from skymargin.storage.paths import temporary_folder
+
+if TYPE_CHECKING:
+    from distributed import Client, Worker
+
+
+@contextmanager
+def own_client(
+    workers: int, threads_per_worker: int, folder: Path, purpose: str = "workers"
+) -> Iterator[Client]:
+    """A client with workers on this machine, without dashboard and without log messages.
+
+    Dask's files go into a folder made in `folder`, with `purpose` in its name, and are removed with the workers.
+    """
+    with (
+        temporary_folder(folder.absolute(), "dask", purpose) as inside,
+        _client(workers, threads_per_worker, inside) as client,
+    ):
+        yield client
+
+
+@contextmanager
+def _client(workers: int, threads_per_worker: int, folder: Path) -> Iterator[Client]:
+    import dask
+    from distributed import Client, Nanny, Scheduler, SpecCluster
+
+    # Every Dask node serves HTTP, even without a dashboard: on any free port, to this machine only.
+    everywhere: dict[str, Any] = {
+        "protocol": "tcp://",
+        "host": "127.0.0.1",
+        "dashboard": False,
+        "dashboard_address": "127.0.0.1:0",
+    }
+    options = everywhere | {
+        "nthreads": threads_per_worker,
+        "local_directory": str(folder),
+        # Tasks bound their own memory; Dask would pause or kill workers by the memory of the whole process.
+        "memory_limit": 0,
+        "silence_logs": logging.CRITICAL,
+        "preload": [__name__],
+    }
+    # The only way to tell the scheduler where to keep its files.
+    with dask.config.set({"temporary-directory": str(folder)}):
+        try:
+            cluster = SpecCluster(
+                scheduler={"cls": Scheduler, "options": everywhere},
+                workers={number: {"cls": Nanny, "options": options} for number in range(workers)},
+                silence_logs=logging.CRITICAL,
+            )
+        except (OSError, RuntimeError) as error:
+            # Dask only says that a process did not start.
+            raise WorkerError(
+                f"{workers} worker processes cannot be started with their files in {folder}, "
+                f"perhaps for lack of space or of file descriptors: {error}"
+            ) from error
+        with cluster, Client(cluster) as client:
+            yield client
+
+
+def dask_setup(_worker: Worker) -> None:
+    """Ignore Ctrl-C in a worker process of `own_client`; Dask calls this when the process starts.
+
+    The terminal sends Ctrl-C to all processes. The pipeline ends its workers itself, without their tracebacks.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -1,0 +1,44 @@
+"""What the workers of a run must see."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from skymargin.storage.paths import exists, is_local
+
+if TYPE_CHECKING:
+    from skymargin.storage.paths import AnyPath
+
+
+@dataclass(frozen=True)
+class Place:
+    """A file or folder that every worker must see.
+
+    Attributes
+    ----------
+    argument : str
+        The argument that names it, or the folder it is in.
+    path : Path or UPath
+        Where it is. A name made for this run shows whether a folder is shared, or only has the same path.
+    must_exist : bool
+        False where the server only has to answer: an object store has no folder before a file is in it.
+    """
+
+    argument: str
+    path: AnyPath
+    must_exist: bool = True
+
+
+def first_missing(places: Iterable[Place]) -> str:
+    """The first place that this process does not see, in words; empty when it sees all."""
+    for place in places:
+        try:
+            if exists(place.path) or not place.must_exist:
+                continue
+        except Exception as error:
+            return f"cannot reach {place.path} ({place.argument}): {type(error).__name__}: {error}"
+        what = "there is no such file or folder" if is_local(place.path) else "there is nothing there"
+        return f"does not see {place.path} ({place.argument}): {what}"
+    return ""
