@@ -15,6 +15,15 @@ def readable_bytes(count_bytes: int) -> str:
     return f"{size:.1f} TB"
 
 
+def readable_duration(seconds: float) -> str:
+    """A duration in the largest unit of which there are at least two: `36 hours`, `12 days`."""
+    for unit, unit_seconds in (("days", 86_400), ("hours", 3_600)):
+        if seconds >= 2 * unit_seconds:
+            return f"{seconds // unit_seconds:.0f} {unit}"
+    minutes = int(seconds // 60)
+    return "1 minute" if minutes == 1 else f"{minutes} minutes"
+
+
 def wrapped(text: str, first: str, indent: int) -> list[str]:
     """Text in lines of 100 columns, longer only for a longer word.
 

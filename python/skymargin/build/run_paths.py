@@ -149,6 +149,47 @@ class RunPaths:
         return f"{self.final.name}{TEMP_MARK}{purpose}-{self.key}{'-' if token else ''}{token}"
 
 
+# Folders that the next run of the same output makes anew, or that are being removed. That of a replaced margin catalog
+# (`old`) is not among them: until the new one is at its path, it is the only one.
+_TEMPORARY = re.compile(
+    rf"(?P<output>.+){re.escape(TEMP_MARK)}"
+    rf"((?P<purpose>shards|partial)|{REMOVED}(shards|partial|progress|old))"
+    r"-(?P<key>[0-9a-f]{8})-[0-9a-f]{8}(-[0-9a-f]{8})?"
+)
+
+
+@dataclass(frozen=True)
+class TemporaryName:
+    """What the name of a temporary folder of a run says.
+
+    Attributes
+    ----------
+    output : str
+        Name of the margin catalog.
+    purpose : str
+        ``shards``, ``partial``, or ``removed`` for a folder that was being removed.
+    key : str
+        Identifies the path of the output, as `RunPaths.key`.
+    """
+
+    output: str
+    purpose: str
+    key: str
+
+    @property
+    def lock(self) -> str:
+        """Name of the lock files of its runs, as in `RunPaths.locks`."""
+        return f"{self.output}{TEMP_MARK}lock-{self.key}"
+
+
+def temporary_name(name: str) -> TemporaryName | None:
+    """Take apart the name of a folder, if it is that of shards, of an unfinished margin, or of a removed folder."""
+    match = _TEMPORARY.fullmatch(name)
+    if match is None:
+        return None
+    return TemporaryName(match["output"], match["purpose"] or REMOVED.rstrip("-"), match["key"])
+
+
 def real_path(folder: Path) -> Path:
     """The absolute path of a folder without links, whether it exists or not."""
     return Path(os.path.realpath(folder))

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
+
 import click
 
+from skymargin.cli.clean import leftover_values, old_leftovers, print_leftovers
 from skymargin.cli.options import CONTEXT, flag, primary_option, print_reports, progress_option, value
 
 _EXIT_WRONG = 1
@@ -46,7 +49,24 @@ def verify(
 @click.argument("catalog")
 @flag("--json as_json", "Print the summary as JSON.")
 def info(catalog: str, as_json: bool) -> None:
-    """Summarise CATALOG: a catalog, a margin or a collection, HATS or HiPSCat."""
-    from skymargin import info as inspect
+    """Summarise CATALOG: a catalog, a margin or a collection, HATS or HiPSCat.
 
-    print_reports([inspect(catalog)], as_json=as_json)
+    Also names the temporary folders that interrupted runs left in it more than a day ago. For this, CATALOG can be any
+    folder of margins.
+    """
+    from skymargin import info as inspect
+    from skymargin.errors import CatalogNotFoundError
+
+    leftovers = old_leftovers(catalog)
+    try:
+        about = inspect(catalog)
+    except CatalogNotFoundError:
+        if not leftovers:
+            raise
+        about = None
+    if as_json:
+        values = {"path": catalog} if about is None else about.to_dict()
+        print(json.dumps({**values, "left_by_runs": [leftover_values(each) for each in leftovers]}, indent=2))
+        return
+    print(f"{catalog} is not a catalog" if about is None else about.summary())
+    print_leftovers(catalog, leftovers)

@@ -13,6 +13,7 @@ import click
 
 from skymargin.cli.audit import info, verify
 from skymargin.cli.build import build
+from skymargin.cli.clean import clean
 from skymargin.cli.options import CONTEXT, one_line
 from skymargin.cli.pictures import demo, plot
 
@@ -34,7 +35,7 @@ def cli() -> None:
     """
 
 
-for _command in (build, verify, info, plot, demo):
+for _command in (build, verify, info, clean, plot, demo):
     cli.add_command(_command)
 
 
