@@ -31,7 +31,7 @@ PIP := python -m pip install
 .SUFFIXES:
 # Two commands would use the one extension in the package in two ways.
 .NOTPARALLEL:
-.PHONY: help demo test check wheel peers bench trust deny docs figures lock format clean release checked
+.PHONY: help demo test check wheel peers stores bench trust deny docs figures lock format clean release checked
 
 help:  ## list the commands
 	@echo "make <command>            [PYTHON=/path/to/python3.11+]"
@@ -69,6 +69,10 @@ wheel: $(LOCKED)  ## build a wheel in dist/ and test it in an environment withou
 peers: release  ## run the slow tests against hats-import, hipscat-import and LSDB
 	$(BIN)/python -m benchmarks setup
 	$(BIN)/python -m pytest -q -m slow
+
+stores: checked  ## install more object stores than make test has, and run the tests of real stores on all of them
+	$(BIN)/$(PIP) --requirement requirements/stores.txt
+	$(BIN)/python -m pytest -q tests/storage/test_real_stores.py
 
 bench: release  ## the benchmarks, beside hats-import, ACID and LSDB; updates the benchmarks page (under 2 hours)
 	$(BIN)/python -m benchmarks
