@@ -103,9 +103,9 @@ $(MADE):
 	@python=$$(tools/preflight.sh "$(PYTHON)") && echo "$$python -m venv $(VENV)" && "$$python" -m venv --clear $(VENV)
 	@touch $@
 
-$(LOCKED): $(MADE) requirements/dev.lock requirements/hipscat.txt
+$(LOCKED): $(MADE) requirements/dev.lock requirements/hipscat.txt requirements/kubernetes.txt
 	$(BIN)/$(PIP) --requirement requirements/dev.lock
-	$(BIN)/$(PIP) --no-deps --requirement requirements/hipscat.txt
+	$(BIN)/$(PIP) --no-deps --requirement requirements/hipscat.txt --requirement requirements/kubernetes.txt
 	@touch $@
 
 $(RELEASE_BUILT) $(CHECKED_BUILT): $(LOCKED) $(RUST)

@@ -23,6 +23,12 @@ from tests.support.processes import run
 ROOT = Path(__file__).parents[2]
 REMOTE = "docs/how-to/run-on-s3.md"
 TUTORIALS = "docs/tutorials/"
+# Their examples need a server, a cluster or the steps before them, and are run by the tests of these pages.
+OTHERS = (
+    REMOTE,
+    TUTORIALS,
+    *(f"docs/how-to/run-on-{cluster}" for cluster in ("a-", "coiled-", "kubernetes", "slurm")),
+)
 
 
 class Example(NamedTuple):
@@ -55,11 +61,7 @@ def runnable(language: str) -> list[object]:
     return [
         pytest.param(example, id=f"{example.page}:{example.line}", marks=marks(example))
         for example in examples()
-        # Those that need a server, a queue or the steps before them are run by the tests of their pages.
-        if example.language == language
-        and example.page != REMOTE
-        and not example.page.startswith(TUTORIALS)
-        and "dask_jobqueue" not in example.code
+        if example.language == language and not example.page.startswith(OTHERS)
     ]
 
 

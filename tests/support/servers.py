@@ -153,6 +153,31 @@ def s3_server() -> Iterator[Server]:
 
 
 @contextmanager
+def page_bucket(folder: Path) -> Iterator[tuple[Bucket, dict[str, str]]]:
+    """The bucket of the documentation's examples with its catalog, and the environment in which they reach it.
+
+    `folder` is one in which the catalog is written first.
+    """
+    from skymargin.catalogs.write_catalog import write_catalog
+    from tests.support.samples import scattered_stars
+
+    write_catalog(scattered_stars(3_000, seed=5), folder / "my_catalog", rows_per_partition=400)
+    with s3_server() as server:
+        bucket = Bucket("my-bucket", s3_options(server.url))
+        bucket.fs.makedirs(bucket.name, exist_ok=True)
+        for prefix in ("my_catalog", "margins"):
+            bucket.remove(prefix)
+        bucket.put(folder / "my_catalog", "my_catalog")
+        try:
+            yield (
+                bucket,
+                {"AWS_ACCESS_KEY_ID": KEY, "AWS_SECRET_ACCESS_KEY": SECRET, "AWS_ENDPOINT_URL": server.url},
+            )
+        finally:
+            bucket.fs.rm(bucket.name, recursive=True)
+
+
+@contextmanager
 def http_server(folder: Path, *, ranges: bool = True) -> Iterator[Server]:
     """Serve the files of a folder, without listings."""
     record = Record()
