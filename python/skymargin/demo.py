@@ -60,9 +60,9 @@ def run_demo(output: str | Path, *, overwrite: bool = False, progress_bar: bool 
     from skymargin.build.pipeline import pipeline
     from skymargin.catalogs.write_catalog import write_catalog
     from skymargin.plot.figures import most_telling_pixel, plot_partition
-    from skymargin.storage.paths import temporary_folder
+    from skymargin.storage.paths import expanded, temporary_folder
 
-    output = Path(output)
+    output = Path(expanded(output))
     catalog_path, margin_path, picture_path = (
         output / name for name in (CATALOG_NAME, MARGIN_NAME, PICTURE_NAME)
     )

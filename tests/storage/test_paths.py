@@ -15,6 +15,7 @@ from skymargin.storage.output_folder import RemoteFolder
 from skymargin.storage.paths import (
     as_path,
     atomic_write,
+    resolve_reference,
     is_empty_folder,
     is_local,
     list_files,
@@ -98,6 +99,44 @@ def test_urls_of_this_machine_are_plain_paths(tmp_path: Path) -> None:
         assert as_path(given) == tmp_path
         assert isinstance(as_path(given), Path)
     assert str(as_path("memory://folder/file")) == "memory://folder/file"
+
+
+@pytest.mark.parametrize("kind", [str, Path, UPath])
+def test_home_and_variables_in_paths(
+    kind: type, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("SKY", "stars")
+    monkeypatch.setenv("HOMELY", "~/data")
+    monkeypatch.delenv("NOTHING", raising=False)
+    expected = {
+        "~": tmp_path,
+        "~/a b": tmp_path / "a b",
+        "$HOME/$SKY": tmp_path / "stars",
+        "/x/${SKY}_10/y": Path("/x/stars_10/y"),
+        "$HOMELY/x": tmp_path / "data" / "x",
+        "./~/x": Path.cwd() / "~/x",
+        "a~b": Path("a~b"),
+        "$NOTHING/x$": Path("$NOTHING/x$"),
+        "~nobody-of-this-name/x": Path.cwd() / "~nobody-of-this-name/x",
+    }
+    for text, path in expected.items():
+        if kind is str or not text.startswith("./"):
+            assert as_path(kind(text)) == path
+            assert isinstance(as_path(kind(text)), Path)
+            assert as_path(as_path(kind(text))) == path
+
+
+def test_nothing_is_replaced_in_urls_and_in_what_files_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SKY", "stars")
+    monkeypatch.setenv("STORE", "memory://bucket")
+    assert str(as_path("memory://$SKY/~/file")) == "memory://$SKY/~/file"
+    assert str(as_path(UPath("memory://$SKY/file"))) == "memory://$SKY/file"
+    assert as_path(f"file://{tmp_path}/$SKY") == tmp_path / "$SKY"
+    assert str(as_path("$STORE/x")) == "memory://bucket/x"
+    assert resolve_reference(tmp_path, "$SKY/~") == tmp_path / "$SKY" / "~"
 
 
 def test_a_margin_of_a_remote_catalog_at_a_remote_place(tmp_path: Path, remote: UPath) -> None:

@@ -24,6 +24,7 @@ _LONGEST_NAME = 200
 _SUFFIX = re.compile(r"\.[A-Za-z0-9][A-Za-z0-9._-]*")
 # Readers skip names that begin with a dot or an underscore.
 _FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._=-]*\.(parquet|parq)")
+_VARIABLE = re.compile(r"\$\{?([A-Za-z_][A-Za-z0-9_]*)")
 _PASSWORD_IN_URL = re.compile(r"(?:https?|s?ftp|ssh|smb)://[^/@:]*:[^/@]+@")
 # Neither control characters nor halves of surrogate pairs.
 _IN_ADDRESS = r"[^@\x00-\x20\x7f-\xa0\u2028\u2029\ud800-\udfff,;:<>()\[\]\\\"]+"
@@ -146,7 +147,10 @@ def path_or_url(name: str, value: Any) -> Any:
 
 def output_path(value: Any) -> Any:
     """A path; None or empty text, which only `add_to_collection` allows."""
-    return value if value is None or value == "" else path_or_url("output_path", value)
+    if value is None or value == "":
+        return value
+    _refuse_unset_variable("output_path", path_or_url("output_path", value))
+    return value
 
 
 def storage_options(name: str, value: Any) -> Any:
@@ -168,6 +172,7 @@ def local_folder(name: str, value: Any) -> Path | None:
     path = with_options(value, None)
     if not isinstance(path, Path):
         raise ArgumentError(f"{name} {value} must be a local folder")
+    _refuse_unset_variable(name, path)
     return path
 
 
@@ -329,6 +334,20 @@ def partition_picture(value: object) -> bool:
 def _is_path(value: object) -> bool:
     """Whether it is text or a path; remote paths are not `os.PathLike`, but have a protocol."""
     return isinstance(value, str | os.PathLike) or hasattr(value, "protocol")
+
+
+def _refuse_unset_variable(name: str, value: Any) -> None:
+    """Refuse to make a folder whose name is that of an environment variable that is not set."""
+    if "://" in str(value) or not _VARIABLE.search(str(value)):
+        return
+    path = with_options(value, None)
+    for number, part in enumerate(path.parts if isinstance(path, Path) else (), start=1):
+        variable = _VARIABLE.search(part)
+        # A folder that exists has the dollar sign in its name.
+        if variable and not Path(*path.parts[:number]).exists():
+            raise ArgumentError(
+                f"{name} {value} is not allowed: the environment variable {variable[1]} is not set"
+            )
 
 
 def _refuse_unknown(

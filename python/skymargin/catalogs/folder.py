@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from skymargin.catalogs.catalog import require_column
@@ -36,7 +37,7 @@ from skymargin.catalogs.partition_list import partition_files, read_partition_in
 from skymargin.catalogs.properties import read_json, read_properties
 from skymargin.errors import CatalogError, CatalogNotFoundError
 from skymargin.geometry.limits import LARGEST_THRESHOLD_ARCSEC
-from skymargin.storage.paths import AnyPath, as_path, list_files
+from skymargin.storage.paths import AnyPath, absolute, as_path, list_files, recorded_path
 
 if TYPE_CHECKING:
     import os
@@ -225,19 +226,21 @@ def inspect_margin(margin: PathLike, primary: PathLike | None = None) -> MarginA
 def _primary_of(margin: CatalogFolder) -> AnyPath:
     """The primary catalog that a margin names.
 
-    A relative name is looked for beside the margin and from the working directory, any name also by its last part
-    beside the margin.
+    Margins of some tools, and older ones of this package, have a name that was relative to the folder in which they were
+    made: it is looked for in the margin, beside it, in the folder above, and from the current folder. Any name is also
+    looked for by its last part beside the margin, which finds a catalog that was moved with its margin.
     """
     name = margin.properties.get("hats_primary_table_url", "").strip().rstrip("/")
     if not name:
         raise CatalogNotFoundError(
             f"{margin.properties_file} names no primary catalog: name it by primary (--primary)"
         )
-    beside = margin.path.parent if margin.path.name else margin.path / ".."
+    folder = absolute(margin.path)
+    beside = folder.parent
     last = name.rpartition("/")[2]
-    candidates: list[AnyPath] = [as_path(name)]
-    if "://" not in name and not name.startswith("/"):
-        candidates = [beside / name, beside.parent / name, as_path(name)]
+    candidates: list[AnyPath] = [recorded_path(name)]
+    if "://" not in name and not Path(name).is_absolute():
+        candidates = [beside / name, beside.parent / name, folder / name, recorded_path(name)]
     candidates.append(beside / last)
     marks = (*HATS_PROPERTIES, COLLECTION, HIPSCAT_INFO)
     for candidate in candidates:

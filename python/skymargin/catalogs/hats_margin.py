@@ -13,7 +13,7 @@ import skymargin._core as _core
 from skymargin.catalogs.hats_extras import as_written
 from skymargin.catalogs.layout import HATS_PROPERTIES, INDEX_COLUMN
 from skymargin.catalogs.properties import write_properties
-from skymargin.storage.paths import list_files
+from skymargin.storage.paths import absolute, list_files
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -95,7 +95,7 @@ def write_margin_properties(folder: AnyPath, catalog: Catalog, contents: MarginC
     if columns.index is not None:
         info |= {"hats_col_healpix": columns.index, "hats_col_healpix_order": columns.index_order}
     info |= {
-        "hats_primary_table_url": str(catalog.path),
+        "hats_primary_table_url": str(absolute(catalog.path)),
         "hats_margin_threshold": contents.margin_threshold_arcsec,
         "hats_npix_suffix": options.npix_suffix,
         "hats_estsize": (sum(list_files(folder).values()) + contents.bytes_elsewhere) // 1024,

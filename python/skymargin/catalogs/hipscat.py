@@ -37,7 +37,7 @@ from skymargin.catalogs.partition_list import read_partitions, schema_source, wr
 from skymargin.catalogs.properties import read_json
 from skymargin.catalogs.row_counts import stated_rows
 from skymargin.errors import CatalogError, MissingExtraError
-from skymargin.storage.paths import AnyPath, exists
+from skymargin.storage.paths import AnyPath, absolute, exists
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -121,7 +121,7 @@ def _write_catalog_info(folder: AnyPath, catalog: Catalog, contents: MarginConte
         epoch=_read_catalog_info(catalog.path).epoch,
         ra_column=catalog.columns.ra,
         dec_column=catalog.columns.dec,
-        primary_catalog=str(catalog.path),
+        primary_catalog=str(absolute(catalog.path)),
         margin_threshold=contents.margin_threshold_arcsec,
     )
     # A margin of a part of the sky must not be taken for a complete one.
@@ -136,7 +136,7 @@ def _write_catalog_info(folder: AnyPath, catalog: Catalog, contents: MarginConte
         "runtime_args": {
             "catalog_name": contents.name,
             "output_artifact_name": contents.name,
-            "input_catalog_path": str(catalog.path),
+            "input_catalog_path": str(absolute(catalog.path)),
             "margin_threshold": contents.margin_threshold_arcsec,
             **part,
         },

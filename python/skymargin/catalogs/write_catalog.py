@@ -10,6 +10,7 @@ import numpy as np
 import skymargin._core as _core
 from skymargin.catalogs.layout import INDEX_COLUMN, INDEX_ORDER
 from skymargin.geometry.adaptive import adaptive_partitions
+from skymargin.storage.paths import expanded
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -58,7 +59,7 @@ def write_catalog(
 
     import skymargin._core as _core
 
-    catalog_path = Path(catalog_path)
+    catalog_path = Path(expanded(catalog_path))
     _refuse_unusable(table, catalog_path, ra_column, dec_column, rows_per_partition)
     index = _core.spatial_index(_column(table, ra_column), _column(table, dec_column), INDEX_ORDER).to_numpy()
     # A stable sort keeps the order of rows with the same index value.

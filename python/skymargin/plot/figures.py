@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal, get_args
 from skymargin.errors import ArgumentError, MissingExtraError, OutputExistsError
 from skymargin.plot.partition import close_view, densest, draw_both, draw_on, whole_view
 from skymargin.plot.scene import MarginCatalog, Scene, check_has_rows, open_margin
-from skymargin.storage.paths import atomic_write
+from skymargin.storage.paths import atomic_write, expanded
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -181,7 +181,7 @@ def check_picture(picture: str | os.PathLike[str] | None, *, overwrite: bool) ->
     """
     if picture is None:
         return
-    path = Path(picture)
+    path = Path(expanded(picture))
     if path.suffix.lower() != ".png":
         raise ArgumentError(f"the picture {path} is not allowed: its name must end in .png")
     if not path.parent.is_dir():
@@ -231,5 +231,5 @@ def _new_figure(size_inches: tuple[float, float]) -> Figure:
 def _save(figure: Figure, picture: str | os.PathLike[str] | None) -> None:
     if picture is None:
         return
-    with atomic_write(Path(picture)) as temporary:
+    with atomic_write(Path(expanded(picture))) as temporary:
         figure.savefig(temporary, dpi=_DOTS_PER_INCH, format="png")

@@ -22,6 +22,7 @@ from skymargin.catalogs.layout import (
 )
 from skymargin.errors import CatalogError, MissingPartitionError
 from skymargin.polars.partitions import pixel_pairs
+from skymargin.storage.paths import expanded
 
 _PATH_COLUMN = "__skymargin_path"
 _TYPES = {ORDER_COLUMN: pl.UInt8, DIRECTORY_COLUMN: pl.UInt64, PIXEL_COLUMN: pl.UInt64}
@@ -60,7 +61,7 @@ def scan_margin(path: str | os.PathLike[str], *, pixels: Iterable[Any] | None = 
     and `Norder`, `Dir` and `Npix` for the pixel of the margin. These names are swapped here, so that the columns have
     the same meaning for both formats, and `Norder`, `Dir` and `Npix` their meaning in the primary catalog.
     """
-    catalog = _open_margin(Path(path))
+    catalog = _open_margin(Path(expanded(path)))
     chosen = set(catalog.files) if pixels is None else set(pixel_pairs(pixels, "pixels")) & set(catalog.files)
     files = [str(file) for pixel in sorted(chosen) for file in catalog.file_paths(pixel)]
     # A margin without rows has no file: its metadata, a Parquet file without rows, has the columns.

@@ -28,7 +28,27 @@ REMOVED = "removed-"
 
 
 def as_path(path: str | os.PathLike[str] | UPath) -> AnyPath:
-    """Return a path object for a local path, a URL of fsspec (`s3://...`) or a path object; local ones as `Path`."""
+    """Return a path object for what a user gives: a local path, a URL of fsspec (`s3://...`) or a path object.
+
+    In a local path `~` or `~user` at the beginning becomes the home folder, and `$NAME` or `${NAME}` the value of the
+    environment variable, which may be a URL. Where there is no such user or variable the text stays: a folder may have
+    this name. Nothing is replaced in a URL. Local paths are returned as `Path`.
+    """
+    is_remote = "://" in path if isinstance(path, str) else not isinstance(path, os.PathLike)
+    plain = recorded_path(path if is_remote else expanded(path))
+    # A folder may have this name: as an absolute path it stays what it is when it comes by here again.
+    return absolute(plain) if str(plain).startswith("~") else plain
+
+
+def expanded(path: str | os.PathLike[str]) -> str | Path:
+    """A local path with the home folder and environment variables in place, as `as_path` describes."""
+    text = os.fspath(path)
+    new = os.path.expanduser(os.path.expandvars(text))
+    return path if isinstance(path, Path) and new == text else new
+
+
+def recorded_path(path: str | os.PathLike[str] | UPath) -> AnyPath:
+    """Return a path object for a path that a file names: as `as_path`, but nothing in it is replaced."""
     if isinstance(path, Path):
         return path
     if isinstance(path, str) and "://" not in path:
@@ -110,7 +130,7 @@ def resolve_reference(folder: AnyPath, target: str) -> AnyPath:
     """
     if "://" not in target:
         return folder / target
-    path = as_path(target)
+    path = recorded_path(target)
     if isinstance(folder, Path) or isinstance(path, Path) or path.protocol != folder.protocol:
         return path
     same_server = not remote.is_http(folder) or urlsplit(target).netloc == urlsplit(str(folder)).netloc
