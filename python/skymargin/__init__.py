@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from skymargin.build.estimate import MarginPlan, plan_margin
     from skymargin.build.pipeline import pipeline, pipeline_with_client
     from skymargin.build.report import MarginReport
+    from skymargin.catalogs.write_catalog import write_catalog
     from skymargin.compat import install_as_hats_import, install_as_hipscat_import
     from skymargin.errors import SkymarginError
     from skymargin.geometry.arrays import is_within, margin_rows, neighbours, separation_arcsec, spatial_index
@@ -47,6 +48,7 @@ __all__ = [
     "separation_arcsec",
     "spatial_index",
     "verify",
+    "write_catalog",
 ]
 
 # The module of each public name. `plot` and `polars` are modules themselves.
@@ -70,6 +72,7 @@ _HOME = {
     "separation_arcsec": "geometry.arrays",
     "spatial_index": "geometry.arrays",
     "verify": "audit.verify",
+    "write_catalog": "catalogs.write_catalog",
 }
 
 

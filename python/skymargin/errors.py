@@ -14,6 +14,10 @@ class ArgumentError(SkymarginError, ValueError):
     """An argument has a value that is not allowed. The message names the argument, the value and what is allowed."""
 
 
+class ThresholdWarning(UserWarning):
+    """A threshold without a unit is so small or so large that it may be meant in degrees, not arcseconds."""
+
+
 class OutputExistsError(FileExistsError, ArgumentError):
     """The output exists and `overwrite` was not given, or it must not be overwritten."""
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from pathlib import Path
 
@@ -48,7 +47,7 @@ def test_the_home_folder_wherever_a_path_goes_in(home: Path) -> None:
     assert (home / "picture.png").is_file()
     write_catalog(pa.table({"ra": [1.0], "dec": [2.0]}), "~/written")
     assert (home / "written" / "hats.properties").is_file()
-    assert os.listdir() == []
+    assert not any(Path().iterdir())
 
 
 def test_the_home_folder_on_the_command_line(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -59,7 +58,7 @@ def test_the_home_folder_on_the_command_line(home: Path, capsys: pytest.CaptureF
     assert main(["info", "~/out/small_3600arcs"]) == 0
     assert main(["plot", "~/out/small_3600arcs", "-o", "~/picture.png", "--view", "whole"]) == 0
     assert str(home / "picture.png") in capsys.readouterr().out
-    assert os.listdir() == []
+    assert not any(Path().iterdir())
 
 
 def test_the_home_folder_in_scripts_of_other_packages(home: Path) -> None:
@@ -69,7 +68,7 @@ def test_the_home_folder_in_scripts_of_other_packages(home: Path) -> None:
         assert args.primary_path == home / "sky" / "small"
 
 
-def test_no_folder_gets_the_name_of_a_variable_that_is_not_set(home: Path, tmp_path: Path) -> None:
+def test_no_folder_gets_the_name_of_a_variable_that_is_not_set(home: Path) -> None:
     def made(**paths: object) -> MarginCacheArguments:
         return MarginCacheArguments(
             **({"output_path": "out", "input_catalog_path": "~/sky/small"} | paths),  # type: ignore[arg-type]
@@ -82,7 +81,7 @@ def test_no_folder_gets_the_name_of_a_variable_that_is_not_set(home: Path, tmp_p
     # Where there is such a folder, this is its name.
     (home / "$NO_SUCH").mkdir()
     assert made(output_path="~/$NO_SUCH/x").catalog_path == home / "$NO_SUCH" / "x" / "margin"
-    assert os.listdir() == []
+    assert not any(Path().iterdir())
 
 
 def test_the_primary_of_a_relative_path_is_found_from_everywhere(

@@ -15,12 +15,12 @@ from skymargin.storage.output_folder import RemoteFolder
 from skymargin.storage.paths import (
     as_path,
     atomic_write,
-    resolve_reference,
     is_empty_folder,
     is_local,
     list_files,
     open_input,
     remove_folder,
+    resolve_reference,
     temporary_folder,
 )
 from tests.support.catalogs import MIXED_PARTITIONS, files_of, make_margin, sky_near_edges, write_catalog
@@ -102,9 +102,7 @@ def test_urls_of_this_machine_are_plain_paths(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", [str, Path, UPath])
-def test_home_and_variables_in_paths(
-    kind: type, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_home_and_variables_in_paths(kind: type, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("SKY", "stars")
     monkeypatch.setenv("HOMELY", "~/data")

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 from skymargin.build import preflight
 from skymargin.build import validators as check
 from skymargin.build.argument_rules import validate
+from skymargin.build.default_name import default_name
+from skymargin.build.execution.main_guard import end_if_imported_by_worker
 from skymargin.build.memory import read_size
 from skymargin.build.run_paths import RunPaths
 from skymargin.errors import ArgumentError
@@ -56,6 +58,8 @@ def _with_checked_names(cls: type[_Class]) -> type[_Class]:
 
     @wraps(generated)
     def construct(self: _Class, *values: Any, **named: Any) -> None:
+        # Every script makes arguments before it runs them.
+        end_if_imported_by_worker()
         given = by_name(type(self).__name__, _POSITIONS, values, named)
         for name in named:
             _check_name(self, name)
@@ -70,6 +74,8 @@ def _with_checked_names(cls: type[_Class]) -> type[_Class]:
             except ArgumentError as error:
                 raise ArgumentError(f"{error}; it is the second position, after output_path") from None
         generated(self, **given)
+        if "margin_threshold" in given and given.get("margin_order", -1) < 0:
+            check.warn_of_unit(given["margin_threshold"])
 
     cls.__init__ = construct  # type: ignore[assignment]
     return cls
@@ -105,6 +111,8 @@ class MarginCacheArguments:
     for a local path or the name of the output, what is on disk. When it is refused, nothing changes. To change several
     arguments at once, use `dataclasses.replace`. A run checks all values and places again when it starts.
 
+    In local paths `~` stands for the home folder, and `$NAME` or `${NAME}` for an environment variable.
+
     Parameters
     ----------
     output_path
@@ -112,7 +120,7 @@ class MarginCacheArguments:
         given.
     output_artifact_name
         Name of the margin catalog, and of its folder in `output_path`: at most 200 letters, digits, dots, dashes and
-        underscores. A good name is that of the catalog with the threshold, such as `gaia_10arcs`. Required.
+        underscores. Default: the name of the catalog with the threshold, such as `gaia_10arcs`.
     input_catalog_path
         The primary catalog, or a HATS collection, whose primary catalog is used. Required.
     input_storage_options
@@ -121,8 +129,9 @@ class MarginCacheArguments:
     output_storage_options
         The same for `output_path`.
     margin_threshold
-        Width of the margin in arcseconds, above 0 and at most 324,000 (90 degrees); default 5. Set it to the largest
-        radius of the searches that will use the margin.
+        Width of the margin in arcseconds, above 0 and at most 324,000 (90 degrees), or an angle of astropy such as
+        `0.5 * u.arcmin`; default 5. Set it to the largest radius of the searches that will use the margin. A number
+        below 0.01 or above 3,600 gives a `ThresholdWarning`, because it may be meant in another unit.
     margin_order
         HEALPix order of the pixels in which rows are looked for, 0 to 29; default -1, chosen by the run. It changes the
         speed of an exact margin, never its rows. With `fine_filtering=False` it determines the rows and the threshold,
@@ -314,6 +323,8 @@ class MarginCacheArguments:
         changed._fill_output_path()
         preflight.check_assigned(changed.target, name)
         vars(self).update(changed._values())
+        if name == "margin_threshold":
+            check.warn_of_unit(value)
 
     def _values(self) -> dict[str, Any]:
         return {name: getattr(self, name) for name in _names(self)}
@@ -342,7 +353,20 @@ class MarginCacheArguments:
     @property
     def catalog_path(self) -> AnyPath:
         """Folder of the margin catalog."""
-        return with_options(self.output_path, self.output_storage_options) / self.output_artifact_name
+        return with_options(self.output_path, self.output_storage_options) / self.artifact_name
+
+    @property
+    def artifact_name(self) -> str:
+        """Name of the margin catalog: `output_artifact_name`, else that of the catalog with the threshold."""
+        if self.output_artifact_name:
+            return self.output_artifact_name
+        name = default_name(self.input_catalog_path, self.margin_threshold)
+        try:
+            return check.artifact_name(name)
+        except ArgumentError as error:
+            raise ArgumentError(
+                f"output_artifact_name is required here, because of its default: {error}"
+            ) from None
 
     @property
     def tmp_path(self) -> AnyPath:

@@ -77,7 +77,7 @@ def widest_first(margins: Sequence[MarginCacheArguments]) -> list[MarginCacheArg
 def _check_alone(margins: Sequence[MarginCacheArguments]) -> None:
     """Refuse arguments that need a run of their own."""
     for number, args in enumerate(margins):
-        where = f"args[{number}] ({args.output_artifact_name})"
+        where = f"args[{number}] ({args.artifact_name})"
         if not args.fine_filtering:
             raise ArgumentError(
                 f"{where} has fine_filtering=False; several margins are made in one run by the exact separations of "

@@ -169,9 +169,7 @@ def _mails(margins: Sequence[MarginCacheArguments], reports: dict[str, MarginRep
     """Send a mail for each margin at the end."""
     with ExitStack() as mails:
         outcomes = [
-            mails.enter_context(
-                notify_on_completion(args.completion_email_address or "", args.output_artifact_name)
-            )
+            mails.enter_context(notify_on_completion(args.completion_email_address or "", args.artifact_name))
             for args in margins
         ]
         try:

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 import os
 import re
+import warnings
 from collections.abc import Callable, Iterable, Mapping
 from numbers import Integral, Real
 from pathlib import Path
 from typing import Any
 
 from skymargin.build.memory import read_size
-from skymargin.errors import ArgumentError
+from skymargin.errors import ArgumentError, ThresholdWarning
+from skymargin.geometry.angles import in_arcsec, in_degrees, is_quantity
 from skymargin.geometry.limits import LARGEST_ORDER, LARGEST_THRESHOLD_ARCSEC
 from skymargin.storage.paths import TEMP_MARK, AnyPath, with_options
 from skymargin.storage.remote import is_http
 
+# Thresholds beyond these are rare: a hundredth of what catalogs resolve, and a degree.
+_SMALL_ARCSEC = 0.01
+_LARGE_ARCSEC = 3600
 # Worker processes, and threads of each: more than any machine has cores.
 MOST_WORKERS = 1024
 _NAME = re.compile(r"[A-Za-z0-9._-]+")
@@ -98,21 +104,47 @@ def seconds(name: str, value: object) -> float:
 
 def threshold_arcsec(value: object) -> float:
     """A threshold."""
+    number = in_arcsec("margin_threshold", value)
     try:
-        arcsec = float(value) if isinstance(value, Real) and not isinstance(value, bool) else math.nan
+        arcsec = float(number) if isinstance(number, Real) and not isinstance(number, bool) else math.nan
     except OverflowError:
         arcsec = math.inf
     # Negated so that NaN fails.
     if not 0 < arcsec <= LARGEST_THRESHOLD_ARCSEC:
+        given = f"{value}" if is_quantity(value) else f"{value!r}"
         raise ArgumentError(
-            f"margin_threshold {value!r} is not allowed: it must be a number of arcseconds, "
-            f"above 0 and at most {LARGEST_THRESHOLD_ARCSEC:.0f} (90 degrees)"
+            f"margin_threshold {given} is not allowed: it must be a number{', not text,' * isinstance(value, str)} of "
+            f"arcseconds, above 0 and at most {LARGEST_THRESHOLD_ARCSEC:.0f} (90 degrees)"
         )
     return arcsec
 
 
+def warn_of_unit(threshold: object) -> None:
+    """Ask whether an allowed threshold without a unit is meant in arcseconds, when hardly anybody needs such a one."""
+    if is_quantity(threshold):
+        return
+    arcsec = threshold_arcsec(threshold)
+    if arcsec < _SMALL_ARCSEC:
+        question = f"did you mean arcseconds? {arcsec:g} degrees are {arcsec * 3600:g} arcseconds"
+    elif arcsec > _LARGE_ARCSEC:
+        question = f"did you mean arcseconds? {arcsec:g} arcseconds are {arcsec / 3600:g} degrees"
+    else:
+        return
+    warn_caller(f"margin_threshold {arcsec:g} is a number of arcseconds: {question}", ThresholdWarning)
+
+
+def warn_caller(message: str, category: type[Warning]) -> None:
+    """Warn with the place in the code that has called this package."""
+    level, frame = 1, inspect.currentframe()
+    while frame is not None and str(frame.f_globals.get("__name__", "")).partition(".")[0] == "skymargin":
+        level, frame = level + 1, frame.f_back
+    warnings.warn(message, category, stacklevel=level)
+
+
 def artifact_name(value: object) -> str:
-    """The name of a catalog, which is that of its folder."""
+    """The name of a catalog, which is that of its folder; None and empty text mean the default."""
+    if value is None or value == "":
+        return ""
     if not isinstance(value, str) or not _NAME.fullmatch(value):
         raise ArgumentError(
             f"output_artifact_name {value!r} is not allowed: "
@@ -220,6 +252,8 @@ def cone(value: object) -> tuple[float, float, float] | None:
         "cone is (ra_deg, dec_deg, radius_deg): right ascension -360 to 360, declination -90 to 90, "
         "radius above 0 and at most 90 degrees"
     )
+    if isinstance(value, tuple | list):
+        value = [in_degrees("cone", number) for number in value]
     try:
         ra_deg, dec_deg, radius_deg = (float(number) for number in value)  # type: ignore[attr-defined]
     except (TypeError, ValueError, OverflowError):
@@ -353,8 +387,6 @@ def _refuse_unset_variable(name: str, value: Any) -> None:
 def _refuse_unknown(
     name: str, given: dict[str, Any], function: Callable[..., Any], own: tuple[str, ...]
 ) -> None:
-    import inspect
-
     known = set(inspect.signature(function).parameters) - {"self", "args", "kwargs", *own}
     for key in given:
         if key in own:

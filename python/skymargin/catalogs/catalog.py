@@ -11,9 +11,10 @@ from dataclasses import dataclass, field, replace
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
-from skymargin.catalogs.layout import CATALOG_FILES, HIPSCAT_INFO, INDEX_ORDER, Pixel
+from skymargin.catalogs.layout import HIPSCAT_INFO, INDEX_ORDER, Pixel
 from skymargin.catalogs.output_options import OutputOptions
 from skymargin.catalogs.properties import read_json
+from skymargin.catalogs.suggestions import enclosing_catalog, no_catalog
 from skymargin.errors import ArgumentError, CatalogError, CatalogNotFoundError, SkymarginError
 from skymargin.storage.paths import AnyPath, can_list, exists
 
@@ -235,6 +236,8 @@ def open_catalog(path: AnyPath) -> Catalog:
     """
     if can_list(path) and not exists(path):
         raise CatalogNotFoundError(f"input_catalog_path: there is nothing at {path}")
+    if enclosing_catalog(path) is not None:
+        raise no_catalog(path, "input_catalog_path")
     for name in FORMATS:
         known = format_named(name)
         if known.is_catalog(path):
@@ -244,7 +247,7 @@ def open_catalog(path: AnyPath) -> Catalog:
                 raise
             except OSError as error:
                 raise CatalogError(f"{path} cannot be read: {error}") from error
-    raise CatalogNotFoundError(f"input_catalog_path: {path} is not a catalog: it has no {CATALOG_FILES}")
+    raise no_catalog(path, "input_catalog_path")
 
 
 def library_catalog(path: AnyPath, pixels: Sequence[Pixel]) -> Any:

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 from skymargin.catalogs.catalog import require_column
 from skymargin.catalogs.collection import collection_primary
 from skymargin.catalogs.layout import (
-    CATALOG_FILES,
     COLLECTION,
     COMMON_METADATA,
     DATASET,
@@ -35,6 +34,7 @@ from skymargin.catalogs.layout import (
 from skymargin.catalogs.metadata_file import read_schema
 from skymargin.catalogs.partition_list import partition_files, read_partition_info
 from skymargin.catalogs.properties import read_json, read_properties
+from skymargin.catalogs.suggestions import no_catalog
 from skymargin.errors import CatalogError, CatalogNotFoundError
 from skymargin.geometry.limits import LARGEST_THRESHOLD_ARCSEC
 from skymargin.storage.paths import AnyPath, absolute, as_path, list_files, recorded_path
@@ -187,7 +187,7 @@ def inspect_catalog(path: AnyPath) -> CatalogFolder:
         return _inspected(path, "HiPSCat", _hipscat_properties(path), path / HIPSCAT_INFO, path)
     if (path / COLLECTION).exists():
         raise CatalogError(f"{path} is a collection: name one of the catalogs in it")
-    raise CatalogNotFoundError(f"{path} is not a catalog: it has no {CATALOG_FILES}")
+    raise no_catalog(path)
 
 
 def collection_properties(path: AnyPath) -> dict[str, str] | None:
@@ -226,9 +226,9 @@ def inspect_margin(margin: PathLike, primary: PathLike | None = None) -> MarginA
 def _primary_of(margin: CatalogFolder) -> AnyPath:
     """The primary catalog that a margin names.
 
-    Margins of some tools, and older ones of this package, have a name that was relative to the folder in which they were
-    made: it is looked for in the margin, beside it, in the folder above, and from the current folder. Any name is also
-    looked for by its last part beside the margin, which finds a catalog that was moved with its margin.
+    Margins of some tools, and older ones of this package, have a name relative to the folder in which they were made:
+    it is looked for in the margin, beside it, in the folder above, and from the current folder. Any name is also looked
+    for by its last part beside the margin, which finds a catalog that was moved with its margin.
     """
     name = margin.properties.get("hats_primary_table_url", "").strip().rstrip("/")
     if not name:

@@ -61,6 +61,7 @@ SUFFIX = ".parquet"
 PARQUET_SUFFIXES = (SUFFIX, ".parq")
 # A partition's path as it should be, and the loosest form in which one is recognised.
 _PARTITION_PATH = rf"({DATASET}/)?Norder=\d+/Dir=\d+/Npix=\d+"
+_LEVEL = re.compile(r"(Norder|Dir|Npix)=\d+")
 _PARTITION_NUMBERS = re.compile(r"Norder=(\d+)/.*Npix=(\d+)")
 _PARTITION_FILE = re.compile(r"Norder=\d+/.*")
 # Partitions in a folder, as a glob.
@@ -107,6 +108,11 @@ def from_partition_path(path: str) -> str:
 def is_partition_path(path: str) -> bool:
     """Whether a path begins with the folder of a partition."""
     return path.startswith("Norder=")
+
+
+def is_data_folder(name: str) -> bool:
+    """Whether a folder lies in a catalog and holds partitions, by its name."""
+    return name == DATASET or _LEVEL.fullmatch(name) is not None
 
 
 def is_data_file(name: str, suffix: str) -> bool:

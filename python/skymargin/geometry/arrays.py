@@ -1,7 +1,8 @@
 """Separations, neighbours, spatial indices and margin rows of positions in arrays.
 
 Columns may be numpy arrays, or have the Arrow PyCapsule interface (pyarrow, polars, pandas). They are read without a
-copy when they are contiguous 64-bit numbers. Results are pyarrow arrays; the GIL is released.
+copy when they are contiguous 64-bit numbers. Results are pyarrow arrays; the GIL is released. Thresholds and radii are
+numbers of arcseconds, or angles of astropy.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import skymargin._core as _core
+from skymargin.geometry.angles import in_arcsec
 from skymargin.geometry.limits import LARGEST_ORDER
 
 if TYPE_CHECKING:
@@ -86,7 +88,7 @@ def is_within(
     ValueError, TypeError
         When there is no such pixel, the threshold is not allowed, lengths differ, or a column is not numeric.
     """
-    return _core.is_within(ra_deg, dec_deg, order, pixel, threshold_arcsec)
+    return _core.is_within(ra_deg, dec_deg, order, pixel, in_arcsec("threshold_arcsec", threshold_arcsec))
 
 
 def neighbours(order: int, pixel: int, at_order: int, radius_arcsec: float) -> pa.UInt64Array:
@@ -122,7 +124,7 @@ def neighbours(order: int, pixel: int, at_order: int, radius_arcsec: float) -> p
     >>> neighbours(5, 1000, 5, 10.0).to_pylist()
     [951, 957, 959, 994, 995, 1001, 1002, 1003]
     """
-    return _core.neighbours(order, pixel, at_order, radius_arcsec)
+    return _core.neighbours(order, pixel, at_order, in_arcsec("radius_arcsec", radius_arcsec))
 
 
 def spatial_index(ra_deg: Column, dec_deg: Column, order: int = LARGEST_ORDER) -> pa.Int64Array:
@@ -190,6 +192,7 @@ def margin_rows(
     """
     import pyarrow as pa
 
-    margins = _core.TableMargins(_core.Tiling(orders, pixels), margin_threshold_arcsec)
+    threshold_arcsec = in_arcsec("margin_threshold_arcsec", margin_threshold_arcsec)
+    margins = _core.TableMargins(_core.Tiling(orders, pixels), threshold_arcsec)
     members = margins.rows(ra_deg, dec_deg)
     return members.set_column(0, "row", members.column("row").cast(pa.uint64()))

@@ -13,6 +13,7 @@ import polars as pl
 
 import skymargin._core as _core
 from skymargin.catalogs.layout import INDEX_COLUMN
+from skymargin.geometry.angles import in_arcsec
 from skymargin.geometry.limits import LARGEST_ORDER
 from skymargin.polars.frames import readable, rows_of_a_batch
 
@@ -192,10 +193,11 @@ def within_margin(
     >>> stars.filter(smp.within_margin(5, 1000, 10.0)).height
     1
     """
-    _core.is_within([], [], order, pixel, margin_threshold_arcsec)
+    threshold_arcsec = in_arcsec("margin_threshold_arcsec", margin_threshold_arcsec)
+    _core.is_within([], [], order, pixel, threshold_arcsec)
 
     def decide(ra: pl.Series, dec: pl.Series) -> pl.Series:
-        within = pl.Series(_core.is_within(ra, dec, order, pixel, margin_threshold_arcsec))
+        within = pl.Series(_core.is_within(ra, dec, order, pixel, threshold_arcsec))
         return within & (pl.Series(_core.spatial_index(ra, dec, order)) != pixel)
 
     return _of_positions("within_margin", pl.Boolean, ra_deg, dec_deg, decide)

@@ -9,6 +9,7 @@ import numpy as np
 import polars as pl
 
 import skymargin._core as _core
+from skymargin.geometry.angles import in_arcsec
 from skymargin.geometry.limits import LARGEST_ORDER
 from skymargin.polars.frames import Rows, require_columns, rows_of, rows_of_a_batch
 from skymargin.polars.partitions import Partitions, as_tiling
@@ -101,7 +102,8 @@ def margins(
     [(1, 0, 0), (1, 0, 5), (1, 0, 8)]
     """
     tiling = as_tiling(partitions)
-    table_margins = _core.TableMargins(tiling, margin_threshold_arcsec)
+    threshold_arcsec = in_arcsec("margin_threshold_arcsec", margin_threshold_arcsec)
+    table_margins = _core.TableMargins(tiling, threshold_arcsec)
     _check_threads(threads)
     own_tiles = None if empty_pixels else _positions(tiling.partitions(), "order", "pixel")
 
@@ -172,7 +174,8 @@ def partition_and_margin(
     (0, 5) [2] [1]
     """
     tiling = as_tiling(partitions)
-    table_margins = _core.TableMargins(tiling, margin_threshold_arcsec)
+    threshold_arcsec = in_arcsec("margin_threshold_arcsec", margin_threshold_arcsec)
+    table_margins = _core.TableMargins(tiling, threshold_arcsec)
     _check_threads(threads)
     if isinstance(frame, pl.LazyFrame):
         frame = frame.collect(engine="streaming")

@@ -34,8 +34,8 @@ def as_path(path: str | os.PathLike[str] | UPath) -> AnyPath:
     environment variable, which may be a URL. Where there is no such user or variable the text stays: a folder may have
     this name. Nothing is replaced in a URL. Local paths are returned as `Path`.
     """
-    is_remote = "://" in path if isinstance(path, str) else not isinstance(path, os.PathLike)
-    plain = recorded_path(path if is_remote else expanded(path))
+    is_local_path = "://" not in path if isinstance(path, str) else isinstance(path, os.PathLike)
+    plain = recorded_path(expanded(path) if is_local_path else path)  # type: ignore[arg-type]
     # A folder may have this name: as an absolute path it stays what it is when it comes by here again.
     return absolute(plain) if str(plain).startswith("~") else plain
 
@@ -43,7 +43,8 @@ def as_path(path: str | os.PathLike[str] | UPath) -> AnyPath:
 def expanded(path: str | os.PathLike[str]) -> str | Path:
     """A local path with the home folder and environment variables in place, as `as_path` describes."""
     text = os.fspath(path)
-    new = os.path.expanduser(os.path.expandvars(text))
+    # `Path.expanduser` fails where there is no such user.
+    new = os.path.expanduser(os.path.expandvars(text))  # noqa: PTH111
     return path if isinstance(path, Path) and new == text else new
 
 

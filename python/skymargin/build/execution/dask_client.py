@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from skymargin.build.execution.main_guard import missing_guard, watch_main_guard
 from skymargin.errors import WorkerError
 from skymargin.storage.paths import temporary_folder
 
@@ -52,7 +53,7 @@ def _client(workers: int, threads_per_worker: int, folder: Path) -> Iterator[Cli
         "preload": [__name__],
     }
     # The only way to tell the scheduler where to keep its files.
-    with dask.config.set({"temporary-directory": str(folder)}):
+    with dask.config.set({"temporary-directory": str(folder)}), watch_main_guard(folder) as is_guard_missing:
         try:
             cluster = SpecCluster(
                 scheduler={"cls": Scheduler, "options": everywhere},
@@ -60,6 +61,8 @@ def _client(workers: int, threads_per_worker: int, folder: Path) -> Iterator[Cli
                 silence_logs=logging.CRITICAL,
             )
         except (OSError, RuntimeError) as error:
+            if is_guard_missing():
+                raise WorkerError(missing_guard(workers)) from None
             # Dask only says that a process did not start.
             raise WorkerError(
                 f"{workers} worker processes cannot be started with their files in {folder}, "
