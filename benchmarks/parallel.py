@@ -48,7 +48,7 @@ def measure_parallel(options: Options) -> None:
             "runs": {setup: asdict(done) for setup, done in runs.items()},
             "stages": {
                 setup: [
-                    json.loads(log_file(folder, setup, number).read_text())["seconds"]
+                    json.loads(log_file(folder, setup, number).read_text())["reports"][0]["seconds"]
                     for number in range(len(done.measurements))
                 ]
                 for setup, done in runs.items()

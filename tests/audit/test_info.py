@@ -18,6 +18,7 @@ from tests.support.catalogs import (
     Layout,
     files_of,
     sky_near_edges,
+    state_properties,
     write_catalog,
 )
 from tests.support.shared import SHARED, needs_shared
@@ -39,7 +40,7 @@ def test_a_catalog(made: Workspace) -> None:
     files = made.file_of.values()
     assert (about.format, about.kind, about.name) == ("HATS", "object", "stars")
     assert (about.rows, about.rows_stated, about.columns) == (len(SKY), len(SKY), 10)
-    assert about.partitions == ORDERS
+    assert (about.partitions, about.partitions_per_order) == (len(MIXED_PARTITIONS), ORDERS)
     assert about.data_bytes == sum(file.stat().st_size for file in files)
     everything = sum(file.stat().st_size for file in (made.catalog).rglob("*") if file.is_file())
     assert about.data_bytes + about.other_bytes == everything
@@ -52,13 +53,13 @@ def test_a_catalog(made: Workspace) -> None:
 def test_a_margin(made: Workspace) -> None:
     about = info(made.margin)
     properties = read_hats(made.margin).catalog_info
-    assert (about.kind, about.margin_threshold_arcsec) == ("margin", "60.0")
+    assert (about.kind, about.margin_threshold_arcsec) == ("margin", 60.0)
     assert about.rows == properties.total_rows == sum(map(len, SKY.margins(60.0).values()))
     assert about.primary == str(made.catalog)
     assert str(about.builder).startswith("skymargin v")
     text = about.summary()
     assert "HATS margin, margin" in text
-    assert "60.0 arcsec" in text
+    assert "60 arcsec" in text
     assert all(
         len(line) <= 100 or str(made.output) in line or str(made.catalog) in line
         for line in text.splitlines()
@@ -68,7 +69,7 @@ def test_a_margin(made: Workspace) -> None:
 def test_an_empty_margin(tmp_path: Path) -> None:
     work = made_in(tmp_path, SKY, 1e-7)
     about = info(work.margin)
-    assert (about.rows, about.partitions, about.sorted_by_index) == (0, {}, True)
+    assert (about.rows, about.partitions, about.sorted_by_index) == (0, 0, True)
     assert "partitions  none" in about.summary()
 
 
@@ -94,7 +95,7 @@ def test_whether_rows_are_sorted(
     order = layout.index_order if layout.index_column else None
     assert (about.index, about.index_order, about.sorted_by_index) == (layout.index_column, order, is_sorted)
     assert learned in about.sorted_from
-    assert (about.rows, about.partitions, about.warnings) == (len(SKY), ORDERS, [])
+    assert (about.rows, about.partitions_per_order, about.warnings) == (len(SKY), ORDERS, [])
 
 
 @pytest.mark.parametrize("statistics", [True, False])
@@ -126,6 +127,14 @@ def test_what_does_not_fit_together_is_a_warning(margin: Path) -> None:
     assert f"partition_info.csv lists {len(files)} partitions, {len(files) - 1} have files" in said
     assert "1 files where no reader looks for them, first copy.parquet" in said
     assert about.summary().count("WARNING") == 3
+
+
+@pytest.mark.parametrize("text", ["wide", "nan", "1e999"])
+def test_a_threshold_that_is_no_number_is_a_warning(text: str, margin: Path) -> None:
+    state_properties(margin, hats_margin_threshold=text)
+    about = info(margin)
+    assert about.margin_threshold_arcsec is None
+    assert about.warnings == [f"its properties have the margin threshold {text!r}, which is not a number"]
 
 
 def test_a_file_that_cannot_be_read_is_a_warning(margin: Path) -> None:
@@ -179,9 +188,9 @@ def test_real_catalogs() -> None:
     assert collection.warnings == []
     margin = info(SHARED / "hipscat" / "small_sky_order1_margin")
     assert (margin.format, margin.kind) == ("HiPSCat", "margin")
-    assert (margin.rows, margin.partitions) == (28, {0: 1, 1: 4})
+    assert (margin.rows, margin.partitions_per_order) == (28, {0: 1, 1: 4})
     assert (margin.index, margin.index_order, margin.sorted_by_index) == ("_hipscat_index", 19, True)
-    assert margin.margin_threshold_arcsec == "7200"
+    assert margin.margin_threshold_arcsec == 7200
     index = info(SHARED / "hats" / "small_sky_o1_collection" / "small_sky_order1_id_index")
     assert (index.kind, index.rows, index.warnings) == ("index", 131, [])
     for path in sorted((SHARED / "hats").iterdir()):

@@ -149,6 +149,6 @@ def test_the_command_says_what_it_would_do(work: Workspace, capsys: pytest.Captu
     assert main(command) == 0
     assert "nothing was written" in capsys.readouterr().out
     assert main([*command, "--json"]) == 0
-    told = json.loads(capsys.readouterr().out)
+    (told,) = json.loads(capsys.readouterr().out)["reports"]
     assert told["catalog_path"] == str(work.output / "stars_900arcs")
     assert work.names == []

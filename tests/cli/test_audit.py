@@ -59,7 +59,7 @@ def test_json_is_the_whole_report(
     assert main(["verify", str(damaged), "--primary", str(small_catalog), "--json"]) == 1
     said = capsys.readouterr()
     assert not said.err
-    report = json.loads(said.out)
+    (report,) = json.loads(said.out)["reports"]
     assert report["right"] is False
     assert report["counts"]["missing_file"] == report["counts"]["unreadable_file"] == 1
     pixels = report["per_pixel"]
@@ -84,9 +84,7 @@ def test_a_sample_prints_its_seed(margins: Path, capsys: pytest.CaptureFixture[s
     assert main(["verify", str(margins / "margin"), "--sample", "5", "--seed", "7", "--no-progress"]) == 0
     assert "Sample  : 5 pixels of seed 7" in capsys.readouterr().out
     assert main(["verify", str(margins / "margin"), "--sample", "5"]) == 0
-    said = capsys.readouterr()
-    assert "5 pixels of seed " in said.out
-    assert "Verifying" in said.err
+    assert "5 pixels of seed " in capsys.readouterr().out
 
 
 def test_info_prints_a_table_or_json(margins: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -97,6 +95,40 @@ def test_info_prints_a_table_or_json(margins: Path, capsys: pytest.CaptureFixtur
     assert heads[:4] == ["catalog", "what", "threshold", "primary"]
     assert "HATS margin, margin" in said.out
     assert main(["info", str(margins / "margin"), "--json"]) == 0
-    about = json.loads(capsys.readouterr().out)
+    (about,) = json.loads(capsys.readouterr().out)["reports"]
     rows = count_rows(margins / "margin")
-    assert (about["rows"], about["kind"], about["margin_threshold_arcsec"]) == (rows, "margin", "3600.0")
+    assert (about["rows"], about["kind"], about["margin_threshold_arcsec"]) == (rows, "margin", 3600.0)
+
+
+def test_info_of_several_and_of_folders(
+    margins: Path, small_catalog: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["info", str(small_catalog), str(margins)]) == 0
+    told = capsys.readouterr().out
+    first, *others = told.split("\n\n")
+    assert main(["info", str(small_catalog)]) == 0
+    assert capsys.readouterr().out == first + "\n"
+    assert [other.splitlines()[0].split()[1] for other in others] == [
+        str(margins / name) for name in ("coarse", "margin")
+    ]
+    assert main(["info", str(margins), "--json"]) == 0
+    assert [report["name"] for report in json.loads(capsys.readouterr().out)["reports"]] == [
+        "coarse",
+        "margin",
+    ]
+    # What is wrong with one does not hide the others.
+    assert main(["info", str(tmp_path), str(small_catalog), str(tmp_path / "nowhere")]) == 1
+    said = capsys.readouterr()
+    assert said.out == first + "\n"
+    assert [line.partition(" is ")[0] for line in said.err.splitlines()] == [
+        f"skymargin: error: {tmp_path}",
+        "skymargin: error: there",
+    ]
+
+
+def test_quiet_verification_has_an_exit_code_alone(
+    damaged: Path, margins: Path, small_catalog: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["verify", str(margins / "margin"), "-q"]) == 0
+    assert main(["verify", str(damaged), "--primary", str(small_catalog), "--quiet"]) == 1
+    assert capsys.readouterr() == ("", "")

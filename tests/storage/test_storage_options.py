@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import click
 import fsspec
 import pytest
 from fsspec.implementations.memory import MemoryFileSystem
 from upath import UPath
 from upath.registry import register_implementation
 
+from skymargin.cli.build import build
+from skymargin.cli.main import main
+from skymargin.cli.options import anonymous, read_storage_options
 from skymargin.errors import StorageError
 from skymargin.storage.paths import list_files
+from tests.storage.conftest import Store
 from tests.support.catalogs import files_of, make_margin
 
 REMOTE = ("locked://input/catalog", "locked://output", 3600.0)
@@ -79,6 +85,57 @@ def test_each_side_has_options_of_its_own(small_catalog: Path, tmp_path: Path) -
         assert (far / file.relative_to(tmp_path / "margin").as_posix()).read_bytes() == file.read_bytes()
 
 
+def test_on_the_command_line(small_catalog: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    reading, writing = "--storage-option=key=key of input", "--storage-option=key=key of output"
+    made = "locked://output/small_3600arcs"
+    command = ["build", REMOTE[0], "-t3600", "-o", "locked://output", "--name=small_3600arcs", "-q"]
+    command += ["--tmp-dir", str(tmp_path / "tmp")]
+    assert main([*command, reading, "--output-storage-option=key=key of output"]) == 0
+    assert main(["info", made, writing]) == 0
+    assert "HATS margin, small_3600arcs" in capsys.readouterr().out
+    picture = str(tmp_path / "margin.png")
+    shutil.copytree(small_catalog, tmp_path / "catalog")
+    both = ["--primary", str(tmp_path / "catalog"), writing]
+    assert main(["verify", made, *both, "-q"]) == 0
+    assert main(["plot", made, *both, "-o", picture, "--view", "whole", "-q"]) == 0
+    assert Path(picture).is_file()
+    assert capsys.readouterr() == ("", "")
+    assert main(["info", made, reading]) == 1
+    assert "no key for" in capsys.readouterr().err
+    # The output has no key of the input.
+    assert main([*command, reading, "--name=other"]) == 1
+    assert "no key for /output" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("given", "options"),
+    [
+        ("anon=true", {"anon": True}),
+        ("anon=False", {"anon": False}),
+        ("default_block_size=1000", {"default_block_size": 1000}),
+        ("key=1000", {"key": "1000"}),
+        ("endpoint_url=https://a.b/c?d=e", {"endpoint_url": "https://a.b/c?d=e"}),
+        ('client_kwargs={"region_name": "x"}', {"client_kwargs": {"region_name": "x"}}),
+    ],
+)
+def test_values_on_the_command_line(given: str, options: dict[str, Any]) -> None:
+    (option,) = (param for param in build.params if param.name == "storage")
+    assert read_storage_options(click.Context(build), option, (given,)) == options
+
+
+@pytest.mark.parametrize(
+    ("url", "options"),
+    [
+        ("s3://bucket/x", {"anon": True}),
+        ("gs://bucket/x", {"token": "anon"}),
+        ("abfs://container/x", {"anon": True}),
+        ("https://host/x", {}),
+    ],
+)
+def test_reading_without_credentials(url: str, options: dict[str, Any]) -> None:
+    assert anonymous(url) == options
+
+
 @pytest.mark.parametrize("side", ["input", "output"])
 def test_without_the_key_there_is_no_margin(side: str, tmp_path: Path) -> None:
     keys = {
@@ -93,3 +150,18 @@ def test_options_go_before_those_of_a_path(tmp_path: Path) -> None:
     path = UPath("locked://input/catalog", key="wrong")
     options = {"key": "key of input"}
     assert make_margin(path, tmp_path, 3600.0, input_storage_options=options).rows > 0
+
+
+def test_a_public_bucket_on_the_command_line(bucket: Store, capsys: pytest.CaptureFixture[str]) -> None:
+    """The client signs no request, so that it needs no credentials."""
+    fs, name = bucket.fs, bucket.name
+    fs.call_s3("put_bucket_acl", Bucket=name, ACL="public-read")
+    for file in fs.find(f"{name}/collection/stars"):
+        fs.call_s3("put_object_acl", Bucket=name, Key=file.removeprefix(f"{name}/"), ACL="public-read")
+    bucket.server.record.reset()
+    endpoint = f"--storage-option=endpoint_url={bucket.options['endpoint_url']}"
+    assert main(["info", f"{bucket.url}/collection/stars", "--anon", endpoint]) == 0
+    said = capsys.readouterr()
+    assert "HATS object, stars" in said.out
+    assert said.err == ""
+    assert bucket.server.record.requests

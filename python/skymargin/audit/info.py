@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import os
 from collections import Counter
 from dataclasses import dataclass, field
@@ -35,7 +36,7 @@ class CatalogInfo:
         Its type in its properties (object, source, margin, index, ...), or ``collection``.
     name : str
         Its name.
-    margin_threshold_arcsec : str or None
+    margin_threshold_arcsec : float or None
         Of a margin: the threshold in its properties, arcseconds.
     primary : str or None
         Of a margin, index or collection: its primary catalog.
@@ -43,7 +44,9 @@ class CatalogInfo:
         Number of rows in its properties, and in the footers of its files; None when not all could be read.
     columns : int or None
         Number of columns.
-    partitions : dict
+    partitions : int
+        Number of partitions.
+    partitions_per_order : dict
         HEALPix order to the number of partitions.
     data_bytes, other_bytes : int
         Sizes of the files of its partitions and of all other files.
@@ -67,12 +70,13 @@ class CatalogInfo:
     format: str
     kind: str
     name: str
-    margin_threshold_arcsec: str | None = None
+    margin_threshold_arcsec: float | None = None
     primary: str | None = None
     rows_stated: int | None = None
     rows: int | None = None
     columns: int | None = None
-    partitions: dict[int, int] = field(default_factory=dict)
+    partitions: int = 0
+    partitions_per_order: dict[int, int] = field(default_factory=dict)
     data_bytes: int = 0
     other_bytes: int = 0
     ra: str | None = None
@@ -91,7 +95,7 @@ class CatalogInfo:
         lines = [
             ("catalog", self.path),
             ("what", f"{self.format} {self.kind}, {self.name}"),
-            ("threshold", self.margin_threshold_arcsec and f"{self.margin_threshold_arcsec} arcsec"),
+            ("threshold", self.margin_threshold_arcsec and f"{self.margin_threshold_arcsec:.12g} arcsec"),
             ("primary", self.primary),
             *((part, ", ".join(names)) for part, names in self.members.items()),
             ("rows", self._rows()),
@@ -123,10 +127,10 @@ class CatalogInfo:
     def _partitions(self) -> str:
         if self.kind == "collection":
             return ""
-        orders = ", ".join(f"{count:,} of order {order}" for order, count in self.partitions.items())
-        if len(self.partitions) < 2:
-            return orders or "none"
-        return f"{sum(self.partitions.values()):,}: {orders}"
+        orders = ", ".join(
+            f"{count:,} of order {order}" for order, count in self.partitions_per_order.items()
+        )
+        return f"{self.partitions:,}: {orders}" if len(self.partitions_per_order) > 1 else orders or "none"
 
     def _on_disk(self) -> str:
         if self.kind == "collection":
@@ -194,6 +198,15 @@ def _collection(path: AnyPath, properties: dict[str, str]) -> CatalogInfo:
     )
 
 
+def _number(text: str) -> float | None:
+    """A finite number, which JSON can hold; None for other text."""
+    try:
+        number = float(text)
+    except ValueError:
+        return None
+    return number if math.isfinite(number) else None
+
+
 def _catalog(catalog: CatalogFolder) -> CatalogInfo:
     stated = catalog.properties.get
     paths = [name for names in catalog.files.values() for name in names]
@@ -215,6 +228,11 @@ def _catalog(catalog: CatalogFolder) -> CatalogInfo:
         warnings.append(
             f"{len(catalog.strays):,} files where no reader looks for them, first {catalog.strays[0]}"
         )
+    threshold_arcsec = None
+    if (text := stated("hats_margin_threshold")) is not None:
+        threshold_arcsec = _number(text)
+        if threshold_arcsec is None:
+            warnings.append(f"its properties have the margin threshold {text!r}, which is not a number")
     sizes = catalog.sizes if catalog.data == catalog.path else list_files(catalog.path)
     data_bytes = sum(catalog.sizes[name] for name in paths)
     return CatalogInfo(
@@ -222,12 +240,13 @@ def _catalog(catalog: CatalogFolder) -> CatalogInfo:
         format=catalog.format,
         kind=catalog.kind or "catalog of no stated type",
         name=stated("obs_collection", catalog.path.name),
-        margin_threshold_arcsec=stated("hats_margin_threshold"),
+        margin_threshold_arcsec=threshold_arcsec,
         primary=stated("hats_primary_table_url"),
         rows_stated=rows_stated,
         rows=footers.rows,
         columns=footers.columns,
-        partitions=dict(sorted(Counter(order for order, _ in catalog.files).items())),
+        partitions=len(catalog.files),
+        partitions_per_order=dict(sorted(Counter(order for order, _ in catalog.files).items())),
         data_bytes=data_bytes,
         other_bytes=sum(sizes.values()) - data_bytes,
         ra=stated("hats_col_ra"),

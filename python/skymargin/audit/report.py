@@ -213,8 +213,8 @@ class VerifyReport:
         return "\n".join([*lines, *self._pixel_lines(), *self._fault_lines()])
 
     def to_dict(self) -> dict[str, Any]:
-        """The report as plain values, for JSON."""
-        return {"right": self.right, **dataclasses.asdict(self)}
+        """The report as plain values, for JSON; its `seconds` are by stage, as in other reports."""
+        return {"right": self.right, **dataclasses.asdict(self), "seconds": {"verifying": self.seconds}}
 
     def _pixel_lines(self) -> list[str]:
         bad = [counts for counts in self.per_pixel if set(counts.faults) & set(self.wrong)]

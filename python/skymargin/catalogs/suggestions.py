@@ -49,17 +49,18 @@ def enclosing_catalog(path: AnyPath) -> AnyPath | None:
     folder = inner
     while is_data_folder(folder.name):
         folder = folder.parent
-    if folder == inner or _is_catalog(inner) or not _is_catalog(folder):
+    if folder == inner or is_catalog(inner) or not is_catalog(folder):
         return None
     return folder
 
 
 def catalogs_in(folder: AnyPath) -> list[AnyPath]:
     """The catalogs and collections that lie in a folder which is none, in the order of their names."""
-    return [path for path in _entries(folder) if _is_catalog(path)]
+    return [path for path in _entries(folder) if is_catalog(path)]
 
 
-def _is_catalog(path: AnyPath) -> bool:
+def is_catalog(path: AnyPath) -> bool:
+    """Whether there is a complete catalog, a margin or a collection."""
     return any(exists(path / name) for name in (*VALID_BY, COLLECTION))
 
 

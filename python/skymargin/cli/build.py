@@ -5,25 +5,27 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-import warnings
-from decimal import Decimal
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from skymargin.cli.options import (
     CONTEXT,
+    FOLDER,
     GroupedCommand,
+    anonymous,
     flag,
-    one_line,
     print_reports,
     progress_option,
+    quiet_option,
     read_cone,
     read_pairs,
     read_pixels,
+    read_storage_options,
+    storage_options,
     value,
 )
+from skymargin.cli.terminal import printed_warnings, shows_bars
 
 if TYPE_CHECKING:
     from skymargin import MarginCacheArguments, MarginReport
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
 # Headings of groups of options.
 _WORK = "Workers and temporary files"
 _MESSAGES = "Output and messages"
+_SERVERS = "Files on servers"
 _FILES = "Files of the margin catalog"
 # Choices of --with, and the arguments they set.
 _EXTRAS = {
@@ -45,7 +48,7 @@ _CONNECT_SECONDS = 30
 
 # Options whose argument has a name of MarginCacheArguments are passed to it unchanged.
 @click.command(context_settings=CONTEXT, cls=GroupedCommand)
-@click.argument("input_catalog_path", metavar="CATALOG")
+@click.argument("input_catalog_path", metavar="CATALOG", type=FOLDER)
 @value(
     "-t --threshold thresholds ARCSEC",
     "Width of the margin in arcseconds: above 0, at most 324000 (90 degrees). May be repeated: several margins are "
@@ -54,7 +57,11 @@ _CONNECT_SECONDS = 30
     required=True,
     multiple=True,
 )
-@value("-o --output DIR", "Directory for the margin catalog. Required unless --add-to-collection is given.")
+@value(
+    "-o --output DIR",
+    "Directory for the margin catalog. Required unless --add-to-collection is given.",
+    type=FOLDER,
+)
 @value("--name NAME", "Name of the margin catalog.  [default: CATALOG_<threshold>arcs]")
 @value(
     "--margin-order ORDER",
@@ -102,11 +109,20 @@ _CONNECT_SECONDS = 30
     "Memory limit of each worker, such as 2GB.  [default: none; a worker uses 110 MB, and 90 MB per thread]",
     _WORK,
 )
-@value("--tmp-dir DIR", "Directory for intermediate files.  [default: beside the output]", _WORK)
-@value("--dask-tmp DIR", "Directory for Dask's own files.  [default: as --tmp-dir]", _WORK)
-@value("--resume-tmp DIR", "Directory for checkpoint files.  [default: as --tmp-dir]", _WORK)
+@value("--tmp-dir DIR", "Directory for intermediate files.  [default: beside the output]", _WORK, type=FOLDER)
+@value("--dask-tmp DIR", "Directory for Dask's own files.  [default: as --tmp-dir]", _WORK, type=FOLDER)
+@value("--resume-tmp DIR", "Directory for checkpoint files.  [default: as --tmp-dir]", _WORK, type=FOLDER)
 @flag("--no-resume resume", "Start over instead of resuming an interrupted run.", _WORK, negated=True)
-@progress_option("Show no progress bars and no summary.", _MESSAGES)
+@storage_options("Option of the file system of CATALOG and --output, where they are URLs", _SERVERS)
+@value(
+    "--output-storage-option output_storage KEY=VALUE",
+    "The same for --output alone, where it differs. May be repeated.",
+    _SERVERS,
+    multiple=True,
+    callback=read_storage_options,
+)
+@quiet_option("Print nothing but warnings and errors.", _MESSAGES)
+@progress_option("Show no progress bars. They are shown on terminals only.", _MESSAGES)
 @flag("--json as_json", "Print the report as JSON, and nothing else.", _MESSAGES)
 @value(
     "--email completion_email_address ADDRESS",
@@ -147,6 +163,10 @@ def build(
     row_group_rows: int | None,
     extras: tuple[str, ...],
     dry_run: bool,
+    storage: dict[str, Any],
+    output_storage: dict[str, Any],
+    anon: bool,
+    quiet: bool,
     **arguments: Any,
 ) -> None:
     """Build the margin of CATALOG, a HATS catalog or collection, or a HiPSCat catalog.
@@ -169,68 +189,58 @@ def build(
     if name is not None and len(thresholds) > 1:
         raise click.UsageError("--name can be used with one threshold only; several are named by threshold")
     arguments |= {_EXTRAS[extra]: True for extra in extras}
+    arguments |= _of_servers(catalog, output, storage, output_storage, anon=anon)
     arguments |= {
         "output_path": output or "",
+        "output_artifact_name": name or "",
         "dask_threads_per_worker": threads if threads is not None else _cpus_per_worker(workers),
         "write_table_kwargs": None if compression is None else {"compression": compression},
         "row_group_kwargs": None if row_group_rows is None else {"num_rows": row_group_rows},
+        "progress_bar": shows_bars(arguments["progress_bar"] and not quiet),
     }
-    margins = [
-        MarginCacheArguments(
-            output_artifact_name=name if name is not None else default_name(catalog, threshold),
-            margin_threshold=threshold,
-            **arguments,
-        )
-        for threshold in thresholds
-    ]
-    if dry_run:
-        print_reports([plan_margin(args) for args in margins], as_json=as_json)
-    elif as_json:
-        with contextlib.redirect_stdout(sys.stderr):
+    with printed_warnings():
+        margins = [MarginCacheArguments(margin_threshold=threshold, **arguments) for threshold in thresholds]
+        if dry_run:
+            print_reports("plan", [plan_margin(args) for args in margins], as_json=as_json)
+            return
+        # The pipeline prints where it shows progress bars.
+        with contextlib.redirect_stdout(sys.stderr) if as_json else contextlib.nullcontext():
             reports = _build(margins, scheduler)
-        print_reports(reports, as_json=True)
-    else:
-        _build(margins, scheduler)
+    if as_json or not (quiet or margins[0].progress_bar):
+        print_reports("build", reports, as_json=as_json)
 
 
 def _build(args: list[MarginCacheArguments], scheduler: str | None) -> list[MarginReport]:
     from skymargin import pipeline, pipeline_with_client
 
-    with warnings.catch_warnings():
-        warnings.showwarning = _warn  # type: ignore[assignment]
-        if scheduler is None:
-            return pipeline(args)
-        from distributed import Client
+    if scheduler is None:
+        return pipeline(args)
+    from distributed import Client
 
-        with Client(scheduler, timeout=_CONNECT_SECONDS) as client:
-            return pipeline_with_client(args, client)
+    with Client(scheduler, timeout=_CONNECT_SECONDS) as client:
+        return pipeline_with_client(args, client)
 
 
-def _warn(message: Warning | str, *_where: object) -> None:
-    print("skymargin: warning:", one_line(str(message)), file=sys.stderr)
+def _of_servers(
+    catalog: str, output: str | None, storage: dict[str, Any], output_storage: dict[str, Any], *, anon: bool
+) -> dict[str, Any]:
+    """The storage options of the catalog and of the output, where these are URLs."""
+    from skymargin.storage.paths import as_path, is_local
 
-
-def default_name(catalog: str, threshold_arcsec: float) -> str:
-    """Return the name of a margin: the catalog's name and the threshold in arcseconds with all its digits.
-
-    Two thresholds never share a name: 0.5 gives ``0.5arcs``, 10 gives ``10arcs``, 1e-07 gives ``0.0000001arcs``.
-
-    Parameters
-    ----------
-    catalog : str
-        Path or URL of the catalog; its last part is its name.
-    threshold_arcsec : float
-        The threshold in arcseconds.
-    """
-    if "://" in catalog:
-        catalog_name = catalog.rstrip("/").rpartition("/")[2]
-    else:
-        catalog_name = Path(catalog).expanduser().resolve().name
-    # repr() gives the fewest digits that identify the float.
-    digits = format(Decimal(repr(threshold_arcsec)), "f")
-    if "." in digits:
-        digits = digits.rstrip("0").rstrip(".")
-    return f"{catalog_name}_{digits}arcs"
+    is_input_remote = not is_local(as_path(catalog))
+    is_output_remote = bool(output) and not is_local(as_path(output or ""))
+    if (
+        (anon and not is_input_remote)
+        or (output_storage and not is_output_remote)
+        or (storage and not (is_input_remote or is_output_remote))
+    ):
+        raise click.UsageError("--storage-option and --anon are for URLs, such as s3://bucket/catalog")
+    reading = storage | (anonymous(catalog) if anon else {})
+    writing = storage | output_storage
+    return {
+        "input_storage_options": reading if is_input_remote and reading else None,
+        "output_storage_options": writing if is_output_remote and writing else None,
+    }
 
 
 def _cpus_per_worker(workers: int) -> int:

@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from skymargin.cli.options import CONTEXT, flag, one_line, value
+from skymargin.cli.options import CONTEXT, FOLDER, flag, opened, storage_options, value
+from skymargin.cli.terminal import one_line
 
 if TYPE_CHECKING:
     from skymargin.build.checkpoint.leftovers import Leftover
+    from skymargin.storage.paths import AnyPath
 
 _DAY_SECONDS = 86_400.0
 
@@ -22,7 +24,8 @@ def _read_days(_ctx: click.Context, _option: click.Parameter, given: float) -> f
 
 
 @click.command(context_settings=CONTEXT)
-@click.argument("folder")
+@click.argument("folder", type=FOLDER)
+@storage_options()
 @value(
     "--older-than DAYS",
     "Remove only what no run has written to for so many days.  [default: 1]",
@@ -31,7 +34,7 @@ def _read_days(_ctx: click.Context, _option: click.Parameter, given: float) -> f
     callback=_read_days,
 )
 @flag("--yes", "Remove without asking.")
-def clean(folder: str, older_than: float, yes: bool) -> None:
+def clean(folder: str, storage: dict[str, Any], anon: bool, older_than: float, yes: bool) -> None:
     """Remove what interrupted runs left in FOLDER, a folder of margins or the --tmp-dir of a run.
 
     Lists the temporary folders of skymargin, which are named like NAME.skymargin-shards-..., with their sizes and ages,
@@ -46,7 +49,7 @@ def clean(folder: str, older_than: float, yes: bool) -> None:
     from skymargin.errors import ArgumentError
     from skymargin.storage.paths import as_path, can_list, exists
 
-    path = as_path(folder)
+    path = as_path(opened(folder, storage, anon=anon))
     if not can_list(path):
         raise ArgumentError(f"{path}: a web server has no listings, and nothing on it can be removed")
     found = find_leftovers(path)
@@ -69,7 +72,7 @@ def clean(folder: str, older_than: float, yes: bool) -> None:
     print(f"Removed {_total(removable)}.")
 
 
-def old_leftovers(folder: str) -> list[Leftover]:
+def old_leftovers(folder: AnyPath | str) -> list[Leftover]:
     """The temporary folders of runs in a folder to which no run has written for a day."""
     from skymargin.build.checkpoint.leftovers import find_leftovers
     from skymargin.storage.paths import as_path
@@ -77,7 +80,7 @@ def old_leftovers(folder: str) -> list[Leftover]:
     return [leftover for leftover in find_leftovers(as_path(folder)) if leftover.is_older_than(_DAY_SECONDS)]
 
 
-def print_leftovers(folder: str, leftovers: list[Leftover]) -> None:
+def print_leftovers(folder: AnyPath | str, leftovers: list[Leftover]) -> None:
     """Name temporary folders, and the command that removes them."""
     if leftovers:
         print(f"\nLeft by interrupted runs; `skymargin clean {folder}` removes it:")

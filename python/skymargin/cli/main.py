@@ -14,8 +14,10 @@ import click
 from skymargin.cli.audit import info, verify
 from skymargin.cli.build import build
 from skymargin.cli.clean import clean
-from skymargin.cli.options import CONTEXT, one_line
+from skymargin.cli.completion import completion
+from skymargin.cli.options import CONTEXT
 from skymargin.cli.pictures import demo, plot
+from skymargin.cli.terminal import print_error
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -35,7 +37,7 @@ def cli() -> None:
     """
 
 
-for _command in (build, verify, info, clean, plot, demo):
+for _command in (build, verify, info, clean, plot, demo, completion):
     cli.add_command(_command)
 
 
@@ -84,8 +86,5 @@ def _with_notes(message: str, error: BaseException) -> str:
 
 
 def _report_error(message: str) -> int:
-    # Messages name arguments of the pipeline, which are options here.
-    for option in ("overwrite", "only_changed", "add_to_collection", "default_margin"):
-        message = message.replace(f"{option}=True", f"--{option.replace('_', '-')}")
-    print("skymargin: error:", one_line(message), file=sys.stderr)
+    print_error(message)
     return EXIT_ERROR

@@ -1,19 +1,27 @@
-"""Options of the command line: groups with headings, shared options, parsing of values, one-line messages."""
+"""Options of the command line: groups with headings, shared options, parsing of values, reports."""
 
 from __future__ import annotations
 
 import json
+import re
+import sys
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+from click.shell_completion import CompletionItem
+
+from skymargin.cli.terminal import coloured
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from skymargin.storage.paths import AnyPath
 
 F = TypeVar("F", bound="Callable[..., Any]")
 
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 _FIRST_GROUP = "Options"
+_MAY_BE_SECRET = re.compile("key|secret|token|pass|auth|cred|sas", re.IGNORECASE)
 
 
 class GroupedOption(click.Option):
@@ -40,6 +48,34 @@ class GroupedCommand(click.Command):
                 formatter.write_dl(records)
 
 
+class PathOrURL(click.ParamType[str]):
+    """A path, which shells complete, or a URL; the commands check it.
+
+    Parameters
+    ----------
+    kind
+        What is completed: `file`, which includes folders, or `dir`.
+    """
+
+    name = "path"
+
+    def __init__(self, kind: str = "file") -> None:
+        self.kind = kind
+
+    def shell_complete(
+        self,
+        ctx: click.Context,  # noqa: ARG002
+        param: click.Parameter,  # noqa: ARG002
+        incomplete: str,
+    ) -> list[CompletionItem]:
+        """Let the shell complete the path."""
+        return [CompletionItem(incomplete, type=self.kind)]
+
+
+FOLDER = PathOrURL("dir")
+FILE = PathOrURL("file")
+
+
 def value(names: str, help_text: str, group: str = _FIRST_GROUP, **settings: Any) -> Callable[[F], F]:
     """An option with a value; `names` has click's names of it, then the metavar in capitals, if there is one."""
     words = names.split()
@@ -57,12 +93,75 @@ def flag(names: str, help_text: str, group: str = _FIRST_GROUP, *, negated: bool
 
 def primary_option() -> Callable[[F], F]:
     """The option `--primary` of commands that take a margin."""
-    return value("--primary CATALOG", "Its primary catalog.  [default: the one that MARGIN names]")
+    return value(
+        "--primary CATALOG", "Its primary catalog.  [default: the one that MARGIN names]", type=FOLDER
+    )
 
 
 def progress_option(help_text: str = "Show no progress bars.", group: str = _FIRST_GROUP) -> Callable[[F], F]:
     """The option `--no-progress`, as the argument `progress_bar`."""
     return flag("--no-progress progress_bar", help_text, group, negated=True)
+
+
+def quiet_option(help_text: str, group: str = _FIRST_GROUP) -> Callable[[F], F]:
+    """The option `-q`, as the argument `quiet`."""
+    return flag("-q --quiet quiet", help_text, group)
+
+
+def storage_options(
+    what: str = "Option of the file system of URLs", group: str = _FIRST_GROUP
+) -> Callable[[F], F]:
+    """The options `--storage-option` and `--anon`, as the arguments `storage` (a dict) and `anon`."""
+
+    def add(function: F) -> F:
+        with_anon = flag("--anon", "Read URLs without credentials, as public buckets need it.", group)(
+            function
+        )
+        return value(
+            "--storage-option storage KEY=VALUE",
+            f"{what}, such as endpoint_url=https://... May be repeated.",
+            group,
+            multiple=True,
+            callback=read_storage_options,
+        )(with_anon)
+
+    return add
+
+
+def read_storage_options(
+    ctx: click.Context, option: click.Parameter, given: tuple[str, ...]
+) -> dict[str, Any]:
+    """Options of a file system written as KEY=VALUE: true, false, numbers and JSON as such, anything else as text."""
+    return {key: _parsed(key, text) for key, text in read_pairs(ctx, option, given).items()}
+
+
+def _parsed(key: str, text: str) -> Any:
+    if text.lower() in ("true", "false"):
+        return text.lower() == "true"
+    # A password may look like a number.
+    if text.startswith(("{", "[")) or (re.fullmatch(r"-?\d+", text) and not _MAY_BE_SECRET.search(key)):
+        try:
+            return json.loads(text)
+        except ValueError:
+            raise click.BadParameter(f"{key}: {text!r} is not valid JSON") from None
+    return text
+
+
+def opened(path: str, storage: dict[str, Any], *, anon: bool) -> AnyPath | str:
+    """A path as it is; a URL with the options of its file system, for reading."""
+    from skymargin.storage.paths import as_path, is_local, with_options
+
+    if not (storage or anon) or is_local(as_path(path)):
+        return path
+    return with_options(path, storage | (anonymous(path) if anon else {}))
+
+
+def anonymous(url: str) -> dict[str, Any]:
+    """The storage options for a URL that is read without credentials."""
+    protocol = url.partition("://")[0]
+    if protocol in ("http", "https"):
+        return {}
+    return {"token": "anon"} if protocol in ("gs", "gcs") else {"anon": True}
 
 
 def read_pixels(
@@ -107,16 +206,32 @@ def read_pairs(_ctx: click.Context, _option: click.Parameter, given: tuple[str, 
     return pairs
 
 
-def print_reports(reports: list[Any], *, as_json: bool) -> None:
-    """Print reports for people, or as JSON: an object for one, a list for several."""
+def print_reports(
+    kind: str, reports: list[Any], *, as_json: bool, between: str = "\n", more: dict[str, Any] | None = None
+) -> None:
+    """Print reports for people, or as the JSON that docs/reference/json.md describes.
+
+    Parameters
+    ----------
+    kind
+        What they are: `build`, `plan`, `verify` or `info`.
+    reports
+        The reports.
+    as_json
+        Whether to print JSON.
+    between
+        What separates the reports for people.
+    more
+        What else the JSON states.
+    """
     if as_json:
+        import skymargin._core as _core
+
         values = [report.to_dict() for report in reports]
-        print(json.dumps(values if len(values) > 1 else values[0], indent=2))
+        print(
+            json.dumps(
+                {"skymargin": _core.VERSION, "type": kind, "reports": values, **(more or {})}, indent=2
+            )
+        )
     else:
-        print("\n".join(report.summary() for report in reports))
-
-
-def one_line(message: str) -> str:
-    """A message on one line; characters that a terminal would interpret are escaped, as they may come from a file."""
-    line = " ".join(message.split())
-    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in line)
+        print(coloured(between.join(report.summary() for report in reports), sys.stdout))

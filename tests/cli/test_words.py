@@ -1,0 +1,66 @@
+"""Errors of the package in the words of the command line."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+
+import click
+import pytest
+
+from skymargin import MarginCacheArguments
+from skymargin.cli import words
+from skymargin.cli.build import build
+from skymargin.cli.words import in_words_of_options
+
+
+@pytest.mark.parametrize(
+    ("message", "told"),
+    [
+        ("dask_n_workers 0 is not allowed", "--workers 0 is not allowed"),
+        (
+            "only_changed=True cannot be combined with fine_filtering=False",
+            "--only-changed cannot be combined with --coarse",
+        ),
+        ("/x exists already; overwrite=True replaces it", "/x exists already; --overwrite replaces it"),
+        ("input_catalog_path: there is nothing at x", "CATALOG: there is nothing at x"),
+        ("output_path /tmp_dir/output_path is a file", "--output /tmp_dir/output_path is a file"),
+        (
+            "tmp_dir/x and x/tmp_dir and 'tmp_dir' and \"tmp_dir\"",
+            "tmp_dir/x and x/tmp_dir and 'tmp_dir' and \"tmp_dir\"",
+        ),
+        (
+            "the catalog, the output and tmp_dir must be there",
+            "the catalog, the output and --tmp-dir must be there",
+        ),
+        ("what memory_limit caps: x", "what --memory-limit caps: x"),
+        (
+            "write_table_kwargs {'compression': 'zip'} cannot be used: no",
+            "--compression zip cannot be used: no",
+        ),
+        ("row_group_kwargs['num_rows'] 0 is", "--row-group-rows 0 is"),
+        ("args[1] (x_5arcs) has fine_filtering=False; y", "x_5arcs has --coarse; y"),
+        ("create_partition_info_png needs matplotlib", "--with picture needs matplotlib"),
+        ("cone and debug_filter_pixel_list cannot", "--cone and --pixel cannot"),
+        ("a cone of the sky, a sample, to overwrite", "a cone of the sky, a sample, to overwrite"),
+        (
+            "s3://b: no; give them in the storage options, which for a public bucket are {'anon': True}",
+            "s3://b: no; give them with --storage-option, or --anon for a public bucket",
+        ),
+    ],
+)
+def test_arguments_become_options(message: str, told: str) -> None:
+    assert in_words_of_options(message) == told
+
+
+def test_every_option_exists_and_every_argument_of_two_words_has_one() -> None:
+    options = {name for param in build.params if isinstance(param, click.Option) for name in param.opts}
+    named = {*words._OPTIONS.values(), *words._SWITCHES.values()} - {"CATALOG"}
+    assert {name.split()[0] for name in named} <= options
+    arguments = {field.name for field in fields(MarginCacheArguments)}
+    known = {name.partition("[")[0].partition("=")[0] for name in (*words._OPTIONS, *words._SWITCHES)}
+    assert known <= arguments
+    # The others have no option.
+    assert {name for name in arguments - known if "_" in name} == {
+        "npix_parquet_name", "delete_intermediate_parquet_files", "delete_resume_log_files", "progress_bar",
+        "simple_progress_bar", "tqdm_kwargs",
+    }  # fmt: skip
