@@ -65,7 +65,9 @@ def test_the_estimates_are_within_the_stated_factors(threshold_arcsec: float, wo
     assert not plan.exact
     assert plan.most_partitions >= report.partitions
     assert report.rows / 2 <= plan.estimated_rows <= report.rows * 2
-    assert report.primary_rows / 2 <= plan.estimated_primary_rows <= report.primary_rows * 2
+    assert plan.exact_primary_rows
+    assert plan.estimated_primary_rows == report.primary_rows == len(SKY)
+    assert f" of {len(SKY):,} rows in " in plan.summary()
     assert report.bytes_read / 2 <= plan.estimated_bytes_read <= report.bytes_read * 2
     size_bytes = sum(file.stat().st_size for file in work.files.values())
     assert size_bytes / 3 <= plan.estimated_size_bytes <= size_bytes * 3
@@ -84,6 +86,15 @@ def test_destinations_are_those_that_can_get_rows(tmp_path: Path) -> None:
     assert written - set(partitions)
     # A tile counts as the disc about it: a few more come with them.
     assert plan.most_partitions <= len(written) + 6
+
+
+def test_rows_of_a_part_are_estimated(work: Workspace) -> None:
+    args = work.arguments(debug_filter_pixel_list=[(0, 1), (0, 2), (0, 5)])
+    plan = plan_margin(args)
+    report = pipeline(args)
+    assert not plan.exact_primary_rows
+    assert report.primary_rows / 2 <= plan.estimated_primary_rows <= report.primary_rows * 2
+    assert f" of about {plan.estimated_primary_rows:,} rows in " in plan.summary()
 
 
 def test_a_small_catalog_is_measured_as_a_whole(tmp_path: Path) -> None:

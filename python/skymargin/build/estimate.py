@@ -64,7 +64,7 @@ class MarginPlan:
     measured_partitions : int
         Partitions that were read to estimate the rest.
     estimated_primary_rows, estimated_rows : int
-        Rows of the sources; rows of the margins that are made.
+        Rows of the sources, as the catalog states them when it is read as a whole; rows of the margins that are made.
     estimated_bytes_read : int
         Bytes to fetch from the catalog.
     estimated_size_bytes : int
@@ -73,6 +73,8 @@ class MarginPlan:
         Time for it with the workers of the arguments, on this machine.
     exact : bool
         Whether all sources were read, so that rows and bytes are no estimates.
+    exact_primary_rows : bool
+        Whether the rows of the sources are no estimate.
     """
 
     catalog_path: str
@@ -89,6 +91,7 @@ class MarginPlan:
     estimated_size_bytes: int
     estimated_seconds: float
     exact: bool
+    exact_primary_rows: bool
 
     def summary(self) -> str:
         """A few readable lines."""
@@ -99,8 +102,9 @@ class MarginPlan:
             if self.exact
             else f"rows, sizes and time are estimated from {self.measured_partitions:,} of them, read as the run would"
         )
+        about_rows = "" if self.exact_primary_rows else "about "
         reads = (
-            f"reads {about}{readable_bytes(self.estimated_bytes_read)} of {about}{self.estimated_primary_rows:,} "
+            f"reads {about}{readable_bytes(self.estimated_bytes_read)} of {about_rows}{self.estimated_primary_rows:,} "
             f"rows in {self.sources:,} of {self.primary_partitions:,} partitions; {basis}"
         )
         return "\n".join(
@@ -180,6 +184,8 @@ def plan_margin(args: MarginCacheArguments) -> MarginPlan:
         return float(sum(weighted)) / draws
 
     rows = round(whole("rows"))
+    # A run checks what the catalog states.
+    stated = sources.stated_rows[0].rows if sources.stated_rows and not exact else None
     size_bytes, writing = _written(samples, rows, len(destinations), catalog, plan.margins[0].output)
     threads = args.dask_n_workers * args.dask_threads_per_worker
     return MarginPlan(
@@ -191,12 +197,13 @@ def plan_margin(args: MarginCacheArguments) -> MarginPlan:
         most_partitions=len(destinations),
         kept_partitions=len(scope.kept),
         measured_partitions=len(measured),
-        estimated_primary_rows=round(whole("primary_rows")),
+        estimated_primary_rows=round(whole("primary_rows")) if stated is None else stated,
         estimated_rows=rows,
         estimated_bytes_read=round(whole("bytes_read")),
         estimated_size_bytes=size_bytes,
         estimated_seconds=planning + (whole("seconds") + writing) / threads,
         exact=exact,
+        exact_primary_rows=exact or stated is not None,
     )
 
 

@@ -59,9 +59,9 @@ class MarginReport:
             else f"empty margin, {self.empty_reason}"
         )
         return (
-            f"{self.catalog_path}: {what}; threshold {self.margin_threshold_arcsec:g} arcsec; "
-            f"{readable_bytes(self.bytes_read)} of {self.primary_rows:,} rows in {self.primary_partitions:,} "
-            f"partitions read in {sum(self.seconds.values()):.1f} s"
+            f"{self.catalog_path}: {what}; threshold {self.margin_threshold_arcsec:.12g} arcsec; catalog of "
+            f"{self.primary_rows:,} rows in {self.primary_partitions:,} partitions, "
+            f"{readable_bytes(self.bytes_read)} read; {sum(self.seconds.values()):.1f} s"
         )
 
     def to_dict(self) -> dict[str, Any]:
