@@ -233,9 +233,9 @@ def test_other_threads_run_while_the_core_works() -> None:
 
 # The last of each is what is said in a batch as well, which may be a single row.
 BAD_ROWS = [
-    ([1.0, None], [2.0, 3.0], "ra_deg has 1 nulls, the first in row 1", "ra_deg has 1 nulls"),
-    ([1.0, 1.0], [2.0, None], "dec_deg has 1 nulls, the first in row 1", "dec_deg has 1 nulls"),
-    ([None, None], [2.0, 3.0], "ra_deg has 2 nulls, the first in row 0", "ra_deg has . nulls"),
+    ([1.0, None], [2.0, 3.0], "ra has 1 nulls, the first in row 1", "ra has 1 nulls"),
+    ([1.0, 1.0], [2.0, None], "dec has 1 nulls, the first in row 1", "dec has 1 nulls"),
+    ([None, None], [2.0, 3.0], "ra has 2 nulls, the first in row 0", "ra has . nulls"),
     ([1.0, float("nan")], [2.0, 3.0], r"1 of 2 rows have no .* row 1: ra NaN, dec 3", "ra NaN, dec 3"),
     ([1.0, float("inf")], [2.0, 3.0], r"1 of 2 rows have no .* row 1: ra inf, dec 3", "ra inf, dec 3"),
     ([1.0, 2.0], [90.5, -91.0], r"2 of 2 rows have no .* row 0: ra 1, dec 90.5", "no valid position"),
@@ -280,8 +280,8 @@ REFUSED: list[tuple[Any, float, str]] = [
     ([(0, 4)], float("nan"), "margin_threshold NaN"),
     ([(0, 4)], 324_001.0, "at most 324000"),
 ]
-NOT_A_COLUMN = "ra_deg must be a column of Float64"
-NO_TABLE = "frame must be a polars, pandas or pyarrow table"
+NOT_A_COLUMN = "ra must be a column of Float64"
+NO_TABLE = "frame must be a polars, pandas, pyarrow or astropy table"
 
 
 @pytest.mark.parametrize(

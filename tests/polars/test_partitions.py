@@ -104,7 +104,7 @@ def test_what_cannot_be_tiled_is_refused(
 
 
 def test_a_frame_that_is_no_table_is_refused() -> None:
-    with pytest.raises(TypeError, match="frame must be a polars, pandas or pyarrow table"):
+    with pytest.raises(TypeError, match="frame must be a polars, pandas, pyarrow or astropy table"):
         smp.tile([1, 2], max_rows=1)
 
 

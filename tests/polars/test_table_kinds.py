@@ -10,6 +10,8 @@ import pandas as pd
 import polars as pl
 import pyarrow as pa
 import pytest
+from astropy import units as u
+from astropy.table import MaskedColumn, QTable, Table
 
 import skymargin.polars as smp
 from tests.support.catalogs import MIXED_PARTITIONS, Pixel, Sky, sky_near_edges
@@ -109,6 +111,67 @@ def test_pandas_frames_keep_their_types_and_labels() -> None:
     assert len(from_tiles) == len(smp.margins(frame_of(SKY), smp.tile(frame_of(SKY), max_rows=50), 3_600.0))
     parts = [*smp.partition_and_margin(frame, SKY.partitions, 3_600.0)]
     assert sorted(pd.concat([part.rows for part in parts])["id"]) == list(range(len(SKY)))
+
+
+@pytest.mark.parametrize("kind", [Table, QTable])
+def test_astropy_tables_keep_their_types_units_and_masks(kind: type[Table]) -> None:
+    number = np.arange(len(SKY))
+    table = kind(
+        {
+            "id": number.astype(">i4"),
+            "RA": MaskedColumn(SKY.ra_deg / 15, unit=u.hourangle),
+            "DE": SKY.dec_deg * u.deg,
+            "mag": MaskedColumn(number * 0.5, mask=number % 3 == 0, unit=u.mag),
+            "name": [f"star {n}" for n in number],
+        },
+        meta={"survey": "made up"},
+    )
+    columns = {"ra_column": "RA", "dec_column": "DE"}
+    # The hours are converted back to degrees.
+    degrees = frame_of(SKY).with_columns(ra=(pl.col("ra") / 15) * 15)
+    expected = smp.margins(degrees, SKY.partitions, 3_600.0)
+    margin = smp.margins(table, SKY.partitions, 3_600.0, **columns)
+    assert type(margin) is kind
+    assert margin.meta == {"survey": "made up"}
+    assert margin.colnames == [*table.colnames, "margin_Norder", "margin_Npix", "separation_arcsec"]
+    assert margin["id"].tolist() == expected["id"].to_list()
+    assert (margin["mag"].mask == (expected["id"].to_numpy() % 3 == 0)).all()
+    for name in ("RA", "DE", "mag"):
+        assert margin[name].unit == table[name].unit
+    assert margin["margin_Norder"].tolist() == expected["margin_Norder"].to_list()
+    assert margin["separation_arcsec"].tolist() == pytest.approx(
+        expected["separation_arcsec"].to_list(), abs=1e-6
+    )
+    tiles = smp.tile(table, max_rows=50, **columns)
+    assert type(tiles) is kind
+    assert tiles.colnames == ["Norder", "Npix", "rows"]
+    assert len(smp.margins(table, tiles, 3_600.0, **columns)) > 0
+    parts = [*smp.partition_and_margin(table, SKY.partitions, 3_600.0, **columns)]
+    assert sorted(row for part in parts for row in part.rows["id"].tolist()) == number.tolist()
+    assert sum(len(part.margin) for part in parts) == len(margin)
+
+
+def test_a_masked_position_of_astropy_is_refused() -> None:
+    table = Table({"ra": MaskedColumn([1.0, 2.0], mask=[False, True]), "dec": [1.0, 2.0]})
+    with pytest.raises(smp.CoordinateError, match="row 1"):
+        smp.margins(table, [(0, 4)], 10.0)
+    with pytest.raises(smp.CoordinateError, match="row 1"):
+        smp.tile(table, max_rows=10)
+
+
+def test_errors_have_the_names_of_the_columns() -> None:
+    stars = pl.DataFrame({"RAJ2000": [1.0, 2.0], "DEJ2000": [1.0, 95.0]})
+    columns = {"ra_column": "RAJ2000", "dec_column": "DEJ2000"}
+    for frame in (stars, stars.to_pandas(), stars.to_arrow(), Table(stars.to_dict(as_series=False))):
+        for use in (
+            lambda frame: smp.margins(frame, [(0, 4)], 10.0, **columns),
+            lambda frame: smp.tile(frame, max_rows=5, **columns),
+            lambda frame: list(smp.partition_and_margin(frame, [(0, 4)], 10.0, **columns)),
+        ):
+            with pytest.raises(smp.CoordinateError, match="RAJ2000 2, DEJ2000 95"):
+                use(frame)
+    with pytest.raises(smp.CoordinateError, match="RAJ2000 2, DEJ2000 95"):
+        stars.select(smp.spatial_index("RAJ2000", "DEJ2000"))
 
 
 class HealpixPixel:

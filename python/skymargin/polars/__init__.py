@@ -4,9 +4,9 @@ Expressions are functions that return `polars.Expr`, not methods of a registered
 but a namespace belongs to one; type checkers and editors know functions; and importing this module does not change
 polars.
 
-Tables may be polars DataFrames and LazyFrames, pandas DataFrames, pyarrow tables, or any other table with the Arrow
-PyCapsule interface; the result is a table of the same kind. Only the two coordinate columns are passed to the core,
-without a copy when they are contiguous 64-bit floats.
+Tables may be polars DataFrames and LazyFrames, pandas DataFrames, pyarrow and astropy tables, or any other table with
+the Arrow PyCapsule interface; the result is a table of the same kind. Only the two coordinate columns are passed to the
+core, without a copy when they are contiguous 64-bit floats.
 
 Nulls: expressions return null where a coordinate is null. `tile`, `margins` and `partition_and_margin` raise an error,
 because a margin without such rows would look complete. NaN, infinite and out-of-range coordinates always raise an error

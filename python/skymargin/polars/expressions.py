@@ -14,6 +14,7 @@ import polars as pl
 import skymargin._core as _core
 from skymargin.catalogs.layout import INDEX_COLUMN
 from skymargin.geometry.angles import in_arcsec
+from skymargin.geometry.column_names import in_names_of
 from skymargin.geometry.limits import LARGEST_ORDER
 from skymargin.polars.frames import readable, rows_of_a_batch
 
@@ -211,9 +212,13 @@ def _of_positions(
     function: Callable[[pl.Series, pl.Series], Any],
 ) -> pl.Expr:
     """Return an expression that applies a function to two columns."""
+    names = [
+        column if isinstance(column, str) else name
+        for column, name in ((ra_deg, "ra_deg"), (dec_deg, "dec_deg"))
+    ]
 
     def of_batch(positions: pl.Series) -> pl.Series:
-        with rows_of_a_batch():
+        with rows_of_a_batch(), in_names_of(*names):
             ra, dec = (readable(positions.struct.field(column)) for column in ("ra_deg", "dec_deg"))
             return pl.Series(name, function(ra, dec))
 

@@ -1,4 +1,4 @@
-"""A common interface to tables of polars, pandas, pyarrow, and others with the Arrow PyCapsule interface.
+"""A common interface to tables of polars, pandas, pyarrow, astropy, and others with the Arrow PyCapsule interface.
 
 Only coordinates are passed to the core; rows are taken by the library that owns them, so that their types are kept.
 """
@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
+
+from skymargin.catalogs.tables import astropy_column, is_astropy
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -85,6 +87,24 @@ class _ArrowRows(Rows):
         return _ArrowRows(taken)
 
 
+class _AstropyRows(Rows):
+    def names(self) -> list[str]:
+        return list(self.frame.colnames)
+
+    def column(self, name: str) -> Any:
+        return astropy_column(name, self.frame[name], degrees=True)
+
+    def take(self, rows: pa.Array, added: pa.RecordBatch | None = None) -> Rows:
+        taken = self.frame[rows.to_numpy().astype("int64")]
+        if added is not None:
+            for name in added.schema.names:
+                taken[name] = added.column(name).to_numpy()
+        return _AstropyRows(taken)
+
+    def slice(self, start: int, count: int) -> Any:
+        return self.frame[start : start + count]
+
+
 def rows_of(frame: Any) -> Rows:
     """Return a frame with the common interface; `TypeError` when it is not a table."""
     if isinstance(frame, pl.DataFrame):
@@ -92,13 +112,16 @@ def rows_of(frame: Any) -> Rows:
     pandas = sys.modules.get("pandas")
     if pandas is not None and isinstance(frame, pandas.DataFrame):
         return _PandasRows(frame)
+    if is_astropy(frame):
+        return _AstropyRows(frame)
     if hasattr(frame, "__arrow_c_stream__") or hasattr(frame, "__arrow_c_array__"):
         import pyarrow as pa
 
         # A column has the interface too, and is refused here.
         return _ArrowRows(pa.table(frame))
     raise TypeError(
-        f"frame must be a polars, pandas or pyarrow table, or one with the Arrow PyCapsule interface, not {type(frame)}"
+        "frame must be a polars, pandas, pyarrow or astropy table, or one with the Arrow PyCapsule interface, "
+        f"not {type(frame)}"
     )
 
 

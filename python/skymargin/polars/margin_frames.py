@@ -10,6 +10,7 @@ import polars as pl
 
 import skymargin._core as _core
 from skymargin.geometry.angles import in_arcsec
+from skymargin.geometry.column_names import in_names_of
 from skymargin.geometry.limits import LARGEST_ORDER
 from skymargin.polars.frames import Rows, require_columns, rows_of, rows_of_a_batch
 from skymargin.polars.partitions import Partitions, as_tiling
@@ -56,7 +57,7 @@ def margins(
 
     Parameters
     ----------
-    frame : polars.DataFrame, polars.LazyFrame, pandas.DataFrame, pyarrow.Table or other Arrow table
+    frame : polars.DataFrame, polars.LazyFrame, pandas.DataFrame, astropy Table, pyarrow.Table or other Arrow table
         The rows. A LazyFrame stays lazy, and is processed in batches where polars streams.
     partitions : table, or iterable of pairs
         Disjoint pixels that contain every row: the result of `tile`, any table with columns `Norder` and `Npix`, pairs
@@ -108,9 +109,9 @@ def margins(
     own_tiles = None if empty_pixels else _positions(tiling.partitions(), "order", "pixel")
 
     def margin_of(rows: Rows, threads: int, *, one_of_many: bool) -> Any:
-        members = table_margins.rows(
-            rows.column(ra_column), rows.column(dec_column), threads=threads, one_of_many=one_of_many
-        )
+        ra, dec = rows.column(ra_column), rows.column(dec_column)
+        with in_names_of(ra_column, dec_column):
+            members = table_margins.rows(ra, dec, threads=threads, one_of_many=one_of_many)
         if own_tiles is not None:
             members = members.filter(_as_mask(np.isin(_margin_positions(members), own_tiles)))
         return _take(rows, members).frame
@@ -182,8 +183,9 @@ def partition_and_margin(
     rows = rows_of(frame)
     _check_columns(rows.names(), ra_column, dec_column)
     ra, dec = rows.column(ra_column), rows.column(dec_column)
-    by_partition, counts = _core.group_rows(tiling, ra, dec, threads=threads)
-    members = table_margins.rows(ra, dec, threads=threads)
+    with in_names_of(ra_column, dec_column):
+        by_partition, counts = _core.group_rows(tiling, ra, dec, threads=threads)
+        members = table_margins.rows(ra, dec, threads=threads)
 
     positions = _margin_positions(members)
     by_margin = np.argsort(positions, kind="stable")

@@ -10,7 +10,9 @@ import numpy as np
 import polars as pl
 
 import skymargin._core as _core
+from skymargin.catalogs.tables import is_astropy
 from skymargin.geometry.adaptive import adaptive_partitions
+from skymargin.geometry.column_names import in_names_of
 from skymargin.geometry.limits import LARGEST_ORDER
 from skymargin.polars.expressions import spatial_index
 from skymargin.polars.frames import require_columns, rows_of
@@ -26,7 +28,7 @@ def tile(frame: FrameT, *, max_rows: int, ra_column: str = "ra", dec_column: str
 
     Parameters
     ----------
-    frame : polars.DataFrame, polars.LazyFrame, pandas.DataFrame, pyarrow.Table or other Arrow table
+    frame : polars.DataFrame, polars.LazyFrame, pandas.DataFrame, astropy Table, pyarrow.Table or other Arrow table
         The rows. Only the coordinates of a LazyFrame are read, in a stream; 16 bytes per row are kept.
     max_rows : int
         Maximum number of rows of a partition.
@@ -63,9 +65,9 @@ def tile(frame: FrameT, *, max_rows: int, ra_column: str = "ra", dec_column: str
     else:
         rows = rows_of(frame)
         require_columns(rows.names(), (ra_column, dec_column))
-        column = pl.Series(
-            _core.spatial_index(rows.column(ra_column), rows.column(dec_column), LARGEST_ORDER)
-        )
+        ra, dec = rows.column(ra_column), rows.column(dec_column)
+        with in_names_of(ra_column, dec_column):
+            column = pl.Series(_core.spatial_index(ra, dec, LARGEST_ORDER))
     if column.null_count():
         raise _core.CoordinateError(
             f"{column.null_count()} of {len(column)} rows have a null for {ra_column} or {dec_column}, "
@@ -87,7 +89,8 @@ def as_tiling(partitions: Partitions) -> _core.Tiling:
     """
     if isinstance(partitions, pl.LazyFrame):
         partitions = partitions.collect()
-    if hasattr(partitions, "__arrow_c_stream__") or hasattr(partitions, "__arrow_c_array__"):
+    has_interface = hasattr(partitions, "__arrow_c_stream__") or hasattr(partitions, "__arrow_c_array__")
+    if has_interface or is_astropy(partitions):
         rows = rows_of(partitions)
         require_columns(rows.names(), ("Norder", "Npix"))
         return _core.Tiling(rows.column("Norder"), rows.column("Npix"))
@@ -117,6 +120,8 @@ def _like(frame: Any, columns: dict[str, np.ndarray]) -> Any:
         return pl.LazyFrame(columns)
     if isinstance(frame, pl.DataFrame):
         return pl.DataFrame(columns)
+    if is_astropy(frame):
+        return type(frame)(columns)
     if hasattr(frame, "iloc"):
         import pandas as pd
 
