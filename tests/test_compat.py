@@ -16,7 +16,8 @@ from distributed import LocalCluster
 
 from skymargin import MarginCacheArguments, pipeline
 from skymargin.build.stages.plan import coarse_threshold_arcsec
-from skymargin.compat import HATS_IMPORT_ARGUMENTS, HatsImportArguments, HipscatImportArguments
+from skymargin.compat.hats_arguments import HATS_IMPORT_ARGUMENTS, HatsImportArguments
+from skymargin.compat.hipscat_arguments import HipscatImportArguments
 from skymargin.errors import ArgumentError, OutputExistsError
 from tests.support.catalogs import MIXED_PARTITIONS, ids_of, make_margin, sky_near_edges
 from tests.support.hipscat_catalogs import hipscat_ids, write_hipscat_catalog
@@ -175,7 +176,7 @@ def test_all_modules_of_the_margin_path_and_what_scripts_read(folder: Path) -> N
             SKYMARGIN_SMTP_PORT="1",
         )
         assert (done.returncode, done.stderr) == (0, "")
-        assert done.stdout == f"ra dec small tmp {package}/margin\n"
+        assert done.stdout == f"ra dec small tmp/margin/intermediate {package}/margin\n"
         assert ids_of(folder / package / "margin")
 
 
@@ -198,13 +199,31 @@ def test_the_face_of_hats_import(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("package", PACKAGES)
-def test_modules_beyond_the_margin_pipeline(package: str, folder: Path) -> None:
-    done = run(f"from {package}.catalog.arguments import ImportArguments", folder, package)
-    assert done.returncode == 1
-    assert f"skymargin stands in for {package}, and provides only its margin pipeline" in done.stderr
-    done = run(f"from {package} import ImportArguments", folder, package)
-    assert done.returncode == 1
-    assert "cannot import name 'ImportArguments'" in done.stderr
+def test_what_only_the_package_has_when_it_is_not_installed(package: str, folder: Path) -> None:
+    done = run(
+        f"""
+        import {package}
+        for line in (
+            "from {package}.catalog.arguments import ImportArguments",
+            "import {package}.collection",
+            "from {package} import ImportArguments",
+            "from {package}.pipeline import ImportArguments",
+            "{package}.ImportArguments",
+        ):
+            try:
+                exec(line)
+            except (ImportError, AttributeError) as error:
+                print(error)
+        assert not hasattr({package}, "ImportArguments")
+        """,
+        folder,
+        package,
+    )
+    said = done.stdout.splitlines()
+    assert (done.returncode, len(said)) == (0, 5), done.stderr
+    for line in said:
+        assert f"skymargin stands in for {package}, and has its margin pipeline only" in line
+        assert line.endswith(f"pip install {package.replace('_', '-')}")
 
 
 @pytest.mark.parametrize("package", PACKAGES)
@@ -228,7 +247,7 @@ def test_to_install_twice_is_no_error_and_both_fit_together(folder: Path) -> Non
         skymargin.install_as_hats_import()
         import hats_import, hipscat_import
         assert hats_import is not hipscat_import
-        assert sum(type(one).__module__ == "skymargin.compat" for one in sys.meta_path) == 2
+        assert sum(type(one).__module__ == "skymargin.compat.stand_in" for one in sys.meta_path) == 2
         """,
         folder,
         "hipscat_import",
@@ -262,7 +281,7 @@ def test_arguments_by_position(folder: Path) -> None:
     hipscat = HipscatImportArguments(
         str(folder / "out"), "margin", None, str(folder / "tmp"), False, input_catalog_path=source
     )
-    assert (hipscat.tmp_path, hipscat.resume) == (folder / "tmp", False)
+    assert (hipscat.tmp_path, hipscat.resume) == (folder / "tmp" / "margin" / "intermediate", False)
     hats = HatsImportArguments(
         str(folder / "out"), "margin", {"creator_did": "x"}, "/", "data.parquet", input_catalog_path=source
     )
@@ -282,21 +301,24 @@ def test_arguments_by_position(folder: Path) -> None:
         HatsImportArguments(**given(folder), file_list=[])
 
 
-@pytest.mark.parametrize(
-    ("name", "value", "harmless"),
-    [
-        ("catalog_path", "elsewhere", None),
-        ("tmp_path", "elsewhere", None),
-        ("tmp_base_path", "elsewhere", None),
-        ("should_write_skymap", True, False),
-        ("skymap_alt_orders", [3], []),
-        ("create_skymap_png", True, False),
-    ],
-)
-def test_what_is_gone_is_refused_by_name(name: str, value: object, harmless: object, folder: Path) -> None:
-    with pytest.raises(ArgumentError, match=f"{name}=.* cannot be given"):
-        HatsImportArguments(**given(folder), **{name: value})
-    HatsImportArguments(**given(folder), **{name: harmless})
+@pytest.mark.parametrize("name", ["catalog_path", "tmp_path", "tmp_base_path"])
+def test_what_is_a_result_is_refused_by_name(name: str, folder: Path) -> None:
+    with pytest.raises(ArgumentError, match=f"{name}='elsewhere' cannot be given: it is derived from"):
+        HatsImportArguments(**given(folder), **{name: "elsewhere"})
+    HatsImportArguments(**given(folder), **{name: None})
+
+
+def test_the_maps_of_the_sky_that_collections_ask_for_are_without_effect(folder: Path) -> None:
+    """hats-import accepts them for margins too, by default, and writes none."""
+    assert HatsImportArguments(**given(folder)).should_write_skymap
+    maps = {"should_write_skymap": True, "skymap_alt_orders": [3], "create_skymap_png": True}
+    args = HatsImportArguments(**given(folder), **maps, progress_bar=False)
+    assert {name: getattr(args, name) for name in maps} == maps
+    assert replace(args) == args
+    args.should_write_skymap = False
+    assert not args.should_write_skymap
+    pipeline(args)
+    assert not [file for file in (folder / "out" / "margin").iterdir() if "skymap" in file.name]
 
 
 def test_what_scripts_assign_is_checked(folder: Path) -> None:
@@ -314,7 +336,7 @@ def test_what_scripts_assign_is_checked(folder: Path) -> None:
         args.tmp_path = None
         assert vars(args) == before
         args.tmp_dir = str(folder / "tmp")
-        assert args.tmp_path == folder / "tmp"
+        assert args.tmp_path == folder / "tmp" / "margin" / "intermediate"
         for made in (copy.copy(args), copy.deepcopy(args), pickle.loads(pickle.dumps(args)), replace(args)):
             assert type(made) is kind
             assert made == args
@@ -411,23 +433,7 @@ def test_a_margin_order_alone_sets_the_threshold_for_hats_import(folder: Path) -
     exact = HatsImportArguments(**given(folder), margin_order=8)
     assert exact.fine_filtering
     assert exact.margin_threshold == coarse_threshold_arcsec(8)
-    coarse = HatsImportArguments(**given(folder), margin_order=8, fine_filtering=False, margin_threshold=7.0)
-    assert (coarse.fine_filtering, coarse.margin_threshold) == (False, 7.0)
     assert HatsImportArguments(**given(folder), margin_order=8, fine_filtering=True).margin_threshold == 5.0
     assert HipscatImportArguments(**given(folder), margin_order=8).margin_threshold == 5.0
     with pytest.raises(ArgumentError, match="margin_order 31"):
         HatsImportArguments(**given(folder), margin_order=31)
-
-
-def test_the_catalog_that_scripts_read_is_restricted_like_the_run(folder: Path) -> None:
-    pixel = HatsImportArguments(**given(folder)).catalog.get_healpix_pixels()[0]
-    args = HatsImportArguments(**given(folder), debug_filter_pixel_list=[pixel])
-    assert args.catalog.get_healpix_pixels() == [pixel]
-
-
-def test_the_info_of_a_hipscat_catalog(tmp_path: Path) -> None:
-    from skymargin.catalogs.catalog import library_catalog
-
-    (tmp_path / "catalog_info.json").write_text('{"ra_column": "a", "dec_column": "d", "total_rows": 131}')
-    info = library_catalog(tmp_path, []).catalog_info
-    assert (info.ra_column, info.dec_column, info.total_rows) == ("a", "d", 131)

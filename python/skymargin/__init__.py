@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from skymargin.build.pipeline import pipeline, pipeline_with_client
     from skymargin.build.report import MarginReport
     from skymargin.catalogs.write_catalog import write_catalog
-    from skymargin.compat import install_as_hats_import, install_as_hipscat_import
+    from skymargin.compat.install import install_as_hats_import, install_as_hipscat_import
     from skymargin.errors import SkymarginError
     from skymargin.geometry.arrays import is_within, margin_rows, neighbours, separation_arcsec, spatial_index
 
@@ -61,8 +61,8 @@ _HOME = {
     "SkymarginError": "errors",
     "VerifyReport": "audit.report",
     "info": "audit.info",
-    "install_as_hats_import": "compat",
-    "install_as_hipscat_import": "compat",
+    "install_as_hats_import": "compat.install",
+    "install_as_hipscat_import": "compat.install",
     "is_within": "geometry.arrays",
     "margin_rows": "geometry.arrays",
     "neighbours": "geometry.arrays",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import textwrap
+from decimal import Decimal
 
 
 def readable_bytes(count_bytes: int) -> str:
@@ -37,3 +38,15 @@ def wrapped(text: str, first: str, indent: int) -> list[str]:
         break_long_words=False,
         break_on_hyphens=False,
     )
+
+
+def threshold_name(catalog_name: str, threshold_arcsec: float) -> str:
+    """The name of a margin: that of its catalog, and the threshold in arcseconds with all its digits.
+
+    Two thresholds never share a name: 0.5 gives ``0.5arcs``, 10 gives ``10arcs``, 1e-07 gives ``0.0000001arcs``.
+    """
+    # repr() gives the fewest digits that identify the float.
+    digits = format(Decimal(repr(threshold_arcsec)), "f")
+    if "." in digits:
+        digits = digits.rstrip("0").rstrip(".")
+    return f"{catalog_name}_{digits}arcs"

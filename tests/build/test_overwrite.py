@@ -15,7 +15,8 @@ from skymargin.build.preflight import check_free
 from skymargin.build.run_paths import RunPaths
 from skymargin.catalogs.layout import RECORD
 from skymargin.cli.main import main
-from skymargin.compat import HatsImportArguments, HipscatImportArguments
+from skymargin.compat.hats_arguments import HatsImportArguments
+from skymargin.compat.hipscat_arguments import HipscatImportArguments
 from skymargin.demo import CATALOG_NAME, MARGIN_NAME, run_demo
 from skymargin.errors import OutputExistsError
 from tests.build.overwriting import (

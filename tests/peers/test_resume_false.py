@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from skymargin.compat import HatsImportArguments, HipscatImportArguments
+from skymargin.compat.hats_arguments import HatsImportArguments
+from skymargin.compat.hipscat_arguments import HipscatImportArguments
 from skymargin.errors import OutputExistsError
 from tests.support.catalogs import MIXED_PARTITIONS, make_margin, sky_near_edges, write_catalog
 from tests.support.hipscat_catalogs import write_hipscat_catalog

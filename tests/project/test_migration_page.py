@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from skymargin import MarginCacheArguments
-from skymargin.compat import HATS_IMPORT_ARGUMENTS, HIPSCAT_IMPORT_ARGUMENTS
+from skymargin.compat.hats_arguments import HATS_IMPORT_ARGUMENTS, HatsImportArguments
+from skymargin.compat.hipscat_arguments import HIPSCAT_IMPORT_ARGUMENTS
 
 PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "migrate.md"
 # As `inspect.signature(MarginCacheArguments)` gives them, of hipscat-import 0.3.5 and of hats-import 0.11.1.
@@ -46,8 +47,11 @@ def test_what_is_the_same_or_better_is_there_and_what_is_gone_is_not(
     table: dict[str, tuple[str, str, str]],
 ) -> None:
     here = {field.name for field in fields(MarginCacheArguments)}
-    assert {verdict for _, verdict, _ in table.values()} == {"same", "better", "gone"}
-    assert {name for name, (_, verdict, _) in table.items() if verdict != "gone"} == here & table.keys()
+    assert {verdict for _, verdict, _ in table.values()} == {"same", "better", "idle", "gone"}
+    has = {name for name, (_, verdict, _) in table.items() if verdict in ("same", "better")}
+    assert has == here & table.keys()
+    idle = {field.name for field in fields(HatsImportArguments)} - here
+    assert {name for name, (_, verdict, _) in table.items() if verdict == "idle"} == idle
     assert all(remark for _, verdict, remark in table.values() if verdict != "same")
 
 

@@ -61,7 +61,10 @@ def runnable(language: str) -> list[object]:
     return [
         pytest.param(example, id=f"{example.page}:{example.line}", marks=marks(example))
         for example in examples()
-        if example.language == language and not example.page.startswith(OTHERS)
+        if example.language == language
+        and not example.page.startswith(OTHERS)
+        # These need a peer.
+        and "CollectionArguments" not in example.code
     ]
 
 

@@ -424,6 +424,11 @@ class MarginCacheArguments:
         )
 
     @property
+    def search_order(self) -> int:
+        """HEALPix order of the pixels in which the run looks for rows; -1: chosen by the run."""
+        return self.margin_order
+
+    @property
     def memory_bytes(self) -> int | None:
         """Memory limit of a worker in bytes; None for no limit."""
         return None if self.memory_limit is None else read_size("memory_limit", self.memory_limit)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from skymargin.formatting import threshold_name
 from skymargin.storage.paths import as_path
 
 if TYPE_CHECKING:
@@ -14,9 +14,7 @@ if TYPE_CHECKING:
 
 
 def default_name(catalog: str | os.PathLike[str] | UPath, threshold_arcsec: float) -> str:
-    """Return the name of a margin: the catalog's name and the threshold in arcseconds with all its digits.
-
-    Two thresholds never share a name: 0.5 gives ``0.5arcs``, 10 gives ``10arcs``, 1e-07 gives ``0.0000001arcs``.
+    """Return the name of a margin: the catalog's name and the threshold in arcseconds; see `threshold_name`.
 
     Parameters
     ----------
@@ -27,8 +25,4 @@ def default_name(catalog: str | os.PathLike[str] | UPath, threshold_arcsec: floa
     """
     path = str(catalog) if "://" in str(catalog) else as_path(catalog)
     catalog_name = path.resolve().name if isinstance(path, Path) else str(path).rstrip("/").rpartition("/")[2]
-    # repr() gives the fewest digits that identify the float.
-    digits = format(Decimal(repr(threshold_arcsec)), "f")
-    if "." in digits:
-        digits = digits.rstrip("0").rstrip(".")
-    return f"{catalog_name}_{digits}arcs"
+    return threshold_name(catalog_name, threshold_arcsec)

@@ -15,7 +15,7 @@ _IN_COMMON = (
     "input_storage_options",
     "debug_filter_pixel_list",
     "cone",
-    "margin_order",
+    "search_order",
     "check_index",
     "tmp_dir",
     "dask_tmp",
@@ -31,6 +31,8 @@ _IN_COMMON = (
     "simple_progress_bar",
     "tqdm_kwargs",
 )
+# The names that arguments have where a property of them is compared.
+_ARGUMENT = {"search_order": "margin_order"}
 # These may hold credentials.
 _NOT_SHOWN = ("input_storage_options",)
 
@@ -69,6 +71,15 @@ def validate_group(given: object) -> list[MarginCacheArguments]:
     return margins
 
 
+def can_share_run(margins: Sequence[MarginCacheArguments]) -> bool:
+    """Whether margins can be made in one run."""
+    try:
+        validate_group(margins)
+    except ArgumentError:
+        return False
+    return True
+
+
 def widest_first(margins: Sequence[MarginCacheArguments]) -> list[MarginCacheArguments]:
     """The arguments by threshold, the largest first; the same order however they are listed."""
     return sorted(margins, key=lambda args: (-args.margin_threshold, str(args.run_paths.final)))
@@ -99,7 +110,7 @@ def _check_in_common(margins: Sequence[MarginCacheArguments]) -> None:
         for name in _IN_COMMON:
             values = [getattr(args, name) for args in (first, other)]
             if values[0] != values[1]:
-                raise _differ(number, name, *values)
+                raise _differ(number, _ARGUMENT.get(name, name), *values)
 
 
 def _differ(number: int, name: str, first: Any, other: Any) -> ArgumentError:

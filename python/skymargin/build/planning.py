@@ -99,7 +99,7 @@ def plan_run(margins: Sequence[MarginCacheArguments], stages: Stages, *, shares_
         for args in margins:
             check_apart(catalog.path, args.catalog_path)
         thresholds_arcsec = list(dict.fromkeys(args.margin_threshold for args in margins))
-        rule = selection_rule(thresholds_arcsec, first.margin_order, first.fine_filtering, catalog)
+        rule = selection_rule(thresholds_arcsec, first.search_order, first.fine_filtering, catalog)
         specs = []
         for args in margins:
             output = OutputOptions.of(args)

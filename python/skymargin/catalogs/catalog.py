@@ -8,12 +8,10 @@ from __future__ import annotations
 import importlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
-from skymargin.catalogs.layout import HIPSCAT_INFO, INDEX_ORDER, Pixel
+from skymargin.catalogs.layout import INDEX_ORDER, Pixel
 from skymargin.catalogs.output_options import OutputOptions
-from skymargin.catalogs.properties import read_json
 from skymargin.catalogs.suggestions import enclosing_catalog, no_catalog
 from skymargin.errors import ArgumentError, CatalogError, CatalogNotFoundError, SkymarginError
 from skymargin.storage.paths import AnyPath, can_list, exists
@@ -248,35 +246,6 @@ def open_catalog(path: AnyPath) -> Catalog:
             except OSError as error:
                 raise CatalogError(f"{path} cannot be read: {error}") from error
     raise no_catalog(path, "input_catalog_path")
-
-
-def library_catalog(path: AnyPath, pixels: Sequence[Pixel]) -> Any:
-    """The catalog as the library of its format reads it, for scripts that expect this object.
-
-    Parameters
-    ----------
-    path
-        A catalog or collection.
-    pixels
-        Pixels to which a HATS catalog is restricted; none for all of it.
-
-    Returns
-    -------
-    hats.catalog.Catalog or object
-        For a HiPSCat catalog, an object with the attribute `catalog_info` only.
-
-    Raises
-    ------
-    CatalogError
-        When there is no catalog.
-    """
-    if exists(path / HIPSCAT_INFO):
-        return SimpleNamespace(catalog_info=SimpleNamespace(**read_json(path / HIPSCAT_INFO)))
-    from hats import read_hats
-    from hats.pixel_math import HealpixPixel
-
-    catalog = read_hats(open_catalog(path).path)
-    return catalog.filter_from_pixel_list([HealpixPixel(*pixel) for pixel in pixels]) if pixels else catalog
 
 
 def require_column(schema: pa.Schema, column: str, role: str, where: AnyPath) -> pa.Field:

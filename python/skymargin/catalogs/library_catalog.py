@@ -1,0 +1,105 @@
+"""Objects of the `hats` and `hipscat` libraries, for scripts that expect them: catalogs, descriptions of margins."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import SimpleNamespace
+from typing import Any
+
+import skymargin._core as _core
+from skymargin.catalogs.catalog import open_catalog
+from skymargin.catalogs.layout import HIPSCAT_INFO, Pixel
+from skymargin.catalogs.properties import read_json
+from skymargin.storage.paths import AnyPath, exists
+
+
+@dataclass(frozen=True)
+class HipscatCatalog:
+    """What scripts read of a HiPSCat catalog. The library's own object also reads the map of the whole sky.
+
+    Attributes
+    ----------
+    catalog_path : Path or UPath
+        Its folder.
+    catalog_info : object
+        Its metadata as attributes.
+    pixels : tuple of (int, int)
+        Pixels to which it is restricted; none for all of it.
+    """
+
+    catalog_path: AnyPath
+    catalog_info: Any
+    pixels: tuple[Pixel, ...] = ()
+
+    @property
+    def catalog_name(self) -> str:
+        """Its name."""
+        return str(self.catalog_info.catalog_name)
+
+    def get_healpix_pixels(self) -> list[Any]:
+        """Its partitions, as the library's `HealpixPixel`."""
+        from hipscat.pixel_math.healpix_pixel import HealpixPixel
+
+        catalog = open_catalog(self.catalog_path).overlapping(self.pixels)
+        return [
+            HealpixPixel(order, pixel)
+            for order, pixel in zip(catalog.orders.tolist(), catalog.pixels.tolist(), strict=True)
+        ]
+
+
+def library_catalog(path: AnyPath, pixels: list[Pixel]) -> Any:
+    """The catalog as scripts read it.
+
+    Parameters
+    ----------
+    path
+        A catalog or collection.
+    pixels
+        Pixels to which it is restricted; none for all of it.
+
+    Returns
+    -------
+    hats.catalog.Catalog or HipscatCatalog
+        The catalog.
+
+    Raises
+    ------
+    CatalogError
+        When there is no catalog.
+    ArgumentError
+        When no partition overlaps one of the pixels.
+    """
+    if exists(path / HIPSCAT_INFO):
+        if pixels:
+            open_catalog(path).overlapping(pixels)
+        return HipscatCatalog(path, SimpleNamespace(**read_json(path / HIPSCAT_INFO)), tuple(pixels))
+    from hats import read_hats
+    from hats.pixel_math import HealpixPixel
+
+    catalog = read_hats(open_catalog(path).overlapping(pixels).path)
+    return catalog.filter_from_pixel_list([HealpixPixel(*pixel) for pixel in pixels]) if pixels else catalog
+
+
+def hats_provenance(folder: AnyPath, properties: Mapping[str, Any]) -> dict[str, Any]:
+    """Properties that say how a catalog was made, and others, under the names of the `hats` library."""
+    from hats.catalog import TableProperties
+
+    provenance: dict[str, Any] = TableProperties.new_provenance_dict(
+        folder if exists(folder) else None, builder=f"skymargin v{_core.VERSION}", **properties
+    )
+    return provenance
+
+
+def hats_properties(properties: Mapping[str, Any]) -> Any:
+    """Properties of a catalog as the library's `TableProperties`."""
+    from hats.catalog import TableProperties
+
+    return TableProperties(**properties)
+
+
+def hipscat_margin_info(info: Mapping[str, Any]) -> Any:
+    """Metadata of a margin as the library's `MarginCacheCatalogInfo`."""
+    from hipscat.catalog.margin_cache import MarginCacheCatalogInfo
+
+    return MarginCacheCatalogInfo(catalog_type="margin", **info)

@@ -1,0 +1,1 @@
+"""Stand-ins: this package under the names of hats-import and hipscat-import, so that their scripts run unchanged."""
