@@ -18,6 +18,14 @@ if TYPE_CHECKING:
     from skymargin.build.estimate import MarginPlan, plan_margin
     from skymargin.build.pipeline import pipeline, pipeline_with_client
     from skymargin.build.report import MarginReport
+    from skymargin.catalogs.collection import create_collection
+    from skymargin.catalogs.collection_margins import (
+        CollectionInfo,
+        CollectionMargin,
+        inspect_collection,
+        remove_margin,
+        set_default_margin,
+    )
     from skymargin.catalogs.write_catalog import write_catalog
     from skymargin.compat.install import install_as_hats_import, install_as_hipscat_import
     from skymargin.errors import SkymarginError
@@ -27,6 +35,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CatalogInfo",
+    "CollectionInfo",
+    "CollectionMargin",
     "CoordinateError",
     "MarginCacheArguments",
     "MarginPlan",
@@ -34,7 +44,9 @@ __all__ = [
     "SkymarginError",
     "VerifyReport",
     "__version__",
+    "create_collection",
     "info",
+    "inspect_collection",
     "install_as_hats_import",
     "install_as_hipscat_import",
     "is_within",
@@ -45,7 +57,9 @@ __all__ = [
     "plan_margin",
     "plot",
     "polars",
+    "remove_margin",
     "separation_arcsec",
+    "set_default_margin",
     "spatial_index",
     "verify",
     "write_catalog",
@@ -54,13 +68,17 @@ __all__ = [
 # The module of each public name. `plot` and `polars` are modules themselves.
 _HOME = {
     "CatalogInfo": "audit.info",
+    "CollectionInfo": "catalogs.collection_margins",
+    "CollectionMargin": "catalogs.collection_margins",
     "CoordinateError": "_core",
     "MarginCacheArguments": "build.arguments",
     "MarginPlan": "build.estimate",
     "MarginReport": "build.report",
     "SkymarginError": "errors",
     "VerifyReport": "audit.report",
+    "create_collection": "catalogs.collection",
     "info": "audit.info",
+    "inspect_collection": "catalogs.collection_margins",
     "install_as_hats_import": "compat.install",
     "install_as_hipscat_import": "compat.install",
     "is_within": "geometry.arrays",
@@ -69,7 +87,9 @@ _HOME = {
     "pipeline": "build.pipeline",
     "pipeline_with_client": "build.pipeline",
     "plan_margin": "build.estimate",
+    "remove_margin": "catalogs.collection_margins",
     "separation_arcsec": "geometry.arrays",
+    "set_default_margin": "catalogs.collection_margins",
     "spatial_index": "geometry.arrays",
     "verify": "audit.verify",
     "write_catalog": "catalogs.write_catalog",

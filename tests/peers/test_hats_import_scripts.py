@@ -18,7 +18,7 @@ import pytest
 import skymargin
 from tests.project.test_readme import examples
 from tests.support import brute_force
-from tests.support.catalogs import files_of, ids_of
+from tests.support.catalogs import files_of, ids_of, make_margin
 
 pytestmark = pytest.mark.slow
 
@@ -171,6 +171,24 @@ def test_lsdb_opens_the_collection_with_its_default_margin(
     )
     rows = sum(map(len, expected_margins(collection / "my-catalog", 5.0).values()))
     assert said.splitlines()[-1] == f"my-catalog_5arcs 5.0 {rows}"
+
+
+def test_lsdb_opens_an_overlay_of_its_catalog(
+    collection: Path, folder: Path, hats_import_python: Path
+) -> None:
+    overlay = folder / "overlay"
+    make_margin(collection / "my-catalog", overlay, 50.0, collection=overlay)
+    said = run(
+        f"""
+        import lsdb
+        stars = lsdb.open_catalog({str(overlay)!r})
+        print(stars.hc_structure.catalog_path, stars.margin.name, len(stars.margin.compute()))
+        """,
+        folder,
+        hats_import_python,
+    )
+    rows = sum(map(len, expected_margins(collection / "my-catalog", 50.0).values()))
+    assert said.splitlines()[-1] == f"{collection / 'my-catalog'} margin {rows}"
 
 
 def test_a_collection_of_an_existing_catalog_of_any_width(

@@ -29,6 +29,7 @@ OTHERS = (
     TUTORIALS,
     *(f"docs/how-to/run-on-{cluster}" for cluster in ("a-", "coiled-", "kubernetes", "slurm")),
 )
+COLLECTION = ".venv/bin/skymargin collection my_gaia"
 
 
 class Example(NamedTuple):
@@ -92,12 +93,18 @@ def python_for(example: Example) -> list[str]:
 
 @pytest.mark.parametrize("example", runnable("python"))
 def test_python_examples_run(example: Example, clone: Path) -> None:
-    before = set((clone / "demo").iterdir())
+    before = made_in(clone)
     run([*python_for(example), "-c", example.code], clone)
     if "output_artifact_name" in example.code:
-        made = set((clone / "demo").iterdir()) - before
+        made = made_in(clone) - before
         assert len(made) == (2 if "for threshold in (2, 200)" in example.code else 1)
         assert all(files_of(margin) for margin in made)
+
+
+def made_in(clone: Path) -> set[Path]:
+    """Return what lies in the folder of the demo and in the overlay of the page on collections, but for its list."""
+    folders = (clone / "demo", clone / "my_gaia")
+    return {path for folder in folders if folder.exists() for path in folder.iterdir() if path.is_dir()}
 
 
 @pytest.mark.parametrize("example", runnable("sh"))
@@ -107,7 +114,9 @@ def test_shell_examples_run(example: Example, clone: Path) -> None:
         if command.startswith("make "):
             only_said(command)
             continue
-        if command.startswith((".venv/bin/skymargin verify demo/", ".venv/bin/skymargin info demo/")):
+        if command.startswith(
+            (".venv/bin/skymargin verify demo/", ".venv/bin/skymargin info demo/", COLLECTION)
+        ):
             printed = run(command.split(), clone).stdout
             assert printed
             continue
@@ -120,13 +129,13 @@ def test_shell_examples_run(example: Example, clone: Path) -> None:
                 assert min(drawn.size) > 500
             continue
         assert command.startswith(".venv/bin/skymargin build demo/"), f"not known how to test: {command}"
-        before = set((clone / "demo").iterdir())
+        before = made_in(clone)
         printed = run(command.split(), clone).stdout
         if command.endswith("--dry-run"):
-            assert set((clone / "demo").iterdir()) == before
+            assert made_in(clone) == before
             continue
         assert "rows in" in printed
-        made = set((clone / "demo").iterdir()) - before
+        made = made_in(clone) - before
         assert len(made) == command.count("--threshold ")
         assert all(files_of(margin) for margin in made)
     if example.printed is not None:

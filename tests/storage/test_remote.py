@@ -18,7 +18,7 @@ import pytest
 from distributed import Client
 from upath import UPath
 
-from skymargin import MarginCacheArguments, pipeline, pipeline_with_client
+from skymargin import MarginCacheArguments, inspect_collection, pipeline, pipeline_with_client
 from skymargin.catalogs.catalog import open_catalog
 from skymargin.catalogs.output_options import OutputOptions
 from skymargin.errors import (
@@ -212,7 +212,10 @@ def test_the_examples_of_the_page(example: Example, bucket: Store, local: Local,
             check=True,
         ).stdout
     assert "rows in" in printed
-    if "s3://" in example.code:
+    if "my_overlay" in example.code:
+        (margin,) = inspect_collection(tmp_path / "my_overlay").margins
+        assert (margin.name, margin.default, margin.problem) == ("my_catalog_10arcs", True, "")
+    elif "s3://" in example.code:
         assert bucket.fs.exists("my-bucket/margins/my_catalog_10arcs/hats.properties")
     else:
         assert (tmp_path / "from_the_web" / "my_catalog_20arcs" / "hats.properties").exists()

@@ -37,6 +37,7 @@ CHECKS: dict[str, Callable[[Any], Any]] = {
     **{name: partial(check.yes_or_no, name) for name in _SWITCHES},
     "tmp_dir": partial(check.writable_folder, "tmp_dir"),
     **{name: partial(check.local_folder, name) for name in ("dask_tmp", "resume_tmp")},
+    "collection": partial(check.writable_folder, "collection"),
     "debug_filter_pixel_list": partial(check.pixels, "debug_filter_pixel_list"),
     "cone": check.cone,
     "npix_suffix": check.npix_suffix,
@@ -54,7 +55,7 @@ def _file_system(path_name: str, options_name: str, values: Mapping[str, Any]) -
     """Check that the file system of a path can be opened with its options. No server is asked."""
     value, options = values[path_name], dict(values[options_name] or {})
     if path_name == "output_path" and not str(value or ""):
-        if not values["add_to_collection"]:
+        if not values["add_to_collection"] and values["collection"] is None:
             raise ArgumentError(f"output_path is required, as a path or URL, not {value!r}")
         return
     try:
@@ -77,8 +78,13 @@ def _file_system(path_name: str, options_name: str, values: Mapping[str, Any]) -
 
 
 def _default_of_collection(values: Mapping[str, Any]) -> None:
-    if values["default_margin"] and not values["add_to_collection"]:
-        raise ArgumentError("default_margin=True needs add_to_collection=True")
+    if values["add_to_collection"] and values["collection"] is not None:
+        raise ArgumentError(
+            f"add_to_collection=True and collection={str(values['collection'])!r} cannot be combined: the first is for "
+            "the collection that the catalog lies in"
+        )
+    if values["default_margin"] and not values["add_to_collection"] and values["collection"] is None:
+        raise ArgumentError("default_margin=True needs add_to_collection=True or a collection")
 
 
 def _one_kind_of_part(values: Mapping[str, Any]) -> None:
@@ -106,13 +112,13 @@ def _one_row_group_size(values: Mapping[str, Any]) -> None:
 
 # The checks of combinations, with the arguments they concern.
 _COMBINATIONS: tuple[tuple[set[str], Callable[[Mapping[str, Any]], None]], ...] = (
-    ({"default_margin", "add_to_collection"}, _default_of_collection),
+    ({"default_margin", "add_to_collection", "collection"}, _default_of_collection),
     (
         {"input_catalog_path", "input_storage_options"},
         partial(_file_system, "input_catalog_path", "input_storage_options"),
     ),
     (
-        {"output_path", "output_storage_options", "add_to_collection"},
+        {"output_path", "output_storage_options", "add_to_collection", "collection"},
         partial(_file_system, "output_path", "output_storage_options"),
     ),
     ({"cone", "debug_filter_pixel_list", "only_changed"}, _one_kind_of_part),

@@ -116,8 +116,8 @@ class MarginCacheArguments:
     Parameters
     ----------
     output_path
-        Folder or URL in which the margin catalog is made; created if missing. Required unless `add_to_collection` is
-        given.
+        Folder or URL in which the margin catalog is made; created if missing. Required unless `add_to_collection` or
+        `collection` is given.
     output_artifact_name
         Name of the margin catalog, and of its folder in `output_path`: at most 200 letters, digits, dots, dashes and
         underscores. Default: the name of the catalog with the threshold, such as `gaia_10arcs`.
@@ -237,8 +237,12 @@ class MarginCacheArguments:
     add_to_collection
         Add the margin to the HATS collection that `input_catalog_path` is, or lies in as its primary catalog; default
         False. `output_path` defaults to the folder of the collection then.
+    collection
+        Add the margin to the collection in this folder or at this URL, a collection of `input_catalog_path`; default
+        None. Without a collection there, it is made when the margin is complete: around the catalog, or as an overlay
+        when the catalog lies elsewhere. Its first margin becomes the default. `output_path` defaults to this folder.
     default_margin
-        Make it the default margin of the collection; default False. Needs `add_to_collection`.
+        Make it the default margin of the collection; default False. Needs `add_to_collection` or `collection`.
 
     Raises
     ------
@@ -292,6 +296,7 @@ class MarginCacheArguments:
     overwrite: bool = False
     only_changed: bool = False
     add_to_collection: bool = False
+    collection: Location | None = None
     default_margin: bool = False
 
     def __post_init__(self) -> None:
@@ -331,7 +336,12 @@ class MarginCacheArguments:
 
     def _fill_output_path(self) -> None:
         """Put the margin into the folder of the collection when no output path is given."""
-        if not str(self.output_path or ""):
+        if str(self.output_path or ""):
+            return
+        if (collection := self._collection_path) is not None:
+            options = None if isinstance(collection, Path) else collection.storage_options
+            vars(self).update(output_path=collection, output_storage_options=options)
+        else:
             folder = preflight.default_folder(self.primary_path)
             vars(self).update(output_path=folder, output_storage_options=self.input_storage_options)
 
@@ -373,6 +383,14 @@ class MarginCacheArguments:
         """Folder in which a run in this process creates its own folder for intermediate files."""
         chosen = None if self.tmp_dir is None else with_options(self.tmp_dir, None)
         return chosen or _first_local(self.dask_tmp, self.output_path)
+
+    @property
+    def _collection_path(self) -> AnyPath | None:
+        """The collection that is named, with the options of the output's file system."""
+        if self.collection is None:
+            return None
+        path = with_options(self.collection, None)
+        return path if is_local(path) else with_options(path, self.output_storage_options)
 
     @property
     def dask_path(self) -> Path:
@@ -417,6 +435,7 @@ class MarginCacheArguments:
             catalog=self.catalog_path,
             paths=self.run_paths,
             add_to_collection=self.add_to_collection,
+            collection=self._collection_path,
             resume=self.resume,
             replace_margin=self.overwrite or self.only_changed,
             # Margins are never taken over from an incomplete catalog.

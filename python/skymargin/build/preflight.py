@@ -9,10 +9,19 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from skymargin.build.run_paths import RunPaths
-from skymargin.catalogs.collection import collection_of, margin_entry
+from skymargin.catalogs.collection import collection_catalog, collection_of, margin_entry
 from skymargin.catalogs.ownership import file_names, inspect_existing
 from skymargin.errors import ArgumentError, CatalogNotFoundError, OutputExistsError
-from skymargin.storage.paths import AnyPath, can_list, exists, is_empty_folder, is_local
+from skymargin.storage.paths import AnyPath, absolute, can_list, exists, is_empty_folder, is_local
+
+# The arguments that the collection of a margin depends on.
+_OF_COLLECTION = (
+    "input_catalog_path",
+    "output_path",
+    "output_artifact_name",
+    "add_to_collection",
+    "collection",
+)
 
 
 @dataclass(frozen=True)
@@ -31,6 +40,8 @@ class Target:
         The margin catalog, as it is read and written, and the folders of its runs.
     add_to_collection : bool
         Whether it is added to the collection of the input.
+    collection : Path or UPath, or None
+        The collection that it is added to, which may have to be made.
     resume : bool
         Whether an interrupted run is resumed.
     replace_margin : bool
@@ -44,6 +55,7 @@ class Target:
     catalog: AnyPath
     paths: RunPaths
     add_to_collection: bool
+    collection: AnyPath | None
     resume: bool
     replace_margin: bool
     replace_interrupted: bool
@@ -79,7 +91,7 @@ def check_assigned(target: Target, name: str) -> None:
     if is_local(target.primary):
         if name == "input_catalog_path":
             _check_input(target)
-        if name in ("input_catalog_path", "output_path", "output_artifact_name", "add_to_collection"):
+        if name in _OF_COLLECTION:
             find_collection(target)
     if name in ("output_path", "output_artifact_name") and is_local(target.catalog):
         _check_output(target)
@@ -97,16 +109,20 @@ def default_folder(primary: AnyPath) -> AnyPath:
 
 
 def find_collection(target: Target) -> AnyPath | None:
-    """The folder of the collection that the margin is added to; None for none.
+    """The folder of the collection that the margin is added to, which may not exist yet; None for none.
 
     Raises
     ------
     ArgumentError
-        When there is none, or it cannot name the margin.
+        When there is none, it is of another catalog, or it cannot name the margin.
     """
-    if not target.add_to_collection:
+    if target.collection is not None:
+        collection = absolute(target.collection)
+        collection_catalog(collection, absolute(target.primary))
+    elif target.add_to_collection:
+        collection = collection_of(target.primary)
+    else:
         return None
-    collection = collection_of(target.primary)
     margin_entry(collection, target.paths.final)
     return collection
 

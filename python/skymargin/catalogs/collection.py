@@ -1,4 +1,4 @@
-"""HATS collections: find the collection of a catalog, and add a margin to its properties.
+"""HATS collections: find the collection of a catalog, make one, and add a margin to its properties.
 
 The file is edited in place: other entries, their order and comments stay as they are.
 """
@@ -7,24 +7,25 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from skymargin.catalogs.layout import COLLECTION, HATS_PROPERTIES
-from skymargin.catalogs.properties import edit_properties, parse_properties, read_properties
+import skymargin._core as _core
+from skymargin.catalogs.layout import COLLECTION, HATS_PROPERTIES, VALID_BY
+from skymargin.catalogs.properties import edit_properties, parse_properties, properties_text, read_properties
+from skymargin.catalogs.shared_file import change_file
 from skymargin.errors import ArgumentError, CatalogError, StorageError
 from skymargin.storage.paths import (
     AnyPath,
     absolute,
-    atomic_write,
+    as_path,
     can_list,
     exists,
-    read_text,
+    make_folder,
     resolve_reference,
-    translate_errors,
+    with_options,
 )
 
 if TYPE_CHECKING:
@@ -32,8 +33,8 @@ if TYPE_CHECKING:
 
 # The delimiters of names in a list, as the `hats` library reads it.
 _DELIMITERS = re.compile(r"[; ,\n]")
-# Two runs can add to a collection on an object store at the same time: each reads the file again to see its own entry.
-_TRIES = 5
+# The builder of collections that are made here; the version follows.
+_BUILDER = "skymargin v"
 
 
 def collection_of(catalog: AnyPath) -> AnyPath:
@@ -97,14 +98,8 @@ def margin_entry(collection: AnyPath, margin: AnyPath) -> str:
     ArgumentError
         When the path has characters that separate the names in the list of margins.
     """
-    if isinstance(collection, Path) and isinstance(margin, Path):
-        # A link in the path does not put the margin outside the collection.
-        inner, outer = margin.resolve(), collection.resolve()
-        entry = inner.relative_to(outer).as_posix() if outer in inner.parents else str(inner)
-    else:
-        base = f"{str(collection).rstrip('/')}/"
-        text = str(margin.resolve()) if isinstance(margin, Path) else str(margin)
-        entry = text.removeprefix(base)
+    # A link in the path does not put the margin outside the collection.
+    entry = catalog_entry(collection, margin)
     if _DELIMITERS.search(entry):
         raise ArgumentError(
             f"add_to_collection=True: the margin path {entry!r} is not allowed: margin paths in "
@@ -113,7 +108,89 @@ def margin_entry(collection: AnyPath, margin: AnyPath) -> str:
     return entry
 
 
-def add_margin(collection: AnyPath, margin: AnyPath, *, default: bool) -> None:
+def create_collection(
+    folder: str | os.PathLike[str] | UPath,
+    catalog: str | os.PathLike[str] | UPath,
+    storage_options: Mapping[str, Any] | None = None,
+) -> AnyPath:
+    """Make a collection of a catalog, to which margins can be added.
+
+    The catalog stays where it is: in the folder, elsewhere on this machine, on an object store or a web server. A
+    collection of a catalog that lies elsewhere is an *overlay*: it is opened as any collection, by its own folder. Only
+    the file ``collection.properties`` is written; a collection of the same catalog that exists already stays as it is.
+
+    Parameters
+    ----------
+    folder
+        Folder or URL of the collection; created if missing.
+    catalog
+        A HATS catalog, or a collection, whose primary catalog is used.
+    storage_options
+        Options of the catalog's file system, as fsspec takes them. They are not kept: whoever opens the collection
+        gives them again.
+
+    Returns
+    -------
+    Path or UPath
+        The folder.
+
+    Raises
+    ------
+    ArgumentError
+        When the folder is a catalog, or a collection of another catalog, or there is no HATS catalog.
+    StorageError
+        When the file cannot be written.
+    """
+    collection = absolute(as_path(folder))
+    initial = _new_properties(collection, absolute(with_options(catalog, storage_options)))
+    make_folder(collection, exist_ok=True)
+    change_file(collection / COLLECTION, lambda text: text, initial)
+    return collection
+
+
+def collection_catalog(collection: AnyPath, catalog: AnyPath) -> AnyPath:
+    """The primary catalog of a collection that is there, or can be made of a catalog.
+
+    Parameters
+    ----------
+    collection
+        Folder of the collection, which need not exist.
+    catalog
+        The catalog, or a collection of it.
+
+    Raises
+    ------
+    ArgumentError
+        When the folder is a catalog, or a collection of another catalog, or there is no HATS catalog.
+    """
+    if isinstance(collection, Path) and collection.exists() and not collection.is_dir():
+        raise ArgumentError(f"collection {collection} is a file, not a folder")
+    if any(exists(collection / name) for name in VALID_BY):
+        raise ArgumentError(
+            f"collection {collection} is a catalog; give the folder that it lies in, or a new one"
+        )
+    primary = catalog
+    if not any(exists(catalog / name) for name in HATS_PROPERTIES):
+        if not exists(catalog / COLLECTION):
+            raise ArgumentError(
+                f"collection {collection}: its catalog {catalog} must be a HATS catalog or collection, and has none of "
+                f"{', '.join((*HATS_PROPERTIES, COLLECTION))}"
+            )
+        primary = collection_primary(catalog)
+    file = collection / COLLECTION
+    if exists(file):
+        named = read_properties(file).get("hats_primary_table_url", "")
+        if not named or not _is_same(resolve_reference(collection, named), primary):
+            raise ArgumentError(
+                f"collection {collection} has the primary catalog {named or '(none)'}, not {primary}; a collection is "
+                "of one catalog"
+            )
+    return primary
+
+
+def add_margin(
+    collection: AnyPath, margin: AnyPath, *, default: bool, catalog: AnyPath | None = None
+) -> None:
     """Add a margin to the properties of a collection.
 
     Parameters
@@ -124,6 +201,8 @@ def add_margin(collection: AnyPath, margin: AnyPath, *, default: bool) -> None:
         The margin catalog, already published.
     default
         Whether to make it the default margin.
+    catalog
+        The catalog of which a collection is made when there is none. Its first margin becomes the default.
 
     Raises
     ------
@@ -133,59 +212,52 @@ def add_margin(collection: AnyPath, margin: AnyPath, *, default: bool) -> None:
     entry = margin_entry(collection, margin)
 
     def change(text: str) -> str:
-        known = [name for name in _DELIMITERS.split(parse_properties(text).get("all_margins", "")) if name]
+        known = listed_margins(text)
         if entry not in known:
             text = edit_properties(text, "all_margins", " ".join([*known, entry]))
-        return edit_properties(text, "default_margin", entry) if default else text
+        is_first = not known and parse_properties(text).get("hats_builder", "").startswith(_BUILDER)
+        return edit_properties(text, "default_margin", entry) if default or is_first else text
 
     file = collection / COLLECTION
     try:
-        if isinstance(file, Path):
-            _change_local(file, change)
-        else:
-            _change_remote(file, change)
+        initial = None
+        if catalog is not None:
+            initial = _new_properties(collection, absolute(catalog))
+            make_folder(collection, exist_ok=True)
+        change_file(file, change, initial)
     except (OSError, ValueError) as error:
         raise StorageError(f"the margin is at {margin}, but {file} does not name it: {error}") from error
 
 
-def _change_local(file: Path, change: Callable[[str], str]) -> None:
-    with _locked(file.parent):
-        before = read_text(file)
-        after = change(before)
-        if after != before:
-            with atomic_write(file) as aside:
-                aside.write_bytes(after.encode())
-                shutil.copymode(file, aside)
+def listed_margins(text: str) -> list[str]:
+    """The margins that the text of a collection's properties names."""
+    return [name for name in _DELIMITERS.split(parse_properties(text).get("all_margins", "")) if name]
 
 
-def _change_remote(file: UPath, change: Callable[[str], str]) -> None:
-    """Change a file that cannot be locked, and repeat the change when another writer has overwritten it."""
-    for _ in range(_TRIES):
-        before = read_text(file)
-        after = change(before)
-        if after == before:
-            return
-        with translate_errors(file):
-            file.write_text(after, encoding="utf-8")
-            file.fs.invalidate_cache()
-    if change(text := read_text(file)) != text:
-        raise StorageError("other processes change it at the same time")
+def is_own_collection(collection: AnyPath) -> bool:
+    """Whether a collection was made by skymargin, on purpose of a catalog that may lie elsewhere."""
+    return read_properties(collection / COLLECTION).get("hats_builder", "").startswith(_BUILDER)
 
 
-@contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """Wait for other processes and threads of skymargin that change a folder's properties, and keep them out."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        with suppress(ImportError, OSError):
-            # The lock is on the folder, so that no file is left behind, even by a killed run. Some network file
-            # systems have no locks; there, two runs that end in the same millisecond can lose an entry.
-            import fcntl
+def catalog_entry(collection: AnyPath, catalog: AnyPath) -> str:
+    """The path of a catalog in the properties of a collection: relative to the collection, or absolute outside it."""
+    if isinstance(catalog, Path):
+        inner = catalog.resolve()
+        if isinstance(collection, Path) and (outer := collection.resolve()) in inner.parents:
+            return inner.relative_to(outer).as_posix()
+        return str(inner)
+    return str(catalog).rstrip("/").removeprefix(f"{str(collection).rstrip('/')}/")
 
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)
+
+def _new_properties(collection: AnyPath, catalog: AnyPath) -> str:
+    """The properties of a collection of a catalog, without a margin."""
+    properties = {
+        "obs_collection": collection.name,
+        "hats_primary_table_url": catalog_entry(collection, collection_catalog(collection, catalog)),
+        "hats_builder": f"{_BUILDER}{_core.VERSION}",
+        "hats_creation_date": datetime.now(tz=UTC).strftime("%Y-%m-%dT%H:%MUTC"),
+    }
+    return properties_text(properties, comment="HATS Collection")
 
 
 def _is_same(path: AnyPath, other: AnyPath) -> bool:

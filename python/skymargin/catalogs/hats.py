@@ -18,7 +18,7 @@ from skymargin.catalogs.catalog import (
     SpatialColumns,
     require_numbers,
 )
-from skymargin.catalogs.collection import collection_primary
+from skymargin.catalogs.collection import collection_primary, is_own_collection
 from skymargin.catalogs.hats_extras import write_descriptions, write_samples
 from skymargin.catalogs.hats_margin import encodings, write_margin_properties
 from skymargin.catalogs.layout import (
@@ -117,7 +117,7 @@ def _open_primary(path: AnyPath) -> Catalog:
     if not exists(collection_file):
         raise CatalogError(f"{path} has no {', '.join(HATS_PROPERTIES)} or {COLLECTION}")
     primary = collection_primary(path)
-    if _is_elsewhere(path, primary):
+    if _is_elsewhere(path, primary) and not is_own_collection(path):
         warnings.warn(
             f"{collection_file} names a primary catalog outside its folder, which is used: {primary}",
             stacklevel=2,

@@ -62,7 +62,7 @@ def parse_properties(text: str) -> dict[str, str]:
 
 def write_properties(path: AnyPath, properties: Mapping[str, object], comment: str) -> None:
     """Write keys and values in their order, below a comment of one line; a local file appears when it is complete."""
-    content = f"#{comment}\n{_properties_text(properties)}"
+    content = properties_text(properties, comment)
     if isinstance(path, Path):
         with atomic_write(path) as aside:
             aside.write_text(content, encoding="utf-8")
@@ -70,9 +70,17 @@ def write_properties(path: AnyPath, properties: Mapping[str, object], comment: s
         path.write_text(content, encoding="utf-8")
 
 
-def edit_properties(text: str, key: str, value: str) -> str:
-    """Change one value in the text of a properties file, or add it at the end; everything else stays as it is."""
-    line = _properties_text({key: value})
+def properties_text(properties: Mapping[str, object], comment: str) -> str:
+    """The text of a properties file: keys and values in their order, below a comment of one line."""
+    return f"#{comment}\n{_lines(properties)}"
+
+
+def edit_properties(text: str, key: str, value: str | None) -> str:
+    """Change one value in the text of a properties file, or add it at the end; everything else stays as it is.
+
+    None removes the key.
+    """
+    line = _lines({key: value}) if value is not None else ""
     ends = [match.end() for match in _LINE_END.finditer(text)]
     physical = [text[start:end] for start, end in pairwise([0, *ends, len(text)]) if start < end]
     kept: list[str] = []
@@ -89,7 +97,7 @@ def edit_properties(text: str, key: str, value: str) -> str:
             kept.append(line)
             is_changed = True
     whole = "".join(kept)
-    if is_changed:
+    if is_changed or value is None:
         return whole
     return whole + ("" if not whole or whole.endswith(("\n", "\r")) else "\n") + line
 
@@ -114,7 +122,7 @@ def read_json(path: AnyPath) -> dict[str, Any]:
     return content
 
 
-def _properties_text(properties: Mapping[str, object]) -> str:
+def _lines(properties: Mapping[str, object]) -> str:
     from jproperties import Properties
 
     # As the hats library writes them, but for backslashes and tabs, which would not be read back as they are.

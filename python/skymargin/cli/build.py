@@ -59,7 +59,7 @@ _CONNECT_SECONDS = 30
 )
 @value(
     "-o --output DIR",
-    "Directory for the margin catalog. Required unless --add-to-collection is given.",
+    "Directory for the margin catalog. Required unless --collection or --add-to-collection is given.",
     type=FOLDER,
 )
 @value("--name NAME", "Name of the margin catalog.  [default: CATALOG_<threshold>arcs]")
@@ -91,8 +91,12 @@ _CONNECT_SECONDS = 30
     callback=read_cone,
 )
 @flag("--only-changed", "Rebuild only the margins affected by changes to CATALOG.")
-@flag("--add-to-collection", "Add the margin to the collection of CATALOG.")
-@flag("--default-margin", "Also make it the default margin of the collection.")
+@value(
+    "--collection DIR",
+    "Add the margin to the collection in this directory, which is made if missing, around CATALOG or beside it.",
+)
+@flag("--add-to-collection", "Add the margin to the collection that CATALOG is or lies in.")
+@flag("--default-margin", "Also make it, or the widest, the default margin of the collection.")
 @flag("--dry-run", "Print what the run would do, and write nothing.")
 @value("--workers dask_n_workers N", "Dask workers.  [default: 1]", _WORK, type=int, default=1)
 @value("--threads N", "Threads of each worker.  [default: one per CPU]", _WORK, type=int)
@@ -162,6 +166,7 @@ def build(
     compression: str | None,
     row_group_rows: int | None,
     extras: tuple[str, ...],
+    default_margin: bool,
     dry_run: bool,
     storage: dict[str, Any],
     output_storage: dict[str, Any],
@@ -184,7 +189,7 @@ def build(
     catalog, workers = arguments["input_catalog_path"], arguments["dask_n_workers"]
     if scheduler is not None and (workers != 1 or threads is not None or arguments["dask_tmp"] is not None):
         raise click.UsageError("--workers, --threads and --dask-tmp cannot be used with --scheduler")
-    if output is None and not arguments["add_to_collection"]:
+    if output is None and not arguments["add_to_collection"] and arguments["collection"] is None:
         raise click.UsageError("Missing option '-o' / '--output'.")
     if name is not None and len(thresholds) > 1:
         raise click.UsageError("--name can be used with one threshold only; several are named by threshold")
@@ -199,7 +204,14 @@ def build(
         "progress_bar": shows_bars(arguments["progress_bar"] and not quiet),
     }
     with printed_warnings():
-        margins = [MarginCacheArguments(margin_threshold=threshold, **arguments) for threshold in thresholds]
+        margins = [
+            MarginCacheArguments(
+                margin_threshold=threshold,
+                default_margin=default_margin and threshold == max(thresholds),
+                **arguments,
+            )
+            for threshold in thresholds
+        ]
         if dry_run:
             print_reports("plan", [plan_margin(args) for args in margins], as_json=as_json)
             return

@@ -14,6 +14,7 @@ import click
 from skymargin.cli.audit import info, verify
 from skymargin.cli.build import build
 from skymargin.cli.clean import clean
+from skymargin.cli.collection import collection
 from skymargin.cli.completion import completion
 from skymargin.cli.options import CONTEXT
 from skymargin.cli.pictures import demo, plot
@@ -37,7 +38,7 @@ def cli() -> None:
     """
 
 
-for _command in (build, verify, info, clean, plot, demo, completion):
+for _command in (build, collection, verify, info, clean, plot, demo, completion):
     cli.add_command(_command)
 
 

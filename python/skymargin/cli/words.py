@@ -37,6 +37,7 @@ _OPTIONS = {
     "only_changed": "--only-changed",
     "add_to_collection": "--add-to-collection",
     "default_margin": "--default-margin",
+    "keep_files": "--keep-files",
 }
 # Words of plain English, which are arguments only where a value follows, and values for which there is an option.
 _SWITCHES = {

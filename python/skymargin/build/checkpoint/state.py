@@ -146,7 +146,9 @@ class PendingMargin:
             When the properties of the collection cannot be written.
         """
         if self.collection is not None:
-            add_margin(self.collection, self.paths.final, default=self.spec.default_margin)
+            target = self.spec.target
+            catalog = target.primary if target.collection is not None else None
+            add_margin(self.collection, self.paths.final, default=self.spec.default_margin, catalog=catalog)
 
 
 def check_output(target: Target, made: PendingMargin | None) -> None:
