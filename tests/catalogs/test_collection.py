@@ -261,6 +261,19 @@ def test_one_value_is_changed_in_its_place(text: str, after: str) -> None:
     assert parse_properties(after) == {**parse_properties(text), "key": "new"}
 
 
+@pytest.mark.parametrize(
+    ("text", "after"),
+    [
+        ("", ""),
+        ("a=1", "a=1"),
+        ("a=1\nkey : old \\\n  and more\n# key=x\nb=2\n", "a=1\n# key=x\nb=2\n"),
+        ("key=1\nb=2\nkey=3", "b=2\n"),
+    ],
+)
+def test_a_key_is_removed(text: str, after: str) -> None:
+    assert edit_properties(text, "key", None) == after
+
+
 def test_the_command_adds_to_a_collection(collection: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for threshold in ("0.5", "1.2", "1.7"):
         command = ["build", str(collection), "-t", threshold, "--add-to-collection", "--no-progress"]

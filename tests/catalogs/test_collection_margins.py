@@ -12,7 +12,7 @@ from skymargin import inspect_collection, pipeline, remove_margin, set_default_m
 from skymargin.build.arguments import MarginCacheArguments
 from skymargin.catalogs.collection_margins import CollectionMargin
 from skymargin.cli.main import main
-from skymargin.errors import ArgumentError, CatalogNotFoundError
+from skymargin.errors import ArgumentError, CatalogNotFoundError, StorageError
 from tests.support.catalogs import ids_of, sky_near_edges, write_catalog
 
 PARTITIONS = tuple((1, pixel) for pixel in range(4))
@@ -143,6 +143,21 @@ def test_nothing_but_a_margin_of_ours_is_removed(collection: Path, tmp_path: Pat
     assert names(collection) == [str(tmp_path / "elsewhere" / "m5")]
 
 
+def test_a_collection_that_cannot_be_changed_keeps_its_margin(
+    collection: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before anything of it is removed."""
+
+    def refuse(*_: object) -> None:
+        raise PermissionError("not allowed")
+
+    before = files_in(collection)
+    monkeypatch.setattr("skymargin.catalogs.shared_file.shutil.copymode", refuse)
+    with pytest.raises(StorageError, match=r"collection\.properties cannot be changed: not allowed"):
+        remove_margin(collection, "m60")
+    assert files_in(collection) == before
+
+
 def test_a_margin_that_is_gone_and_one_behind_a_link(collection: Path, tmp_path: Path) -> None:
     (collection / "m60").rename(tmp_path / "moved")
     (collection / "m5").rename(tmp_path / "target")
@@ -173,7 +188,9 @@ def test_the_command(collection: Path, capsys: pytest.CaptureFixture[str]) -> No
     assert "m60 (default): 60 arcsec" in capsys.readouterr().out
     assert main(["collection", str(collection), "--remove", "m60", "--default", "m5", "--json"]) == 0
     said = json.loads(capsys.readouterr().out)
-    assert [(margin["name"], margin["default"]) for margin in said["margins"]][:1] == [("m5", True)]
+    assert [(margin["name"], margin["default"]) for margin in said["reports"][0]["margins"]][:1] == [
+        ("m5", True)
+    ]
     assert not (collection / "m60").exists()
     (collection / "m5" / "thesis.tex").write_text("mine")
     assert main(["collection", str(collection), "--remove", "m5"]) == 1

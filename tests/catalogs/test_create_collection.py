@@ -164,6 +164,7 @@ def test_what_is_no_place_for_a_collection_of_the_catalog(sky: Sky, stars: Path,
         (stars, tmp_path / "file", "file is a file, not a folder"),
         (tmp_path / "old", tmp_path / "new", "old must be a HATS catalog or collection"),
         (tmp_path / "empty", tmp_path / "new", "empty must be a HATS catalog or collection"),
+        (stars, "https://127.0.0.1:9/new", "new is not allowed: no files can be written over HTTP"),
     ):
         for make in (create_collection, lambda folder, of: arguments(of, folder)):
             with pytest.raises(ArgumentError, match=message):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from copy import copy
 from dataclasses import KW_ONLY, dataclass, field, fields, replace
@@ -20,7 +19,7 @@ from skymargin.build.execution.main_guard import end_if_imported_by_worker
 from skymargin.build.memory import read_size
 from skymargin.build.run_paths import RunPaths
 from skymargin.errors import ArgumentError
-from skymargin.storage.paths import AnyPath, absolute, is_local, with_options
+from skymargin.storage.paths import AnyPath, absolute, first_local, is_local, with_options
 
 if TYPE_CHECKING:
     from upath import UPath
@@ -91,12 +90,6 @@ def _check_name(args: Any, name: str) -> None:
         near = get_close_matches(name, _names(args), n=1)
         hint = f"did you mean {near[0]}?" if near else f"help({type(args).__name__}) lists the arguments"
         raise ArgumentError(f"{name} is not an argument; {hint}")
-
-
-def _first_local(*folders: Location | None) -> Path:
-    """The first of the folders that is on this machine, else the system's temporary folder."""
-    paths = (with_options(folder, None) for folder in folders if folder is not None)
-    return next((path for path in paths if isinstance(path, Path)), Path(tempfile.gettempdir()))
 
 
 @_with_checked_names
@@ -382,7 +375,7 @@ class MarginCacheArguments:
     def tmp_path(self) -> AnyPath:
         """Folder in which a run in this process creates its own folder for intermediate files."""
         chosen = None if self.tmp_dir is None else with_options(self.tmp_dir, None)
-        return chosen or _first_local(self.dask_tmp, self.output_path)
+        return chosen or first_local(self.dask_tmp, self.output_path)
 
     @property
     def _collection_path(self) -> AnyPath | None:
@@ -395,7 +388,7 @@ class MarginCacheArguments:
     @property
     def dask_path(self) -> Path:
         """Folder for Dask's own files."""
-        return _first_local(self.dask_tmp, self.tmp_dir)
+        return first_local(self.dask_tmp, self.tmp_dir)
 
     @property
     def run_paths(self) -> RunPaths:
@@ -403,7 +396,7 @@ class MarginCacheArguments:
         return self._run_paths(shares_disk=True)
 
     def _run_paths(self, shares_disk: bool) -> RunPaths:
-        local = _first_local(self.tmp_dir, self.dask_tmp, self.output_path).absolute()
+        local = first_local(self.tmp_dir, self.dask_tmp, self.output_path).absolute()
         progress = local if self.resume_tmp is None else Path(str(self.resume_tmp)).absolute()
         final = absolute(self.catalog_path)
         intermediate: AnyPath = local

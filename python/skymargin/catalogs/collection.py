@@ -102,8 +102,8 @@ def margin_entry(collection: AnyPath, margin: AnyPath) -> str:
     entry = catalog_entry(collection, margin)
     if _DELIMITERS.search(entry):
         raise ArgumentError(
-            f"add_to_collection=True: the margin path {entry!r} is not allowed: margin paths in "
-            f"{collection / COLLECTION} must not contain spaces, commas or semicolons"
+            f"the margin path {entry!r} is not allowed in a collection: margin paths in {collection / COLLECTION} must "
+            "not contain spaces, commas or semicolons"
         )
     return entry
 
@@ -163,6 +163,8 @@ def collection_catalog(collection: AnyPath, catalog: AnyPath) -> AnyPath:
     ArgumentError
         When the folder is a catalog, or a collection of another catalog, or there is no HATS catalog.
     """
+    if not can_list(collection):
+        raise ArgumentError(f"collection {collection} is not allowed: no files can be written over HTTP")
     if isinstance(collection, Path) and collection.exists() and not collection.is_dir():
         raise ArgumentError(f"collection {collection} is a file, not a folder")
     if any(exists(collection / name) for name in VALID_BY):
@@ -235,7 +237,7 @@ def listed_margins(text: str) -> list[str]:
 
 
 def is_own_collection(collection: AnyPath) -> bool:
-    """Whether a collection was made by skymargin, on purpose of a catalog that may lie elsewhere."""
+    """Whether a collection was made by skymargin: where its catalog lies is what somebody asked for."""
     return read_properties(collection / COLLECTION).get("hats_builder", "").startswith(_BUILDER)
 
 

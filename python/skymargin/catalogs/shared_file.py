@@ -33,13 +33,18 @@ def change_file(file: AnyPath, change: Callable[[str], str], initial: str | None
 
     Raises
     ------
-    OSError
+    StorageError
         When the file cannot be read or written.
     """
-    if isinstance(file, Path):
-        _change_local(file, change, initial)
-    else:
-        _change_remote(file, change, initial)
+    try:
+        if isinstance(file, Path):
+            _change_local(file, change, initial)
+        else:
+            _change_remote(file, change, initial)
+    except StorageError:
+        raise
+    except OSError as error:
+        raise StorageError(f"{file} cannot be changed: {error}") from error
 
 
 def _change_local(file: Path, change: Callable[[str], str], initial: str | None) -> None:
@@ -66,7 +71,7 @@ def _change_remote(file: UPath, change: Callable[[str], str], initial: str | Non
             file.write_text(after, encoding="utf-8")
             file.fs.invalidate_cache()
     if change(text := read_text(file)) != text:
-        raise StorageError("other processes change it at the same time")
+        raise StorageError(f"{file} cannot be changed: other processes change it at the same time")
 
 
 @contextmanager

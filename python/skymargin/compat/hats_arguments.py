@@ -59,9 +59,10 @@ class HatsImportArguments(ScriptArguments):
             given["margin_threshold"] = coarse_threshold_arcsec(order)
         return given
 
-    def target_for(self, *, shares_disk: bool) -> Target:
+    @property
+    def target(self) -> Target:
         """In hats-import `resume=False` replaces an unfinished catalog, and refuses a finished one."""
-        target = super().target_for(shares_disk=shares_disk)
+        target = super().target
         return replace(target, replace_interrupted=target.replace_interrupted or not self.resume)
 
     def extra_property_dict(self, catalog_path: Any = None) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import tempfile
 import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
@@ -69,6 +70,12 @@ def with_options(path: str | os.PathLike[str] | UPath, storage_options: Mapping[
 
     options = {**plain.storage_options, **storage_options}
     return remote.checked(UPath(str(plain), protocol=plain.protocol, **options))
+
+
+def first_local(*folders: str | os.PathLike[str] | UPath | None) -> Path:
+    """The first of the folders that is on this machine, else the system's temporary folder."""
+    paths = (as_path(folder) for folder in folders if folder is not None)
+    return next((path for path in paths if isinstance(path, Path)), Path(tempfile.gettempdir()))
 
 
 def absolute(path: AnyPath) -> AnyPath:
