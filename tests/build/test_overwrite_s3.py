@@ -167,7 +167,7 @@ def test_a_killed_copy_on_s3_goes_on_with_the_same_arguments(
 
 @pytest.mark.parametrize("replaces", [True, False])
 def test_only_files_of_the_copy_are_taken_for_an_interrupted_copy(
-    replaces: bool, bucket: Bucket, made: Path, monkeypatch: pytest.MonkeyPatch
+    replaces: bool, bucket: Bucket, made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     output = f"begun-{replaces}"
     final = f"bucket/{output}/margin"
@@ -178,8 +178,18 @@ def test_only_files_of_the_copy_are_taken_for_an_interrupted_copy(
     # The properties of the old one are removed, or the margins are written, and nothing is copied.
     cut_off(bucket, output, 0, monkeypatch, overwrite=replaces)
     left = bucket.contents(final)
-    assert not {"properties", "hats.properties", RECORD} & set(left)
+    assert not {"properties", "hats.properties"} & set(left)
+    # Where there was nothing, a mark says whose the margins are.
+    assert (RECORD in left) == (not replaces)
     assert left
+    if not replaces:
+        with pytest.raises(OutputExistsError, match=r"overwrite=True replaces it .*interrupted run"):
+            bucket.make(output, threshold_arcsec=5.0, tmp_dir=tmp_path / "elsewhere")
+        bucket.make(output, threshold_arcsec=5.0)
+        bucket.make(f"{output}-at-once", threshold_arcsec=5.0)
+        at_once = bucket.contents(f"bucket/{output}-at-once/margin")
+        assert bucket.contents(final).keys() == at_once.keys()
+        return
     theirs = f"{final}/dataset/Norder=4/Dir=0/Npix=999.parquet"
     bucket.fs.pipe_file(theirs, b"theirs")
     for asked in ({}, {"threshold_arcsec": 5.0}):
@@ -187,11 +197,8 @@ def test_only_files_of_the_copy_are_taken_for_an_interrupted_copy(
             bucket.make(output, overwrite=True, **asked)
     assert bucket.contents(final) == left | {theirs.removeprefix(f"{final}/"): b"theirs"}
     bucket.fs.rm_file(theirs)
-    # Where there was nothing before, what is there is the work of the run.
-    bucket.make(output, threshold_arcsec=5.0, overwrite=replaces)
+    bucket.make(output, threshold_arcsec=5.0, overwrite=True)
     assert b"hats_margin_threshold=5.0" in bucket.contents(final)["hats.properties"]
-    bucket.make(f"{output}-at-once", threshold_arcsec=5.0)
-    assert bucket.contents(final).keys() == bucket.contents(f"bucket/{output}-at-once/margin").keys()
 
 
 def test_margins_are_written_once_where_there_is_nothing(
@@ -250,12 +257,17 @@ def test_what_comes_to_the_place_on_s3_while_the_margin_is_made_is_kept(
         return placed(self)
 
     monkeypatch.setattr(state.PendingMargin, "publish", late)
-    with pytest.raises(OutputExistsError, match="is a folder that is no margin"):
+    with pytest.raises(OutputExistsError, match=r"also holds dataset/.*which this run did not write"):
         bucket.make("late", overwrite=True)
     left = bucket.contents("bucket/late/margin")
     assert {name for name, content in left.items() if content == b"theirs"} == set(names)
     # The margins that were made are beside them, without what makes a catalog of them.
-    assert all("Npix=" in name for name in left.keys() - set(names))
+    assert all("Npix=" in name or name == RECORD for name in left.keys() - set(names))
+    for name in names:
+        bucket.fs.rm_file(f"bucket/late/margin/{name}")
+    monkeypatch.undo()
+    bucket.make("late", overwrite=True)
+    assert "hats.properties" in bucket.contents("bucket/late/margin")
 
 
 def test_a_folder_that_cannot_be_listed_is_not_replaced(

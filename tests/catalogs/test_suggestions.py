@@ -104,6 +104,14 @@ def test_two_lines_make_a_catalog_of_tables(tmp_path: Path) -> None:
         assert refusal(build, path).endswith(lines)
 
 
+def test_a_table_in_the_current_folder(tmp_path: Path) -> None:
+    (tmp_path / "current" / "stars.csv").touch()
+    assert refusal(info, ".").endswith(
+        "table = pyarrow.csv.read_csv('stars.csv'); "
+        "skymargin.write_catalog(table, 'current_catalog', ra_column='ra', dec_column='dec')"
+    )
+
+
 def test_a_fits_file(tmp_path: Path) -> None:
     (tmp_path / "sky.FITS").touch()
     assert "table = astropy.table.Table.read('" in refusal(info, tmp_path)

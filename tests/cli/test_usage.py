@@ -52,6 +52,7 @@ ERRORS = [
     (f"{BUILD} --workers 0", "--workers 0"),
     (f"{BUILD} --threads 0", "--threads 0"),
     (f"{BUILD} --name a/b", "--name 'a/b' is not allowed"),
+    (f"{BUILD} --name=", "--name '' is not allowed"),
     (f"{BUILD} --cone 1,2,300", "--cone is (ra_deg, dec_deg, radius_deg)"),
     (f"{BUILD} --cone 1,2,3 --only-changed", "--cone and --only-changed cannot be combined"),
     (f"{BUILD} --coarse --only-changed", "--only-changed cannot be combined with --coarse"),

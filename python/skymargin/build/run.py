@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from skymargin.build.checkpoint.state import PendingMargin, RunState, record_copying
+from skymargin.build.checkpoint.state import PendingMargin, RunState, begin_in_place
 from skymargin.build.execution.workers import Workers
 from skymargin.build.planning import RunPlan
 from skymargin.build.report import MarginReport
@@ -107,8 +107,7 @@ class Run:
             writer = margin_writer(margin.data, self.plan.catalog, row_bytes, output, threshold_index)
             own = reduce_tasks(self.state.mapped, index, writer, row_bytes, threads, first=len(tasks))
             if margin.in_place:
-                names = [name for task in own for name in margin_names(task)]
-                record_copying(margin.paths, names, was_empty=True)
+                begin_in_place(margin.paths, [name for task in own for name in margin_names(task)])
             tasks += own
         return tasks
 

@@ -252,10 +252,9 @@ def cone(value: object) -> tuple[float, float, float] | None:
         "cone is (ra_deg, dec_deg, radius_deg): right ascension -360 to 360, declination -90 to 90, "
         "radius above 0 and at most 90 degrees"
     )
-    if isinstance(value, tuple | list):
-        value = [in_degrees("cone", number) for number in value]
+    angles = [in_degrees("cone", angle) for angle in value] if isinstance(value, tuple | list) else value
     try:
-        ra_deg, dec_deg, radius_deg = (float(number) for number in value)  # type: ignore[attr-defined]
+        ra_deg, dec_deg, radius_deg = (float(angle) for angle in angles)  # type: ignore[attr-defined]
     except (TypeError, ValueError, OverflowError):
         raise ArgumentError(f"{rule}; not {value!r}") from None
     # Negated so that NaN fails.

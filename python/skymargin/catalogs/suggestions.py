@@ -90,8 +90,7 @@ def _hint(path: AnyPath) -> str:
         tables = [file for file in files if file.name.lower().endswith(suffixes)]
         if not tables:
             continue
-        name = (path.parent if is_file else path).name or "sky"
-        stem = tables[0].name.split(".")[0] if is_file else f"{name}_catalog"
+        stem = tables[0].name.split(".")[0] if is_file else f"{absolute(path).name or 'sky'}_catalog"
         if len(tables) > 1 and suffixes in _READ_FOLDER:
             read = _READ_FOLDER[suffixes].format(str(path))
         else:

@@ -185,12 +185,16 @@ def build(
         skymargin build catalogs/gaia --threshold 5 --threshold 100 --output out
     """  # noqa: D301 - \b is click's own mark, a real backspace
     from skymargin import MarginCacheArguments, plan_margin
+    from skymargin.errors import ArgumentError
 
     catalog, workers = arguments["input_catalog_path"], arguments["dask_n_workers"]
     if scheduler is not None and (workers != 1 or threads is not None or arguments["dask_tmp"] is not None):
         raise click.UsageError("--workers, --threads and --dask-tmp cannot be used with --scheduler")
     if output is None and not arguments["add_to_collection"] and arguments["collection"] is None:
         raise click.UsageError("Missing option '-o' / '--output'.")
+    if name == "":
+        # As an unset variable of the shell gives it.
+        raise ArgumentError("output_artifact_name '' is not allowed: it must be a folder name")
     if name is not None and len(thresholds) > 1:
         raise click.UsageError("--name can be used with one threshold only; several are named by threshold")
     arguments |= {_EXTRAS[extra]: True for extra in extras}

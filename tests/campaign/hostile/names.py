@@ -34,7 +34,7 @@ def _artifact_names() -> list[Case]:
         def arrange(sandbox: Sandbox) -> Asked:
             refused = name not in allowed
             margin = None if refused else sandbox.out / name
-            words = ("output_artifact_name", str(sandbox.out))
+            words = ("--name", str(sandbox.out))
             return Asked(build(sandbox, name=name), words, margin, refused)
 
         return Case(fault, repr(name[:40]), arrange)
@@ -82,7 +82,7 @@ def _paths() -> list[Case]:
     def output(name: str) -> Case:
         def arrange(sandbox: Sandbox) -> Asked:
             inside = sandbox.out / name
-            words = ("output_path", name, repr(name)[1:-1], "name too long")
+            words = ("--output", name, repr(name)[1:-1], "name too long")
             return Asked(build(sandbox, f"--output={inside}"), words, inside / "margin")
 
         return Case(fault, f"output {name[:30]!r}", arrange)
@@ -95,8 +95,8 @@ def _paths() -> list[Case]:
                 sandbox.catalog.rename(moved)
             except (OSError, ValueError):
                 # No file system has such a name.
-                return Asked(asked, ("input_catalog_path", "name too long"), refused=True)
-            words = ("stars", "input_catalog_path", "hats_primary_table_url", repr(name)[1:-1])
+                return Asked(asked, ("CATALOG", "name too long"), refused=True)
+            words = ("stars", "CATALOG", "hats_primary_table_url", repr(name)[1:-1])
             return Asked(asked, words, sandbox.out / "margin", check=_wrong_properties)
 
         return Case(fault, f"catalog {name[:30]!r}", arrange)
@@ -112,7 +112,7 @@ def _paths() -> list[Case]:
     def unnamed(sandbox: Sandbox) -> Asked:
         moved = sandbox.catalog.parent / "stars\n[x]"
         sandbox.catalog.rename(moved)
-        return Asked(build(sandbox, catalog=str(moved), name=None), ("output_artifact_name",), refused=True)
+        return Asked(build(sandbox, catalog=str(moved), name=None), ("--name",), refused=True)
 
     return [
         *(case(name) for name in names for case in (output, catalog) if case is output or "/" not in name),
@@ -172,7 +172,7 @@ def _stated() -> list[Case]:
     def key(text: str) -> Case:
         def arrange(sandbox: Sandbox) -> Asked:
             asked = build(sandbox, "--property", f"{text}=x")
-            return Asked(asked, ("addl_hats_properties", "--property"), refused=text != "a=b")
+            return Asked(asked, ("--property",), refused=text != "a=b")
 
         return Case(fault, f"key {text!r}", arrange)
 

@@ -23,7 +23,7 @@ import pickle
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 from skymargin.build.checkpoint.publish import digest_of, publish_folder, recover, restore
 from skymargin.build.checkpoint.records import read_json, read_pickle, write_record
@@ -35,7 +35,10 @@ from skymargin.build.stages.map import MapResult
 from skymargin.build.stages.reduce import ReduceResult
 from skymargin.build.stages.tasks import MapTask, ReduceTask
 from skymargin.catalogs.collection import add_margin
+from skymargin.catalogs.layout import RECORD
+from skymargin.catalogs.ownership import file_names, listed
 from skymargin.errors import IncompleteMarginError, OutputExistsError, StorageError
+from skymargin.storage.output_folder import RemoteFolder
 from skymargin.storage.paths import (
     AnyPath,
     abort_uploads,
@@ -45,6 +48,9 @@ from skymargin.storage.paths import (
     remove_files,
     remove_folder,
 )
+
+if TYPE_CHECKING:
+    from upath import UPath
 
 REDUCING = "reducing.json"
 
@@ -168,6 +174,14 @@ def check_output(target: Target, made: PendingMargin | None) -> None:
     existing = digest_of(target.paths.final)
     if existing == made.digest and digest_of(made.partial) != made.digest:
         return
+    if made.in_place and existing is None:
+        foreign = sorted(set(file_names(target.paths.final)) - target.paths.copied_names)
+        if foreign:
+            raise OutputExistsError(
+                f"{target.catalog} also holds {listed(foreign)}, which this run did not write: move that elsewhere; "
+                "the margins there stay, and the same call completes them"
+            )
+        return
     # On an object store, files without properties may be an interrupted copy.
     copied = existing is None and is_begun_copy(target.paths)
     check_free(target, is_own=existing == made.digest or copied)
@@ -178,6 +192,15 @@ def record_copying(paths: RunPaths, names: Iterable[str], *, was_empty: bool) ->
     content = {"was_empty": was_empty, "names": sorted(names)}
     make_folder(paths.records, exist_ok=True)
     write_record(paths.records, COPYING, json.dumps(content).encode())
+
+
+def begin_in_place(paths: RunPaths, names: Iterable[str]) -> None:
+    """Record that these files are written to an empty output, and leave a mark there for runs without the record."""
+    record_copying(paths, [*names, RECORD], was_empty=True)
+    with RemoteFolder(cast("UPath", paths.final)) as folder:
+        mark = folder.create(RECORD)
+        mark.write(b"{}\n")
+        mark.finish()
 
 
 def recover_outputs(targets: Sequence[Target]) -> None:
