@@ -33,6 +33,9 @@ class MarginReport:
         Bytes fetched from the primary catalog's files: footers, page indexes and pages, compressed.
     pages_decoded : int
         Pages of those files that were decompressed.
+    hints_ignored : int
+        Page indexes, sizes and positions of column chunks, key-value metadata and embedded schemas of those files that
+        contradicted their pages, and were ignored. The margin is right; another reader may trip over such a file.
     seconds : dict
         Seconds by stage (planning, mapping, reducing, finishing) of the run that made the margin.
     empty_reason : str or None
@@ -48,6 +51,7 @@ class MarginReport:
     primary_partitions: int
     bytes_read: int
     pages_decoded: int
+    hints_ignored: int = 0
     seconds: dict[str, float] = field(default_factory=dict)
     empty_reason: str | None = None
 

@@ -139,6 +139,7 @@ class Run:
             primary_partitions=partitions,
             bytes_read=sum(result.bytes_read for result in mapped),
             pages_decoded=sum(result.pages_decoded for result in mapped),
+            hints_ignored=sum(result.hints_ignored for result in mapped),
             seconds=dict(self.stages.seconds),
             empty_reason=empty_reason(contents, mapped, partitions, fine_filtering),
         )

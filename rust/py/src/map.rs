@@ -59,9 +59,9 @@ impl MapSpec {
 type Part = (i64, i64, Vec<String>, u32, u32);
 
 /// What a task read and found: order, pixel, rows and bytes before compression of partitions; the encoded slices of the
-/// shard, their rows within each threshold (little-endian u64), and the sums of these; bytes read; pages decoded; bytes of
-/// the shard.
-type Mapped<'py> = (Vec<(u8, u64, u64, u64)>, Bound<'py, PyBytes>, Bound<'py, PyBytes>, Vec<u64>, u64, u64, u64);
+/// shard, their rows within each threshold (little-endian u64), and the sums of these; bytes read; pages decoded; hints
+/// ignored; bytes of the shard.
+type Mapped<'py> = (Vec<(u8, u64, u64, u64)>, Bound<'py, PyBytes>, Bound<'py, PyBytes>, Vec<u64>, u64, u64, u64, u64);
 
 /// Writes the rows of partitions that belong to margins to a shard.
 ///
@@ -98,6 +98,7 @@ pub(crate) fn map_batch<'py>(
         contents.rows_per_threshold,
         mapped.bytes_read,
         mapped.pages_decoded,
+        mapped.hints_ignored,
         contents.bytes,
     ))
 }

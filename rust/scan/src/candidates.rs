@@ -64,9 +64,9 @@ pub(super) struct CandidateReader {
 }
 
 enum Look {
-    AtIndex(IndexReader),
+    AtIndex(Box<IndexReader>),
     /// The coordinates of every row, where there is no index column.
-    AtCoordinates(CoordinateReader, RowNumbers),
+    AtCoordinates(Box<CoordinateReader>, RowNumbers),
     Nowhere,
 }
 
@@ -92,11 +92,11 @@ impl CandidateReader {
         }
         let look = match column_positions.index {
             _ if rows.is_empty() => Look::Nowhere,
-            Some(place) => Look::AtIndex(IndexReader::new(file, &projection.columns()[place], rows, budget)?),
+            Some(place) => Look::AtIndex(Box::new(IndexReader::new(file, &projection.columns()[place], rows, budget)?)),
             None => {
                 let row_numbers = RowNumbers::new(rows.clone());
                 let reader = CoordinateReader::new(file, column_positions.coordinates(projection), rows, budget)?;
-                Look::AtCoordinates(reader, row_numbers)
+                Look::AtCoordinates(Box::new(reader), row_numbers)
             }
         };
         Ok(Self {

@@ -55,7 +55,17 @@ impl Codecs {
 
 /// Checks whether `input` can decompress to `wanted` bytes, by the sizes in its own format.
 pub(super) fn check_claim(codec: Compression, input: &[u8], wanted: usize) -> Result<(), Reason> {
-    let told = match codec {
+    let told = stated_size(codec, input);
+    if told.is_some_and(|told| told != wanted) || wanted as u64 > reach(codec, input.len()) {
+        return Err(format!(" from {} bytes", input.len()));
+    }
+    Ok(())
+}
+
+/// The decompressed size that compressed bytes state themselves, where their format does.
+pub(super) fn stated_size(codec: Compression, input: &[u8]) -> Option<usize> {
+    match codec {
+        Compression::UNCOMPRESSED => Some(input.len()),
         Compression::SNAPPY => snap::raw::decompress_len(input).ok(),
         Compression::ZSTD(_) => match zstd::zstd_safe::find_frame_compressed_size(input) {
             // Every writer makes one frame. The size in the first of several says nothing about the others.
@@ -65,11 +75,7 @@ pub(super) fn check_claim(codec: Compression, input: &[u8], wanted: usize) -> Re
             _ => None,
         },
         _ => None,
-    };
-    if told.is_some_and(|told| told != wanted) || wanted as u64 > reach(codec, input.len()) {
-        return Err(format!(" from {} bytes", input.len()));
     }
-    Ok(())
 }
 
 /// The name of a compression for messages.

@@ -1,8 +1,10 @@
 //! The values of one column at some rows, batch by batch.
 
+use std::ops::Range;
 use std::sync::Arc;
 
-use arrow_array::ArrayRef;
+use arrow_array::{Array, ArrayRef};
+use parquet::arrow::FieldLevels;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReader;
 use parquet::errors::ParquetError;
 
@@ -23,47 +25,59 @@ impl ParquetFile {
         batch_rows: usize,
         fetched: &Arc<Fetched>,
     ) -> Result<ColumnReader, ScanError> {
-        let groups = rows.by_group(self.first_rows());
-        let leaves = column
-            .leaves()
-            .map(|leaf| groups.iter().map(|(row_group, rows)| self.plan(*row_group, leaf, rows, fetched)).collect())
-            .collect::<Result<_, ScanError>>()?;
-        let chunks = ColumnChunks {
+        let request = Request {
             file: Arc::clone(self),
-            leaves,
-            row_groups: groups.iter().map(|(row_group, _)| *row_group).collect(),
+            column: column.name().to_string(),
+            levels: Arc::clone(column.levels()),
+            leaves: column.leaves(),
+            batch_rows: batch_rows.max(1),
             fetched: Arc::clone(fetched),
         };
-        let group_rows = |group: &usize| self.metadata().row_group(*group).num_rows() as u64;
+        Ok(ColumnReader { reader: request.reader(rows)?, request, rows: rows.clone(), given: 0 })
+    }
+}
+
+/// What is read, but for the rows.
+struct Request {
+    file: Arc<ParquetFile>,
+    column: String,
+    levels: Arc<FieldLevels>,
+    leaves: Range<usize>,
+    batch_rows: usize,
+    fetched: Arc<Fetched>,
+}
+
+impl Request {
+    fn reader(&self, rows: &RowRanges) -> Result<ParquetRecordBatchReader, ScanError> {
+        let file = &self.file;
+        let groups = rows.by_group(file.first_rows());
+        let plans = self.leaves.clone().map(|leaf| {
+            groups.iter().map(|(row_group, rows)| self.plan(*row_group, leaf, rows)).collect::<Result<Vec<_>, _>>()
+        });
+        let chunks = ColumnChunks {
+            file: Arc::clone(file),
+            leaves: plans.collect::<Result<_, ScanError>>()?,
+            row_groups: groups.iter().map(|(row_group, _)| *row_group).collect(),
+            fetched: Arc::clone(&self.fetched),
+        };
+        let group_rows = |group: &usize| file.metadata().row_group(*group).num_rows() as u64;
         let selection = RowRanges::selection(groups.iter().map(|(group, rows)| (group_rows(group), rows)));
-        let reader = guarded(self.name(), || {
-            let (levels, batch_rows) = (column.levels(), batch_rows.max(1));
-            ParquetRecordBatchReader::try_new_with_row_groups(levels, &chunks, batch_rows, Some(selection))
-                .map_err(|error| self.decode_error(column.name(), error))
-        })?;
-        Ok(ColumnReader { file: Arc::clone(self), column: column.name().to_string(), reader })
+        guarded(file.name(), || {
+            ParquetRecordBatchReader::try_new_with_row_groups(&self.levels, &chunks, self.batch_rows, Some(selection))
+                .map_err(|error| file.decode_error(&self.column, error))
+        })
     }
 
-    fn plan(&self, row_group: usize, leaf: usize, rows: &RowRanges, fetched: &Fetched) -> Result<ChunkPlan, ScanError> {
-        let chunk = self.chunk(row_group, leaf)?;
-        let map = self.pages(&chunk, fetched)?;
+    fn plan(&self, row_group: usize, leaf: usize, rows: &RowRanges) -> Result<ChunkPlan, ScanError> {
+        let chunk = self.file.chunk(row_group, leaf)?;
+        let map = self.file.pages(&chunk, &self.fetched)?;
         let needed = map.pages_of(rows.as_slice()).into();
         Ok(ChunkPlan { chunk, map, needed })
     }
-}
 
-/// The arrays of one column, batch by batch.
-pub(super) struct ColumnReader {
-    file: Arc<ParquetFile>,
-    column: String,
-    reader: ParquetRecordBatchReader,
-}
-
-impl Iterator for ColumnReader {
-    type Item = Result<ArrayRef, ScanError>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        let next = guarded(self.file.name(), || match self.reader.next() {
+    /// The next array, as the decoder gives it.
+    fn next(&self, reader: &mut ParquetRecordBatchReader) -> Result<Option<ArrayRef>, ScanError> {
+        guarded(self.file.name(), || match reader.next() {
             None => Ok(None),
             Some(Ok(batch)) if batch.num_columns() == 1 => Ok(Some(Arc::clone(batch.column(0)))),
             Some(Ok(batch)) => {
@@ -71,7 +85,72 @@ impl Iterator for ColumnReader {
                 Err(self.file.decode_error(&self.column, ParquetError::General(message)))
             }
             Some(Err(error)) => Err(self.file.decode_error(&self.column, error.into())),
-        });
-        next.transpose()
+        })
+    }
+
+    /// Goes by the page headers of a row group from now on. Returns whether that is worth another try: a page index was
+    /// used, and it is right about the first `rows` rows of the row group, which are read already.
+    fn distrusts_index(&self, row_group: usize, rows: u64) -> Result<bool, ScanError> {
+        let mut retry = false;
+        for leaf in self.leaves.clone() {
+            let chunk = self.file.chunk(row_group, leaf)?;
+            if let Some(indexed) = self.file.distrust_index(&chunk)? {
+                retry = true;
+                if rows > 0 && !indexed.agrees_with(self.file.pages(&chunk, &self.fetched)?.as_ref(), rows) {
+                    return Ok(false);
+                }
+            }
+        }
+        Ok(retry)
+    }
+}
+
+/// The arrays of one column, batch by batch.
+pub(super) struct ColumnReader {
+    request: Request,
+    reader: ParquetRecordBatchReader,
+    rows: RowRanges,
+    /// How many of the rows are read.
+    given: u64,
+}
+
+impl ColumnReader {
+    fn next_array(&mut self) -> Result<Option<ArrayRef>, ScanError> {
+        loop {
+            match self.request.next(&mut self.reader) {
+                Err(ScanError::Page { row_group, .. }) if self.begins_again(row_group) => {}
+                Ok(Some(array)) => {
+                    self.given += array.len() as u64;
+                    return Ok(Some(array));
+                }
+                other => return other,
+            }
+        }
+    }
+
+    /// After a damaged page: reads the rows that are left by the page headers, if they were read by a page index.
+    fn begins_again(&mut self, row_group: usize) -> bool {
+        let start = self.request.file.first_rows()[row_group];
+        let last = self.given.checked_sub(1).and_then(|last| self.rows.iter().nth(last as usize));
+        let read = last.map_or(0, |last| (last + 1).saturating_sub(start));
+        let left = self.rows.after(self.given);
+        match self.request.distrusts_index(row_group, read) {
+            Ok(true) => match self.request.reader(&left) {
+                Ok(reader) => {
+                    self.reader = reader;
+                    true
+                }
+                Err(_) => false,
+            },
+            Ok(false) | Err(_) => false,
+        }
+    }
+}
+
+impl Iterator for ColumnReader {
+    type Item = Result<ArrayRef, ScanError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.next_array().transpose()
     }
 }

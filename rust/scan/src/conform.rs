@@ -10,10 +10,13 @@ use arrow_buffer::{OffsetBuffer, ScalarBuffer};
 use arrow_cast::{CastOptions, cast_with_options};
 use arrow_schema::{ArrowError, DataType, Field, FieldRef, Fields, TimeUnit};
 
+use crate::int96::{self, INT96_BYTES};
+
 use DataType::{
-    Binary, BinaryView, Date32, Date64, Decimal32, Decimal64, Decimal128, Decimal256, Dictionary, Duration,
-    FixedSizeBinary, FixedSizeList, Float16, Float32, Float64, Int8, Int16, Int32, Int64, LargeBinary, LargeList,
-    LargeUtf8, List, Map, Null, Struct, Time32, Time64, Timestamp, UInt8, UInt16, UInt32, UInt64, Utf8, Utf8View,
+    Binary, BinaryView, Boolean, Date32, Date64, Decimal32, Decimal64, Decimal128, Decimal256, Dictionary, Duration,
+    FixedSizeBinary, FixedSizeList, Float16, Float32, Float64, Int8, Int16, Int32, Int64, Interval, LargeBinary,
+    LargeList, LargeListView, LargeUtf8, List, ListView, Map, Null, RunEndEncoded, Struct, Time32, Time64, Timestamp,
+    UInt8, UInt16, UInt32, UInt64, Union, Utf8, Utf8View,
 };
 
 /// Whether every value of type `from` is a value of type `to`.
@@ -46,7 +49,9 @@ pub(super) fn fits(from: &DataType, to: &DataType) -> bool {
             };
             to_scale >= scale && to_digits - to_scale >= digits - scale
         }
-        (List(from) | LargeList(from), List(to) | LargeList(to)) => fits(from.data_type(), to.data_type()),
+        (List(from) | LargeList(from) | ListView(from) | LargeListView(from), to) => {
+            element(to).is_some_and(|to| fits(from.data_type(), to.data_type()))
+        }
         (FixedSizeList(from, size), FixedSizeList(to, to_size)) => {
             size == to_size && fits(from.data_type(), to.data_type())
         }
@@ -77,7 +82,9 @@ pub(super) fn same_values(from: &DataType, to: &DataType) -> bool {
         (from, Dictionary(_, values)) => same_values(from, values),
         (Utf8 | LargeUtf8 | Utf8View, Utf8 | LargeUtf8 | Utf8View) => true,
         (Binary | LargeBinary | BinaryView, Binary | LargeBinary | BinaryView) => true,
-        (List(from) | LargeList(from), List(to) | LargeList(to)) => same_values(from.data_type(), to.data_type()),
+        (List(from) | LargeList(from) | ListView(from) | LargeListView(from), to) => {
+            element(to).is_some_and(|to| same_values(from.data_type(), to.data_type()))
+        }
         (FixedSizeList(from, size), FixedSizeList(to, to_size)) => {
             size == to_size && same_values(from.data_type(), to.data_type())
         }
@@ -92,19 +99,35 @@ pub(super) fn same_values(from: &DataType, to: &DataType) -> bool {
     }
 }
 
+/// The elements of a list of any length, whatever its offsets.
+fn element(data_type: &DataType) -> Option<&FieldRef> {
+    match data_type {
+        List(element) | LargeList(element) | ListView(element) | LargeListView(element) => Some(element),
+        _ => None,
+    }
+}
+
 /// The type to decode as: views would keep whole pages alive for one row, and dictionaries all their values.
+///
+/// Every type is named, so that a new one does not compile until it is decided.
 pub(super) fn storage(data_type: &DataType) -> DataType {
     let field = |field: &FieldRef| Arc::new(field.as_ref().clone().with_data_type(storage(field.data_type())));
     match data_type {
         Dictionary(_, values) => storage(values),
         Utf8View => Utf8,
         BinaryView => Binary,
-        List(element) => List(field(element)),
-        LargeList(element) => LargeList(field(element)),
+        List(element) | ListView(element) => List(field(element)),
+        LargeList(element) | LargeListView(element) => LargeList(field(element)),
         FixedSizeList(element, size) => FixedSizeList(field(element), *size),
         Struct(fields) => Struct(fields.iter().map(field).collect()),
         Map(entries, sorted) => Map(field(entries), *sorted),
-        other => other.clone(),
+        Null | Boolean | Int8 | Int16 | Int32 | Int64 | UInt8 | UInt16 | UInt32 | UInt64 | Float16 | Float32
+        | Float64 => data_type.clone(),
+        Timestamp(..) | Date32 | Date64 | Time32(_) | Time64(_) | Duration(_) => data_type.clone(),
+        Decimal32(..) | Decimal64(..) | Decimal128(..) | Decimal256(..) => data_type.clone(),
+        Utf8 | LargeUtf8 | Binary | LargeBinary | FixedSizeBinary(_) => data_type.clone(),
+        // Parquet has none of these.
+        Interval(_) | Union(..) | RunEndEncoded(..) => data_type.clone(),
     }
 }
 
@@ -152,6 +175,10 @@ pub fn conform_with(
         (List(_), LargeList(field)) => list::<i32, i64>(array, field, leaf),
         (LargeList(_), List(field)) => list::<i64, i32>(array, field, leaf),
         (LargeList(_), LargeList(field)) => list::<i64, i64>(array, field, leaf),
+        (List(_) | LargeList(_), ListView(field)) => leaf(&conform_with(array, &List(Arc::clone(field)), leaf)?, to),
+        (List(_) | LargeList(_), LargeListView(field)) => {
+            leaf(&conform_with(array, &LargeList(Arc::clone(field)), leaf)?, to)
+        }
         (FixedSizeList(_, size), FixedSizeList(field, to_size)) if size == to_size => {
             let values = conform_with(array.as_fixed_size_list().values(), field.data_type(), leaf)?;
             let list = FixedSizeListArray::try_new_with_length(Arc::clone(field), *size, values, nulls, array.len())?;
@@ -174,6 +201,11 @@ pub fn conform_with(
 }
 
 fn cast(array: &ArrayRef, to: &DataType) -> Result<ArrayRef, ArrowError> {
+    if let (FixedSizeBinary(INT96_BYTES), Timestamp(unit, zone)) = (array.data_type(), to) {
+        // No binary fits a timestamp: it is a column of INT96.
+        let timestamps = int96::timestamps(array.as_fixed_size_binary(), *unit, zone.clone());
+        return timestamps.map_err(|error| ArrowError::ExternalError(Box::new(error)));
+    }
     cast_with_options(array, to, &CastOptions { safe: false, ..CastOptions::default() })
 }
 
@@ -199,7 +231,7 @@ fn no_cast(from: &DataType, to: &DataType) -> ArrowError {
 }
 
 /// The number of digits, and of digits after the point.
-fn decimal(data_type: &DataType) -> Option<(i32, i32)> {
+pub(super) fn decimal(data_type: &DataType) -> Option<(i32, i32)> {
     match data_type {
         Decimal32(digits, scale) | Decimal64(digits, scale) => Some((i32::from(*digits), i32::from(*scale))),
         Decimal128(digits, scale) | Decimal256(digits, scale) => Some((i32::from(*digits), i32::from(*scale))),
@@ -221,11 +253,12 @@ fn finer(from: TimeUnit, to: TimeUnit) -> bool {
 mod tests {
     use super::*;
     use arrow_array::types::Int32Type;
-    use arrow_array::{Int32Array, ListArray, NullArray, StringArray};
+    use arrow_array::{FixedSizeBinaryArray, Int32Array, ListArray, NullArray, StringArray};
 
     #[test]
     fn only_lossless_casts_fit() {
         let micros = |zone: Option<&str>| Timestamp(TimeUnit::Microsecond, zone.map(Into::into));
+        let list = |of| List(Arc::new(Field::new("item", of, true)));
         let yes = [
             (Null, Utf8),
             (Int32, Int64),
@@ -239,12 +272,15 @@ mod tests {
             (Decimal128(9, 2), Decimal256(9, 2)),
             (micros(Some("UTC")), micros(Some("+00:00"))),
             (micros(None), Timestamp(TimeUnit::Nanosecond, None)),
+            (list(Int32), ListView(Arc::new(Field::new("element", Int64, true)))),
         ];
         for (from, to) in yes {
             assert!(fits(&from, &to), "{from} fits {to}");
         }
         let no = [
             (Utf8, Null),
+            (list(Int32), Int32),
+            (list(Int64), LargeList(Arc::new(Field::new("item", Int32, true)))),
             (Int64, Int32),
             (Int64, Float64),
             (UInt64, Int64),
@@ -288,6 +324,36 @@ mod tests {
         let from: ArrayRef = Arc::new(StructArray::from(vec![(Arc::new(Field::new("a", Int32, true)), values)]));
         let to = Struct(Fields::from(vec![Field::new("a", Int32, false)]));
         assert!(conform(&from, &to).is_err());
+    }
+
+    #[test]
+    fn lists_become_list_views() {
+        let from = ListArray::from_iter_primitive::<Int32Type, _, _>([Some(vec![Some(1), None]), None, Some(vec![])]);
+        let from: ArrayRef = Arc::new(from);
+        for to in [
+            ListView(Arc::new(Field::new("element", Int64, true))),
+            LargeListView(Arc::new(Field::new("element", Int32, true))),
+        ] {
+            let conformed = conform(&from, &to).unwrap();
+            assert_eq!((conformed.data_type(), conformed.null_count(), conformed.len()), (&to, 1, 3));
+            assert_eq!(&conform(&cast(&conformed, from.data_type()).unwrap(), from.data_type()).unwrap(), &from);
+        }
+    }
+
+    #[test]
+    fn int96_is_exact_or_refused() {
+        // Noon of 2 January 1970, and the year 9999.
+        let noon = [&43_200_000_000_000_i64.to_le_bytes()[..], &2_440_589_i32.to_le_bytes()].concat();
+        let far = [&[0; 8][..], &5_373_484_i32.to_le_bytes()].concat();
+        let binary = |value: Vec<u8>| -> ArrayRef {
+            Arc::new(FixedSizeBinaryArray::try_from_sparse_iter_with_size([Some(value)].into_iter(), 12).unwrap())
+        };
+        let (seconds, nanoseconds) = (Timestamp(TimeUnit::Second, None), Timestamp(TimeUnit::Nanosecond, None));
+        let found = conform(&binary(noon), &seconds).unwrap();
+        assert_eq!(found.as_primitive::<arrow_array::types::TimestampSecondType>().value(0), 129_600);
+        assert!(conform(&binary(far.clone()), &seconds).is_ok());
+        let error = conform(&binary(far), &nanoseconds).unwrap_err();
+        assert!(matches!(error, ArrowError::ExternalError(_)), "{error}");
     }
 
     #[test]

@@ -7,6 +7,8 @@ use arrow_schema::{ArrowError, DataType};
 use parquet::errors::ParquetError;
 use thiserror::Error;
 
+use crate::int96::Int96Error;
+
 /// Why a file could not be scanned.
 #[derive(Debug, Error)]
 pub enum ScanError {
@@ -98,6 +100,12 @@ pub enum FooterError {
     /// The footer is encrypted.
     #[error("is encrypted; encrypted Parquet is not supported")]
     Encrypted,
+    /// A column is encrypted, though the footer is not.
+    #[error("column '{column}' is encrypted; encrypted Parquet is not supported")]
+    EncryptedColumn {
+        /// The column.
+        column: String,
+    },
     /// The footer claims more bytes than there are, or than any real footer has.
     #[error("damaged footer: it claims {claimed_bytes} bytes, allowed are up to {allowed_bytes}")]
     Size {
@@ -118,9 +126,6 @@ pub enum FooterError {
     /// The Parquet library refuses it.
     #[error("damaged footer: {0}")]
     Undecodable(#[from] ParquetError),
-    /// The Arrow schema among its key-value metadata does not fit its columns.
-    #[error("damaged footer: the Arrow schema in it does not fit the columns: {0}")]
-    EmbeddedSchema(ParquetError),
     /// Rows do not add up.
     #[error("damaged footer: its row groups hold {in_row_groups} rows, it claims {claimed}")]
     Rows {
@@ -191,6 +196,9 @@ pub enum ColumnError {
         /// What the cast said.
         source: ArrowError,
     },
+    /// A timestamp that the schema's unit does not hold.
+    #[error(transparent)]
+    Int96(#[from] Int96Error),
     /// The column given as the spatial index has a type that is not an integer.
     #[error("has type {found}; a spatial index is a column of integers")]
     IndexType {
@@ -222,6 +230,18 @@ pub enum ColumnError {
         /// The number of rows requested.
         wanted: u64,
     },
+}
+
+impl ColumnError {
+    /// What a failed cast of values says.
+    pub(super) fn of_cast(found: &DataType, wanted: &DataType, source: ArrowError) -> Self {
+        if let ArrowError::ExternalError(error) = &source
+            && let Some(error) = error.downcast_ref::<Int96Error>()
+        {
+            return Self::Int96(error.clone());
+        }
+        Self::Cast { found: found.clone(), wanted: wanted.clone(), source }
+    }
 }
 
 /// What is wrong with a page.

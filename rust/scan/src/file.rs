@@ -19,6 +19,7 @@ use crate::error::{ColumnError, FooterError, PageError, ScanError};
 use crate::fetched::{Fetched, Forward};
 use crate::filter::FilterError;
 use crate::footer::{Footer, offset_index_range};
+use crate::hints::Hints;
 use crate::page_body::check_body;
 use crate::page_header::{PageHeader, PageKind};
 use crate::page_map::{Chunk, PageMap};
@@ -42,6 +43,7 @@ pub(super) struct ParquetFile {
     source: Source,
     footer: Footer,
     maps: Mutex<HashMap<(usize, usize), Arc<PageMap>>>,
+    hints: Hints,
     buffers: Buffers,
     failure: Mutex<Option<ScanError>>,
     pages_decoded: AtomicU64,
@@ -56,10 +58,15 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl ParquetFile {
     pub(super) fn open(source: Source, index_column: Option<&str>) -> Result<Self, ScanError> {
         let footer = guarded(source.name(), || Footer::read(&source, index_column))?;
+        let hints = Hints::default();
+        if footer.metadata_ignored {
+            hints.ignore();
+        }
         Ok(Self {
             source,
             footer,
             maps: Mutex::default(),
+            hints,
             buffers: Buffers::for_pages(),
             failure: Mutex::default(),
             pages_decoded: AtomicU64::new(0),
@@ -81,6 +88,11 @@ impl ParquetFile {
 
     pub(super) fn footer(&self) -> &Footer {
         &self.footer
+    }
+
+    /// What the file says beside its pages, and contradicts them.
+    pub(super) fn hints(&self) -> &Hints {
+        &self.hints
     }
 
     /// The first row of each row group, and the number of rows of the file at the end.
@@ -135,38 +147,61 @@ impl ParquetFile {
 
     pub(super) fn chunk(&self, row_group: usize, leaf: usize) -> Result<Chunk, ScanError> {
         let group = self.metadata().row_group(row_group);
-        Chunk::new(group, row_group, leaf).map_err(|problem| ScanError::Footer {
+        Chunk::new(group, row_group, leaf, self.footer.start()).map_err(|problem| ScanError::Footer {
             file: self.name().to_string(),
             source: FooterError::Chunk { row_group, column: group.column(leaf).column_path().string(), problem },
         })
     }
 
-    /// The pages of a chunk that has an offset index; `None` otherwise.
+    /// The pages of a chunk that has an offset index; `None` where it has none, or one that contradicts the file.
     pub(super) fn indexed_pages(&self, chunk: &Chunk) -> Result<Option<Arc<PageMap>>, ScanError> {
         let key = (chunk.row_group, chunk.leaf);
         if let Some(map) = lock(&self.maps).get(&key) {
             return Ok(Some(Arc::clone(map)));
         }
+        if self.hints.distrusts_index(key) {
+            return Ok(None);
+        }
         let column = self.metadata().row_group(chunk.row_group).column(chunk.leaf);
         let Some(range) = offset_index_range(column) else { return Ok(None) };
         let bytes = self.footer.index_bytes(&self.source, range)?;
-        let map = PageMap::from_offset_index(&bytes, chunk).map_err(|error| self.page_error(chunk, error))?;
-        Ok(Some(self.keep_map(key, map)))
+        match bytes.map(|bytes| PageMap::from_offset_index(&bytes, chunk)) {
+            Some(Ok(map)) => Ok(Some(self.keep_map(key, map))),
+            None | Some(Err(_)) => {
+                self.hints.distrust_index(key);
+                Ok(None)
+            }
+        }
     }
 
-    /// The pages of a chunk, from its headers where there is no offset index.
+    /// The pages of a chunk, from its headers where there is no offset index that is used.
     pub(super) fn pages(&self, chunk: &Chunk, fetched: &Fetched) -> Result<Arc<PageMap>, ScanError> {
         if let Some(map) = self.indexed_pages(chunk)? {
             return Ok(map);
         }
         let mut forward = Forward::new(&self.source, fetched);
         let failed = |error| self.page_error(chunk, error);
-        let map = with_codecs(|codecs| PageMap::from_headers(chunk, &mut forward, codecs, &failed))?;
+        let space_end = |start| self.footer.space_end(start);
+        let map = with_codecs(|codecs| PageMap::from_headers(chunk, &space_end, &mut forward, codecs, &failed))?;
         Ok(self.keep_map((chunk.row_group, chunk.leaf), map))
+    }
+
+    /// Goes by the page headers of a chunk from now on. Returns its pages by the offset index, if they were used.
+    pub(super) fn distrust_index(&self, chunk: &Chunk) -> Result<Option<Arc<PageMap>>, ScanError> {
+        let key = (chunk.row_group, chunk.leaf);
+        let map = self.indexed_pages(chunk)?.filter(|map| map.from_index);
+        if map.is_some() {
+            self.hints.distrust_index(key);
+            lock(&self.maps).remove(&key);
+        }
+        Ok(map)
     }
 
     fn keep_map(&self, key: (usize, usize), map: PageMap) -> Arc<PageMap> {
         let map = Arc::new(map);
+        if map.ignores_hint {
+            self.hints.ignore();
+        }
         let mut maps = lock(&self.maps);
         if maps.len() >= KEPT_MAPS {
             maps.clear();
@@ -202,6 +237,13 @@ impl ParquetFile {
         }
         let no_room = |_| self.room_error(self.column_of(chunk), wanted_bytes);
         let plain = !compressed || chunk.codec == parquet::basic::Compression::UNCOMPRESSED;
+        if header.is_beyond_chunk {
+            if !plain && codec::stated_size(chunk.codec, &body[levels..]) != wanted_bytes.checked_sub(levels) {
+                let (what, allowed) = ("its size", chunk.bounds.uncompressed_bytes);
+                return Err(failed(PageError::Bound { offset, what, found: wanted_bytes as i64, allowed }));
+            }
+            self.hints.ignore();
+        }
         let buffer = if plain {
             if body.len() != wanted_bytes {
                 return Err(wrong(String::new()));

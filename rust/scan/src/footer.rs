@@ -1,15 +1,16 @@
 //! The footer of a Parquet file: it is walked and its numbers are checked before it is decoded.
 
+use std::borrow::Cow;
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use parquet::file::metadata::{
     ColumnChunkMetaData, ParquetMetaData, ParquetMetaDataOptions, ParquetMetaDataReader, ParquetStatisticsPolicy,
 };
 
-use crate::compact::{BINARY, Compact, I32, LIST, STRUCT};
-use crate::error::{ChunkProblem, CompactError, FooterError, ScanError};
+use crate::error::{ChunkProblem, FooterError, ScanError};
+use crate::footer_walk::walk;
 use crate::source::Source;
 
 /// The bytes first read from the end of the file: the footer, and usually the page index before it.
@@ -21,17 +22,22 @@ const MAX_FOOTER_BYTES: u64 = 512 * 1024 * 1024;
 /// The page index of a whole file is fetched at once up to this size.
 const MAX_INDEX_BYTES: u64 = 8 * 1024 * 1024;
 
-/// The deepest schema accepted; the decoders recurse into it.
-const MAX_SCHEMA_LEVELS: usize = 64;
-
 /// The length of the footer and `PAR1`.
 const TRAILER_BYTES: u64 = 8;
+
+/// The first byte after `PAR1`.
+const FIRST_BYTE: u64 = 4;
 
 /// A consistent footer, and the bytes before it that were read with it.
 pub(super) struct Footer {
     metadata: Arc<ParquetMetaData>,
     first_rows: Vec<u64>,
     kept: Vec<(u64, Bytes)>,
+    /// Where the footer starts, and the chunks, ascending.
+    start: u64,
+    chunk_starts: OnceLock<Vec<u64>>,
+    /// Whether its key-value metadata is not text, and was left out.
+    pub(super) metadata_ignored: bool,
 }
 
 impl Footer {
@@ -51,10 +57,17 @@ impl Footer {
         };
         let start = (footer_start - kept_start) as usize;
         let encoded = kept.slice(start..start + length as usize);
-        let metadata = decode(&encoded, index_column).map_err(failed)?;
+        let (metadata, metadata_ignored) = decode(&encoded, index_column).map_err(failed)?;
         let first_rows = check(&metadata, footer_start).map_err(failed)?;
 
-        let mut footer = Self { metadata: Arc::new(metadata), first_rows, kept: vec![(kept_start, kept)] };
+        let mut footer = Self {
+            metadata: Arc::new(metadata),
+            first_rows,
+            kept: vec![(kept_start, kept)],
+            start: footer_start,
+            chunk_starts: OnceLock::new(),
+            metadata_ignored,
+        };
         // Over a low-latency source, the index of a column is read with the column: most of it is never needed.
         if !source.is_low_latency()
             && let Some(range) = footer.index_before(kept_start, footer_start)
@@ -74,15 +87,36 @@ impl Footer {
         &self.first_rows
     }
 
-    /// Bytes of the page index, already read or fetched now.
-    pub(super) fn index_bytes(&self, source: &Source, range: Range<u64>) -> Result<Bytes, ScanError> {
+    /// Where the footer starts: everything else is before it.
+    pub(super) fn start(&self) -> u64 {
+        self.start
+    }
+
+    /// The end of the space that a chunk can take, whatever its size is said to be: where the next one starts.
+    pub(super) fn space_end(&self, start: u64) -> u64 {
+        let starts = self.chunk_starts.get_or_init(|| {
+            let chunks = self.metadata.row_groups().iter().flat_map(|group| group.columns());
+            let mut starts: Vec<u64> =
+                chunks.filter_map(|chunk| chunk_range(chunk).ok()).map(|chunk| chunk.start).collect();
+            starts.sort_unstable();
+            starts
+        });
+        let next = starts.get(starts.partition_point(|other| *other <= start));
+        next.copied().unwrap_or(self.start).min(self.start)
+    }
+
+    /// Bytes of the page index, already read or fetched now. `None` where they are not before the footer.
+    pub(super) fn index_bytes(&self, source: &Source, range: Range<u64>) -> Result<Option<Bytes>, ScanError> {
+        if range.end > self.start {
+            return Ok(None);
+        }
         for (start, bytes) in &self.kept {
             if *start <= range.start && range.end <= start + bytes.len() as u64 {
                 let from = (range.start - start) as usize;
-                return Ok(bytes.slice(from..from + (range.end - range.start) as usize));
+                return Ok(Some(bytes.slice(from..from + (range.end - range.start) as usize)));
             }
         }
-        source.read_one(range)
+        source.read_one(range).map(Some)
     }
 
     /// The part of the page index before the bytes already read, where it is worth one more request.
@@ -113,11 +147,12 @@ fn range_of(offset: i64, length: i32) -> Option<Range<u64>> {
     (length > 0).then(|| offset..offset + length)
 }
 
-/// Where the pages of a chunk are. Some writers give position 0 for a dictionary that does not exist.
+/// Where the pages of a chunk are, by the footer: where they end is a hint. Some writers give a position at the
+/// beginning of the file for a dictionary that does not exist.
 pub(super) fn chunk_range(chunk: &ColumnChunkMetaData) -> Result<Range<u64>, ChunkProblem> {
     let data = chunk.data_page_offset();
     let start = match chunk.dictionary_page_offset() {
-        Some(dictionary) if dictionary > 0 && dictionary < data => dictionary,
+        Some(dictionary) if dictionary >= FIRST_BYTE as i64 && dictionary < data => dictionary,
         _ => data,
     };
     let (Ok(start), Ok(length)) = (u64::try_from(start), u64::try_from(chunk.compressed_size())) else {
@@ -144,74 +179,19 @@ fn trailer(tail: &[u8], size: u64) -> Result<u64, FooterError> {
     Ok(claimed_bytes)
 }
 
-fn decode(encoded: &[u8], index_column: Option<&str>) -> Result<ParquetMetaData, FooterError> {
-    let index_leaf = walk(encoded, index_column)?;
+/// Decodes a footer; also whether its key-value metadata is not text and was left out.
+fn decode(encoded: &[u8], index_column: Option<&str>) -> Result<(ParquetMetaData, bool), FooterError> {
+    let walked = walk(encoded, index_column)?;
     let options = ParquetMetaDataOptions::new()
-        .with_column_stats_policy(ParquetStatisticsPolicy::skip_except(index_leaf.as_slice()))
+        .with_column_stats_policy(ParquetStatisticsPolicy::skip_except(walked.index_leaf.as_slice()))
         .with_encoding_stats_policy(ParquetStatisticsPolicy::SkipAll);
-    Ok(ParquetMetaDataReader::decode_metadata_with_options(encoded, Some(&options))?)
-}
-
-/// Walks the whole footer and checks that no list is longer than its bytes and no schema deeper than the stack allows.
-///
-/// Returns the leaf that is the root column of that name.
-fn walk(encoded: &[u8], index_column: Option<&str>) -> Result<Option<usize>, FooterError> {
-    let mut cursor = Compact::new(encoded);
-    let mut last_id = 0;
-    let mut index_leaf = None;
-    while let Some(field) = cursor.field(&mut last_id)? {
-        if (field.id, field.kind) == (2, LIST) {
-            index_leaf = walk_schema(&mut cursor, index_column)?;
-        } else {
-            cursor.skip(field.kind)?;
-        }
-    }
-    Ok(index_leaf)
-}
-
-fn walk_schema(cursor: &mut Compact<'_>, index_column: Option<&str>) -> Result<Option<usize>, FooterError> {
-    let shape = FooterError::SchemaShape { allowed: MAX_SCHEMA_LEVELS };
-    let (kind, count) = cursor.list()?;
-    if kind != STRUCT {
-        return Err(CompactError::Type(kind).into());
-    }
-    // The number of children still expected in each open group, the root first.
-    let mut open: Vec<i64> = Vec::new();
-    let (mut leaves, mut index_leaf) = (0, None);
-    for element in 0..count {
-        let (name, children) = schema_element(cursor)?;
-        match open.last_mut() {
-            Some(left) => *left -= 1,
-            None if element == 0 => {}
-            None => return Err(shape),
-        }
-        if children == 0 && element > 0 {
-            if open.len() == 1 && index_column.is_some_and(|wanted| wanted.as_bytes() == name) {
-                index_leaf = Some(leaves);
-            }
-            leaves += 1;
-        } else if children >= 0 && open.len() < MAX_SCHEMA_LEVELS {
-            open.push(children);
-        } else {
-            return Err(shape);
-        }
-        while open.pop_if(|left| *left == 0).is_some() {}
-    }
-    if open.is_empty() { Ok(index_leaf) } else { Err(shape) }
-}
-
-/// The name of a schema element and the number of its children.
-fn schema_element<'a>(cursor: &mut Compact<'a>) -> Result<(&'a [u8], i64), CompactError> {
-    let (mut name, mut children) = (&b""[..], 0);
-    let mut last_id = 0;
-    while let Some(field) = cursor.field(&mut last_id)? {
-        match (field.id, field.kind) {
-            (4, BINARY) => name = cursor.binary()?,
-            (5, I32) => children = cursor.integer()?,
-            (_, kind) => cursor.skip(kind)?,
-        }
-    }
-    Ok((name, children))
+    let readable = match &walked.metadata {
+        Some(metadata) if !metadata.is_text => Cow::Owned(metadata.text_alone(encoded)),
+        _ => Cow::Borrowed(encoded),
+    };
+    let is_ignored = matches!(readable, Cow::Owned(_));
+    let metadata = ParquetMetaDataReader::decode_metadata_with_options(&readable, Some(&options))?;
+    Ok((metadata, is_ignored))
 }
 
 /// Checks that rows add up and chunks lie in the file. Returns the first row of each row group, and the row count.
@@ -252,7 +232,7 @@ fn check_chunk(chunk: &ColumnChunkMetaData, group_rows: u64, footer_start: u64) 
     if chunk.uncompressed_size() < 0 || chunk.num_values() < 0 {
         return Err(ChunkProblem::Negative);
     }
-    if range.start < 4 && range.end > range.start || range.end > footer_start {
+    if range.start < FIRST_BYTE && range.end > range.start || range.start > footer_start {
         return Err(ChunkProblem::Outside);
     }
     // A repeated column has at least one value per row (an empty list counts as one); a flat one has exactly one.
@@ -280,38 +260,5 @@ mod tests {
         tail[16..].copy_from_slice(b"PARE");
         assert!(matches!(trailer(&tail, 20), Err(FooterError::Encrypted)));
         assert!(matches!(trailer(&tail[..3], 3), Err(FooterError::NotParquet { file_bytes: 3 })));
-    }
-
-    /// A footer with nothing but a schema: (name, number of children) of each element.
-    fn schema_footer(elements: &[(&str, u8)]) -> Vec<u8> {
-        let mut bytes = vec![0x29, 0xfc, elements.len() as u8];
-        for (name, children) in elements {
-            bytes.extend([0x48, name.len() as u8]);
-            bytes.extend(name.as_bytes());
-            if *children > 0 {
-                bytes.extend([0x15, children * 2]);
-            }
-            bytes.push(0);
-        }
-        bytes.push(0);
-        bytes
-    }
-
-    #[test]
-    fn the_index_column_is_found_among_the_roots() {
-        let footer = schema_footer(&[("schema", 3), ("a", 0), ("s", 2), ("index", 0), ("b", 0), ("index", 0)]);
-        assert_eq!(walk(&footer, Some("index")).unwrap(), Some(3));
-        assert_eq!(walk(&footer, Some("none")).unwrap(), None);
-    }
-
-    #[test]
-    fn refuses_schemas_that_are_no_tree_or_too_deep() {
-        let unfinished = schema_footer(&[("schema", 2), ("a", 0)]);
-        assert!(matches!(walk(&unfinished, None), Err(FooterError::SchemaShape { .. })));
-        let two_roots = schema_footer(&[("schema", 1), ("a", 0), ("b", 0)]);
-        assert!(matches!(walk(&two_roots, None), Err(FooterError::SchemaShape { .. })));
-        let mut deep = vec![("d", 1); 100];
-        deep.push(("leaf", 0));
-        assert!(matches!(walk(&schema_footer(&deep), None), Err(FooterError::SchemaShape { .. })));
     }
 }

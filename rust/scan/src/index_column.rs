@@ -18,10 +18,11 @@ use crate::budget::Budget;
 use crate::column_index::{PageBounds, column_index};
 use crate::column_reader::ColumnReader;
 use crate::error::{ColumnError, ScanError};
+use crate::fetched::{Fetched, Forward};
 use crate::file::ParquetFile;
 use crate::filter::{FilterAnswerError, RowFilter};
 use crate::footer::column_index_range;
-use crate::page_map::PageMap;
+use crate::page_map::{Chunk, PageMap, read_header};
 use crate::row_ranges::RowRanges;
 use crate::schema::FileColumn;
 
@@ -71,7 +72,11 @@ pub(super) fn add_rows_that_may_hold(
     let pages = match (column_index_range(metadata), file.indexed_pages(&chunk)?) {
         (Some(range), Some(map)) => {
             let bytes = file.footer().index_bytes(file.source(), range)?;
-            bounds_of_pages(&bytes, &map).map(|bounds| (bounds, map))
+            let bounds = bytes.and_then(|bytes| bounds_of_pages(&bytes, &map));
+            if bounds.is_none() {
+                file.hints().ignore();
+            }
+            bounds.map(|bounds| (bounds, map))
         }
         _ => None,
     };
@@ -120,6 +125,49 @@ fn may_hold(bounds: &PageBounds, chunk: &ColumnChunkMetaData, column: &FileColum
     }
 }
 
+/// Compares the offset index with the headers of the pages that are to be read: where they differ, the rows were chosen
+/// by pages that are elsewhere.
+///
+/// Returns the rows with all of such row groups, which are read by their page headers; `None` where there are none.
+fn rows_without_wrong_index(
+    file: &Arc<ParquetFile>,
+    column: &FileColumn,
+    rows: &RowRanges,
+    fetched: &Fetched,
+) -> Result<Option<RowRanges>, ScanError> {
+    let (mut more, mut is_wrong) = (RowRanges::default(), false);
+    for (row_group, local) in rows.by_group(file.first_rows()) {
+        let chunk = file.chunk(row_group, column.leaves().start)?;
+        let first = file.first_rows()[row_group];
+        let map = file.indexed_pages(&chunk)?.filter(|map| map.from_index);
+        if map.is_some_and(|map| index_contradicts(file, &chunk, &map, &local, fetched)) {
+            file.distrust_index(&chunk)?;
+            is_wrong = true;
+            more.push(first..first + chunk.rows);
+        } else {
+            local.as_slice().iter().for_each(|range| more.push(first + range.start..first + range.end));
+        }
+    }
+    Ok(is_wrong.then_some(more))
+}
+
+/// Whether a header that is at hand is none, or has another number of values than the page has rows.
+fn index_contradicts(file: &ParquetFile, chunk: &Chunk, map: &PageMap, rows: &RowRanges, fetched: &Fetched) -> bool {
+    let mut forward = Forward::new(file.source(), fetched);
+    map.pages_of(rows.as_slice()).into_iter().map(|page| &map.pages[page]).any(|page| {
+        // Over a high-latency source, only what is fetched is compared.
+        if !file.source().is_low_latency() && fetched.get(&page.range).is_none() {
+            return false;
+        }
+        let failed = |error| file.page_error(chunk, error);
+        match read_header(chunk, page.range.clone(), &mut forward, &failed) {
+            Ok(header) => header.kind.values() != Some(page.rows.end - page.rows.start),
+            Err(ScanError::Page { .. }) => true,
+            Err(_) => false,
+        }
+    })
+}
+
 /// Reads the index column at some rows and asks the filter for candidates.
 pub(super) struct IndexReader {
     file: Arc<ParquetFile>,
@@ -133,10 +181,16 @@ impl IndexReader {
     pub(super) fn new(
         file: &Arc<ParquetFile>,
         column: &FileColumn,
-        rows: RowRanges,
+        mut rows: RowRanges,
         budget: Budget,
     ) -> Result<Self, ScanError> {
-        let (_, fetched) = file.fetch(&[column], &rows, budget.fetch_bytes())?;
+        let fetched = loop {
+            let (_, fetched) = file.fetch(&[column], &rows, budget.fetch_bytes())?;
+            match rows_without_wrong_index(file, column, &rows, &fetched)? {
+                Some(more) => rows = more,
+                None => break fetched,
+            }
+        };
         let batch_rows = BATCH_ROWS.min(rows.len() as usize).min(budget.candidates());
         Ok(Self {
             reader: file.read(column, &rows, batch_rows, &fetched)?,

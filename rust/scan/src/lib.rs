@@ -16,6 +16,9 @@
 //! Each step is one call of [`RangedReader::read_ranges`] while its bytes fit the budget. Over
 //! low-latency sources, pages are read one by one, as they are needed.
 //!
+//! What a file says beside its pages is a hint: a page index, a size, a dictionary's position or an embedded schema that
+//! contradicts the file is ignored and counted, and the page headers and the Parquet schema are used instead.
+//!
 //! Files are not trusted: the numbers in footers and page headers are checked before anything is allocated for them,
 //! large allocations may fail, and a decoder that panics on damaged bytes becomes an error that names the file.
 
@@ -41,13 +44,17 @@ mod fetched;
 mod file;
 mod filter;
 mod footer;
+mod footer_walk;
+mod hints;
 mod index_column;
+mod int96;
 mod levels;
 mod page_body;
 mod page_header;
 mod page_map;
 mod pages;
 mod report;
+mod root_types;
 pub mod row_filter;
 mod row_ranges;
 mod scanner;
@@ -60,6 +67,7 @@ pub use catch_panic::catch_panic;
 pub use conform::conform_with;
 pub use error::{ChunkProblem, ColumnError, CompactError, FooterError, IndexProblem, PageError, ScanError};
 pub use filter::{Candidates, FilterAnswerError, FilterError, RowFilter, SelectedCandidate};
+pub use int96::Int96Error;
 pub use report::ScanReport;
 pub use scanner::{DEFAULT_MEMORY_BYTES, OptionsError, Scan, ScanFile, ScanOptions, Scanner};
 pub use selected::{BatchSelected, ScanBatch};

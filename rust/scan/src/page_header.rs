@@ -5,7 +5,7 @@ use parquet::basic::Encoding;
 use crate::compact::{BYTE, Compact, FALSE, I16, I32, I64, STRUCT, TRUE};
 use crate::error::{CompactError, PageError};
 
-/// The largest decompressed page accepted.
+/// The largest decompressed page accepted; the documentation names it.
 pub(super) const MAX_PAGE_BYTES: u64 = 1 << 30;
 
 /// The longest header accepted; only absurd statistics make it longer.
@@ -37,6 +37,14 @@ pub(super) enum PageKind {
 }
 
 impl PageKind {
+    /// The number of values of a data page, nulls included.
+    pub(super) fn values(self) -> Option<u64> {
+        match self {
+            Self::Data { values, .. } | Self::DataV2(DataV2 { values, .. }) => Some(u64::from(values)),
+            Self::Dictionary { .. } | Self::Other => None,
+        }
+    }
+
     /// Whether it is a data page whose values are dictionary indices.
     pub(super) fn needs_dictionary(self) -> bool {
         match self {
@@ -66,6 +74,9 @@ pub(super) struct PageHeader {
     pub(super) header_bytes: usize,
     pub(super) compressed_bytes: usize,
     pub(super) uncompressed_bytes: usize,
+    /// Whether it is larger than the chunk is said to be. Then its bytes must confirm its size before there is memory
+    /// for it.
+    pub(super) is_beyond_chunk: bool,
     pub(super) checksum: Option<u32>,
 }
 
@@ -83,8 +94,8 @@ impl PageHeader {
                 _ => Err(PageError::Bound { offset, what, found, allowed }),
             }
         };
-        let largest = bounds.uncompressed_bytes.min(MAX_PAGE_BYTES);
-        let uncompressed_bytes = bounded("its size", raw.numbers[2], largest)?;
+        let uncompressed_bytes = bounded("its size", raw.numbers[2], MAX_PAGE_BYTES)?;
+        let largest = bounds.uncompressed_bytes.min(MAX_PAGE_BYTES).max(uncompressed_bytes as u64);
         // A codec may enlarge what it cannot compress, but by far less than this.
         let compressed_bytes = bounded("its compressed size", raw.numbers[3], largest + largest / 4 + 1024)?;
         let checksum = raw.numbers[4].map(|checksum| checksum as u32);
@@ -129,7 +140,9 @@ impl PageHeader {
             }
             _ => PageKind::Other,
         };
-        Ok(Self { kind, header_bytes: raw.header_bytes, compressed_bytes, uncompressed_bytes, checksum })
+        let is_beyond_chunk = uncompressed_bytes as u64 > bounds.uncompressed_bytes;
+        let header_bytes = raw.header_bytes;
+        Ok(Self { kind, header_bytes, compressed_bytes, uncompressed_bytes, is_beyond_chunk, checksum })
     }
 
     /// The size of the page with its header.
@@ -227,8 +240,13 @@ mod tests {
     #[test]
     fn claims_beyond_the_chunk_are_refused() {
         let small = ChunkBounds { uncompressed_bytes: 39, values: 100 };
-        let error = PageHeader::parse(&header(40, 20, 5), 77, small).unwrap_err();
-        assert_eq!(error.to_string(), "page at byte 77: its size is 40, allowed are up to 39");
+        assert!(PageHeader::parse(&header(40, 20, 5), 77, small).unwrap().is_beyond_chunk);
+        assert!(!PageHeader::parse(&header(39, 20, 5), 77, small).unwrap().is_beyond_chunk);
+        let mut huge = header(40, 20, 5);
+        // A size of 2^30 + 1.
+        huge.splice(3..4, [0x82, 0x80, 0x80, 0x80, 0x08]);
+        let error = PageHeader::parse(&huge, 77, BOUNDS).unwrap_err();
+        assert_eq!(error.to_string(), "page at byte 77: its size is 1073741825, allowed are up to 1073741824");
         let few = ChunkBounds { uncompressed_bytes: 1000, values: 4 };
         assert!(matches!(PageHeader::parse(&header(40, 20, 5), 0, few), Err(PageError::Bound { .. })));
     }

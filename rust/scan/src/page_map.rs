@@ -26,7 +26,12 @@ const LEVELS_BYTES: usize = 16 * 1024;
 pub(super) struct Chunk {
     pub(super) row_group: usize,
     pub(super) leaf: usize,
+    /// Where its pages are by the footer. The end is a hint: some writers miscount the size.
     pub(super) range: Range<u64>,
+    /// Whether its size is too large for the file.
+    pub(super) is_cut: bool,
+    /// Where its first data page is by the footer; the dictionary page is before it.
+    pub(super) data_start: u64,
     pub(super) rows: u64,
     pub(super) bounds: ChunkBounds,
     pub(super) codec: Compression,
@@ -37,13 +42,17 @@ pub(super) struct Chunk {
 }
 
 impl Chunk {
-    pub(super) fn new(group: &RowGroupMetaData, row_group: usize, leaf: usize) -> Result<Self, ChunkProblem> {
+    /// `end` is where everything but the footer ends.
+    pub(super) fn new(group: &RowGroupMetaData, row_group: usize, leaf: usize, end: u64) -> Result<Self, ChunkProblem> {
         let column = group.column(leaf);
         let unsigned = |number: i64| u64::try_from(number).map_err(|_| ChunkProblem::Negative);
+        let range = chunk_range(column)?;
         Ok(Self {
             row_group,
             leaf,
-            range: chunk_range(column)?,
+            data_start: unsigned(column.data_page_offset())?.clamp(range.start, end.max(range.start)),
+            is_cut: range.end > end.max(range.start),
+            range: range.start..range.end.min(end.max(range.start)),
             rows: unsigned(group.num_rows())?,
             bounds: ChunkBounds {
                 uncompressed_bytes: unsigned(column.uncompressed_size())?.max(FORGIVEN_BYTES),
@@ -80,12 +89,17 @@ pub(super) struct PageMap {
     /// Where the dictionary page is, with its header.
     pub(super) dictionary: Option<Range<u64>>,
     pub(super) pages: Vec<PageSpan>,
+    /// Whether it is from the offset index, which may contradict the pages.
+    pub(super) from_index: bool,
+    /// Whether the footer or the offset index says something else of the chunk, which was ignored.
+    pub(super) ignores_hint: bool,
 }
 
 impl PageMap {
     /// Reads the map from the bytes of the offset index.
     pub(super) fn from_offset_index(bytes: &[u8], chunk: &Chunk) -> Result<Self, PageError> {
         let locations = offset_index(bytes).map_err(|_| PageError::Index(IndexProblem::Malformed))?;
+        let mut ignores_hint = chunk.is_cut;
         let mut pages: Vec<PageSpan> = Vec::with_capacity(locations.len());
         let mut rows_end = chunk.rows;
         for (at, location) in locations.iter().enumerate().rev() {
@@ -97,10 +111,12 @@ impl PageMap {
             if offset < chunk.range.start || end > next {
                 return Err(PageError::Index(IndexProblem::Outside));
             }
+            // Some writers leave the header out of the size: the page goes on to the next one.
+            ignores_hint |= end < next;
             if first_row > rows_end || at == 0 && first_row != 0 {
                 return Err(PageError::Index(IndexProblem::Order));
             }
-            pages.push(PageSpan { range: offset..end, rows: first_row..rows_end, begins: true });
+            pages.push(PageSpan { range: offset..next, rows: first_row..rows_end, begins: true });
             rows_end = first_row;
         }
         if rows_end > 0 {
@@ -110,63 +126,43 @@ impl PageMap {
         // The bytes before the first data page are the dictionary.
         let first = pages.first().map_or(chunk.range.start, |page| page.range.start);
         let dictionary = (first > chunk.range.start).then_some(chunk.range.start..first);
-        Ok(Self { dictionary, pages })
+        Ok(Self { dictionary, pages, from_index: true, ignores_hint })
     }
 
     /// Reads the map from the page headers, one after the other, and skips the page bodies.
     ///
     /// In a repeated column whose headers count values instead of rows, the repetition levels at the beginning of each
-    /// page are decompressed.
+    /// page are decompressed. `space_end` gives the position where a chunk that starts at one ends at the latest.
     pub(super) fn from_headers(
         chunk: &Chunk,
+        space_end: &dyn Fn(u64) -> u64,
         forward: &mut Forward<'_>,
         codecs: &mut Codecs,
         page_error: &dyn Fn(PageError) -> ScanError,
     ) -> Result<Self, ScanError> {
-        let mut map = Self::default();
-        let (mut at, mut values_seen, mut row) = (chunk.range.start, 0, 0);
-        while at < chunk.range.end && values_seen < chunk.bounds.values {
-            let header = read_header(chunk, at, forward, page_error)?;
-            let end = at + header.total_bytes();
-            if end > chunk.range.end {
-                let (what, found) = ("its end", end as i64);
-                return Err(page_error(PageError::Bound { offset: at, what, found, allowed: chunk.range.end }));
-            }
-            let (values, begun) = match header.kind {
-                PageKind::Dictionary { .. } => {
-                    if map.dictionary.is_none() && map.pages.is_empty() {
-                        map.dictionary = Some(at..end);
-                    }
-                    at = end;
-                    continue;
-                }
-                PageKind::Other => {
-                    at = end;
-                    continue;
-                }
-                PageKind::Data { values, .. } if chunk.max_repetition == 0 => (values, whole_rows(values)),
-                PageKind::Data { values, repetition: Encoding::RLE, .. } => {
-                    let begun = read_row_starts(chunk, at, &header, values, forward, codecs)?;
-                    (values, begun.ok_or_else(|| page_error(PageError::Levels { offset: at }))?)
-                }
-                PageKind::Data { .. } => return Err(page_error(PageError::Levels { offset: at })),
-                PageKind::DataV2(page) => (page.values, whole_rows(page.rows)),
-            };
-            values_seen += u64::from(values);
-            let rows = row..row + begun.rows;
-            map.pages.push(PageSpan { range: at..end, rows, begins: begun.first_starts });
-            row += begun.rows;
-            at = end;
-        }
-        if row != chunk.rows || values_seen != chunk.bounds.values {
-            return Err(page_error(PageError::Rows { found: row, wanted: chunk.rows }));
-        }
-        Ok(map)
+        let Range { start, end } = chunk.range;
+        let mut walk = Walk { chunk, space_end, forward, codecs, page_error, start, end };
+        let error = match walk.pages() {
+            Err(error @ ScanError::Page { .. }) if chunk.data_start > chunk.range.start => error,
+            other => return other,
+        };
+        // There may be no dictionary where the footer has one.
+        (walk.start, walk.end) = (chunk.data_start, end.max(chunk.data_start));
+        let map = walk.pages().map_err(|_| error)?;
+        Ok(Self { ignores_hint: true, ..map })
     }
 
     /// Whether a page begins with a row; true for the position after the last page.
     pub(super) fn begins(&self, page: usize) -> bool {
         self.pages.get(page).is_none_or(|span| span.begins)
+    }
+
+    /// Whether another map has the pages with the first rows of this one at the same places.
+    pub(super) fn agrees_with(&self, other: &Self, rows: u64) -> bool {
+        self.pages.iter().take_while(|page| page.rows.start < rows).all(|page| {
+            let place = other.pages.binary_search_by_key(&page.range.start, |other| other.range.start);
+            place.is_ok_and(|place| other.pages[place].rows == page.rows)
+        })
     }
 
     /// Whether all rows of a page lie completely in it, so that the page can be skipped.
@@ -186,6 +182,135 @@ impl PageMap {
             }
         }
         needed
+    }
+}
+
+/// A walk through the headers of a chunk.
+struct Walk<'a, 'b> {
+    chunk: &'a Chunk,
+    space_end: &'a dyn Fn(u64) -> u64,
+    forward: &'a mut Forward<'b>,
+    codecs: &'a mut Codecs,
+    page_error: &'a dyn Fn(PageError) -> ScanError,
+    /// Where the chunk starts and ends.
+    start: u64,
+    end: u64,
+}
+
+impl Walk<'_, '_> {
+    /// The pages until they have all values of the chunk.
+    fn pages(&mut self) -> Result<PageMap, ScanError> {
+        let chunk = self.chunk;
+        let mut map = PageMap { ignores_hint: chunk.is_cut, ..PageMap::default() };
+        let (mut at, mut values_seen, mut row) = (self.start, 0, 0);
+        while values_seen < chunk.bounds.values && self.reaches(at + 1, &mut map) {
+            let header = match self.header(at) {
+                Err(_) if self.widen(&mut map) => continue,
+                header => header?,
+            };
+            let end = at + header.total_bytes();
+            if !self.reaches(end, &mut map) {
+                let (what, found) = ("its end", end as i64);
+                return Err((self.page_error)(PageError::Bound { offset: at, what, found, allowed: self.end }));
+            }
+            if at < chunk.data_start && at == chunk.range.start && !matches!(header.kind, PageKind::Dictionary { .. }) {
+                // What is there may well be a page of another column.
+                return Err((self.page_error)(PageError::NoDictionary { offset: at }));
+            }
+            let (values, begun) = match header.kind {
+                PageKind::Dictionary { .. } => {
+                    if map.dictionary.is_none() && map.pages.is_empty() {
+                        map.dictionary = Some(at..end);
+                    }
+                    at = end;
+                    continue;
+                }
+                PageKind::Other => {
+                    at = end;
+                    continue;
+                }
+                PageKind::Data { values, .. } if chunk.max_repetition == 0 => (values, whole_rows(values)),
+                PageKind::Data { values, repetition: Encoding::RLE, .. } => {
+                    let begun = self.row_starts(at, &header, values)?;
+                    (values, begun.ok_or_else(|| (self.page_error)(PageError::Levels { offset: at }))?)
+                }
+                PageKind::Data { .. } => return Err((self.page_error)(PageError::Levels { offset: at })),
+                PageKind::DataV2(page) => (page.values, whole_rows(page.rows)),
+            };
+            values_seen += u64::from(values);
+            let rows = row..row + begun.rows;
+            map.pages.push(PageSpan { range: at..end, rows, begins: begun.first_starts });
+            row += begun.rows;
+            at = end;
+        }
+        if row != chunk.rows || values_seen != chunk.bounds.values {
+            return Err((self.page_error)(PageError::Rows { found: row, wanted: chunk.rows }));
+        }
+        Ok(map)
+    }
+
+    /// Whether the chunk goes on up to a position.
+    fn reaches(&mut self, position: u64, map: &mut PageMap) -> bool {
+        if position > self.end {
+            self.widen(map);
+        }
+        position <= self.end
+    }
+
+    /// Goes on to where the chunk ends at the latest, because its size in the footer is too small: that may lack the
+    /// header of the dictionary page. Returns whether that is farther.
+    fn widen(&mut self, map: &mut PageMap) -> bool {
+        let space_end = (self.space_end)(self.start);
+        let is_farther = space_end > self.end;
+        if is_farther {
+            self.end = space_end;
+            map.ignores_hint = true;
+        }
+        is_farther
+    }
+
+    fn header(&mut self, at: u64) -> Result<PageHeader, ScanError> {
+        read_header(self.chunk, at..self.end, self.forward, self.page_error)
+    }
+
+    /// The rows that begin in a page of version 1 of a repeated column. `None` when its levels are damaged.
+    fn row_starts(&mut self, at: u64, header: &PageHeader, values: u32) -> Result<Option<RowStarts>, ScanError> {
+        let chunk = self.chunk;
+        let body = at + header.header_bytes as u64;
+        let mut length = LEVELS_BYTES.min(header.compressed_bytes);
+        loop {
+            let bytes = self.forward.get(body..body + length as u64, self.end)?;
+            let whole = length == header.compressed_bytes;
+            let first = |wanted: usize| codec::prefix(chunk.codec, &bytes, wanted);
+            let count = |page: &[u8]| {
+                let (head, levels) = page.split_first_chunk::<4>()?;
+                let levels = levels.get(..u32::from_le_bytes(*head) as usize)?;
+                count_row_starts(levels, chunk.max_repetition, values)
+            };
+            let head = first(4);
+            if let Some(head) = head.first_chunk::<4>() {
+                let wanted = 4 + u32::from_le_bytes(*head) as usize;
+                if wanted > header.uncompressed_bytes {
+                    return Ok(None);
+                }
+                if let Some(starts) = count(&first(wanted)) {
+                    return Ok(Some(starts));
+                }
+            }
+            if whole {
+                // Compressions that cannot be decompressed partially.
+                let claimed = header.uncompressed_bytes;
+                let stated = || codec::stated_size(chunk.codec, &bytes) == Some(claimed);
+                let is_possible = codec::check_claim(chunk.codec, &bytes, claimed).is_ok();
+                if !is_possible || header.is_beyond_chunk && !stated() || try_reserve::check(claimed).is_err() {
+                    return Ok(None);
+                }
+                let mut page = vec![0; claimed];
+                let complete = self.codecs.decompress(chunk.codec, &bytes, &mut page);
+                return Ok(complete.ok().and_then(|()| count(&page)));
+            }
+            length = (length * 8).min(header.compressed_bytes);
+        }
     }
 }
 
@@ -222,68 +347,25 @@ fn offset_index(bytes: &[u8]) -> Result<Vec<[i64; 3]>, CompactError> {
     Ok(locations)
 }
 
-fn read_header(
+/// The header at the start of a range, which ends with the chunk or the page.
+pub(super) fn read_header(
     chunk: &Chunk,
-    at: u64,
+    range: Range<u64>,
     forward: &mut Forward<'_>,
     page_error: &dyn Fn(PageError) -> ScanError,
 ) -> Result<PageHeader, ScanError> {
     let mut length = HEADER_BYTES;
     loop {
-        let end = chunk.range.end.min(at + length);
-        let bytes = forward.get(at..end, chunk.range.end)?;
-        match PageHeader::parse(&bytes, at, chunk.bounds) {
+        let end = range.end.min(range.start + length);
+        let bytes = forward.get(range.start..end, range.end)?;
+        match PageHeader::parse(&bytes, range.start, chunk.bounds) {
             Err(PageError::Header { source: CompactError::Truncated | CompactError::List { .. }, .. })
-                if end < chunk.range.end && length < MAX_HEADER_BYTES =>
+                if end < range.end && length < MAX_HEADER_BYTES =>
             {
                 length *= 8;
             }
             other => return other.map_err(page_error),
         }
-    }
-}
-
-/// The rows that begin in a page of version 1 of a repeated column. `None` when its levels are damaged.
-fn read_row_starts(
-    chunk: &Chunk,
-    at: u64,
-    header: &PageHeader,
-    values: u32,
-    forward: &mut Forward<'_>,
-    codecs: &mut Codecs,
-) -> Result<Option<RowStarts>, ScanError> {
-    let body = at + header.header_bytes as u64;
-    let mut length = LEVELS_BYTES.min(header.compressed_bytes);
-    loop {
-        let bytes = forward.get(body..body + length as u64, chunk.range.end)?;
-        let whole = length == header.compressed_bytes;
-        let first = |wanted: usize| codec::prefix(chunk.codec, &bytes, wanted);
-        let count = |page: &[u8]| {
-            let (head, levels) = page.split_first_chunk::<4>()?;
-            let levels = levels.get(..u32::from_le_bytes(*head) as usize)?;
-            count_row_starts(levels, chunk.max_repetition, values)
-        };
-        let head = first(4);
-        if let Some(head) = head.first_chunk::<4>() {
-            let wanted = 4 + u32::from_le_bytes(*head) as usize;
-            if wanted > header.uncompressed_bytes {
-                return Ok(None);
-            }
-            if let Some(starts) = count(&first(wanted)) {
-                return Ok(Some(starts));
-            }
-        }
-        if whole {
-            // Compressions that cannot be decompressed partially.
-            let claimed = header.uncompressed_bytes;
-            if codec::check_claim(chunk.codec, &bytes, claimed).is_err() || try_reserve::check(claimed).is_err() {
-                return Ok(None);
-            }
-            let mut page = vec![0; claimed];
-            let complete = codecs.decompress(chunk.codec, &bytes, &mut page);
-            return Ok(complete.ok().and_then(|()| count(&page)));
-        }
-        length = (length * 8).min(header.compressed_bytes);
     }
 }
 
@@ -296,7 +378,9 @@ mod tests {
         Chunk {
             row_group: 0,
             leaf: 0,
+            data_start: range.start,
             range,
+            is_cut: false,
             rows,
             bounds: ChunkBounds { uncompressed_bytes: 1000, values: rows },
             codec: Compression::UNCOMPRESSED,
@@ -328,6 +412,17 @@ mod tests {
     }
 
     #[test]
+    fn sizes_without_headers_do_not_cut_pages() {
+        let map = PageMap::from_offset_index(&encoded(&[[10, 3, 0], [15, 4, 7]]), &chunk(4..20, 12)).unwrap();
+        assert!(map.ignores_hint && map.from_index);
+        assert_eq!((map.dictionary, &map.pages[0].range, &map.pages[1].range), (Some(4..10), &(10..15), &(15..20)));
+        let right = PageMap::from_offset_index(&encoded(&[[10, 5, 0], [15, 5, 7]]), &chunk(4..20, 12)).unwrap();
+        assert!(!right.ignores_hint);
+        let other = PageMap::from_offset_index(&encoded(&[[10, 5, 0], [15, 5, 8]]), &chunk(4..20, 12)).unwrap();
+        assert!(!right.agrees_with(&other, 1) && right.agrees_with(&other, 0));
+    }
+
+    #[test]
     fn an_offset_index_that_contradicts_the_footer_is_refused() {
         for (pages, problem) in [
             (&[[3, 5, 0]][..], IndexProblem::Outside),
@@ -348,7 +443,7 @@ mod tests {
     fn pages_whose_rows_run_on_are_always_needed() {
         let page = |rows, begins| PageSpan { range: 0..1, rows, begins };
         let pages = vec![page(0..2, true), page(2..3, true), page(3..5, false), page(5..6, true)];
-        let map = PageMap { dictionary: None, pages };
+        let map = PageMap { pages, ..PageMap::default() };
         assert_eq!(map.pages_of(&[0..1]), [0, 1, 2]);
         assert_eq!(map.pages_of(&[5..6]), [1, 2, 3]);
     }

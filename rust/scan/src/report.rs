@@ -19,6 +19,9 @@ pub struct ScanReport {
     /// Pages decompressed and decoded, dictionaries included. A page decoded in two steps counts twice. A page of which
     /// only the beginning was decompressed, to count its rows, does not count.
     pub pages_decoded: u64,
+    /// Page indexes, sizes of column chunks, positions of dictionaries, key-value metadata and embedded schemas that
+    /// contradicted the file, and were ignored.
+    pub hints_ignored: u64,
     /// Rows of the file.
     pub rows_total: u64,
     /// Rows that were candidates by their index.
@@ -37,6 +40,7 @@ impl AddAssign for ScanReport {
         self.row_groups_read += other.row_groups_read;
         self.row_groups_total += other.row_groups_total;
         self.pages_decoded += other.pages_decoded;
+        self.hints_ignored += other.hints_ignored;
         self.rows_total += other.rows_total;
         self.candidates += other.candidates;
         self.rows_selected += other.rows_selected;

@@ -45,6 +45,17 @@ impl RowRanges {
         self.rows == 0
     }
 
+    /// The rows after the first `count`.
+    pub(super) fn after(&self, count: u64) -> Self {
+        let (mut left, mut after) = (count, Self::default());
+        for range in &self.ranges {
+            let skipped = left.min(range.end - range.start);
+            left -= skipped;
+            after.push(range.start + skipped..range.end);
+        }
+        after
+    }
+
     pub(super) fn as_slice(&self) -> &[Range<u64>] {
         &self.ranges
     }
@@ -117,6 +128,9 @@ mod tests {
         assert_eq!(ranges.as_slice(), [0..2, 4..7, 9..10]);
         assert_eq!(ranges.len(), 6);
         assert_eq!(ranges.iter().collect::<Vec<_>>(), [0, 1, 4, 5, 6, 9]);
+        assert_eq!(ranges.after(0), ranges);
+        assert_eq!(ranges.after(3), RowRanges::from_rows(&[5, 6, 9]));
+        assert!(ranges.after(6).is_empty() && ranges.after(9).is_empty());
         // Groups of 5, 0, 1 and 4 rows.
         let groups = ranges.by_group(&[0, 5, 5, 6, 10]);
         let local: Vec<_> = groups.iter().map(|(group, rows)| (*group, rows.as_slice().to_vec())).collect();

@@ -264,6 +264,7 @@ impl<F> Scan<F> {
             row_groups_read: self.reader.row_groups,
             row_groups_total: self.file.metadata().num_row_groups() as u64,
             pages_decoded: self.file.pages_decoded(),
+            hints_ignored: self.file.hints().ignored() + self.projection.hints_ignored(),
             rows_total: self.rows_total(),
             ..self.report
         }

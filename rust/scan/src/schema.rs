@@ -4,24 +4,22 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use arrow_array::{Array, ArrayRef};
-use arrow_schema::{DataType, Field, FieldRef, Fields, Schema, SchemaRef};
-use parquet::arrow::{FieldLevels, ProjectionMask, parquet_to_arrow_field_levels, parquet_to_arrow_schema};
+use arrow_schema::{DataType, FieldRef, Schema, SchemaRef};
+use parquet::arrow::{ARROW_SCHEMA_META_KEY, FieldLevels};
 use parquet::errors::ParquetError;
-use parquet::file::metadata::{ParquetMetaData, RowGroupMetaData};
-use parquet::schema::types::{SchemaDescriptor, Type, TypePtr};
+use parquet::file::metadata::{FileMetaData, ParquetMetaData, RowGroupMetaData};
+use parquet::schema::types::{SchemaDescriptor, TypePtr};
 
 use crate::conform::{conform, fits, same_values, storage};
-use crate::error::{ColumnError, FooterError, ScanError};
-
-/// The key under which writers keep the Arrow schema.
-const EMBEDDED_SCHEMA: &str = "ARROW:schema";
+use crate::error::{ColumnError, ScanError};
+use crate::root_types::{RootType, decoding, root_types};
 
 /// A column of a file and the field of the catalog's schema that it becomes.
 #[derive(Debug)]
 pub(super) struct FileColumn {
     field: FieldRef,
     leaves: Range<usize>,
-    levels: FieldLevels,
+    levels: Arc<FieldLevels>,
     natural: DataType,
 }
 
@@ -36,7 +34,7 @@ impl FileColumn {
     }
 
     /// How its values are decoded. Its leaves are counted from 0.
-    pub(super) fn levels(&self) -> &FieldLevels {
+    pub(super) fn levels(&self) -> &Arc<FieldLevels> {
         &self.levels
     }
 
@@ -67,9 +65,8 @@ impl FileColumn {
     /// Converts decoded values to the type of the catalog's schema.
     pub(super) fn conform(&self, array: &ArrayRef, file: &str) -> Result<ArrayRef, ScanError> {
         let failed = |source| ScanError::Column { file: file.to_string(), column: self.name().to_string(), source };
-        let conformed = conform(array, self.field.data_type()).map_err(|source| {
-            failed(ColumnError::Cast { found: self.natural.clone(), wanted: self.field.data_type().clone(), source })
-        })?;
+        let conformed = conform(array, self.field.data_type())
+            .map_err(|source| failed(ColumnError::of_cast(&self.natural, self.field.data_type(), source)))?;
         if !self.field.is_nullable() && conformed.logical_null_count() > 0 {
             return Err(failed(ColumnError::Nulls));
         }
@@ -83,6 +80,7 @@ pub(super) struct Projection {
     columns: Vec<FileColumn>,
     root: TypePtr,
     embedded: Option<String>,
+    hints_ignored: u64,
 }
 
 impl Projection {
@@ -92,41 +90,35 @@ impl Projection {
         let parquet = metadata.schema_descr();
         let refused =
             |column: &str, source| ScanError::Column { file: file.to_string(), column: column.to_string(), source };
-        let schema_of = |key_values| {
-            parquet_to_arrow_schema(parquet, key_values).map_err(|source| ScanError::Footer {
-                file: file.to_string(),
-                source: FooterError::EmbeddedSchema(source),
-            })
-        };
-        let natural = schema_of(metadata.key_value_metadata())?;
-        // Readers use the embedded schema differently: the stored type may be that of the catalog.
-        let stored = schema_of(None)?;
+        let undecodable =
+            |column: &str, source| ScanError::Decode { file: file.to_string(), column: column.to_string(), source };
+        let (types, hints_ignored) =
+            root_types(parquet, embedded(metadata)).map_err(|(column, source)| undecodable(&column, source))?;
         let leaves = leaves_of_roots(parquet);
-        let roots = match_names(&natural, schema).map_err(|(column, source)| refused(&column, source))?;
+        let roots = match_names(&types, schema).map_err(|(column, source)| refused(&column, source))?;
         let columns = schema
             .fields()
             .iter()
             .zip(roots)
             .map(|(field, root)| {
-                let (natural, stored) = (natural.field(root).data_type(), stored.field(root).data_type());
                 let wanted = field.data_type();
-                let found = if same_values(stored, wanted) && !fits(natural, wanted) { stored } else { natural };
-                let undecodable =
-                    |source| ScanError::Decode { file: file.to_string(), column: field.name().clone(), source };
+                let found = found_type(&types[root], wanted);
                 if !fits(found, wanted) {
                     let (found, wanted) = (found.clone(), wanted.clone());
                     return Err(refused(field.name(), ColumnError::Drift { found, wanted }));
                 }
                 let root_type = &parquet.root_schema().get_fields()[root];
+                let levels = levels(root_type, found, wanted).map_err(|error| undecodable(field.name(), error))?;
                 Ok(FileColumn {
                     field: Arc::clone(field),
                     leaves: leaves[root].clone(),
-                    levels: levels(root_type, found, wanted).map_err(undecodable)?,
+                    levels: Arc::new(levels),
                     natural: found.clone(),
                 })
             })
             .collect::<Result<_, ScanError>>()?;
-        Ok(Self { columns, root: parquet.root_schema_ptr(), embedded: embedded(metadata).cloned() })
+        let embedded = embedded(metadata).cloned();
+        Ok(Self { columns, root: parquet.root_schema_ptr(), embedded, hints_ignored })
     }
 
     /// Whether a file has the same schema as this one, as most files of a catalog do.
@@ -138,27 +130,42 @@ impl Projection {
     pub(super) fn columns(&self) -> &[FileColumn] {
         &self.columns
     }
+
+    /// How many parts of the embedded Arrow schema contradict the columns, and are ignored.
+    pub(super) fn hints_ignored(&self) -> u64 {
+        self.hints_ignored
+    }
 }
 
-fn embedded(metadata: &parquet::file::metadata::FileMetaData) -> Option<&String> {
+fn embedded(metadata: &FileMetaData) -> Option<&String> {
     let pairs = metadata.key_value_metadata()?;
-    pairs.iter().find(|pair| pair.key == EMBEDDED_SCHEMA)?.value.as_ref()
+    pairs.iter().find(|pair| pair.key == ARROW_SCHEMA_META_KEY)?.value.as_ref()
+}
+
+/// The type as which a column is read: that of the embedded Arrow schema, or else of the Parquet schema alone, because
+/// readers use the embedded one differently.
+fn found_type<'a>(root: &'a RootType, wanted: &'a DataType) -> &'a DataType {
+    if root.is_int96 && matches!(wanted, DataType::Timestamp(..)) {
+        // It has no unit of its own, and is in UTC; what the unit does not hold is refused by its value.
+        return wanted;
+    }
+    let fitting = [&root.natural, &root.stored].into_iter().find(|found| fits(found, wanted));
+    fitting.unwrap_or(&root.natural)
 }
 
 /// For each field of the schema, the column of the file.
-fn match_names(natural: &Schema, schema: &Schema) -> Result<Vec<usize>, (String, ColumnError)> {
-    let names = |schema: &Schema| schema.fields().iter().map(|field| field.name().clone()).collect::<Vec<_>>();
-    let (found, wanted) = (names(natural), names(schema));
-    if found == wanted {
-        return Ok((0..found.len()).collect());
+fn match_names(roots: &[RootType], schema: &Schema) -> Result<Vec<usize>, (String, ColumnError)> {
+    let found = roots.iter().map(|root| &root.name);
+    if found.clone().eq(schema.fields().iter().map(|field| field.name())) {
+        return Ok((0..roots.len()).collect());
     }
-    let mut by_name = std::collections::HashMap::with_capacity(found.len());
-    for (root, name) in found.iter().enumerate() {
+    let mut by_name = std::collections::HashMap::with_capacity(roots.len());
+    for (root, name) in found.enumerate() {
         if by_name.insert(name, root).is_some() {
             return Err((name.clone(), ColumnError::Ambiguous));
         }
     }
-    let mut roots = Vec::with_capacity(wanted.len());
+    let mut roots = Vec::with_capacity(schema.fields().len());
     for field in schema.fields() {
         let missing = || (field.name().clone(), ColumnError::Missing { wanted: field.data_type().clone() });
         roots.push(by_name.remove(field.name()).ok_or_else(missing)?);
@@ -179,24 +186,29 @@ fn leaves_of_roots(parquet: &SchemaDescriptor) -> Vec<Range<usize>> {
 }
 
 /// How to decode one root column: as the schema's type where the types differ only in representation.
-fn levels(root: &TypePtr, natural: &DataType, wanted: &DataType) -> Result<FieldLevels, ParquetError> {
-    let alone = Type::group_type_builder("schema").with_fields(vec![Arc::clone(root)]).build()?;
-    let alone = SchemaDescriptor::new(Arc::new(alone));
-    let decoded = |data_type: &DataType| {
-        let hint = Fields::from(vec![Field::new(root.name(), storage(data_type), true)]);
-        parquet_to_arrow_field_levels(&alone, ProjectionMask::all(), Some(&hint))
-    };
-    if same_values(natural, wanted)
-        && let Ok(levels) = decoded(wanted)
+fn levels(root: &TypePtr, found: &DataType, wanted: &DataType) -> Result<FieldLevels, ParquetError> {
+    if same_values(found, wanted)
+        && let Ok(levels) = decoding(root, &storage(wanted))
     {
         return Ok(levels);
     }
-    decoded(natural)
+    decoding(root, &storage(found))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use arrow_schema::Field;
+
+    fn roots(names: &[&str]) -> Vec<RootType> {
+        let root = |name: &&str| RootType {
+            name: (*name).to_string(),
+            stored: DataType::Int64,
+            natural: DataType::Int64,
+            is_int96: false,
+        };
+        names.iter().map(root).collect()
+    }
 
     fn schema(names: &[&str]) -> Schema {
         Schema::new(names.iter().map(|name| Field::new(*name, DataType::Int64, true)).collect::<Vec<_>>())
@@ -205,18 +217,18 @@ mod tests {
     #[test]
     fn columns_are_matched_by_name() {
         let wanted = schema(&["ra", "dec", "id"]);
-        assert_eq!(match_names(&schema(&["id", "ra", "dec"]), &wanted).unwrap(), [1, 2, 0]);
-        let (name, error) = match_names(&schema(&["id", "ra"]), &wanted).unwrap_err();
+        assert_eq!(match_names(&roots(&["id", "ra", "dec"]), &wanted).unwrap(), [1, 2, 0]);
+        let (name, error) = match_names(&roots(&["id", "ra"]), &wanted).unwrap_err();
         assert!(name == "dec" && matches!(error, ColumnError::Missing { .. }));
-        let (name, error) = match_names(&schema(&["id", "ra", "flux", "dec"]), &wanted).unwrap_err();
+        let (name, error) = match_names(&roots(&["id", "ra", "flux", "dec"]), &wanted).unwrap_err();
         assert!(name == "flux" && matches!(error, ColumnError::Unexpected));
-        let (name, error) = match_names(&schema(&["id", "ra", "ra", "dec"]), &wanted).unwrap_err();
+        let (name, error) = match_names(&roots(&["id", "ra", "ra", "dec"]), &wanted).unwrap_err();
         assert!(name == "ra" && matches!(error, ColumnError::Ambiguous));
     }
 
     #[test]
     fn a_name_that_occurs_twice_in_both_is_matched_by_place() {
-        let twice = schema(&["flux", "flux"]);
-        assert_eq!(match_names(&twice, &twice).unwrap(), [0, 1]);
+        let twice = ["flux", "flux"];
+        assert_eq!(match_names(&roots(&twice), &schema(&twice)).unwrap(), [0, 1]);
     }
 }

@@ -174,6 +174,7 @@ fn every_type_leaves_as_it_came() {
         let scanned = scan(&options(&batch.schema(), memory_bytes), &Memory::new(bytes.clone(), true), &everything());
         let scanned = scanned.unwrap();
         assert_scanned(&scanned, &batch, &everything(), "every type");
+        assert_eq!(scanned.report.hints_ignored, 0);
         for part in &scanned.batches {
             assert_eq!(part.columns.schema(), batch.schema());
             assert_eq!(part.columns.schema().metadata(), batch.schema().metadata());

@@ -68,6 +68,8 @@ pub struct Mapped {
     pub bytes_read: u64,
     /// Pages that were decompressed.
     pub pages_decoded: u64,
+    /// What files say beside their pages and that contradicted them, and was ignored.
+    pub hints_ignored: u64,
 }
 
 /// Writes the rows of `parts` that belong to margins to a shard.
@@ -132,7 +134,9 @@ fn map_part(
                     return Err(MapError::GivenUp);
                 }
             }
-            mapped.pages_decoded += scan.report().pages_decoded;
+            let report = scan.report();
+            mapped.pages_decoded += report.pages_decoded;
+            mapped.hints_ignored += report.hints_ignored;
         }
         mapped.bytes_read += file.bytes_fetched();
         first_row += file.rows_total();

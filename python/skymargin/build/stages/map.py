@@ -35,6 +35,9 @@ class MapResult:
         Bytes fetched from the catalog's files.
     pages_decoded : int
         Pages of them that were decompressed.
+    hints_ignored : int
+        What files say beside their pages (page indexes, sizes, embedded schemas) and that contradicted them: it was
+        ignored.
     shard_bytes : int
         The size of the shard.
     shard : str
@@ -47,6 +50,7 @@ class MapResult:
     rows_per_threshold: list[int] = field(default_factory=list)
     bytes_read: int = 0
     pages_decoded: int = 0
+    hints_ignored: int = 0
     shard_bytes: int = 0
     shard: str = ""
 

@@ -1,0 +1,280 @@
+//! A walk through an encoded footer before it is decoded: what it claims, what is encrypted, which metadata is text.
+
+use std::ops::Range;
+
+use crate::compact::{BINARY, Compact, I32, LIST, STRUCT};
+use crate::error::{CompactError, FooterError};
+
+/// The deepest schema accepted; the decoders recurse into it.
+const MAX_SCHEMA_LEVELS: usize = 64;
+
+/// What a walk through a footer finds.
+#[derive(Debug, Default)]
+pub(super) struct Walked {
+    /// The leaf that is the root column with the name of the index.
+    pub(super) index_leaf: Option<usize>,
+    pub(super) metadata: Option<KeyValues>,
+}
+
+/// Where the list of key-value metadata is, and the pairs in it that are text, as the decoder wants all of them.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct KeyValues {
+    list: Range<usize>,
+    pairs: Vec<Range<usize>>,
+    pub(super) is_text: bool,
+}
+
+impl KeyValues {
+    /// The footer without the pairs that are no text.
+    pub(super) fn text_alone(&self, footer: &[u8]) -> Vec<u8> {
+        let count = self.pairs.len();
+        let mut written = footer[..self.list.start].to_vec();
+        if count < 15 {
+            written.push((count as u8) << 4 | STRUCT);
+        } else {
+            written.push(0xf0 | STRUCT);
+            let mut left = count;
+            while left > 0x7f {
+                written.push(left as u8 & 0x7f | 0x80);
+                left >>= 7;
+            }
+            written.push(left as u8);
+        }
+        for pair in &self.pairs {
+            written.extend_from_slice(&footer[pair.clone()]);
+        }
+        written.extend_from_slice(&footer[self.list.end..]);
+        written
+    }
+}
+
+/// Walks the whole footer and checks that no list is longer than its bytes, no schema deeper than the stack allows, and
+/// no column encrypted.
+pub(super) fn walk(encoded: &[u8], index_column: Option<&str>) -> Result<Walked, FooterError> {
+    let mut cursor = Compact::new(encoded);
+    let mut last_id = 0;
+    let mut walked = Walked::default();
+    let mut roots = Vec::new();
+    while let Some(field) = cursor.field(&mut last_id)? {
+        match (field.id, field.kind) {
+            (2, LIST) => (walked.index_leaf, roots) = walk_schema(&mut cursor, index_column)?,
+            (4, LIST) => walk_row_groups(&mut cursor, &roots)?,
+            (5, LIST) => walked.metadata = Some(walk_metadata(&mut cursor)?),
+            (_, kind) => cursor.skip(kind)?,
+        }
+    }
+    Ok(walked)
+}
+
+/// Walks the elements of a list of structs.
+fn walk_structs<'a>(
+    cursor: &mut Compact<'a>,
+    mut element: impl FnMut(&mut Compact<'a>, usize) -> Result<(), FooterError>,
+) -> Result<(), FooterError> {
+    let (kind, count) = cursor.list()?;
+    if kind != STRUCT && count > 0 {
+        return Err(CompactError::Type(kind).into());
+    }
+    (0..count).try_for_each(|at| element(cursor, at))
+}
+
+/// Walks the row groups and refuses an encrypted column. `roots` has the root column of each leaf.
+fn walk_row_groups(cursor: &mut Compact<'_>, roots: &[&[u8]]) -> Result<(), FooterError> {
+    walk_structs(cursor, |cursor, _| {
+        let mut last_id = 0;
+        while let Some(field) = cursor.field(&mut last_id)? {
+            match (field.id, field.kind) {
+                (1, LIST) => walk_structs(cursor, |cursor, leaf| {
+                    if walk_chunk(cursor)? {
+                        let root = roots.get(leaf).copied().unwrap_or_default();
+                        let column = String::from_utf8_lossy(root).into_owned();
+                        return Err(FooterError::EncryptedColumn { column });
+                    }
+                    Ok(())
+                })?,
+                (_, kind) => cursor.skip(kind)?,
+            }
+        }
+        Ok(())
+    })
+}
+
+/// Whether a column chunk is encrypted: it says with which key, or its metadata is encrypted, too.
+fn walk_chunk(cursor: &mut Compact<'_>) -> Result<bool, CompactError> {
+    let (mut last_id, mut encrypted) = (0, false);
+    while let Some(field) = cursor.field(&mut last_id)? {
+        encrypted |= matches!((field.id, field.kind), (8, STRUCT) | (9, BINARY));
+        cursor.skip(field.kind)?;
+    }
+    Ok(encrypted)
+}
+
+fn walk_metadata(cursor: &mut Compact<'_>) -> Result<KeyValues, FooterError> {
+    let start = cursor.position();
+    let mut found = KeyValues { is_text: true, ..KeyValues::default() };
+    walk_structs(cursor, |cursor, _| {
+        let (start, mut is_text, mut last_id) = (cursor.position(), true, 0);
+        while let Some(field) = cursor.field(&mut last_id)? {
+            match field.kind {
+                BINARY => is_text &= std::str::from_utf8(cursor.binary()?).is_ok(),
+                kind => cursor.skip(kind)?,
+            }
+        }
+        found.is_text &= is_text;
+        if is_text {
+            found.pairs.push(start..cursor.position());
+        }
+        Ok(())
+    })?;
+    found.list = start..cursor.position();
+    Ok(found)
+}
+
+/// Walks the schema: the leaf that is the root column of the index, and the name of the root column of each leaf.
+fn walk_schema<'a>(
+    cursor: &mut Compact<'a>,
+    index_column: Option<&str>,
+) -> Result<(Option<usize>, Vec<&'a [u8]>), FooterError> {
+    let shape = FooterError::SchemaShape { allowed: MAX_SCHEMA_LEVELS };
+    let (kind, count) = cursor.list()?;
+    if kind != STRUCT {
+        return Err(CompactError::Type(kind).into());
+    }
+    // The number of children still expected in each open group, the root first.
+    let mut open: Vec<i64> = Vec::new();
+    let (mut roots, mut root, mut index_leaf) = (Vec::new(), &b""[..], None);
+    for element in 0..count {
+        let (name, children) = schema_element(cursor)?;
+        match open.last_mut() {
+            Some(left) => *left -= 1,
+            None if element == 0 => {}
+            None => return Err(shape),
+        }
+        if open.len() == 1 {
+            root = name;
+        }
+        if children == 0 && element > 0 {
+            if open.len() == 1 && index_column.is_some_and(|wanted| wanted.as_bytes() == name) {
+                index_leaf = Some(roots.len());
+            }
+            roots.push(root);
+        } else if children >= 0 && open.len() < MAX_SCHEMA_LEVELS {
+            open.push(children);
+        } else {
+            return Err(shape);
+        }
+        while open.pop_if(|left| *left == 0).is_some() {}
+    }
+    if open.is_empty() { Ok((index_leaf, roots)) } else { Err(shape) }
+}
+
+/// The name of a schema element and the number of its children.
+fn schema_element<'a>(cursor: &mut Compact<'a>) -> Result<(&'a [u8], i64), CompactError> {
+    let (mut name, mut children) = (&b""[..], 0);
+    let mut last_id = 0;
+    while let Some(field) = cursor.field(&mut last_id)? {
+        match (field.id, field.kind) {
+            (4, BINARY) => name = cursor.binary()?,
+            (5, I32) => children = cursor.integer()?,
+            (_, kind) => cursor.skip(kind)?,
+        }
+    }
+    Ok((name, children))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A footer with nothing but a schema: (name, number of children) of each element.
+    fn schema_footer(elements: &[(&str, u8)]) -> Vec<u8> {
+        let mut bytes = vec![0x29, 0xfc, elements.len() as u8];
+        for (name, children) in elements {
+            bytes.extend([0x48, name.len() as u8]);
+            bytes.extend(name.as_bytes());
+            if *children > 0 {
+                bytes.extend([0x15, children * 2]);
+            }
+            bytes.push(0);
+        }
+        bytes.push(0);
+        bytes
+    }
+
+    #[test]
+    fn the_index_column_is_found_among_the_roots() {
+        let footer = schema_footer(&[("schema", 3), ("a", 0), ("s", 2), ("index", 0), ("b", 0), ("index", 0)]);
+        assert_eq!(walk(&footer, Some("index")).unwrap().index_leaf, Some(3));
+        assert_eq!(walk(&footer, Some("none")).unwrap().index_leaf, None);
+    }
+
+    /// A footer of a schema and one row group, whose column chunks have these fields after their offset.
+    fn chunks_footer(chunks: &[&[u8]]) -> Vec<u8> {
+        let mut bytes = schema_footer(&[("schema", 2), ("id", 0), ("s", 2), ("a", 0), ("b", 0)]);
+        bytes.pop();
+        // The list of row groups, with one; its list of chunks; each with its offset 4.
+        bytes.extend([0x29, 0x1c, 0x19, (chunks.len() as u8) << 4 | STRUCT]);
+        for fields in chunks {
+            bytes.extend([0x26, 8]);
+            bytes.extend(*fields);
+            bytes.push(0);
+        }
+        bytes.extend([0, 0]);
+        bytes
+    }
+
+    #[test]
+    fn an_encrypted_column_is_named() {
+        assert!(walk(&chunks_footer(&[&[], &[], &[]]), None).is_ok());
+        // Field 8, a struct with an empty struct in it: the key of the footer. Field 9: encrypted metadata.
+        for declared in [&[0x6c, 0x1c, 0, 0][..], &[0x78, 2, 7, 7]] {
+            let error = walk(&chunks_footer(&[&[], &[], declared]), None).unwrap_err();
+            assert_eq!(error.to_string(), "column 's' is encrypted; encrypted Parquet is not supported");
+            assert!(matches!(error, FooterError::EncryptedColumn { .. }));
+        }
+    }
+
+    #[test]
+    fn metadata_that_is_no_text_is_left_out() {
+        for others in [1, 14, 15, 200] {
+            let with = |texts: &[u8]| {
+                let mut bytes = schema_footer(&[("schema", 1), ("a", 0)]);
+                bytes.pop();
+                bytes.push(0x39);
+                match texts.len() {
+                    short @ ..15 => bytes.push((short as u8) << 4 | STRUCT),
+                    127.. => bytes.extend([0xf0 | STRUCT, 0xc8, 1]),
+                    _ => bytes.extend([0xf0 | STRUCT, 15]),
+                }
+                for text in texts {
+                    bytes.extend([0x18, 1, b'k', 0x18, 1, *text, 0]);
+                }
+                bytes.push(0);
+                bytes
+            };
+            let right = with(&vec![b'v'; others]);
+            assert!(walk(&right, None).unwrap().metadata.unwrap().is_text);
+            let found = KeyValues { is_text: false, ..walk(&right, None).unwrap().metadata.unwrap() };
+            assert_eq!(found.text_alone(&right), right);
+        }
+        let mut footer = schema_footer(&[("schema", 1), ("a", 0)]);
+        footer.pop();
+        let start = footer.clone();
+        let pair = |value: u8| [0x18, 1, b'k', 0x18, 1, value, 0];
+        footer.extend([&[0x39, 0x2c][..], &pair(0xe9), &pair(b'v'), &[0]].concat());
+        let found = walk(&footer, None).unwrap().metadata.unwrap();
+        assert!(!found.is_text);
+        assert_eq!(found.text_alone(&footer), [&start[..], &[0x39, 0x1c], &pair(b'v'), &[0]].concat());
+    }
+
+    #[test]
+    fn refuses_schemas_that_are_no_tree_or_too_deep() {
+        let unfinished = schema_footer(&[("schema", 2), ("a", 0)]);
+        assert!(matches!(walk(&unfinished, None), Err(FooterError::SchemaShape { .. })));
+        let two_roots = schema_footer(&[("schema", 1), ("a", 0), ("b", 0)]);
+        assert!(matches!(walk(&two_roots, None), Err(FooterError::SchemaShape { .. })));
+        let mut deep = vec![("d", 1); 100];
+        deep.push(("leaf", 0));
+        assert!(matches!(walk(&schema_footer(&deep), None), Err(FooterError::SchemaShape { .. })));
+    }
+}
