@@ -212,7 +212,7 @@ def map_batch(
     name: str,
     given_up: Callable[[], bool],
     open_reader: Callable[[str], _RangeReader] | None = None,
-) -> tuple[list[tuple[int, int, int, int]], bytes, bytes, list[int], int, int, int]: ...
+) -> tuple[list[tuple[int, int, int, int]], bytes, bytes, list[int], int, int, int, int]: ...
 
 @final
 class ReduceSpec:

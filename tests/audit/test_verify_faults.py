@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from skymargin import VerifyReport, verify
-from skymargin.arrow.transport import transport_type
+from skymargin.arrow.transport import from_transport, in_transport
 from skymargin.errors import CatalogError
 from tests.audit.expectation import HALF, THRESHOLD_ARCSEC, balance, expected, margins_of, told
 from tests.build.test_types import TYPES, column_of
@@ -158,10 +158,10 @@ def test_a_value_of_any_type_that_becomes_null_is_found(
     file = max(files_of(margin).values(), key=lambda file: file.stat().st_size)
     rows = rows_in_file(file)
     field = rows.schema.field(column)
-    kept = rows.column(column).combine_chunks().cast(transport_type(field.type))
+    kept = in_transport(rows.column(column).combine_chunks())
     row = next(number for number, value in enumerate(kept) if value.is_valid)
     parts = [kept.slice(0, row), pa.nulls(1, kept.type), kept.slice(row + 1)]
-    changed = pa.concat_arrays(parts).cast(field.type)
+    changed = from_transport(pa.table([pa.concat_arrays(parts)], [column]), pa.schema([field])).column(0)
     pq.write_table(rows.set_column(rows.schema.get_field_index(column), field, changed), file)
     report = verify(margin, of_all_types / "catalog")
     assert report.wrong == {"changed": 1}

@@ -15,7 +15,8 @@ from hats.io.file_io import read_parquet_file_to_pandas
 from tests.build.test_types import column_of
 from tests.catalogs.parquet_pairs import ALL_TYPES, MISCOUNTED, WAYS, both
 
-NAMES = [name for name in ALL_TYPES if name not in MISCOUNTED]
+# polars panics at a file with list views.
+NAMES = [name for name in ALL_TYPES if name not in MISCOUNTED and "list_view" not in name]
 TABLE = pa.table([column_of(*ALL_TYPES[name], 300) for name in NAMES], names=NAMES)
 # Version 1.0 and 2.4 refuse nanoseconds, and pyarrow cannot cut views inside structs into row groups.
 READ_WAYS = [way for way in WAYS if not {"version", "row_group_size"} & WAYS[way].keys()]

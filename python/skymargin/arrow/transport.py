@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import skymargin._core as _core
+from skymargin.arrow.kinds import Kind, kind_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -31,11 +32,71 @@ def from_transport(table: pa.Table, schema: pa.Schema) -> pa.Table:
     return _retyped(table, schema)
 
 
+def in_transport(array: pa.Array) -> pa.Array:
+    """Values in their transport type."""
+    return _converted(array, transport_type(array.type))
+
+
 def _retyped(table: pa.Table, schema: pa.Schema) -> pa.Table:
     import pyarrow as pa
 
     columns = [
-        column if column.type == field.type else column.cast(field.type)
+        column
+        if column.type == field.type
+        else pa.chunked_array([_converted(chunk, field.type) for chunk in column.chunks], field.type)
         for column, field in zip(table.columns, schema, strict=True)
     ]
     return pa.Table.from_arrays(columns, schema=schema)
+
+
+def _converted(array: pa.Array, wanted: pa.DataType) -> pa.Array:
+    """Values in another type.
+
+    Lists with a view in them are put together here: pyarrow has no cast to list views, and its cast from them leaves
+    out the last offset.
+    """
+    import pyarrow as pa
+
+    if array.type == wanted:
+        return array
+    if not (_has_list_view(array.type) or _has_list_view(wanted)):
+        return array.cast(wanted)
+    mask = array.is_null() if array.null_count else None
+    match kind_of(array.type), kind_of(wanted):
+        case Kind.STRUCT, Kind.STRUCT:
+            fields = list(wanted)
+            children = [_converted(array.field(number), field.type) for number, field in enumerate(fields)]
+            return pa.StructArray.from_arrays(children, fields=fields, mask=mask)
+        case Kind.LIST, Kind.LIST:
+            return _lists(array, wanted, mask)
+        case _:
+            return array.cast(wanted)
+
+
+def _lists(array: pa.Array, wanted: pa.DataType, mask: pa.Array | None) -> pa.Array:
+    """Lists with other offsets, or as views."""
+    import numpy as np
+    import pyarrow as pa
+    from pyarrow import types
+
+    lengths = array.value_lengths().fill_null(0).to_numpy(zero_copy_only=False)
+    is_large = types.is_large_list(wanted) or types.is_large_list_view(wanted)
+    width = np.int64 if is_large else np.int32
+    offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(width)
+    # Without what lies below nulls or between views.
+    values = _converted(array.flatten(), wanted.value_type)
+    if types.is_list(wanted) or types.is_large_list(wanted):
+        lists = pa.LargeListArray if is_large else pa.ListArray
+        return lists.from_arrays(pa.array(offsets), values, type=wanted, mask=mask)
+    views = pa.LargeListViewArray if is_large else pa.ListViewArray
+    sizes = pa.array(lengths.astype(width))
+    return views.from_arrays(pa.array(offsets[:-1]), sizes, values, type=wanted, mask=mask)
+
+
+def _has_list_view(data_type: pa.DataType) -> bool:
+    from pyarrow import types
+
+    if types.is_list_view(data_type) or types.is_large_list_view(data_type):
+        return True
+    fields = (data_type.field(number) for number in range(data_type.num_fields))
+    return any(_has_list_view(field.type) for field in fields)

@@ -7,11 +7,12 @@ digest by chance once in 1.8e19 pairs.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, assert_never
 
 import numpy as np
 
-from skymargin.arrow.transport import transport_type
+from skymargin.arrow.kinds import Kind, kind_of
+from skymargin.arrow.transport import in_transport
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -34,6 +35,11 @@ def digests(array: pa.Array | pa.ChunkedArray) -> Digests:
     Returns
     -------
     numpy.ndarray of uint64
+
+    Raises
+    ------
+    TypeError
+        When Parquet has no such type.
     """
     import pyarrow as pa
 
@@ -48,8 +54,7 @@ def digests(array: pa.Array | pa.ChunkedArray) -> Digests:
         positions = array.indices.fill_null(0).to_numpy(zero_copy_only=False)
         result: Digests = digests(array.dictionary)[positions]
     else:
-        kind = transport_type(array.type)
-        result = _digests_of(array if kind == array.type else array.cast(kind))
+        result = _digests_of(in_transport(array))
     if array.null_count:
         result = np.where(array.is_null().to_numpy(zero_copy_only=False), _NULL, result)
     return result
@@ -75,28 +80,37 @@ def _digests_of(array: pa.Array) -> Digests:
     import pyarrow as pa
     from pyarrow import types
 
-    kind = array.type
     if isinstance(array, pa.ExtensionArray):
         return digests(array.storage)
-    if types.is_struct(kind):
-        fields = [digests(array.field(number)) for number in range(kind.num_fields)]
-        return combined(np.stack(fields, axis=1) if fields else np.zeros((len(array), 0), np.uint64))
-    if types.is_fixed_size_list(kind):
-        return _of_lists(digests(array.values), (array.offset + np.arange(len(array) + 1)) * kind.list_size)
-    if types.is_map(kind):
-        entries = pa.StructArray.from_arrays([array.keys, array.items], ["k", "v"])
-        return _of_lists(digests(entries), np.asarray(array.offsets))
-    if types.is_list(kind) or types.is_large_list(kind):
-        return _of_lists(digests(array.values), np.asarray(array.offsets))
-    is_wide = types.is_large_string(kind) or types.is_large_binary(kind)
-    if is_wide or types.is_string(kind) or types.is_binary(kind):
-        _, offsets, content = array.buffers()
-        bounds: Any = np.frombuffer(offsets, np.int64 if is_wide else np.int32)[array.offset :]
-        octets = np.frombuffer(content, np.uint8) if content is not None else np.empty(0, np.uint8)
-        return _of_lists(octets.astype(np.uint64), bounds[: len(array) + 1])
-    if types.is_boolean(kind):
-        return _mixed(array.fill_null(False).to_numpy(zero_copy_only=False).astype(np.uint64))
-    return _of_numbers(array)
+    kind = kind_of(array.type)
+    match kind:
+        case Kind.STRUCT:
+            fields = [digests(array.field(number)) for number in range(array.type.num_fields)]
+            return combined(np.stack(fields, axis=1) if fields else np.zeros((len(array), 0), np.uint64))
+        case Kind.FIXED_LIST:
+            bounds = (array.offset + np.arange(len(array) + 1)) * array.type.list_size
+            return _of_lists(digests(array.values), bounds)
+        case Kind.MAP:
+            entries = pa.StructArray.from_arrays([array.keys, array.items], ["k", "v"])
+            return _of_lists(digests(entries), np.asarray(array.offsets))
+        case Kind.LIST:
+            return _of_lists(digests(array.values), np.asarray(array.offsets))
+        case Kind.BYTES:
+            is_wide = types.is_large_string(array.type) or types.is_large_binary(array.type)
+            _, offsets, content = array.buffers()
+            text_bounds: Any = np.frombuffer(offsets, np.int64 if is_wide else np.int32)[array.offset :]
+            octets = np.frombuffer(content, np.uint8) if content is not None else np.empty(0, np.uint8)
+            return _of_lists(octets.astype(np.uint64), text_bounds[: len(array) + 1])
+        case Kind.BOOLEAN:
+            return _mixed(array.fill_null(False).to_numpy(zero_copy_only=False).astype(np.uint64))
+        case Kind.SIGNED | Kind.UNSIGNED | Kind.FLOAT | Kind.DECIMAL | Kind.TEMPORAL | Kind.FIXED_BYTES:
+            return _of_numbers(array)
+        case Kind.NULL | Kind.DICTIONARY:
+            return digests(array)
+        case Kind.NOT_IN_PARQUET:
+            raise TypeError(f"values of type {array.type} cannot be compared: Parquet has no such type")
+        case _:
+            assert_never(kind)
 
 
 def _of_numbers(array: pa.Array) -> Digests:

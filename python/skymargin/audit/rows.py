@@ -25,7 +25,7 @@ from skymargin.audit.positions import (
 )
 from skymargin.audit.report import MOST_NAMED, Fault
 from skymargin.audit.row_matching import Match, match_rows
-from skymargin.audit.schemas import comparable_columns, expected_schema, schema_difference
+from skymargin.audit.schemas import comparable_columns, expected_schema, in_type, schema_difference
 from skymargin.catalogs.partition_reader import PartitionRows, as_float64
 from skymargin.errors import PartitionReadError, PositionError
 
@@ -251,11 +251,11 @@ class RowAudit:
         for part in np.unique(parts).tolist():
             start, stop = np.searchsorted(parts, (part, part + 1))
             numbers = keys[start:stop] - (part << int(_ROW_BITS))
-            with PartitionRows(self._primary.file_paths(self._parts[part])) as rows:
+            with PartitionRows(self._primary.file_paths(self._parts[part]), self._schema) as rows:
                 names = [name for name in self._schema.names if name in rows.schemas[0].names]
                 columns = [self._schema.names.index(name) for name in names]
                 for at, table in rows.take(numbers, names):
-                    values[(start + at)[:, None], columns] = _digests_of(table)
+                    values[(start + at)[:, None], columns] = _digests_of(table, self._schema)
         return values, where
 
     def _margin_digests(self, number: int) -> tuple[Digests | None, list[int]]:
@@ -268,7 +268,7 @@ class RowAudit:
                 columns = comparable_columns(rows.schemas, self._schema)
                 values = np.zeros((int(self.found[number]), len(self._schema)), np.uint64)
                 for first_row, table in rows.batches([self._schema.names[column] for column in columns]):
-                    values[first_row : first_row + len(table), columns] = _digests_of(table)
+                    values[first_row : first_row + len(table), columns] = _digests_of(table, self._schema)
         except PartitionReadError as error:
             self._add_unreadable(number, paths, error)
             return None, []
@@ -369,8 +369,10 @@ def _badness(named: tuple[float, Fault]) -> float:
     return named[0]
 
 
-def _digests_of(table: pa.Table) -> Digests:
-    return np.stack([digests(column) for column in table.columns], axis=1)
+def _digests_of(table: pa.Table, schema: pa.Schema) -> Digests:
+    """Digests of the columns of a table, whose values count as those of a schema."""
+    columns = [in_type(table.column(name), schema.field(name).type) for name in table.column_names]
+    return np.stack([digests(column) for column in columns], axis=1)
 
 
 def _keys(rows: ReferenceRows) -> Numbers:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, assert_never
 
+from skymargin.arrow.kinds import NUMBERS, Kind, kind_of
 from skymargin.arrow.transport import transport_type
 
 if TYPE_CHECKING:
@@ -47,6 +48,23 @@ def schema_difference(schema: pa.Schema, expected: pa.Schema) -> str:
     return ""
 
 
+def in_type(column: pa.ChunkedArray, data_type: pa.DataType) -> pa.ChunkedArray:
+    """A column in the type of the schema, as the build converts it: a time in another unit is another number.
+
+    It is left as it is where it cannot be converted without loss.
+    """
+    import pyarrow as pa
+
+    wanted = transport_type(data_type)
+    kinds = kind_of(column.type), kind_of(wanted)
+    if column.type == wanted or not (kinds[0] is kinds[1] or NUMBERS.issuperset(kinds)):
+        return column
+    try:
+        return column.cast(wanted)
+    except pa.ArrowException:
+        return column
+
+
 def comparable_columns(schemas: list[pa.Schema], expected: pa.Schema) -> list[int]:
     """Numbers of the expected columns that can be compared with files of some schemas.
 
@@ -71,24 +89,32 @@ def is_lossless(source: pa.DataType, target: pa.DataType) -> bool:
     from pyarrow import types
 
     source, target = transport_type(source), transport_type(target)
-    if source == target or types.is_null(source):
+    kinds = kind_of(source), kind_of(target)
+    if source == target or kinds[0] is Kind.NULL:
         return True
-    for large, small in ((types.is_large_string, types.is_string), (types.is_large_binary, types.is_binary)):
-        if all(large(kind) or small(kind) for kind in (source, target)):
-            return True
-    for family in (types.is_signed_integer, types.is_unsigned_integer, types.is_floating):
-        if family(source) and family(target):
+    if kinds[0] is not kinds[1]:
+        return False
+    match kinds[0]:
+        case Kind.SIGNED | Kind.UNSIGNED | Kind.FLOAT:
             return bool(source.bit_width <= target.bit_width)
-    if types.is_struct(source) and types.is_struct(target):
-        return [field.name for field in source] == [field.name for field in target] and all(
-            is_lossless(field.type, other.type) for field, other in zip(source, target, strict=True)
-        )
-    for is_list in (types.is_list, types.is_large_list, types.is_fixed_size_list):
-        if is_list(source) and is_list(target):
-            same_size = not types.is_fixed_size_list(source) or source.list_size == target.list_size
-            return same_size and is_lossless(source.value_type, target.value_type)
-    if types.is_map(source) and types.is_map(target):
-        return is_lossless(source.key_type, target.key_type) and is_lossless(
-            source.item_type, target.item_type
-        )
-    return False
+        case Kind.BYTES:
+            is_text = [types.is_string(kind) or types.is_large_string(kind) for kind in (source, target)]
+            return bool(is_text[0] == is_text[1])
+        case Kind.STRUCT:
+            return [field.name for field in source] == [field.name for field in target] and all(
+                is_lossless(field.type, other.type) for field, other in zip(source, target, strict=True)
+            )
+        case Kind.LIST:
+            return is_lossless(source.value_type, target.value_type)
+        case Kind.FIXED_LIST:
+            is_same_size = source.list_size == target.list_size
+            return is_same_size and is_lossless(source.value_type, target.value_type)
+        case Kind.MAP:
+            is_key_lossless = is_lossless(source.key_type, target.key_type)
+            return is_key_lossless and is_lossless(source.item_type, target.item_type)
+        case Kind.NULL | Kind.BOOLEAN | Kind.DECIMAL | Kind.TEMPORAL | Kind.FIXED_BYTES | Kind.DICTIONARY:
+            return False
+        case Kind.NOT_IN_PARQUET:
+            return False
+        case _:
+            assert_never(kinds[0])

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
+from skymargin.arrow.kinds import INTEGERS, NUMBERS, Kind, kind_of
 from skymargin.catalogs.layout import INDEX_ORDER, Pixel
 from skymargin.catalogs.output_options import OutputOptions
 from skymargin.catalogs.suggestions import enclosing_catalog, no_catalog
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
 # The first one that recognises a folder opens it: HATS also recognises a mere list of partitions.
 FORMATS = ("hipscat", "hats")
+# All powers of ten up to this one are exact as float64, so that decimals with as many places become the nearest one.
+LARGEST_SCALE = 22
 
 
 @dataclass(frozen=True)
@@ -267,18 +270,23 @@ def require_column(schema: pa.Schema, column: str, role: str, where: AnyPath) ->
 def require_numbers(
     schema: pa.Schema, column: str, role: str, where: AnyPath, *, integer: bool = False
 ) -> None:
-    """Check that a column which a catalog's properties name exists and holds numbers, or integers.
+    """Check that a column which a catalog's properties name exists and holds numbers that the core reads, or integers.
 
     Raises
     ------
     CatalogError
         When it does not.
     """
-    from pyarrow import types
-
-    kind = require_column(schema, column, role, where).type
-    if not (types.is_integer(kind) or (types.is_floating(kind) and not integer)):
+    data_type = require_column(schema, column, role, where).type
+    kind = kind_of(data_type)
+    if kind is Kind.DECIMAL:
+        is_read = data_type.bit_width <= 128 and 0 <= data_type.scale <= LARGEST_SCALE
+        allowed = f"a decimal of at most 128 bits and 0 to {LARGEST_SCALE} places"
+    else:
+        is_read, allowed = kind in NUMBERS, "a number"
+    if integer:
+        is_read, allowed = kind in INTEGERS, "integer"
+    if not is_read:
         raise CatalogError(
-            f"{where} names {column!r} as the {role} column, which is of type {kind}, "
-            f"not {'integer' if integer else 'a number'}"
+            f"{where} names {column!r} as the {role} column, which is of type {data_type}, not {allowed}"
         )

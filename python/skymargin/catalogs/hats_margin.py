@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import skymargin._core as _core
+from skymargin.arrow.kinds import INTEGERS, Kind, kind_of
 from skymargin.catalogs.hats_extras import as_written
 from skymargin.catalogs.layout import HATS_PROPERTIES, INDEX_COLUMN
 from skymargin.catalogs.properties import write_properties
@@ -38,18 +39,17 @@ def encodings(schema: pa.Schema, overrides: Mapping[str, Any]) -> dict[str, Any]
     overrides
         Keyword arguments that override the defaults.
     """
-    from pyarrow import types
-
     given = dict(overrides)
     dictionaries = given.pop("use_dictionary", True)
     own = given.pop("column_encoding", None) or {}
-    leaves = [leaf for field in schema for leaf in _leaves(field.type, field.name)]
-    by_column = {path: "BYTE_STREAM_SPLIT" for path, kind in leaves if types.is_floating(kind)}
+    is_compliant = given.get("use_compliant_nested_type", True)
+    leaves = [leaf for field in schema for leaf in _leaves(field.type, field.name, is_compliant)]
+    by_column = {path: "BYTE_STREAM_SPLIT" for path, kind in leaves if kind is Kind.FLOAT}
     if any(path == INDEX_COLUMN for path, _ in leaves):
         by_column[INDEX_COLUMN] = "DELTA_BINARY_PACKED"
     if sorting := given.get("sorting_columns"):
         path, kind = leaves[sorting[0].column_index]
-        if types.is_integer(kind):
+        if kind in INTEGERS:
             by_column[path] = "DELTA_BINARY_PACKED"
     by_column |= own
     if dictionaries is True:
@@ -119,20 +119,26 @@ def write_margin_properties(folder: AnyPath, catalog: Catalog, contents: MarginC
         write_properties(folder / name, info, comment="HATS catalog")
 
 
-def _leaves(kind: pa.DataType, path: str) -> Iterator[tuple[str, pa.DataType]]:
-    """Path and type of each Parquet column of a type."""
-    import pyarrow as pa
-    from pyarrow import types
+def _leaves(data_type: pa.DataType, path: str, is_compliant: bool) -> Iterator[tuple[str, Kind]]:
+    """Path and kind of each Parquet column of a type.
 
-    if isinstance(kind, pa.BaseExtensionType):
-        yield from _leaves(kind.storage_type, path)
-    elif types.is_struct(kind):
-        for field in kind:
-            yield from _leaves(field.type, f"{path}.{field.name}")
-    elif types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind):
-        yield from _leaves(kind.value_type, f"{path}.list.element")
-    elif types.is_map(kind):
-        yield from _leaves(kind.key_type, f"{path}.key_value.key")
-        yield from _leaves(kind.item_type, f"{path}.key_value.value")
-    else:
-        yield path, kind
+    Elements of lists are named ``element`` if `is_compliant`, and otherwise as the type names them.
+    """
+    import pyarrow as pa
+
+    if isinstance(data_type, pa.BaseExtensionType):
+        yield from _leaves(data_type.storage_type, path, is_compliant)
+        return
+    kind = kind_of(data_type)
+    match kind:
+        case Kind.STRUCT:
+            for field in data_type:
+                yield from _leaves(field.type, f"{path}.{field.name}", is_compliant)
+        case Kind.LIST | Kind.FIXED_LIST:
+            name = "element" if is_compliant else data_type.value_field.name
+            yield from _leaves(data_type.value_type, f"{path}.list.{name}", is_compliant)
+        case Kind.MAP:
+            yield from _leaves(data_type.key_type, f"{path}.key_value.key", is_compliant)
+            yield from _leaves(data_type.item_type, f"{path}.key_value.value", is_compliant)
+        case _:
+            yield path, kind

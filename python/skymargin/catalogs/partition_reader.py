@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from itertools import repeat
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from skymargin.arrow.kinds import Kind, kind_of
 from skymargin.arrow.transport import to_transport
+from skymargin.catalogs.int96 import int96_columns, out_of_range, unit_of
 from skymargin.errors import PartitionReadError
 from skymargin.storage.paths import AnyPath, open_input
 
@@ -29,6 +32,8 @@ class PartitionRows:
     ----------
     files
         Its files, in the order in which their rows are numbered.
+    schema
+        The schema of the catalog, which says the unit of timestamps that are stored as INT96.
 
     Attributes
     ----------
@@ -43,10 +48,13 @@ class PartitionRows:
         When a file cannot be read or lacks a column. Names the file.
     """
 
-    def __init__(self, files: Sequence[AnyPath]) -> None:
+    def __init__(self, files: Sequence[AnyPath], schema: pa.Schema | None = None) -> None:
         self._paths = files
+        self._schema = schema
         self._open = ExitStack()
         self._files: list[pq.ParquetFile] = []
+        # For each file with timestamps that are stored as INT96, their columns, and the file with them in seconds.
+        self._int96: dict[int, tuple[list[str], pq.ParquetFile]] = {}
         self.rows = 0
         self.schemas: list[pa.Schema] = []
 
@@ -58,6 +66,18 @@ class PartitionRows:
                 with _reading(path):
                     source = opening.enter_context(open_input(path))
                     file = pq.ParquetFile(source, buffer_size=1 << 20, pre_buffer=False)
+                    if columns := int96_columns(file):
+                        in_seconds, file = (
+                            pq.ParquetFile(
+                                source,
+                                metadata=file.metadata,
+                                buffer_size=1 << 20,
+                                pre_buffer=False,
+                                coerce_int96_timestamp_unit=unit,
+                            )
+                            for unit in ("s", unit_of(columns, self._schema))
+                        )
+                        self._int96[len(self._files)] = columns, in_seconds
                     self.schemas.append(file.schema_arrow)
                 self._files.append(file)
                 self.rows += file.metadata.num_rows
@@ -100,7 +120,9 @@ class PartitionRows:
         import pyarrow as pa
 
         first_row = 0
-        for file, path, schema in zip(self._files, self._paths, self.schemas, strict=True):
+        for place, (file, path, schema) in enumerate(
+            zip(self._files, self._paths, self.schemas, strict=True)
+        ):
             missing = [name for name in columns if name not in schema.names]
             if missing:
                 raise PartitionReadError(
@@ -115,14 +137,21 @@ class PartitionRows:
                 row_bytes = group.total_byte_size // max(group.num_rows, 1)
                 most = _MOST_ROWS if rows is None else min(_MOST_ROWS, _DECODED_BYTES // max(row_bytes, 1))
                 with _reading(path):
-                    for batch in file.iter_batches(max(most, 1), [number], list(columns), use_threads=False):
+                    batches = file.iter_batches(max(most, 1), [number], list(columns), use_threads=False)
+                    in_seconds = self._in_seconds(place, number, columns, most)
+                    for batch, seconds in zip(batches, in_seconds, strict=False):
                         start, stop = (
                             (0, batch.num_rows)
                             if rows is None
                             else np.searchsorted(rows, (first_row, first_row + batch.num_rows)).tolist()
                         )
                         if start < stop:
-                            table = pa.Table.from_batches([batch.select(list(columns))])
+                            if seconds is not None:
+                                read = None if rows is None else pa.array(rows[start:stop] - first_row)
+                                _check_int96(path, batch, seconds, read)
+                            # Key-value metadata may be no text, which the core does not take.
+                            plain = batch.select(list(columns)).replace_schema_metadata(None)
+                            table = pa.Table.from_batches([plain])
                             yield first_row, to_transport(table), (start, stop)
                         first_row += batch.num_rows
                 if first_row != end:
@@ -130,13 +159,62 @@ class PartitionRows:
                         f"{path}: row group {number} does not hold the number of rows it states"
                     )
 
+    def _in_seconds(
+        self, place: int, group: int, columns: Sequence[str], most: int
+    ) -> Iterator[pa.RecordBatch | None]:
+        """The timestamps of a row group that are stored as INT96, in seconds, in batches of `most` rows."""
+        names, file = self._int96.get(place, ([], None))
+        names = [name for name in names if name in columns]
+        if file is None or not names:
+            return repeat(None)
+        batches: Iterator[pa.RecordBatch] = file.iter_batches(max(most, 1), [group], names, use_threads=False)
+        return batches
+
 
 def as_float64(table: pa.Table, column: str) -> NDArray[np.float64]:
-    """A column of numbers as float64; a null becomes NaN."""
+    """A column of numbers as float64, as the core has them; a null becomes NaN."""
     import pyarrow as pa
 
-    values = table.column(column).cast(pa.float64()).to_numpy(zero_copy_only=False)
-    return np.asarray(values, dtype=np.float64)
+    values = table.column(column)
+    match kind_of(values.type):
+        case Kind.DECIMAL:
+            return np.concatenate([np.empty(0), *map(_decimals_as_float64, values.chunks)])
+        case Kind.FLOAT:
+            # pyarrow has no cast of every float.
+            return np.asarray(values.to_numpy(zero_copy_only=False), dtype=np.float64)
+        case _:
+            floats = values.cast(pa.float64()).to_numpy(zero_copy_only=False)
+            return np.asarray(floats, dtype=np.float64)
+
+
+def _decimals_as_float64(values: pa.Array) -> NDArray[np.float64]:
+    """The nearest float64 of each: pyarrow's cast multiplies by a power of ten that is not exact."""
+    import pyarrow as pa
+
+    if len(values) == 0:
+        return np.empty(0)
+    scale = values.type.scale
+    wide = values.cast(pa.decimal128(38, scale))
+    words = np.frombuffer(wide.buffers()[1], "<i8").reshape(-1, 2)[wide.offset : wide.offset + len(wide)]
+    units, high = words[:, 0], words[:, 1]
+    # Both numbers are exact as float64, and the division rounds once.
+    floats: NDArray[np.float64] = units / 10.0**scale
+    for row in np.flatnonzero((high != units >> 63) | (np.abs(units) > 1 << 53)).tolist():
+        value = wide[row].as_py()
+        floats[row] = np.nan if value is None else float(value)
+    floats[wide.is_null().to_numpy(zero_copy_only=False)] = np.nan
+    return floats
+
+
+def _check_int96(
+    path: AnyPath, batch: pa.RecordBatch, seconds: pa.RecordBatch, rows: pa.Array | None
+) -> None:
+    """Check that the timestamps of some rows are in the range of their unit."""
+    for name in seconds.schema.names:
+        columns = [records.column(name) for records in (batch, seconds)]
+        problem = out_of_range(*(column if rows is None else column.take(rows) for column in columns))
+        if problem:
+            raise PartitionReadError(f"{path}: column '{name}': {problem}")
 
 
 @contextmanager

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
@@ -20,10 +20,16 @@ from skymargin.catalogs.layout import (
     PIXEL_COLUMN,
     PIXEL_COLUMNS,
 )
+from skymargin.catalogs.metadata_file import read_schema
 from skymargin.errors import CatalogError, MissingPartitionError
 from skymargin.polars.partitions import pixel_pairs
 from skymargin.storage.paths import expanded
 
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+# The most digits of a decimal of polars.
+_MOST_DIGITS = 38
 _PATH_COLUMN = "__skymargin_path"
 _TYPES = {ORDER_COLUMN: pl.UInt8, DIRECTORY_COLUMN: pl.UInt64, PIXEL_COLUMN: pl.UInt64}
 
@@ -51,7 +57,7 @@ def scan_margin(path: str | os.PathLike[str], *, pixels: Iterable[Any] | None = 
     CatalogNotFoundError
         When there is no catalog at `path`.
     CatalogError
-        When it is not a margin catalog, or a column has the name of one that is added.
+        When it is not a margin catalog, a column has the name of one that is added, or polars does not know its type.
     MissingPartitionError
         When a margin that the catalog lists has no file.
 
@@ -65,13 +71,14 @@ def scan_margin(path: str | os.PathLike[str], *, pixels: Iterable[Any] | None = 
     chosen = set(catalog.files) if pixels is None else set(pixel_pairs(pixels, "pixels")) & set(catalog.files)
     files = [str(file) for pixel in sorted(chosen) for file in catalog.file_paths(pixel)]
     # A margin without rows has no file: its metadata, a Parquet file without rows, has the columns.
-    source = files or _metadata_file(catalog)
+    source = files or [_metadata_file(catalog)]
     # Without hive_partitioning=False, polars would add columns for the names of the folders.
     scanned = pl.scan_parquet(
         source, hive_partitioning=False, glob=False, hidden_file_prefix=[], include_file_paths=_PATH_COLUMN
     )
     if not files:
         scanned = scanned.head(0)
+    _check_types(Path(source[0]))
     columns = scanned.collect_schema().names()
     swapped = {name: f"margin_{name}" for name in PIXEL_COLUMNS}
     if {*swapped, *swapped.values()} <= set(columns):
@@ -124,6 +131,25 @@ def _open_margin(path: Path) -> CatalogFolder:
                 f"pixel {pixel[1]}, which {path / PARTITION_INFO} lists"
             )
     return catalog
+
+
+def _check_types(file: Path) -> None:
+    """Check that polars knows the types of a file: it panics at list views, and at others when rows are read."""
+    for field in read_schema(file):
+        if not _is_known(field.type):
+            raise CatalogError(
+                f"{file}: column {field.name!r} is of type {field.type}, which polars does not know"
+            )
+
+
+def _is_known(data_type: pa.DataType) -> bool:
+    from pyarrow import types
+
+    if types.is_list_view(data_type) or types.is_large_list_view(data_type):
+        return False
+    if types.is_decimal(data_type):
+        return bool(data_type.precision <= _MOST_DIGITS)
+    return all(_is_known(data_type.field(number).type) for number in range(data_type.num_fields))
 
 
 def _metadata_file(catalog: CatalogFolder) -> str:

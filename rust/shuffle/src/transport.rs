@@ -7,6 +7,13 @@ use std::sync::Arc;
 
 use arrow_schema::{DataType, FieldRef, Schema, SchemaRef};
 
+use DataType::{
+    Binary, BinaryView, Boolean, Date32, Date64, Decimal32, Decimal64, Decimal128, Decimal256, Dictionary, Duration,
+    FixedSizeBinary, FixedSizeList, Float16, Float32, Float64, Int8, Int16, Int32, Int64, Interval, LargeBinary,
+    LargeList, LargeListView, LargeUtf8, List, ListView, Map, Null, RunEndEncoded, Struct, Time32, Time64, Timestamp,
+    UInt8, UInt16, UInt32, UInt64, Union, Utf8, Utf8View,
+};
+
 /// The schema in which rows of `schema` travel; names, nullability, metadata and order stay.
 pub fn transport_schema(schema: &Schema) -> SchemaRef {
     let fields: Vec<FieldRef> = schema.fields().iter().map(transport_field).collect();
@@ -21,19 +28,24 @@ fn transport_field(field: &FieldRef) -> FieldRef {
     Arc::new(field.as_ref().clone().with_data_type(data_type))
 }
 
+/// Every type is named, so that a new one does not compile until it is decided.
 fn transport_type(data_type: &DataType) -> DataType {
     match data_type {
-        DataType::Dictionary(_, values) => transport_type(values),
-        DataType::Utf8View => DataType::LargeUtf8,
-        DataType::BinaryView => DataType::LargeBinary,
-        DataType::List(element) | DataType::ListView(element) => DataType::List(transport_field(element)),
-        DataType::LargeList(element) | DataType::LargeListView(element) => {
-            DataType::LargeList(transport_field(element))
-        }
-        DataType::FixedSizeList(element, size) => DataType::FixedSizeList(transport_field(element), *size),
-        DataType::Struct(fields) => DataType::Struct(fields.iter().map(transport_field).collect()),
-        DataType::Map(entries, sorted) => DataType::Map(transport_field(entries), *sorted),
-        other => other.clone(),
+        Dictionary(_, values) => transport_type(values),
+        Utf8View => LargeUtf8,
+        BinaryView => LargeBinary,
+        List(element) | ListView(element) => List(transport_field(element)),
+        LargeList(element) | LargeListView(element) => LargeList(transport_field(element)),
+        FixedSizeList(element, size) => FixedSizeList(transport_field(element), *size),
+        Struct(fields) => Struct(fields.iter().map(transport_field).collect()),
+        Map(entries, sorted) => Map(transport_field(entries), *sorted),
+        Null | Boolean | Int8 | Int16 | Int32 | Int64 | UInt8 | UInt16 | UInt32 | UInt64 | Float16 | Float32
+        | Float64 => data_type.clone(),
+        Timestamp(..) | Date32 | Date64 | Time32(_) | Time64(_) | Duration(_) => data_type.clone(),
+        Decimal32(..) | Decimal64(..) | Decimal128(..) | Decimal256(..) => data_type.clone(),
+        Utf8 | LargeUtf8 | Binary | LargeBinary | FixedSizeBinary(_) => data_type.clone(),
+        // Parquet has none of these.
+        Interval(_) | Union(..) | RunEndEncoded(..) => data_type.clone(),
     }
 }
 
