@@ -118,7 +118,12 @@ def read_schema(file: AnyPath) -> pa.Schema:
     """
     footer = read_footer(file)
     with _reading(file):
-        return footer.schema.to_arrow_schema()
+        schema = footer.schema.to_arrow_schema()
+    metadata = dict(schema.metadata or {})
+    # pyarrow leaves an embedded schema that does not fit the columns among the metadata.
+    if metadata.pop(b"ARROW:schema", None) is not None:
+        schema = schema.with_metadata(metadata or None)
+    return schema
 
 
 @contextmanager
@@ -172,13 +177,14 @@ def write_parquet_metadata(
 
     data.mkdir(parents=True, exist_ok=True)
     with (data / COMMON_METADATA).open("wb") as sink:
-        pq.write_metadata(schema, sink)
+        # Elements of lists keep the names that the schema has for them.
+        pq.write_metadata(schema, sink, use_compliant_nested_type=False)
     if create_metadata:
         with (data / METADATA).open("wb") as sink:
             if row_groups:
                 sink.writelines(metadata_file(row_groups))
             else:
-                pq.write_metadata(schema, sink)
+                pq.write_metadata(schema, sink, use_compliant_nested_type=False)
 
 
 def metadata_file(parts: Sequence[RowGroups]) -> Iterator[bytes]:

@@ -226,7 +226,9 @@ def catalog_format(catalog: Catalog, output: OutputOptions) -> ParquetFormat:
 
 
 def _format_of(schema: pa.Schema, catalog: Catalog, output: OutputOptions) -> ParquetFormat:
-    options = format_named(catalog.format).write_options(catalog.schema, output.write_table_kwargs)
+    # Elements of lists have the names that they have in the catalog.
+    given = {"use_compliant_nested_type": False, **output.write_table_kwargs}
+    options = format_named(catalog.format).write_options(catalog.schema, given)
     return parquet_format(schema, options, output.write_table_kwargs)
 
 
