@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from skymargin.catalogs.metadata_file import RowGroups, metadata_file
+from skymargin.catalogs.metadata_file import (
+    RowGroups,
+    estimate_metadata_bytes,
+    metadata_file,
+    write_parquet_metadata,
+)
+from tests.support.limits import metadata_limits
 
 _TABLE = pa.table(
     {
@@ -87,3 +94,26 @@ def test_other_columns_are_an_error() -> None:
     contents = [file_of(), file_of(table=_TABLE.select(["id", "dec"]))]
     with pytest.raises(RuntimeError, match="schema"):
         joined([RowGroups.of_file(content, "Npix=1.parquet") for content in contents])
+
+
+@pytest.mark.parametrize("options", [{}, {"write_page_index": True, "compression": "zstd"}])
+def test_the_size_is_estimated(options: dict[str, object]) -> None:
+    names = [f"Norder=5/Dir=0/Npix={number}.parquet" for number in range(1000, 1100)]
+    parts = [RowGroups.of_file(file_of(40, 10, **options), name) for name in names]
+    size = sum(map(len, metadata_file(parts)))
+    estimate = estimate_metadata_bytes(file_of(0), 400, len(names[0]))
+    assert 0.6 * size < estimate < 1.7 * size
+
+
+def test_a_file_that_turns_out_too_large_is_left_out(tmp_path: Path) -> None:
+    parts = [RowGroups.of_file(file_of(), f"Npix={number}.parquet") for number in range(20)]
+    size = sum(len(part.content) for part in parts)
+    with (
+        metadata_limits(most_bytes=size - 1),
+        pytest.warns(UserWarning, match=rf"{tmp_path}: _metadata is not written: it would take "),
+    ):
+        write_parquet_metadata(tmp_path, _TABLE.schema, parts)
+    assert [file.name for file in tmp_path.iterdir()] == ["_common_metadata"]
+    with metadata_limits(most_bytes=size):
+        write_parquet_metadata(tmp_path, _TABLE.schema, parts)
+    assert pq.read_metadata(tmp_path / "_metadata").num_rows == 800

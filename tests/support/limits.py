@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 
 from skymargin.build import batch_limits
+from skymargin.catalogs import metadata_file
 
 
 def set_limits(**sizes: int) -> None:
@@ -23,3 +24,14 @@ def limits(**sizes: int) -> Iterator[None]:
         yield
     finally:
         batch_limits.DEFAULT_LIMITS = before
+
+
+@contextmanager
+def metadata_limits(**sizes: int) -> Iterator[None]:
+    """Change how large a `_metadata` may be for the runs inside."""
+    before = metadata_file.DEFAULT_METADATA_LIMITS
+    metadata_file.DEFAULT_METADATA_LIMITS = replace(before, **sizes)
+    try:
+        yield
+    finally:
+        metadata_file.DEFAULT_METADATA_LIMITS = before

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from skymargin.build.checkpoint.state import PendingMargin, RunState, begin_in_place
 from skymargin.build.execution.workers import Workers
@@ -11,6 +11,7 @@ from skymargin.build.planning import RunPlan
 from skymargin.build.report import MarginReport
 from skymargin.build.stages.finish import contents_of, empty_reason, finish
 from skymargin.build.stages.map import MapResult, map_batch
+from skymargin.build.stages.metadata_size import affordable_options
 from skymargin.build.stages.plan import (
     average_row_bytes,
     largest_first,
@@ -67,7 +68,7 @@ class Run:
             mapped = [*(state.mapped[task.number] for task in tasks), *plan.scope.unread]
             sizes = (size for result in mapped for size in result.sizes)
             check_rows(plan.catalog, {(order, pixel): rows for order, pixel, rows, _ in sizes})
-            return mapped, self._reduce_tasks(average_row_bytes(mapped))
+            return mapped, self._reduce_tasks(mapped)
 
     def reduce(self, tasks: Sequence[ReduceTask]) -> None:
         """Write the files of all margins."""
@@ -98,14 +99,20 @@ class Run:
         ]
         self.state.record_made(reports)
 
-    def _reduce_tasks(self, row_bytes: int) -> list[ReduceTask]:
+    def _reduce_tasks(self, mapped: Sequence[MapResult]) -> list[ReduceTask]:
         """The tasks that write all margin catalogs, numbered through."""
         threads = self.state.begin_reducing(self.workers.threads)
+        row_bytes = average_row_bytes(mapped)
         tasks: list[ReduceTask] = []
         for index, margin in enumerate(self.state.margins):
             output, threshold_index = margin.spec.output, margin.spec.threshold_index
             writer = margin_writer(margin.data, self.plan.catalog, row_bytes, output, threshold_index)
             own = reduce_tasks(self.state.mapped, index, writer, row_bytes, threads, first=len(tasks))
+            rows = sum(result.rows_per_threshold[threshold_index] for result in mapped)
+            kept, place = len(self.plan.scope.kept), margin.spec.target.catalog
+            margin.output = affordable_options(place, writer, own, kept, rows)
+            if margin.output != output:
+                own = [replace(task, writer=replace(writer, output=margin.output)) for task in own]
             if margin.in_place:
                 begin_in_place(margin.paths, [name for task in own for name in margin_names(task)])
             tasks += own
@@ -117,7 +124,8 @@ class Run:
         # In the order of the tasks, whichever was done first.
         written = [result for _, result in sorted(margin.reduced.items())]
         reduced = take_over(spec.target.paths.final, folder, catalog, scope, written, spec.output)
-        contents = contents_of(spec.name, spec.threshold_arcsec, reduced, spec.output, margin.in_place)
+        output = margin.output or spec.output
+        contents = contents_of(spec.name, spec.threshold_arcsec, reduced, output, margin.in_place)
         decided = decided_by(catalog, spec.threshold_arcsec, rule.fine_filtering, spec.output)
         write_record(folder, catalog, decided, scope.stamps, mapped)
         selected_rows = sum(result.rows_per_threshold[spec.threshold_index] for result in mapped)

@@ -100,7 +100,7 @@ def finish_margin(folder: AnyPath, catalog: Catalog, contents: MarginContents) -
     data = folder / DATASET
     # The hats library takes its descriptions of columns from _metadata.
     is_described = options.create_summary_html or options.create_summary_md
-    if contents.row_groups:
+    if contents.rows:
         write_samples(folder, options)
     write_parquet_metadata(
         data, catalog.schema, contents.row_groups, create_metadata=options.create_metadata or is_described
@@ -108,7 +108,7 @@ def finish_margin(folder: AnyPath, catalog: Catalog, contents: MarginContents) -
     write_partition_info(folder, {ORDER_COLUMN: contents.orders, PIXEL_COLUMN: contents.pixels})
     write_margin_properties(folder, catalog, contents)
     write_descriptions(folder, contents.name, len(contents.orders), options)
-    if is_described and not options.create_metadata:
+    if is_described and not options.create_metadata and exists(data / METADATA):
         (data / METADATA).unlink()
 
 

@@ -102,7 +102,12 @@ def write_options(schema: pa.Schema, overrides: Mapping[str, Any]) -> dict[str, 
 
 def finish_margin(folder: AnyPath, catalog: Catalog, contents: MarginContents) -> None:
     """Write the metadata files of a margin catalog, and its properties last."""
-    write_parquet_metadata(folder, margin_schema(catalog.schema), contents.row_groups)
+    write_parquet_metadata(
+        folder,
+        margin_schema(catalog.schema),
+        contents.row_groups,
+        create_metadata=contents.options.create_metadata,
+    )
     orders, pixels = contents.orders, contents.pixels
     write_partition_info(
         folder, {ORDER_COLUMN: orders, PIXEL_COLUMN: pixels, DIRECTORY_COLUMN: directory(pixels)}

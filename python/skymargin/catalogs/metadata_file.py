@@ -6,6 +6,7 @@ a footer, which is a Thrift struct, the row groups are one list: the bytes of ma
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -25,6 +26,7 @@ from skymargin.catalogs.thrift import (
     varint,
 )
 from skymargin.errors import CatalogError
+from skymargin.formatting import readable_bytes
 from skymargin.storage.paths import AnyPath, open_input
 from skymargin.storage.range_reader import range_reader, read_tail
 
@@ -39,6 +41,33 @@ _TRAILER_BYTES = 8
 _HEAD_BYTES = 64 * 1024
 # The field of the footer with the number of rows, in parquet.thrift; the row groups come after it.
 _ROWS = 3
+# What a column chunk takes besides its name and that of its file: sizes, positions, encodings, statistics.
+_CHUNK_BYTES = 75
+
+
+@dataclass(frozen=True)
+class MetadataLimits:
+    """How large a `_metadata` may be.
+
+    Attributes
+    ----------
+    warned_bytes : int
+        From this size on, a warning says what it costs: pyarrow takes nine times as much memory to read it.
+    most_bytes : int
+        Above this size it is not written: readers have 31 bits for the size of a footer.
+    """
+
+    warned_bytes: int = 300_000_000
+    most_bytes: int = (2 << 30) - 1
+
+
+# The limits of every run of this process. Tests set others.
+DEFAULT_METADATA_LIMITS = MetadataLimits()
+
+
+def metadata_limits() -> MetadataLimits:
+    """Return the limits that apply to the runs of this process."""
+    return DEFAULT_METADATA_LIMITS
 
 
 @dataclass(frozen=True)
@@ -169,22 +198,58 @@ def footer_rows(file: AnyPath, size: int) -> int:
             head = min(length, 8 * head)
 
 
+def estimate_metadata_bytes(template: bytes, row_groups: int, name_bytes: int) -> int:
+    """About the size of the `_metadata` of some row groups.
+
+    Parameters
+    ----------
+    template
+        A Parquet file with the columns.
+    row_groups
+        The number of row groups.
+    name_bytes
+        The length of the path of a file.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    schema = pq.read_metadata(pa.BufferReader(template)).schema
+    paths = (schema.column(number).path for number in range(len(schema)))
+    return row_groups * sum(_CHUNK_BYTES + len(path.encode()) + name_bytes for path in paths)
+
+
 def write_parquet_metadata(
     data: AnyPath, schema: pa.Schema, row_groups: list[RowGroups], *, create_metadata: bool = True
 ) -> None:
-    """Write `_common_metadata`, and `_metadata` with the row groups of the partitions if `create_metadata`."""
+    """Write `_common_metadata`, and `_metadata` with the row groups of the partitions if `create_metadata`.
+
+    A `_metadata` that would be too large for readers is left out, with a warning.
+    """
     import pyarrow.parquet as pq
 
     data.mkdir(parents=True, exist_ok=True)
     with (data / COMMON_METADATA).open("wb") as sink:
         # Elements of lists keep the names that the schema has for them.
         pq.write_metadata(schema, sink, use_compliant_nested_type=False)
+    size = sum(len(part.content) for part in row_groups)
+    if create_metadata and size > metadata_limits().most_bytes:
+        warn_left_out(data, size)
+        return
     if create_metadata:
         with (data / METADATA).open("wb") as sink:
             if row_groups:
                 sink.writelines(metadata_file(row_groups))
             else:
                 pq.write_metadata(schema, sink, use_compliant_nested_type=False)
+
+
+def warn_left_out(where: AnyPath, size: int) -> None:
+    """Warn that there is no `_metadata`, because it would be too large."""
+    warnings.warn(
+        f"{where}: {METADATA} is not written: it would take {readable_bytes(size)}, and readers take at most "
+        f"{readable_bytes(metadata_limits().most_bytes)}. The catalog is complete without it",
+        stacklevel=3,
+    )
 
 
 def metadata_file(parts: Sequence[RowGroups]) -> Iterator[bytes]:

@@ -48,6 +48,11 @@ class OutputOptions:
         return self.row_group_kwargs.get("num_rows", self.write_table_kwargs.get("row_group_size"))
 
     @property
+    def needs_row_groups(self) -> bool:
+        """Whether `_metadata` is written: as a file of the catalog, or for the summaries."""
+        return self.create_metadata or self.create_summary_html or self.create_summary_md
+
+    @property
     def names_compression(self) -> bool:
         """Whether an option sets the compression of files."""
         return bool({"compression", "compression_level"} & self.write_table_kwargs.keys())

@@ -37,6 +37,7 @@ from skymargin.build.stages.tasks import MapTask, ReduceTask
 from skymargin.catalogs.collection import add_margin
 from skymargin.catalogs.layout import RECORD
 from skymargin.catalogs.ownership import file_names, listed
+from skymargin.catalogs.output_options import OutputOptions
 from skymargin.errors import IncompleteMarginError, OutputExistsError, StorageError
 from skymargin.storage.output_folder import RemoteFolder
 from skymargin.storage.paths import (
@@ -72,6 +73,8 @@ class PendingMargin:
         Folder of the collection that it is added to.
     reduced : dict of int to ReduceResult
         What finished tasks wrote, by their numbers.
+    output : OutputOptions or None
+        The options of its files since reducing began: those of `spec`, but for a `_metadata` that would be too large.
     report : MarginReport or None
         Its report, when it is made: it is published, or has only to be published.
     digest : str or None
@@ -83,6 +86,7 @@ class PendingMargin:
     in_place: bool
     collection: AnyPath | None
     reduced: dict[int, ReduceResult] = field(default_factory=dict)
+    output: OutputOptions | None = None
     report: MarginReport | None = None
     digest: str | None = None
 

@@ -38,7 +38,7 @@ class ReduceResult:
     rows : int
         Rows in them.
     row_groups : list of RowGroups
-        Their row groups, with the path of the file of each.
+        Their row groups, with the path of the file of each; none where no `_metadata` is written.
     files : dict of str to int
         Files written, relative to the margin catalog, to their sizes in bytes.
     """
@@ -107,7 +107,7 @@ def reduce_batch(job: Job, task: ReduceTask, is_given_up: GivenUp) -> ReduceResu
         orders=task.orders.tolist(),
         pixels=task.pixels.tolist(),
         rows=sum(rows for rows, _ in written),
-        row_groups=[RowGroups(*groups) for groups in row_groups],
+        row_groups=[RowGroups(*groups) for groups in row_groups] if writer.output.needs_row_groups else [],
         files={name: size for name, (_, size) in zip(names, written, strict=True)},
     )
 
