@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from hats import read_hats
 from hats.catalog import TableProperties
 from hypothesis import given
 from hypothesis import strategies as st
@@ -14,6 +15,7 @@ from jproperties import Properties
 
 from skymargin.catalogs import hats
 from skymargin.catalogs.catalog import Catalog, open_catalog
+from skymargin.catalogs.folder import inspect_catalog
 from skymargin.catalogs.properties import read_properties
 from tests.support.catalogs import MIXED_PARTITIONS, Layout, sky_near_edges, write_catalog
 
@@ -142,3 +144,26 @@ def test_properties_of_a_catalog_agree_with_hats(tmp_path: Path) -> None:
     theirs = TableProperties.read_from_dir(path).model_dump(by_alias=True, exclude_none=True)
     ours = read_properties(path / "hats.properties")
     assert ours == {key: str(getattr(value, "value", value)) for key, value in theirs.items()}
+
+
+def test_what_the_library_reads_leniently_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "stars"
+    catalog = opened(path, Layout())
+    lines = (path / "partition_info.csv").read_text().splitlines()
+    floats = [lines[0], *(",".join(f"{number}.0" for number in line.split(",")) for line in lines[1:])]
+    (path / "partition_info.csv").write_bytes(b"\xef\xbb\xbf" + "\r\n".join([*floats, ""]).encode())
+    rows = sum(pq.read_metadata(path / name).num_rows for names in catalog.files for name in names)
+    (path / "properties").unlink()
+    # The keys of the first versions, and numbers as pandas writes them.
+    old = (
+        "#HATS catalog\r\ncatalog_name=stars\r\ncatalog_type=object\r\n"
+        f"total_rows={rows}.0\r\nra_column=ra\r\ndec_column=dec\r\n"
+    )
+    (path / "hats.properties").write_bytes(old.encode())
+    assert read_hats(path).catalog_info.total_rows == rows
+    read = open_catalog(path)
+    assert read.columns == catalog.columns
+    assert read.files == catalog.files
+    assert {stated.rows for stated in read.stated_rows} == {rows}
+    folder = inspect_catalog(path)
+    assert (folder.kind, folder.index) == ("object", (None, 29))

@@ -51,11 +51,21 @@ def test_a_list_of_partitions_is_read_as_it_was_written(tmp_path: Path) -> None:
     assert read_partition_info(listing) == [(0, 4), (29, 3 << 60)]
     listing.write_bytes(b"Npix,other,Norder\r\n7,x,2\r\n")
     assert read_partition_info(listing) == [(2, 7)]
+    # As pandas and spreadsheets write it.
+    for content in (
+        b"\xef\xbb\xbfNorder,Npix\n4.0,1000.0\n4.0,994.0\n",
+        b'"Norder", "Npix", "rows"\r\n4, 1000, \r\n"4"," 994",7.5\r\n',
+    ):
+        listing.write_bytes(content)
+        assert read_partition_info(listing) == [(4, 1000), (4, 994)]
     write_partition_info(tmp_path, {"Norder": [], "Npix": []})
     assert read_partition_info(listing) == []
 
 
-@pytest.mark.parametrize("text", ["", "order,pixel\n1,2\n", "Norder,Npix\n1\n", "Norder,Npix\n1,x\n", "\xff"])
+@pytest.mark.parametrize(
+    "text",
+    ["", "order,pixel\n1,2\n", "Norder,Npix\n1\n", "Norder,Npix\n1,x\n", "Norder,Npix\n1,2.5\n", "\xff"],
+)
 def test_what_is_not_a_list_of_partitions_is_refused(text: str, tmp_path: Path) -> None:
     (tmp_path / "partition_info.csv").write_text(text, encoding="latin-1")
     with pytest.raises(CatalogError, match=r"partition_info\.csv (has no columns|cannot be read)"):

@@ -7,14 +7,23 @@ from pathlib import Path
 import pytest
 from hats.catalog import TableProperties
 
-from skymargin.catalogs.properties import edit_properties, parse_properties, read_json, read_properties
+from skymargin.catalogs.properties import (
+    HATS_NAMES,
+    edit_properties,
+    parse_properties,
+    read_hats_properties,
+    read_json,
+    read_properties,
+    whole_number,
+)
 from skymargin.errors import CatalogError
 
 
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("\ufeffa=1\nb=2\n", {"\ufeffa": "1", "b": "2"}),
+        ("\ufeffa=1\nb=2\n", {"a": "1", "b": "2"}),
+        ("\ufeff#HATS catalog\r\na=1\r\n", {"a": "1"}),
         ("a=1\r\n\r\nb=x\\\r\n   y\rc=3", {"a": "1", "b": "xy", "c": "3"}),
         ("path=C:\\users\\\\x\\u0041\\u12", {"path": "C:users\\xAu12"}),
         ("#:\n#: :\n!:: comment\na=1", {"a": "1"}),
@@ -70,3 +79,31 @@ def test_what_is_not_a_json_object_is_refused(content: str, words: str, tmp_path
     (tmp_path / "file").write_text(content)
     with pytest.raises(CatalogError, match=rf"file {words}"):
         read_json(tmp_path / "file")
+
+
+def test_old_names_of_properties_are_those_of_the_library(tmp_path: Path) -> None:
+    fields = {name: field.alias for name, field in TableProperties.model_fields.items()}
+    assert {name: fields[name] for name in HATS_NAMES} == HATS_NAMES
+    (tmp_path / "properties").write_text(
+        "catalog_name=x\ncatalog_type=object\ntotal_rows=1\nra_column=a\nhats_col_ra=b\n"
+    )
+    assert read_hats_properties(tmp_path / "properties") == {
+        "obs_collection": "x",
+        "dataproduct_type": "object",
+        "hats_nrows": "1",
+        "hats_col_ra": "b",
+    }
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [("120", 120), (" 120.0 ", 120), ("7.", 7), ("0.000", 0), ("3458764513820540928", 3 << 60)]
+    + [(text, None) for text in ("", "1.5", "-1", "1e3", "nan", "1_000", "\u0663", "0x10", "1,2")],
+)
+def test_whole_numbers_may_be_written_as_floats(text: str, number: int | None) -> None:
+    assert whole_number(text) == number
+
+
+def test_a_byte_order_mark_is_no_part_of_json(tmp_path: Path) -> None:
+    (tmp_path / "file.json").write_bytes(b'\xef\xbb\xbf{"a": 1}')
+    assert read_json(tmp_path / "file.json") == {"a": 1}

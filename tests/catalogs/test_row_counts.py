@@ -42,6 +42,10 @@ def test_a_catalog_may_be_without(tmp_path: Path) -> None:
     assert rows_in_metadata(tmp_path, {}) == []
     assert rows_in_metadata(tmp_path, None) == []
     assert stated_rows(tmp_path / "properties", "hats_nrows", None) == []
+    (stated,) = stated_rows(tmp_path / "properties", "hats_nrows", "120.0")
+    assert stated.rows == 120
+    with pytest.raises(CatalogError, match=r"hats_nrows=120\.5: allowed are whole numbers"):
+        stated_rows(tmp_path / "properties", "hats_nrows", "120.5")
 
 
 def test_statements_that_differ(tmp_path: Path) -> None:

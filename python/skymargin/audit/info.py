@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from skymargin.audit.footers import inspect_footers
 from skymargin.catalogs.folder import CatalogFolder, collection_properties, inspect_catalog
 from skymargin.catalogs.layout import COLLECTION, PARTITION_INFO
+from skymargin.catalogs.properties import whole_number
 from skymargin.errors import CatalogNotFoundError
 from skymargin.formatting import readable_bytes, wrapped
 from skymargin.storage.paths import AnyPath, as_path, list_files
@@ -215,8 +216,7 @@ def _catalog(catalog: CatalogFolder) -> CatalogInfo:
         paths += catalog.strays
     footers = inspect_footers(catalog, paths)
     warnings = [*footers.problems]
-    nrows = stated("hats_nrows", "")
-    rows_stated = int(nrows) if nrows.isdecimal() else None
+    rows_stated = whole_number(stated("hats_nrows", ""))
     if None not in (footers.rows, rows_stated) and footers.rows != rows_stated:
         warnings.append(f"its properties say {rows_stated:,} rows, its files have {footers.rows:,}")
     if catalog.listed is not None and has_partitions and set(catalog.listed) != set(catalog.files):

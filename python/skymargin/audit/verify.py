@@ -15,6 +15,7 @@ from skymargin.audit.report import KINDS, MOST_NAMED, Fault, PixelCounts, Verify
 from skymargin.audit.schemas import expected_schema, schema_difference
 from skymargin.catalogs.folder import CatalogFolder, Columns, inspect_margin
 from skymargin.catalogs.layout import COMMON_METADATA, METADATA, PARTITION_INFO, Pixel
+from skymargin.catalogs.properties import whole_number
 from skymargin.errors import ArgumentError, PartitionReadError
 from skymargin.progress import Stages
 from skymargin.storage.paths import AnyPath
@@ -193,7 +194,7 @@ def _wrong_properties(
         notes.append(f"dataproduct_type is {margin.kind or 'not stated'}: it should be margin")
     nrows = stated("hats_nrows")
     # Not every tool states it.
-    if rows is not None and nrows is not None and nrows != str(rows):
+    if rows is not None and nrows is not None and whole_number(nrows) != rows:
         notes.append(f"hats_nrows is {nrows}: the readable files have {rows}")
     for role, name in (("ra", columns.ra), ("dec", columns.dec)):
         column = stated(f"hats_col_{role}")

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from skymargin.build.memory import read_size
+from skymargin.catalogs.properties import HATS_NAMES
 from skymargin.errors import ArgumentError, ThresholdWarning
 from skymargin.geometry.angles import in_arcsec, in_degrees, is_quantity
 from skymargin.geometry.limits import LARGEST_ORDER, LARGEST_THRESHOLD_ARCSEC
@@ -53,18 +54,9 @@ _WRITER_PROMISED = {
 }
 # Properties that the margin sets itself. Each has two names, that of the `hats` library and that in the file.
 _OWN_PROPERTIES = {
-    "catalog_name": "obs_collection",
-    "catalog_type": "dataproduct_type",
-    "total_rows": "hats_nrows",
-    "ra_column": "hats_col_ra",
-    "dec_column": "hats_col_dec",
-    "primary_catalog": "hats_primary_table_url",
-    "margin_threshold": "hats_margin_threshold",
+    **HATS_NAMES,
     "hats_order": "hats_order",
     "moc_sky_fraction": "moc_sky_fraction",
-    "npix_suffix": "hats_npix_suffix",
-    "healpix_column": "hats_col_healpix",
-    "healpix_order": "hats_col_healpix_order",
     "hats_builder": "hats_builder",
     "hats_creation_date": "hats_creation_date",
     "hats_estsize": "hats_estsize",

@@ -33,7 +33,13 @@ from skymargin.catalogs.layout import (
 )
 from skymargin.catalogs.metadata_file import read_schema
 from skymargin.catalogs.partition_list import partition_files, read_partition_info
-from skymargin.catalogs.properties import read_json, read_properties
+from skymargin.catalogs.properties import (
+    read_hats_properties,
+    read_json,
+    read_properties,
+    whole_number,
+    with_hats_names,
+)
 from skymargin.catalogs.suggestions import no_catalog
 from skymargin.errors import CatalogError, CatalogNotFoundError
 from skymargin.geometry.limits import LARGEST_THRESHOLD_ARCSEC
@@ -46,17 +52,6 @@ if TYPE_CHECKING:
     from upath import UPath
 
     PathLike = str | os.PathLike[str] | UPath
-
-# The names that HATS has for the metadata of a HiPSCat catalog.
-_HATS_NAMES = {
-    "catalog_name": "obs_collection",
-    "catalog_type": "dataproduct_type",
-    "total_rows": "hats_nrows",
-    "ra_column": "hats_col_ra",
-    "dec_column": "hats_col_dec",
-    "primary_catalog": "hats_primary_table_url",
-    "margin_threshold": "hats_margin_threshold",
-}
 
 
 @dataclass(frozen=True)
@@ -105,9 +100,10 @@ class CatalogFolder:
         """Column of the spatial index, None where none is stated, and its order."""
         if self.format == "HiPSCat":
             return HIPSCAT_INDEX_COLUMN, HIPSCAT_INDEX_ORDER
-        order = self.properties.get("hats_col_healpix_order", "")
-        is_valid = order.isdecimal() and int(order) <= INDEX_ORDER
-        return self.properties.get("hats_col_healpix") or None, int(order) if is_valid else INDEX_ORDER
+        order = whole_number(self.properties.get("hats_col_healpix_order", ""))
+        if order is None or order > INDEX_ORDER:
+            order = INDEX_ORDER
+        return self.properties.get("hats_col_healpix") or None, order
 
     def partition_path(self, pixel: Pixel) -> str:
         """Where readers look for a partition, relative to `data`."""
@@ -182,7 +178,7 @@ def inspect_catalog(path: AnyPath) -> CatalogFolder:
         raise CatalogNotFoundError(f"there is nothing at {path}")
     for name in HATS_PROPERTIES:
         if (path / name).exists():
-            return _inspected(path, "HATS", read_properties(path / name), path / name, path / DATASET)
+            return _inspected(path, "HATS", read_hats_properties(path / name), path / name, path / DATASET)
     if (path / HIPSCAT_INFO).exists():
         return _inspected(path, "HiPSCat", _hipscat_properties(path), path / HIPSCAT_INFO, path)
     if (path / COLLECTION).exists():
@@ -322,7 +318,7 @@ def _inspected(
 
 def _hipscat_properties(path: AnyPath) -> dict[str, str]:
     info = read_json(path / HIPSCAT_INFO)
-    properties = {_HATS_NAMES.get(key, key): str(value) for key, value in info.items() if value is not None}
+    properties = with_hats_names({key: str(value) for key, value in info.items() if value is not None})
     provenance = path / PROVENANCE
     tool = read_json(provenance).get("tool_args") if provenance.exists() else None
     if isinstance(tool, dict):

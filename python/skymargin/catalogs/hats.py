@@ -6,7 +6,6 @@ The `hats` library takes 1.8 s to import, and nothing here needs it.
 from __future__ import annotations
 
 import os
-import re
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
@@ -37,7 +36,7 @@ from skymargin.catalogs.layout import (
 )
 from skymargin.catalogs.metadata_file import write_parquet_metadata
 from skymargin.catalogs.partition_list import read_partitions, write_partition_info
-from skymargin.catalogs.properties import read_properties
+from skymargin.catalogs.properties import read_hats_properties, whole_number
 from skymargin.catalogs.row_counts import stated_rows
 from skymargin.errors import CatalogError
 from skymargin.storage.paths import AnyPath, exists
@@ -63,7 +62,7 @@ def open_catalog(path: AnyPath) -> Catalog:
     properties_file = next((path / name for name in HATS_PROPERTIES if exists(path / name)), None)
     if properties_file is None:
         return _open_primary(path)
-    properties = read_properties(properties_file)
+    properties = read_hats_properties(properties_file)
     kind = properties.get("dataproduct_type")
     if kind not in ("object", "source"):
         raise CatalogError(
@@ -145,7 +144,8 @@ def _spatial_columns(properties: dict[str, str], schema: pa.Schema, where: AnyPa
         return SpatialColumns(names["ra"], names["dec"], index=None, index_order=INDEX_ORDER)
     index = index or INDEX_COLUMN
     require_numbers(schema, index, "HEALPix index", where, integer=True)
-    order = properties.get("hats_col_healpix_order") or str(INDEX_ORDER)
-    if not re.fullmatch("[0-9]{1,2}", order) or int(order) > INDEX_ORDER:
-        raise CatalogError(f"{where} has hats_col_healpix_order={order:.40}: allowed are 0 to {INDEX_ORDER}")
-    return SpatialColumns(names["ra"], names["dec"], index=index, index_order=int(order))
+    text = properties.get("hats_col_healpix_order") or str(INDEX_ORDER)
+    order = whole_number(text)
+    if order is None or order > INDEX_ORDER:
+        raise CatalogError(f"{where} has hats_col_healpix_order={text:.40}: allowed are 0 to {INDEX_ORDER}")
+    return SpatialColumns(names["ra"], names["dec"], index=index, index_order=order)

@@ -21,6 +21,7 @@ from skymargin.catalogs.layout import (
     pixel_exists,
 )
 from skymargin.catalogs.metadata_file import read_footer, read_schema
+from skymargin.catalogs.properties import whole_number, without_byte_order_mark
 from skymargin.catalogs.row_counts import check_stated, rows_in_metadata
 from skymargin.errors import CatalogError, MissingPartitionError
 from skymargin.storage.paths import AnyPath, can_list, exists, file_sizes, list_files, read_text
@@ -126,17 +127,26 @@ def read_partition_info(listing: AnyPath) -> list[Pixel]:
         When it cannot be read, or lacks a column.
     """
     try:
-        with io.StringIO(read_text(listing), newline="") as lines:
-            reader = csv.DictReader(lines)
+        with io.StringIO(without_byte_order_mark(read_text(listing)), newline="") as lines:
+            reader = csv.DictReader(lines, skipinitialspace=True)
+            reader.fieldnames = [name.strip() for name in reader.fieldnames or ()]
             if not {ORDER_COLUMN, PIXEL_COLUMN} <= set(reader.fieldnames or ()):
                 raise CatalogError(
                     f"{listing} has no columns {ORDER_COLUMN} and {PIXEL_COLUMN}; it has {reader.fieldnames}"
                 )
-            return [(int(row[ORDER_COLUMN]), int(row[PIXEL_COLUMN])) for row in reader]
+            return [(_number(row, ORDER_COLUMN), _number(row, PIXEL_COLUMN)) for row in reader]
     except CatalogError:
         raise
     except (OSError, ValueError, TypeError, csv.Error) as error:
         raise CatalogError(f"{listing} cannot be read as a list of partitions: {error}") from error
+
+
+def _number(row: Mapping[str, str | None], column: str) -> int:
+    text = row[column]
+    number = None if text is None else whole_number(text)
+    if number is None:
+        raise ValueError(f"{column}={text!r:.60} is not a whole number, 0 or more")
+    return number
 
 
 def write_partition_info(folder: AnyPath, columns: Mapping[str, Iterable[int]]) -> None:

@@ -24,6 +24,23 @@ _LINE_END = re.compile(r"\r\n|\r|\n")
 # jproperties refuses `\u` without four digits, though the hats library writes the backslashes of values as they are,
 # and comments that begin with `#:` and hold no key.
 _NO_ESCAPE = re.compile(r"(\\\\)|\\u(?![0-9a-fA-F]{4})")
+# The names of the first versions of HATS, and of HiPSCat, and those that HATS has now. The hats library reads both.
+HATS_NAMES = {
+    "catalog_name": "obs_collection",
+    "catalog_type": "dataproduct_type",
+    "total_rows": "hats_nrows",
+    "ra_column": "hats_col_ra",
+    "dec_column": "hats_col_dec",
+    "healpix_column": "hats_col_healpix",
+    "healpix_order": "hats_col_healpix_order",
+    "npix_suffix": "hats_npix_suffix",
+    "primary_catalog": "hats_primary_table_url",
+    "margin_threshold": "hats_margin_threshold",
+}
+# Editors on Windows begin files with it.
+_BYTE_ORDER_MARK = "\ufeff"
+# pandas writes whole numbers as floats where a column has a missing value, and the hats library reads them.
+_WHOLE_NUMBER = re.compile(r"([0-9]{1,40})(\.0{0,40})?")
 _METADATA_COMMENT = re.compile(r"((?:\A|(?<![\\\r])(?:\r\n|\r|\n))[ \t\f]*[#!]):+")
 
 
@@ -41,6 +58,23 @@ def read_properties(path: AnyPath) -> dict[str, str]:
         raise CatalogError(f"{path} cannot be read: {error}") from error
 
 
+def read_hats_properties(path: AnyPath) -> dict[str, str]:
+    """Keys and values of the properties of a HATS catalog, older keys under their present names.
+
+    Raises
+    ------
+    CatalogError
+        As `read_properties`.
+    """
+    return with_hats_names(read_properties(path))
+
+
+def with_hats_names(properties: Mapping[str, str]) -> dict[str, str]:
+    """Properties under the names that HATS has for them now; where both are given, the present name counts."""
+    renamed = {HATS_NAMES[key]: value for key, value in properties.items() if key in HATS_NAMES}
+    return renamed | {key: value for key, value in properties.items() if key not in HATS_NAMES}
+
+
 def parse_properties(text: str) -> dict[str, str]:
     """Keys and values in the text of a properties file.
 
@@ -53,7 +87,7 @@ def parse_properties(text: str) -> dict[str, str]:
 
     properties = Properties()
     try:
-        text = _METADATA_COMMENT.sub(r"\1", text)
+        text = _METADATA_COMMENT.sub(r"\1", without_byte_order_mark(text))
         properties.load(_NO_ESCAPE.sub(lambda match: match[1] or "u", text))
     except ParseError as error:
         raise ValueError(f"line {error.line_number}: {error.message}") from error
@@ -102,6 +136,17 @@ def edit_properties(text: str, key: str, value: str | None) -> str:
     return whole + ("" if not whole or whole.endswith(("\n", "\r")) else "\n") + line
 
 
+def without_byte_order_mark(text: str) -> str:
+    """Text of a file without the mark that it may begin with."""
+    return text.removeprefix(_BYTE_ORDER_MARK)
+
+
+def whole_number(text: str) -> int | None:
+    """A whole number, 0 or more, also one that is written like ``120.0``; None when the text is none."""
+    match = _WHOLE_NUMBER.fullmatch(text.strip())
+    return int(match[1]) if match else None
+
+
 def read_json(path: AnyPath) -> dict[str, Any]:
     """Keys and values of a JSON file.
 
@@ -111,7 +156,7 @@ def read_json(path: AnyPath) -> dict[str, Any]:
         When the file cannot be read, or holds something else than an object.
     """
     try:
-        content = json.loads(read_text(path))
+        content = json.loads(without_byte_order_mark(read_text(path)))
     # Text that is not JSON or not UTF-8 is a ValueError, and brackets nested too deeply a RecursionError.
     except (OSError, ValueError, RecursionError) as error:
         raise CatalogError(f"{path} cannot be read as JSON: {error}") from error

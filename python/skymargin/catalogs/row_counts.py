@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from skymargin.catalogs.catalog import StatedRows
 from skymargin.catalogs.layout import METADATA, below_dataset, from_partition_path
 from skymargin.catalogs.metadata_file import footer_rows, read_footer
+from skymargin.catalogs.properties import whole_number
 from skymargin.catalogs.thrift import ThriftError
 from skymargin.errors import CatalogError
 from skymargin.storage.paths import AnyPath
@@ -35,9 +36,10 @@ def stated_rows(file: AnyPath, key: str, value: object) -> list[StatedRows]:
     text = "" if value is None else str(value).strip()
     if not text:
         return []
-    if not (text.isascii() and text.isdecimal()):
+    rows = whole_number(text)
+    if rows is None:
         raise CatalogError(f"{file} has {key}={text:.60}: allowed are whole numbers, 0 or more")
-    return [StatedRows(file, int(text), key)]
+    return [StatedRows(file, rows, key)]
 
 
 def rows_in_metadata(data: AnyPath, sizes: Mapping[str, int] | None) -> list[StatedRows]:

@@ -36,8 +36,8 @@ from skymargin.build.stages.reduce import ReduceResult
 from skymargin.build.stages.tasks import MapTask, ReduceTask
 from skymargin.catalogs.collection import add_margin
 from skymargin.catalogs.layout import RECORD
-from skymargin.catalogs.ownership import file_names, listed
 from skymargin.catalogs.output_options import OutputOptions
+from skymargin.catalogs.ownership import file_names, listed
 from skymargin.errors import IncompleteMarginError, OutputExistsError, StorageError
 from skymargin.storage.output_folder import RemoteFolder
 from skymargin.storage.paths import (
