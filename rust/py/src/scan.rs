@@ -177,7 +177,8 @@ impl Scan {
     }
 }
 
-/// A reader written in Python: `size_bytes` and `read_ranges(starts, stops) -> list of bytes`.
+/// A reader written in Python: `size_bytes`, `read_ranges(starts, stops) -> list of bytes` and, if it has it, `check_size()`,
+/// which raises when the file has another size now.
 pub(crate) struct PythonReader {
     size_bytes: u64,
     reader: Py<PyAny>,
@@ -199,6 +200,17 @@ impl RangedReader for PythonReader {
         Python::attach(|py| {
             let parts = self.reader.bind(py).call_method1("read_ranges", (starts, stops))?;
             Ok(parts.extract::<Vec<PyBackedBytes>>()?.into_iter().map(Bytes::from_owner).collect())
+        })
+        .map_err(|error: PyErr| io::Error::other(error))
+    }
+
+    fn check_size(&self) -> io::Result<()> {
+        Python::attach(|py| {
+            let reader = self.reader.bind(py);
+            if reader.hasattr("check_size")? {
+                reader.call_method0("check_size")?;
+            }
+            Ok(())
         })
         .map_err(|error: PyErr| io::Error::other(error))
     }

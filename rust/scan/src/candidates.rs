@@ -6,10 +6,13 @@ use std::sync::Arc;
 use arrow_array::ArrayRef;
 
 use crate::budget::Budget;
-use crate::coordinates::{CoordinateColumns, CoordinateReader, spatial_index};
+use crate::coordinates::CoordinateReader;
 use crate::error::ScanError;
+use crate::fetched::Fetched;
 use crate::file::ParquetFile;
 use crate::filter::RowFilter;
+use crate::first_read::{ColumnPositions, FirstRead};
+use crate::history::History;
 use crate::index_column::{self, IndexCandidates, IndexReader, RowNumbers};
 use crate::row_ranges::RowRanges;
 use crate::schema::Projection;
@@ -26,32 +29,6 @@ pub(super) struct CandidateRows {
     pub(super) known: Vec<(usize, Vec<ArrayRef>)>,
 }
 
-/// Positions in the schema of the columns that the scan itself uses, and the order of a computed index.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct ColumnPositions {
-    pub(super) index: Option<usize>,
-    pub(super) ra: usize,
-    pub(super) dec: usize,
-    pub(super) index_order: u8,
-    pub(super) index_shift: u8,
-}
-
-impl ColumnPositions {
-    pub(super) fn coordinates(self, projection: &Projection) -> CoordinateColumns<'_> {
-        let columns = projection.columns();
-        CoordinateColumns { ra: &columns[self.ra], dec: &columns[self.dec] }
-    }
-
-    /// Index values of positions, as the index column would have them; `u64::MAX` for an invalid position.
-    fn index_of(self, ra_deg: &[f64], dec_deg: &[f64]) -> Vec<u64> {
-        let mut index = spatial_index(self.index_order, ra_deg, dec_deg);
-        if self.index_shift > 0 {
-            index.iter_mut().filter(|index| **index != u64::MAX).for_each(|index| *index <<= self.index_shift);
-        }
-        index
-    }
-}
-
 /// Finds candidates in portions.
 pub(super) struct CandidateReader {
     file: Arc<ParquetFile>,
@@ -59,6 +36,7 @@ pub(super) struct CandidateReader {
     column_positions: ColumnPositions,
     budget: Budget,
     look: Look,
+    first_read: FirstRead,
     /// The number of row groups with a page that may hold a candidate.
     pub(super) row_groups: u64,
 }
@@ -76,6 +54,7 @@ impl CandidateReader {
         projection: &Arc<Projection>,
         column_positions: ColumnPositions,
         budget: Budget,
+        history: &Arc<History>,
         filter: &impl RowFilter,
         chosen: Range<usize>,
     ) -> Result<Self, ScanError> {
@@ -90,12 +69,18 @@ impl CandidateReader {
             }
             row_groups += u64::from(rows.len() > before);
         }
+        let needs_coordinates = filter.needs_coordinates();
+        let first_read = FirstRead::new(file, projection, column_positions, needs_coordinates, &rows, budget, history)?;
+        let in_hand = first_read.fetched();
         let look = match column_positions.index {
             _ if rows.is_empty() => Look::Nowhere,
-            Some(place) => Look::AtIndex(Box::new(IndexReader::new(file, &projection.columns()[place], rows, budget)?)),
+            Some(place) => {
+                let column = &projection.columns()[place];
+                Look::AtIndex(Box::new(IndexReader::new(file, column, rows, budget, in_hand)?))
+            }
             None => {
-                let row_numbers = RowNumbers::new(rows.clone());
-                let reader = CoordinateReader::new(file, column_positions.coordinates(projection), rows, budget)?;
+                let (columns, row_numbers) = (column_positions.coordinates(projection), RowNumbers::new(rows.clone()));
+                let reader = CoordinateReader::new(file, columns, rows, budget, in_hand)?;
                 Look::AtCoordinates(Box::new(reader), row_numbers)
             }
         };
@@ -105,8 +90,24 @@ impl CandidateReader {
             column_positions,
             budget,
             look,
+            first_read,
             row_groups,
         })
+    }
+
+    /// What is in hand since candidates are looked for.
+    pub(super) fn fetched(&self) -> &Arc<Fetched> {
+        self.first_read.fetched()
+    }
+
+    /// Notes that all columns of some rows are needed; before they are read.
+    pub(super) fn add_selected(&mut self, rows: &RowRanges) -> Result<(), ScanError> {
+        self.first_read.add_selected(&self.file, &self.projection, rows)
+    }
+
+    /// Notes that the scan has ended, so that later ones know what to expect.
+    pub(super) fn end(&self) {
+        self.first_read.end();
     }
 
     /// The next candidates, about as many as the budget allows; `None` at the end.
@@ -142,7 +143,11 @@ impl CandidateReader {
         }
     }
 
-    fn with_coordinates(&self, found: IndexCandidates, filter: &impl RowFilter) -> Result<CandidateRows, ScanError> {
+    fn with_coordinates(
+        &mut self,
+        found: IndexCandidates,
+        filter: &impl RowFilter,
+    ) -> Result<CandidateRows, ScanError> {
         let IndexCandidates { rows, index, unknown, arrays } = found;
         let place = self.column_positions.index.into_iter();
         let known = place.zip([arrays]).collect();
@@ -153,7 +158,8 @@ impl CandidateReader {
         let (mut ra, mut dec) = (Vec::new(), Vec::new());
         let columns = self.column_positions.coordinates(&self.projection);
         let rows = RowRanges::from_rows(&candidates.rows);
-        let mut reader = CoordinateReader::new(&self.file, columns, rows, self.budget)?;
+        self.first_read.add_candidates(&self.file, &self.projection, &rows)?;
+        let mut reader = CoordinateReader::new(&self.file, columns, rows, self.budget, self.first_read.fetched())?;
         while let Some(piece) = reader.next()? {
             candidates.ra_deg.extend(piece.ra_deg);
             candidates.dec_deg.extend(piece.dec_deg);

@@ -13,6 +13,7 @@ use arrow_schema::DataType;
 use crate::budget::Budget;
 use crate::column_reader::ColumnReader;
 use crate::error::{ColumnError, ScanError};
+use crate::fetched::Fetched;
 use crate::file::ParquetFile;
 use crate::row_ranges::RowRanges;
 use crate::schema::FileColumn;
@@ -83,11 +84,12 @@ impl CoordinateReader {
         columns: CoordinateColumns<'_>,
         rows: RowRanges,
         budget: Budget,
+        in_hand: &Arc<Fetched>,
     ) -> Result<Self, ScanError> {
         let both = [columns.ra, columns.dec];
-        let (covered, fetched) = file.fetch(&both, &rows, budget.fetch_bytes())?;
+        let (covered, fetched) = file.fetch(&both, &rows, budget.fetch_bytes(), in_hand)?;
         let fetched_dec = match covered {
-            1 => file.fetch(&both[1..], &rows, budget.fetch_bytes())?.1,
+            1 => file.fetch(&both[1..], &rows, budget.fetch_bytes(), in_hand)?.1,
             _ => Arc::clone(&fetched),
         };
         let batch_rows = BATCH_ROWS.min(rows.len() as usize).min(budget.candidates());

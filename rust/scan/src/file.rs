@@ -1,7 +1,6 @@
 //! A Parquet file that is being scanned: its footer, its page maps, and readers of its columns.
 
 use std::collections::HashMap;
-use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -23,8 +22,6 @@ use crate::hints::Hints;
 use crate::page_body::check_body;
 use crate::page_header::{PageHeader, PageKind};
 use crate::page_map::{Chunk, PageMap};
-use crate::row_ranges::RowRanges;
-use crate::schema::FileColumn;
 use crate::source::Source;
 use crate::try_reserve;
 
@@ -42,9 +39,10 @@ type HeldKey = (usize, bool);
 pub(super) struct ParquetFile {
     source: Source,
     footer: Footer,
+    /// What was read with the footer.
+    in_hand: Arc<Fetched>,
     maps: Mutex<HashMap<(usize, usize), Arc<PageMap>>>,
     hints: Hints,
-    buffers: Buffers,
     failure: Mutex<Option<ScanError>>,
     pages_decoded: AtomicU64,
     held: Mutex<HashMap<HeldKey, (u64, Page)>>,
@@ -56,8 +54,13 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl ParquetFile {
-    pub(super) fn open(source: Source, index_column: Option<&str>) -> Result<Self, ScanError> {
-        let footer = guarded(source.name(), || Footer::read(&source, index_column))?;
+    /// Opens a file whose first read is of `tail_bytes`.
+    pub(super) fn open(source: Source, index_column: Option<&str>, tail_bytes: u64) -> Result<Self, ScanError> {
+        let footer = guarded(source.name(), || Footer::read(&source, index_column, tail_bytes))
+            .map_err(|error| source.explain(error))?;
+        // Footers do not count in the memory limit; columns that were read with them do.
+        let held_bytes = if tail_bytes >= source.size_bytes() { source.size_bytes() } else { 0 };
+        let in_hand = Arc::new(Fetched::new(footer.kept().to_vec(), held_bytes));
         let hints = Hints::default();
         if footer.metadata_ignored {
             hints.ignore();
@@ -65,9 +68,9 @@ impl ParquetFile {
         Ok(Self {
             source,
             footer,
+            in_hand,
             maps: Mutex::default(),
             hints,
-            buffers: Buffers::for_pages(),
             failure: Mutex::default(),
             pages_decoded: AtomicU64::new(0),
             held: Mutex::default(),
@@ -95,6 +98,11 @@ impl ParquetFile {
         &self.hints
     }
 
+    /// The bytes that were read with the footer: the whole of a small file.
+    pub(super) fn in_hand(&self) -> &Arc<Fetched> {
+        &self.in_hand
+    }
+
     /// The first row of each row group, and the number of rows of the file at the end.
     pub(super) fn first_rows(&self) -> &[u64] {
         self.footer.first_rows()
@@ -119,7 +127,7 @@ impl ParquetFile {
     }
 
     /// Whether a page is already available.
-    fn is_held(&self, leaf: usize, is_dictionary: bool, offset: u64) -> bool {
+    pub(super) fn is_held(&self, leaf: usize, is_dictionary: bool, offset: u64) -> bool {
         lock(&self.held).get(&(leaf, is_dictionary)).is_some_and(|held| held.0 == offset)
     }
 
@@ -252,12 +260,14 @@ impl ParquetFile {
         } else {
             let input = &body[levels..];
             let claimed = wanted_bytes.checked_sub(levels).ok_or_else(|| wrong(String::new()))?;
+            // Those of the thread that scans, which may not be the one that opened the file.
+            let buffers = Buffers::for_pages();
             let mut output = if claimed == 0 {
                 // A page without values has nothing to decompress, even where the codec writes bytes for it.
-                self.buffers.take(levels).map_err(no_room)?
+                buffers.take(levels).map_err(no_room)?
             } else {
                 codec::check_claim(chunk.codec, input, claimed).map_err(wrong)?;
-                self.buffers.take(wanted_bytes).map_err(no_room)?
+                buffers.take(wanted_bytes).map_err(no_room)?
             };
             let (before, after) = output.as_mut_slice().split_at_mut(levels);
             before.copy_from_slice(&body[..levels]);
@@ -298,60 +308,6 @@ impl ParquetFile {
             }
             PageKind::Other => return Err(failed(PageError::Codec("of an unknown kind of page".to_string()))),
         })
-    }
-
-    /// Fetches ahead, in one call, the bytes that the first of these columns need for some rows, within a budget.
-    ///
-    /// Returns the number of columns covered, at least one. Nothing is fetched where one column alone exceeds the
-    /// budget or the source has a low latency: then pages are read as they are needed.
-    pub(super) fn fetch(
-        &self,
-        columns: &[&FileColumn],
-        rows: &RowRanges,
-        budget_bytes: u64,
-    ) -> Result<(usize, Arc<Fetched>), ScanError> {
-        if self.source.is_low_latency() || columns.is_empty() {
-            return Ok((columns.len(), Arc::default()));
-        }
-        let groups = rows.by_group(self.first_rows());
-        let mut ranges = Vec::new();
-        let mut total_bytes = 0;
-        for (covered, column) in columns.iter().enumerate() {
-            let before = ranges.len();
-            for (row_group, rows) in &groups {
-                for leaf in column.leaves() {
-                    self.add_ranges(*row_group, leaf, rows, &mut ranges)?;
-                }
-            }
-            total_bytes += ranges[before..].iter().map(|range: &Range<u64>| range.end - range.start).sum::<u64>();
-            if total_bytes > budget_bytes {
-                ranges.truncate(before);
-                return Ok((covered.max(1), Arc::new(Fetched::read(&self.source, ranges)?)));
-            }
-        }
-        Ok((columns.len(), Arc::new(Fetched::read(&self.source, ranges)?)))
-    }
-
-    /// The ranges of a chunk that rows need: single pages with an offset index, else the whole chunk.
-    fn add_ranges(
-        &self,
-        row_group: usize,
-        leaf: usize,
-        rows: &RowRanges,
-        ranges: &mut Vec<Range<u64>>,
-    ) -> Result<(), ScanError> {
-        let chunk = self.chunk(row_group, leaf)?;
-        match self.indexed_pages(&chunk)? {
-            Some(map) => {
-                let needed = map.pages_of(rows.as_slice());
-                let dictionary = map.dictionary.iter().filter(|_| !needed.is_empty());
-                ranges.extend(dictionary.filter(|range| !self.is_held(leaf, true, range.start)).cloned());
-                let pages = needed.iter().map(|page| &map.pages[*page].range);
-                ranges.extend(pages.filter(|range| !self.is_held(leaf, false, range.start)).cloned());
-            }
-            None => ranges.push(chunk.range),
-        }
-        Ok(())
     }
 
     /// An error of an Arrow kernel, which only damaged or enormous values cause.

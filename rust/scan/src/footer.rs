@@ -13,9 +13,6 @@ use crate::error::{ChunkProblem, FooterError, ScanError};
 use crate::footer_walk::walk;
 use crate::source::Source;
 
-/// The bytes first read from the end of the file: the footer, and usually the page index before it.
-const TAIL_BYTES: u64 = 64 * 1024;
-
 /// The largest footer accepted: it describes about a million column chunks.
 const MAX_FOOTER_BYTES: u64 = 512 * 1024 * 1024;
 
@@ -38,14 +35,17 @@ pub(super) struct Footer {
     chunk_starts: OnceLock<Vec<u64>>,
     /// Whether its key-value metadata is not text, and was left out.
     pub(super) metadata_ignored: bool,
+    needed_bytes: u64,
 }
 
 impl Footer {
     /// Reads and checks the footer. Only the statistics of the root column named `index_column` are kept.
-    pub(super) fn read(source: &Source, index_column: Option<&str>) -> Result<Self, ScanError> {
+    ///
+    /// The first read is of `tail_bytes`: the footer, and usually the page index before it.
+    pub(super) fn read(source: &Source, index_column: Option<&str>, tail_bytes: u64) -> Result<Self, ScanError> {
         let failed = |error| ScanError::Footer { file: source.name().to_string(), source: error };
         let size = source.size_bytes();
-        let tail_start = size.saturating_sub(TAIL_BYTES);
+        let tail_start = size.saturating_sub(tail_bytes);
         let tail = source.read_one(tail_start..size)?;
         let length = trailer(&tail, size).map_err(failed)?;
         let footer_start = size - TRAILER_BYTES - length;
@@ -67,13 +67,17 @@ impl Footer {
             start: footer_start,
             chunk_starts: OnceLock::new(),
             metadata_ignored,
+            needed_bytes: length + TRAILER_BYTES,
         };
         // Over a low-latency source, the index of a column is read with the column: most of it is never needed.
         if !source.is_low_latency()
-            && let Some(range) = footer.index_before(kept_start, footer_start)
+            && let Some(index_start) = footer.index_start(footer_start)
+            && footer_start - index_start <= MAX_INDEX_BYTES
         {
-            let bytes = source.read_one(range.clone())?;
-            footer.kept.push((range.start, bytes));
+            footer.needed_bytes = size - index_start;
+            if index_start < kept_start {
+                footer.kept.push((index_start, source.read_one(index_start..kept_start)?));
+            }
         }
         Ok(footer)
     }
@@ -85,6 +89,16 @@ impl Footer {
     /// The first row of each row group, and the number of rows of the file at the end.
     pub(super) fn first_rows(&self) -> &[u64] {
         &self.first_rows
+    }
+
+    /// What was read, from each position on.
+    pub(super) fn kept(&self) -> &[(u64, Bytes)] {
+        &self.kept
+    }
+
+    /// How long the tail of the file is that has the footer and the page index.
+    pub(super) fn needed_bytes(&self) -> u64 {
+        self.needed_bytes
     }
 
     /// Where the footer starts: everything else is before it.
@@ -119,16 +133,15 @@ impl Footer {
         source.read_one(range).map(Some)
     }
 
-    /// The part of the page index before the bytes already read, where it is worth one more request.
-    fn index_before(&self, kept_start: u64, footer_start: u64) -> Option<Range<u64>> {
+    /// Where the page index before the footer begins, if there is one.
+    fn index_start(&self, footer_start: u64) -> Option<u64> {
         let chunks = self.metadata.row_groups().iter().flat_map(|group| group.columns());
-        let first = chunks
+        chunks
             .flat_map(|chunk| [offset_index_range(chunk), column_index_range(chunk)])
             .flatten()
             .filter(|range| range.end <= footer_start)
             .map(|range| range.start)
-            .min()?;
-        (first < kept_start && kept_start - first <= MAX_INDEX_BYTES).then_some(first..kept_start)
+            .min()
     }
 }
 

@@ -183,9 +183,10 @@ impl IndexReader {
         column: &FileColumn,
         mut rows: RowRanges,
         budget: Budget,
+        in_hand: &Arc<Fetched>,
     ) -> Result<Self, ScanError> {
         let fetched = loop {
-            let (_, fetched) = file.fetch(&[column], &rows, budget.fetch_bytes())?;
+            let (_, fetched) = file.fetch(&[column], &rows, budget.fetch_bytes(), in_hand)?;
             match rows_without_wrong_index(file, column, &rows, &fetched)? {
                 Some(more) => rows = more,
                 None => break fetched,

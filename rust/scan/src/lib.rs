@@ -13,8 +13,9 @@
 //!
 //! Without an index column, the scan reads the coordinates of all rows and computes the index from them.
 //!
-//! Each step is one call of [`RangedReader::read_ranges`] while its bytes fit the budget. Over
-//! low-latency sources, pages are read one by one, as they are needed.
+//! Over a high-latency source each step is one call of [`RangedReader::read_ranges`] while its bytes fit the budget, and
+//! steps are joined where little is read in vain: the index and the coordinates, or all columns; a small file is read
+//! whole. Over low-latency sources, pages are read one by one, as they are needed.
 //!
 //! What a file says beside its pages is a hint: a page index, a size, a dictionary's position or an embedded schema that
 //! contradicts the file is ignored and counted, and the page headers and the Parquet schema are used instead.
@@ -40,12 +41,15 @@ pub mod compact;
 mod conform;
 mod coordinates;
 mod error;
+mod fetch_ahead;
 mod fetched;
 mod file;
 mod filter;
+mod first_read;
 mod footer;
 mod footer_walk;
 mod hints;
+mod history;
 mod index_column;
 mod int96;
 mod levels;

@@ -17,6 +17,7 @@ use crate::fetched::Fetched;
 use crate::file::ParquetFile;
 use crate::page_header::{PageHeader, PageKind};
 use crate::page_map::{Chunk, PageMap};
+use crate::source::{Gaps, REQUEST_BYTES};
 
 /// Over a high-latency source, needed pages are fetched together up to this many bytes.
 const AHEAD_BYTES: u64 = 4 * 1024 * 1024;
@@ -114,7 +115,8 @@ impl Pages {
             }
             ranges.push(later.clone());
         }
-        self.ahead = Fetched::read(source, ranges)?;
+        let gaps = Gaps { longest_bytes: REQUEST_BYTES, total_bytes: REQUEST_BYTES };
+        self.ahead = Fetched::read(source, ranges, gaps, None)?;
         match self.ahead.get(&range) {
             Some(bytes) => Ok(bytes),
             None => source.read_one(range),

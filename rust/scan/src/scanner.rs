@@ -7,16 +7,18 @@ use arrow_schema::SchemaRef;
 use thiserror::Error;
 
 use crate::budget::Budget;
-use crate::candidates::{CandidateReader, CandidateRows, ColumnPositions};
+use crate::candidates::{CandidateReader, CandidateRows};
 use crate::catch_panic::guarded;
 use crate::error::ScanError;
 use crate::file::ParquetFile;
 use crate::filter::{Candidates, FilterAnswerError, RowFilter};
+use crate::first_read::ColumnPositions;
+use crate::history::History;
 use crate::index_column;
 use crate::report::ScanReport;
 use crate::schema::Projection;
 use crate::selected::{BatchReader, Pending, ScanBatch};
-use crate::source::Source;
+use crate::source::{ROUND_TRIP_BYTES, Source};
 use skymargin_geometry::pixel::MAX_ORDER;
 
 /// The default memory limit of a scan.
@@ -25,6 +27,9 @@ pub const DEFAULT_MEMORY_BYTES: u64 = 64 * 1024 * 1024;
 /// The number of candidates passed to the filter the first time, and the largest number later.
 const FIRST_SELECT_ROWS: usize = 256;
 const MOST_SELECT_ROWS: usize = 64 * 1024;
+
+/// The bytes first read from the end of a file over a low-latency source.
+const TAIL_BYTES: u64 = 64 * 1024;
 
 /// What the files of a catalog have in common.
 #[derive(Clone, Debug)]
@@ -81,6 +86,8 @@ pub struct Scanner {
     column_positions: ColumnPositions,
     /// The columns of the last file, which usually are those of the next one too.
     projection: Mutex<Option<Arc<Projection>>>,
+    /// What earlier files needed.
+    history: Arc<History>,
 }
 
 impl Scanner {
@@ -110,7 +117,7 @@ impl Scanner {
             index_order: options.index_order,
             index_shift: options.index_shift,
         };
-        Ok(Self { options, column_positions, projection: Mutex::default() })
+        Ok(Self { options, column_positions, projection: Mutex::default(), history: Arc::default() })
     }
 
     /// Its options.
@@ -123,20 +130,52 @@ impl Scanner {
     /// # Errors
     /// [`ScanError`] when the file cannot be read, is damaged, or has columns that do not fit the schema.
     pub fn open(&self, source: Source) -> Result<ScanFile, ScanError> {
-        let file = Arc::new(ParquetFile::open(source, self.options.index_column.as_deref())?);
+        self.open_among(source, 1)
+    }
+
+    /// Opens one of the `files` of a partition, which are open at the same time.
+    ///
+    /// # Errors
+    /// As for `open`.
+    pub fn open_among(&self, source: Source, files: usize) -> Result<ScanFile, ScanError> {
+        let is_low_latency = source.is_low_latency();
+        let tail_bytes = self.first_read_bytes(&source, files);
+        let file = Arc::new(ParquetFile::open(source, self.options.index_column.as_deref(), tail_bytes)?);
+        if !is_low_latency {
+            self.history.add_tail(file.footer().needed_bytes());
+        }
         let projection = self.projection(&file)?;
         self.column_positions.coordinates(&projection).check_types(file.name())?;
         if let Some(place) = self.column_positions.index {
             index_column::check_type(file.name(), &projection.columns()[place])?;
         }
-        let budget = Budget::new(self.options.memory_bytes);
+        let memory_bytes = self.options.memory_bytes;
+        let budget = if is_low_latency { Budget::new(memory_bytes) } else { Budget::beside_others(memory_bytes) };
         Ok(ScanFile {
             file,
             projection,
             schema: Arc::clone(&self.options.schema),
             column_positions: self.column_positions,
             budget,
+            history: Arc::clone(&self.history),
         })
+    }
+
+    /// How much of a file is read first, of a partition with so many files: the whole of a small one.
+    pub fn first_read_bytes(&self, source: &Source, files: usize) -> u64 {
+        let size_bytes = source.size_bytes();
+        if source.is_low_latency() {
+            TAIL_BYTES.min(size_bytes)
+        } else if files == 1 && size_bytes <= self.ahead_bytes().min(ROUND_TRIP_BYTES) {
+            size_bytes
+        } else {
+            self.history.tail_bytes(size_bytes)
+        }
+    }
+
+    /// How much may be read of other files while one is scanned, over high-latency sources.
+    pub fn ahead_bytes(&self) -> u64 {
+        Budget::new(self.options.memory_bytes).ahead_bytes()
     }
 
     fn projection(&self, file: &ParquetFile) -> Result<Arc<Projection>, ScanError> {
@@ -160,9 +199,15 @@ pub struct ScanFile {
     schema: SchemaRef,
     column_positions: ColumnPositions,
     budget: Budget,
+    history: Arc<History>,
 }
 
 impl ScanFile {
+    /// Whether many small reads of it are as fast as one large one.
+    pub fn is_low_latency(&self) -> bool {
+        self.file.source().is_low_latency()
+    }
+
     /// The rows of the file.
     pub fn rows_total(&self) -> u64 {
         self.file.first_rows().last().copied().unwrap_or(0)
@@ -209,8 +254,9 @@ impl ScanFile {
         filter: F,
         row_groups: Range<usize>,
     ) -> Result<Scan<F>, ScanError> {
-        let (file, projection) = (&self.file, &self.projection);
-        let reader = CandidateReader::new(file, projection, self.column_positions, self.budget, &filter, row_groups)?;
+        let (file, projection, positions) = (&self.file, &self.projection, self.column_positions);
+        let reader =
+            CandidateReader::new(file, projection, positions, self.budget, &self.history, &filter, row_groups)?;
         Ok(Scan {
             file: Arc::clone(&self.file),
             projection: Arc::clone(&self.projection),
@@ -322,12 +368,17 @@ impl<F: RowFilter> Scan<F> {
         }
         self.report.selected += selected.len() as u64;
         self.pending = Pending::new(selected);
-        Ok(())
+        self.reader.add_selected(&self.pending.rows(&self.candidates))
     }
 
     fn read_batch(&mut self) -> Result<ScanBatch, ScanError> {
-        let reader =
-            BatchReader { file: &self.file, projection: &self.projection, schema: &self.schema, budget: self.budget };
+        let reader = BatchReader {
+            file: &self.file,
+            projection: &self.projection,
+            schema: &self.schema,
+            budget: self.budget,
+            in_hand: self.reader.fetched(),
+        };
         let mut batch = reader.read(&self.candidates, &mut self.pending)?;
         for row in &mut batch.rows {
             *row += self.first_row;
@@ -346,6 +397,9 @@ impl<F: RowFilter> Iterator for Scan<F> {
         }
         let next = self.next_batch();
         self.done = !matches!(next, Ok(Some(_)));
+        if matches!(next, Ok(None)) {
+            self.reader.end();
+        }
         next.transpose()
     }
 }

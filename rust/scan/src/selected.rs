@@ -11,6 +11,7 @@ use crate::budget::Budget;
 use crate::candidates::CandidateRows;
 use crate::catch_panic::guarded;
 use crate::error::ScanError;
+use crate::fetched::Fetched;
 use crate::file::{ParquetFile, array_bytes};
 use crate::filter::SelectedCandidate;
 use crate::row_ranges::RowRanges;
@@ -64,6 +65,16 @@ impl Pending {
         self.selected[self.next..].chunk_by(|a, b| a.candidate == b.candidate).map(|same| same[0].candidate)
     }
 
+    /// The rows of the remaining selected candidates.
+    pub(super) fn rows(&self, candidates: &CandidateRows) -> RowRanges {
+        let mut rows = RowRanges::default();
+        for candidate in self.candidates() {
+            let row = candidates.rows[candidate];
+            rows.push(row..row + 1);
+        }
+        rows
+    }
+
     /// Takes the selections of the next `count` candidates.
     fn take(&mut self, count: usize) -> Vec<BatchSelected> {
         let mut taken = Vec::new();
@@ -86,28 +97,45 @@ pub(super) struct BatchReader<'a> {
     pub(super) projection: &'a Projection,
     pub(super) schema: &'a SchemaRef,
     pub(super) budget: Budget,
+    /// What was read before.
+    pub(super) in_hand: &'a Arc<Fetched>,
 }
 
 impl BatchReader<'_> {
     /// Reads the next batch of selected rows: as many as the budget allows, at least one.
     pub(super) fn read(&self, candidates: &CandidateRows, pending: &mut Pending) -> Result<ScanBatch, ScanError> {
-        let mut chosen = self.fitting(candidates, pending);
+        let (mut chosen, planned_bytes) = self.fitting(candidates, pending);
         let columns = self.projection.columns();
         let mut arrays: Vec<Option<ArrayRef>> = vec![None; columns.len()];
         let mut used_bytes = 0;
+        let held_bytes = self.in_hand.held_bytes();
+        let is_low_latency = self.file.source().is_low_latency();
+        let limit_bytes = if is_low_latency {
+            self.budget.batch_limit_bytes(held_bytes)
+        } else {
+            self.budget.small_batch_limit_bytes(held_bytes, planned_bytes)
+        };
+        let pairs = pending.selected.len();
+        let room_bytes = self.budget.batch_fetch_bytes(held_bytes, limit_bytes, candidates.rows.len(), pairs);
 
-        // The widest columns first: they show whether rows are larger than the average of their row group.
         let mut order: Vec<usize> = (0..columns.len()).collect();
         order.retain(|place| candidates.known.iter().all(|(known, _)| known != place));
         let first_group = self.file.first_rows().partition_point(|first| *first <= candidates.rows[chosen[0]]) - 1;
         let group = self.file.metadata().row_group(first_group);
-        order.sort_by_cached_key(|place| std::cmp::Reverse(columns[*place].row_bytes(group)));
+        if is_low_latency {
+            // The widest columns first: they show whether rows are larger than the average of their row group.
+            order.sort_by_cached_key(|place| std::cmp::Reverse(columns[*place].row_bytes(group)));
+        } else {
+            // Where not all are fetched at once, those that are lie together.
+            let start = |leaf| group.column(leaf).data_page_offset();
+            order.sort_by_cached_key(|place| columns[*place].leaves().map(start).min());
+        }
 
         let mut order = order.as_slice();
         while !order.is_empty() {
             let rows = self.rows(candidates, &chosen);
             let ahead: Vec<&FileColumn> = order.iter().map(|place| &columns[*place]).collect();
-            let (covered, fetched) = self.file.fetch(&ahead, &rows, self.budget.fetch_bytes())?;
+            let (covered, fetched) = self.file.fetch(&ahead, &rows, room_bytes, self.in_hand)?;
             let (now, later) = order.split_at(covered.clamp(1, order.len()));
             for place in now {
                 let rows = self.rows(candidates, &chosen);
@@ -124,13 +152,13 @@ impl BatchReader<'_> {
                         used_bytes += array_bytes(piece.as_ref());
                         read_rows += piece.len();
                         pieces.push(piece);
-                        if used_bytes > self.budget.batch_limit_bytes() && read_rows > 0 {
+                        if used_bytes > limit_bytes && read_rows > 0 {
                             break;
                         }
                     }
                 }
                 if read_rows < chosen.len() {
-                    if used_bytes <= self.budget.batch_limit_bytes() {
+                    if used_bytes <= limit_bytes {
                         return Err(self.file.rows_error(column.name(), read_rows as u64, rows.len()));
                     }
                     // The batch is full: the other rows are left for the next one.
@@ -150,9 +178,10 @@ impl BatchReader<'_> {
         self.assemble(candidates, &chosen, arrays, pending)
     }
 
-    /// The next selected candidates that fit a batch, by the average size of a row in their row groups.
-    fn fitting(&self, candidates: &CandidateRows, pending: &Pending) -> Vec<usize> {
+    /// The next selected candidates that fit a batch, by the average size of a row in their row groups, and their size.
+    fn fitting(&self, candidates: &CandidateRows, pending: &Pending) -> (Vec<usize>, u64) {
         let first_rows = self.file.first_rows();
+        let most_bytes = self.budget.batch_bytes(self.in_hand.held_bytes());
         let mut chosen = Vec::new();
         let (mut total_bytes, mut group_end, mut row_bytes) = (0, 0, 0);
         for candidate in pending.candidates() {
@@ -163,13 +192,14 @@ impl BatchReader<'_> {
                 let group = self.file.metadata().row_group(group);
                 row_bytes = self.projection.columns().iter().map(|column| column.row_bytes(group)).sum();
             }
-            total_bytes += row_bytes;
-            if total_bytes > self.budget.batch_bytes() && !chosen.is_empty() {
+            let with_row = u64::saturating_add(total_bytes, row_bytes);
+            if with_row > most_bytes && !chosen.is_empty() {
                 break;
             }
+            total_bytes = with_row;
             chosen.push(candidate);
         }
-        chosen
+        (chosen, total_bytes)
     }
 
     fn rows(&self, candidates: &CandidateRows, chosen: &[usize]) -> RowRanges {

@@ -11,8 +11,13 @@ use bytes::Bytes;
 use crate::buffers::Buffers;
 use crate::error::ScanError;
 
-/// Ranges closer than this are read in one request over a high-latency source.
-const NEARBY_BYTES: u64 = 256 * 1024;
+/// What a request costs over a high-latency source, in bytes that are read in the same time: a longer gap between two
+/// ranges of one call is not worth reading. Stores also count, and limit, requests.
+pub(super) const REQUEST_BYTES: u64 = 1024 * 1024;
+
+/// The same for a request that others wait for. It takes 20 to 100 ms, in which a connection carries 1 to 8 MB, or less
+/// when threads share the network.
+pub(super) const ROUND_TRIP_BYTES: u64 = 2 * REQUEST_BYTES;
 
 /// Reads byte ranges, many in one call: an object store, or a file object of Python.
 pub trait RangedReader: Send + Sync {
@@ -31,6 +36,15 @@ pub trait RangedReader: Send + Sync {
     /// Whether many small reads are as fast as one large one, as on a local disk. Then nothing is fetched ahead.
     fn is_low_latency(&self) -> bool {
         false
+    }
+
+    /// Checks, after something has failed, that the size is still that of [`RangedReader::size_bytes`], where that was
+    /// not asked of the file itself.
+    ///
+    /// # Errors
+    /// When the file has another size now, or is gone.
+    fn check_size(&self) -> io::Result<()> {
+        Ok(())
     }
 }
 
@@ -171,10 +185,10 @@ impl Source {
         self.round_trips.load(Ordering::Relaxed)
     }
 
-    /// The bytes of each range, fetched in one call, nearby ranges in one request.
+    /// The bytes of ranges, fetched in one call, as parts that hold one range or several: ranges are joined over `gaps`.
     ///
     /// The ranges ascend and do not overlap.
-    pub(super) fn read(&self, ranges: &[Range<u64>]) -> Result<Vec<Bytes>, ScanError> {
+    pub(super) fn read(&self, ranges: &[Range<u64>], gaps: Gaps) -> Result<Vec<(u64, Bytes)>, ScanError> {
         if ranges.is_empty() {
             return Ok(Vec::new());
         }
@@ -182,8 +196,7 @@ impl Source {
         if ranges.iter().any(|range| range.start > range.end || range.end > self.size_bytes) {
             return Err(self.failed(io::ErrorKind::UnexpectedEof.into()));
         }
-        let nearby = if self.low_latency { 0 } else { NEARBY_BYTES };
-        let wholes = coalesce(ranges, nearby);
+        let wholes = join(ranges, if self.low_latency { Gaps::default() } else { gaps });
         let fetched = self.reader.read_ranges(&wholes).map_err(|source| self.failed(source))?;
         let complete = fetched.len() == wholes.len()
             && wholes.iter().zip(&fetched).all(|(range, bytes)| bytes.len() as u64 == range.end - range.start);
@@ -194,23 +207,20 @@ impl Source {
         self.bytes_fetched.fetch_add(bytes, Ordering::Relaxed);
         self.requests.fetch_add(wholes.len() as u64, Ordering::Relaxed);
         self.round_trips.fetch_add(1, Ordering::Relaxed);
-
-        let mut whole = 0;
-        Ok(ranges
-            .iter()
-            .map(|range| {
-                while wholes[whole].end < range.end {
-                    whole += 1;
-                }
-                let start = (range.start - wholes[whole].start) as usize;
-                fetched[whole].slice(start..start + (range.end - range.start) as usize)
-            })
-            .collect())
+        Ok(wholes.into_iter().map(|range| range.start).zip(fetched).collect())
     }
 
     /// The bytes of one range.
     pub(super) fn read_one(&self, range: Range<u64>) -> Result<Bytes, ScanError> {
-        Ok(self.read(&[range])?.pop().unwrap_or_default())
+        Ok(self.read(&[range], Gaps::default())?.pop().map(|(_, bytes)| bytes).unwrap_or_default())
+    }
+
+    /// The error of a file that could not be opened: that it has changed, if it has.
+    pub(super) fn explain(&self, error: ScanError) -> ScanError {
+        match self.reader.check_size() {
+            Ok(()) => error,
+            Err(changed) => self.failed(changed),
+        }
     }
 
     fn failed(&self, source: io::Error) -> ScanError {
@@ -218,12 +228,30 @@ impl Source {
     }
 }
 
-/// Joins ranges whose gap is at most `nearby` bytes.
-fn coalesce(ranges: &[Range<u64>], nearby: u64) -> Vec<Range<u64>> {
+/// The bytes between ranges that are read with them, to make fewer requests.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Gaps {
+    /// The longest gap that costs less than a request.
+    pub(super) longest_bytes: u64,
+    /// All of them together.
+    pub(super) total_bytes: u64,
+}
+
+/// Joins ranges over the shortest gaps.
+pub(super) fn join(ranges: &[Range<u64>], gaps: Gaps) -> Vec<Range<u64>> {
+    let gap = |at: usize| ranges[at].start - ranges[at - 1].end;
+    let mut short: Vec<usize> = (1..ranges.len()).filter(|at| gap(*at) <= gaps.longest_bytes).collect();
+    short.sort_by_key(|at| gap(*at));
+    let mut is_joined = vec![false; ranges.len()];
+    let mut left_bytes = gaps.total_bytes;
+    for at in short {
+        let Some(left) = left_bytes.checked_sub(gap(at)) else { break };
+        (left_bytes, is_joined[at]) = (left, true);
+    }
     let mut wholes: Vec<Range<u64>> = Vec::with_capacity(ranges.len());
-    for range in ranges {
+    for (range, is_joined) in ranges.iter().zip(is_joined) {
         match wholes.last_mut() {
-            Some(last) if range.start <= last.end.saturating_add(nearby) => last.end = range.end,
+            Some(last) if is_joined => last.end = range.end,
             _ => wholes.push(range.clone()),
         }
     }
@@ -247,16 +275,30 @@ mod tests {
     }
 
     #[test]
-    fn nearby_ranges_are_one_request() {
-        let far = NEARBY_BYTES + 100;
+    fn ranges_are_joined_over_gaps_that_cost_less_than_a_request() {
+        let far = REQUEST_BYTES + 100;
         let content: Vec<u8> = (0..far + 50).map(|i| (i % 251) as u8).collect();
         let source = Source::new("memory", Box::new(Memory(content.clone()))).unwrap();
         let ranges = [0..10, 10..20, 30..31, far..far + 5];
-        let parts = source.read(&ranges).unwrap();
-        for (range, part) in ranges.iter().zip(&parts) {
-            assert_eq!(part[..], content[range.start as usize..range.end as usize]);
+        let gaps = Gaps { longest_bytes: REQUEST_BYTES, total_bytes: u64::MAX };
+        let parts = source.read(&ranges, gaps).unwrap();
+        assert_eq!(parts.iter().map(|(start, bytes)| (*start, bytes.len())).collect::<Vec<_>>(), [(0, 31), (far, 5)]);
+        for (start, part) in &parts {
+            assert_eq!(part[..], content[*start as usize..*start as usize + part.len()]);
         }
         assert_eq!((source.requests(), source.round_trips(), source.bytes_fetched()), (2, 1, 36));
+    }
+
+    #[test]
+    #[allow(clippy::single_range_in_vec_init)]
+    fn the_shortest_gaps_are_read_where_not_all_fit() {
+        let ranges = [0..10, 30..40, 45..50, 50..60, 80..90];
+        let joined = |longest_bytes, total_bytes| join(&ranges, Gaps { longest_bytes, total_bytes });
+        assert_eq!(joined(100, 0), [0..10, 30..40, 45..60, 80..90]);
+        assert_eq!(joined(100, 5), [0..10, 30..60, 80..90]);
+        assert_eq!(joined(100, 44), [0..60, 80..90]);
+        assert_eq!(joined(100, 45), [0..90]);
+        assert_eq!(joined(19, 45), [0..10, 30..60, 80..90]);
     }
 
     #[test]

@@ -10,6 +10,7 @@
 
 mod support;
 
+use std::io;
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -21,8 +22,8 @@ use bytes::Bytes;
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData, ParquetMetaDataReader};
 use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterPropertiesBuilder, WriterVersion};
-use skymargin_scan::{LocalFile, RangedReader};
-use support::{Memory, RangeFilter, assert_scanned, options, scan, write};
+use skymargin_scan::{LocalFile, RangedReader, Scanner, Source};
+use support::{Memory, RangeFilter, assert_scanned, options, scan, scan_with, write};
 
 const ROWS: usize = 20_000;
 
@@ -161,23 +162,22 @@ fn without_a_page_index_pages_are_passed_over_by_their_headers() {
 }
 
 #[test]
-fn over_a_high_latency_source_each_step_is_one_call() {
+fn a_small_file_is_one_request() {
     let batch = catalog();
-    let bytes = write(&batch, builder().build());
-    let memory = Memory::new(bytes, false);
-    let scanned = scan(&options(&batch.schema(), 1 << 24), &memory, &filter()).unwrap();
-    // Footer with page index, index column, coordinates, the rest; the page index once more where it is long.
-    assert!(scanned.report.round_trips <= 5, "{} calls", scanned.report.round_trips);
-    assert_eq!(memory.asked.calls.load(Ordering::Relaxed), scanned.report.round_trips);
-    assert_eq!(memory.asked.bytes.load(Ordering::Relaxed), scanned.report.bytes_fetched);
-
-    let nothing = RangeFilter { ranges: vec![1 << 40..1 << 41], ..RangeFilter::default() };
-    let scanned = scan(&options(&batch.schema(), 1 << 24), &memory, &nothing).unwrap();
-    assert!(scanned.report.round_trips <= 2 && scanned.report.pages_decoded == 0);
+    for properties in [builder(), without_page_index(builder())] {
+        let bytes = write(&batch, properties.build());
+        let memory = Memory::new(bytes.clone(), false);
+        let scanned = scan(&options(&batch.schema(), 1 << 24), &memory, &filter()).unwrap();
+        assert_scanned(&scanned, &batch, &filter(), "small");
+        let report = scanned.report;
+        assert_eq!((report.requests, report.round_trips, report.bytes_fetched), (1, 1, bytes.len() as u64));
+        assert_eq!(memory.asked.calls.load(Ordering::Relaxed), 1);
+        assert_eq!(memory.asked.bytes.load(Ordering::Relaxed), bytes.len() as u64);
+    }
 }
 
-#[test]
-fn bytes_between_far_pages_are_not_fetched() {
+/// 16 MB: a sorted index, and four columns that do not compress.
+fn noise() -> RecordBatch {
     let rows = 400_000_i64;
     let index: ArrayRef = Arc::new(Int64Array::from_iter_values(0..rows));
     let noise = |seed: u64| -> ArrayRef {
@@ -185,9 +185,105 @@ fn bytes_between_far_pages_are_not_fetched() {
         Arc::new(Float64Array::from_iter_values((0..rows).map(value)))
     };
     let columns = vec![("index", index), ("ra", noise(1)), ("dec", noise(2)), ("a", noise(3)), ("b", noise(4))];
-    let batch = RecordBatch::try_from_iter(columns).unwrap();
-    let properties = WriterProperties::builder().set_dictionary_enabled(false).set_max_row_group_row_count(None);
-    let bytes = write(&batch, properties.set_data_page_row_count_limit(4096).build());
+    RecordBatch::try_from_iter(columns).unwrap()
+}
+
+fn noise_builder() -> WriterPropertiesBuilder {
+    let builder = WriterProperties::builder().set_dictionary_enabled(false).set_max_row_group_row_count(None);
+    builder.set_data_page_row_count_limit(4096)
+}
+
+#[test]
+fn a_large_file_is_tail_then_index_with_coordinates_then_the_rest() {
+    let batch = noise();
+    let bytes = write(&batch, without_page_index(noise_builder()).build());
+    let nothing = RangeFilter { ranges: vec![1 << 40..1 << 41], ..RangeFilter::default() };
+    let filter = RangeFilter { ranges: vec![200_000..200_010], ..RangeFilter::default() };
+    let scanner = Scanner::new(options(&batch.schema(), 1 << 26)).unwrap();
+    // Once a file has shown that its other columns are needed, those of the next come with the index.
+    for (filter, round_trips) in [(&nothing, 1), (&filter, 3), (&filter, 2), (&nothing, 1)] {
+        let scanned = scan_with(&scanner, &Memory::new(bytes.clone(), false), filter).unwrap();
+        assert_scanned(&scanned, &batch, filter, "large");
+        assert_eq!(scanned.report.round_trips, round_trips);
+        assert_eq!(scanned.report.requests, round_trips);
+        assert!(scanned.report.bytes_fetched <= bytes.len() as u64 + 512 * 1024);
+    }
+}
+
+#[test]
+fn columns_that_few_files_need_are_not_read_in_vain() {
+    let batch = noise();
+    let bytes = write(&batch, without_page_index(noise_builder()).build());
+    // The filter selects no row below the equator, and the noise is above it.
+    let dec = batch.column(2).as_primitive::<Float64Type>();
+    let mut columns = batch.columns().to_vec();
+    columns[2] = Arc::new(Float64Array::from_iter_values(dec.values().iter().map(|value| -1.0 - value)));
+    let southern = RecordBatch::try_new(batch.schema(), columns).unwrap();
+    let southern_bytes = write(&southern, without_page_index(noise_builder()).build());
+    let filter = RangeFilter { ranges: vec![200_000..200_010], ..RangeFilter::default() };
+    let scanner = Scanner::new(options(&batch.schema(), 1 << 26)).unwrap();
+    for _ in 0..3 {
+        let scanned = scan_with(&scanner, &Memory::new(southern_bytes.clone(), false), &filter).unwrap();
+        assert_eq!((scanned.report.rows_selected, scanned.report.round_trips), (0, 2));
+        // Index and coordinates, three of five columns.
+        assert!(scanned.report.bytes_fetched < bytes.len() as u64 / 5 * 3 + 512 * 1024);
+    }
+    let scanned = scan_with(&scanner, &Memory::new(bytes, false), &filter).unwrap();
+    assert_scanned(&scanned, &batch, &filter, "northern");
+    assert_eq!(scanned.report.round_trips, 3);
+}
+
+#[test]
+fn what_is_fetched_at_once_fits_the_memory() {
+    let batch = noise();
+    for properties in [noise_builder(), without_page_index(noise_builder())] {
+        let bytes = write(&batch, properties.build());
+        for step in [1, 2_000, 20_000] {
+            let each = (0..400_000).step_by(step).map(|row| row..row + 1);
+            let ranges = if step == 1 { vec![0..400_000] } else { each.collect() };
+            let filter = RangeFilter { ranges, ..RangeFilter::default() };
+            for memory_bytes in [1 << 20, 1 << 23, 1 << 25] {
+                let scanner = Scanner::new(options(&batch.schema(), memory_bytes)).unwrap();
+                for _ in 0..2 {
+                    let memory = Memory::new(bytes.clone(), false);
+                    let source = Source::new("memory.parquet", Box::new(memory.clone())).unwrap();
+                    let batches = scanner.open(source).unwrap().scan(0, filter.clone()).unwrap();
+                    let rows: usize = batches.map(|batch| batch.unwrap().rows.len()).sum();
+                    assert_eq!(rows, 400_000 / step);
+                    let largest = memory.asked.largest.load(Ordering::Relaxed);
+                    // Pages that are not fetched ahead are read in windows of 4 MiB.
+                    assert!(largest <= memory_bytes.max(6 << 20), "{largest} bytes with {memory_bytes}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_file_that_changed_while_it_was_opened_says_so() {
+    struct Stale(Memory);
+    impl RangedReader for Stale {
+        fn size_bytes(&self) -> io::Result<u64> {
+            Ok(self.0.bytes.len() as u64 - 100)
+        }
+        fn read_ranges(&self, ranges: &[Range<u64>]) -> io::Result<Vec<Bytes>> {
+            self.0.read_ranges(ranges)
+        }
+        fn check_size(&self) -> io::Result<()> {
+            Err(io::Error::other("it has another size now"))
+        }
+    }
+    let batch = catalog();
+    let scanner = Scanner::new(options(&batch.schema(), 1 << 24)).unwrap();
+    let stale = Stale(Memory::new(write(&batch, builder().build()), false));
+    let Err(error) = scanner.open(Source::new("memory.parquet", Box::new(stale)).unwrap()) else { panic!("opened") };
+    assert_eq!(error.to_string(), "memory.parquet: cannot be read: it has another size now");
+}
+
+#[test]
+fn bytes_between_far_pages_are_not_fetched() {
+    let batch = noise();
+    let bytes = write(&batch, noise_builder().build());
     let filter = RangeFilter { ranges: vec![200_000..200_010], ..RangeFilter::default() };
     for low_latency in [true, false] {
         let scanned =
@@ -206,8 +302,8 @@ fn a_local_file_is_read_in_place() {
     std::fs::write(&path, write(&batch, builder().build())).unwrap();
     let file = LocalFile::open(&path).unwrap();
     assert!(file.is_low_latency() && file.size_bytes().unwrap() == path.metadata().unwrap().len());
-    let scanner = skymargin_scan::Scanner::new(options(&batch.schema(), 1 << 24)).unwrap();
-    let source = skymargin_scan::Source::local(&path).unwrap();
+    let scanner = Scanner::new(options(&batch.schema(), 1 << 24)).unwrap();
+    let source = Source::local(&path).unwrap();
     let mut scan = scanner.open(source).unwrap().scan(1000, filter()).unwrap();
     let batches = scan.by_ref().map(Result::unwrap).collect();
     let scanned = support::Scanned { batches, report: scan.report() };

@@ -34,6 +34,8 @@ pub struct Memory {
 pub struct Asked {
     pub calls: AtomicU64,
     pub bytes: AtomicU64,
+    /// The bytes of the largest call.
+    pub largest: AtomicU64,
 }
 
 impl Memory {
@@ -51,6 +53,7 @@ impl RangedReader for Memory {
         self.asked.calls.fetch_add(1, Ordering::Relaxed);
         let total = ranges.iter().map(|range| range.end - range.start).sum();
         self.asked.bytes.fetch_add(total, Ordering::Relaxed);
+        self.asked.largest.fetch_max(total, Ordering::Relaxed);
         Ok(ranges.iter().map(|range| self.bytes.slice(range.start as usize..range.end as usize)).collect())
     }
 
@@ -139,7 +142,10 @@ pub struct Scanned {
 }
 
 pub fn scan(options: &ScanOptions, reader: &Memory, filter: &RangeFilter) -> Result<Scanned, ScanError> {
-    let scanner = Scanner::new(options.clone()).unwrap();
+    scan_with(&Scanner::new(options.clone()).unwrap(), reader, filter)
+}
+
+pub fn scan_with(scanner: &Scanner, reader: &Memory, filter: &RangeFilter) -> Result<Scanned, ScanError> {
     let source = Source::new("memory.parquet", Box::new(reader.clone()))?;
     let mut scan = scanner.open(source)?.scan(1000, filter.clone())?;
     let mut batches = Vec::new();
