@@ -16,6 +16,7 @@ mod error;
 mod idle_nulls;
 pub mod map;
 mod merge;
+mod opened_ahead;
 mod output;
 pub mod parquet;
 mod pixel_columns;
@@ -31,6 +32,7 @@ mod transport;
 mod way_tests;
 
 pub use error::{MapError, ReduceError, ShardError};
+pub use opened_ahead::OpenFile;
 pub use output::{LocalFile, LocalFolder, Output, OutputFile};
 pub use pixel_columns::PixelColumns;
 pub use shard_writer::ShardContents;

@@ -9,9 +9,10 @@ use skymargin_geometry::angle::Threshold;
 use skymargin_geometry::cover::{Margins, Source as Partition};
 use skymargin_geometry::pixel::Pixel;
 use skymargin_scan::row_filter::CoverFilter;
-use skymargin_scan::{ScanError, ScanFile, Scanner, Source, catch_panic};
+use skymargin_scan::{ScanFile, Scanner, catch_panic};
 
 use crate::error::MapError;
+use crate::opened_ahead::{OpenFile, map_each};
 use crate::shard_writer::{ShardContents, ShardWriter};
 
 /// What map tasks of a run have in common.
@@ -74,14 +75,15 @@ pub struct Mapped {
 
 /// Writes the rows of `parts` that belong to margins to a shard.
 ///
-/// `open` opens a file; `is_given_up` is asked before every part and every batch of rows.
+/// `open` opens a file, also from other threads: over high-latency sources, files of the next parts are opened while one
+/// is mapped. `is_given_up` is asked before every part and every batch of rows.
 ///
 /// # Errors
 /// [`MapError`] when a partition cannot be read, the shard cannot be written, or the run is given up.
 pub fn map(
     spec: &MapSpec,
     parts: &[MapPart],
-    open: &dyn Fn(&str) -> Result<Source, ScanError>,
+    open: &OpenFile<'_>,
     shard: impl Write,
     is_given_up: &dyn Fn() -> bool,
 ) -> Result<Mapped, MapError> {
@@ -89,12 +91,10 @@ pub fn map(
         let schema = &spec.scanner.options().schema;
         let mut shard = ShardWriter::new(shard, schema, spec.gathered_bytes, &spec.thresholds_arcsec)?;
         let mut mapped = Mapped::default();
-        for part in parts {
-            if is_given_up() {
-                return Err(MapError::GivenUp);
-            }
-            map_part(spec, part, open, &mut shard, &mut mapped, is_given_up)?;
-        }
+        let files: Vec<&[String]> = parts.iter().map(|part| part.files.as_slice()).collect();
+        map_each(&spec.scanner, &files, open, is_given_up, |number, files| {
+            map_part(spec, &parts[number], &files, &mut shard, &mut mapped, is_given_up)
+        })?;
         mapped.contents = shard.finish()?;
         Ok(mapped)
     })
@@ -104,13 +104,11 @@ pub fn map(
 fn map_part(
     spec: &MapSpec,
     part: &MapPart,
-    open: &dyn Fn(&str) -> Result<Source, ScanError>,
+    files: &[ScanFile],
     shard: &mut ShardWriter<impl Write>,
     mapped: &mut Mapped,
     is_given_up: &dyn Fn() -> bool,
 ) -> Result<(), MapError> {
-    let opened = part.files.iter().map(|name| spec.scanner.open(open(name)?));
-    let files = opened.collect::<Result<Vec<ScanFile>, ScanError>>()?;
     let rows = files.iter().map(ScanFile::rows_total).sum();
     if part.part == 0 {
         let memory_bytes = files.iter().map(ScanFile::uncompressed_bytes).fold(0, u64::saturating_add);
@@ -124,7 +122,7 @@ fn map_part(
         cover.destinations().map(|pixel| is_wanted(&pixel).then_some(pixel)).collect();
     let is_needed = destinations.iter().any(Option::is_some);
     let mut first_row = 0;
-    for (file, row_groups) in files.iter().zip(row_groups(&files, part)) {
+    for (file, row_groups) in files.iter().zip(row_groups(files, part)) {
         if is_needed && !row_groups.is_empty() {
             let filter = CoverFilter::new(Arc::clone(&cover), file.index_shift(), spec.check_index);
             let mut scan = file.scan_row_groups(first_row, filter, row_groups)?;
