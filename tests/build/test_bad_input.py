@@ -252,7 +252,7 @@ def test_a_catalog_that_cannot_be_listed(work: Workspace, monkeypatch: pytest.Mo
     def refuse(*_: object) -> None:
         raise PermissionError(errno.EACCES, "Permission denied")
 
-    monkeypatch.setattr(partition_list, "list_files", refuse)
+    monkeypatch.setattr(partition_list, "list_versions", refuse)
     work.fails(CatalogError, str(work.catalog), "Permission denied")
 
 

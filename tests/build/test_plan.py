@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -91,6 +92,24 @@ def test_a_partition_of_half_the_rows_is_cut_into_parts_for_all_threads() -> Non
     costs = [task.cost for task in plan.largest_first(tasks)]
     assert costs[0] >= max(costs) / 2
     assert costs[-1] <= 2 * min(costs)
+
+
+def test_sizes_travel_with_the_files_of_a_catalog_on_a_server() -> None:
+    size_bytes = np.full(41, 10 << 20)
+    size_bytes[7] = 400 << 20
+    local = catalog_of(np.full(41, 3), np.random.default_rng(3).permutation(41), size_bytes)
+    sizes = [(int(size),) for size in size_bytes]
+    tasks = plan.map_tasks(replace(local, file_sizes=sizes), threads=32)
+    by_file = dict(zip(local.files, sizes, strict=True))
+    for task in tasks:
+        assert task.file_sizes == [by_file[names] for names in task.files]
+    assert all(not task.file_sizes for task in plan.map_tasks(local, threads=32))
+    # For each part, the end of the file is read again: partitions are cut into fewer.
+    (parts,) = {int(task.parts.max()) for task in tasks if task.parts.max() > 1}
+    assert parts == 7
+    chosen = replace(local, file_sizes=sizes).with_partitions([7, 2])
+    assert [chosen.sizes_of(number) for number in (0, 1)] == [sizes[7], sizes[2]]
+    assert local.sizes_of(7) == (None,)
 
 
 def test_batches_are_even_and_eight_per_thread() -> None:

@@ -165,7 +165,8 @@ def test_http_in(web: Server, local: Local, tmp_path: Path) -> None:
     # A small partition is one read; nothing asks for a listing.
     partitions = len(PARTITIONS)
     assert web.record.asked("GET", ".parquet") == partitions
-    assert web.record.asked("HEAD", ".parquet") == 2 * partitions
+    # Sizes are asked for once, and travel with the tasks.
+    assert web.record.asked("HEAD", ".parquet") == partitions
     assert not [
         path for _, path, _ in web.record.requests if path.endswith("/") or "." not in path[-20:]
     ] or {
@@ -247,16 +248,17 @@ def test_planning_over_http_asks_side_by_side(tmp_path: Path) -> None:
         assert server.record.most_at_once >= 8
 
 
-def test_a_large_partition_takes_few_requests_side_by_side(tmp_path: Path) -> None:
+def test_a_large_partition_takes_few_requests(tmp_path: Path) -> None:
     sky = sky_near_edges(((0, 4), (0, 5)), 40_000, 3_000.0, seed=1)
     layout = Layout(row_group_rows=4_000)
     table = rows_of(sky, layout)
-    for number in range(4):
+    for number in range(30):
         # Not to be compressed.
         noise = pa.array([(row * 2_654_435_761 * (number + 1) % 2**61) / 7 for row in range(len(table))])
         table = table.append_column(f"noise{number}", noise)
     write_catalog(tmp_path / "large", sky, layout, table)
-    size = max(file.stat().st_size for file in files_of(tmp_path / "large").values())
+    sizes = [file.stat().st_size for file in files_of(tmp_path / "large").values()]
+    assert min(sizes) > 2 << 20, "these are not read whole"
     make_margin(tmp_path / "large", tmp_path / "here", THRESHOLD_ARCSEC)
     with http_server(tmp_path) as server:
         server.record.trouble = lambda method, _path: time.sleep(0.03 if method == "GET" else 0)
@@ -265,10 +267,8 @@ def test_a_large_partition_takes_few_requests_side_by_side(tmp_path: Path) -> No
             ranged for method, path, ranged in server.record.requests if "Npix" in path and method == "GET"
         ]
         assert all(reads), "each names its range"
-        assert len(reads) <= 24
-        assert report.bytes_read / len(reads) > 32 * 1024
-        assert server.record.most_at_once > 1
-    assert report.bytes_read < 3 * 2 * size
+        assert len(reads) <= 3 * len(sizes)
+    assert report.bytes_read < 1.2 * sum(sizes)
     assert same(on_disk(tmp_path / "there" / "margin"), on_disk(tmp_path / "here" / "margin"))
 
 

@@ -15,7 +15,7 @@ from skymargin.catalogs.layout import INDEX_ORDER, Pixel
 from skymargin.catalogs.output_options import OutputOptions
 from skymargin.catalogs.suggestions import enclosing_catalog, no_catalog
 from skymargin.errors import ArgumentError, CatalogError, CatalogNotFoundError, SkymarginError
-from skymargin.storage.paths import AnyPath, can_list, exists
+from skymargin.storage.paths import AnyPath, exists, names_in
 
 if TYPE_CHECKING:
     import numpy as np
@@ -98,6 +98,11 @@ class Catalog:
         The file (or folder) that lists the partitions.
     stated_rows : list of StatedRows
         The numbers of rows that its files state.
+    file_sizes : list of tuple of int
+        The size of each of these files, of a catalog on a server; empty for one on a disk.
+    file_marks : dict of str to str
+        What the listing of a store says of each file besides its size, that tells versions apart; by path relative to
+        `path`.
     """
 
     path: AnyPath
@@ -110,6 +115,12 @@ class Catalog:
     size_bytes: np.ndarray
     listed_in: AnyPath
     stated_rows: list[StatedRows] = field(default_factory=list)
+    file_sizes: list[tuple[int, ...]] = field(default_factory=list, repr=False)
+    file_marks: dict[str, str] = field(default_factory=dict, repr=False)
+
+    def sizes_of(self, number: int) -> tuple[int | None, ...]:
+        """The sizes of the files of a partition, given by its number, as they were listed; None for those on a disk."""
+        return self.file_sizes[number] if self.file_sizes else (None,) * len(self.files[number])
 
     def with_partitions(self, numbers: Sequence[int]) -> Catalog:
         """The catalog with some of its partitions only, given by their numbers. It states no number of rows."""
@@ -121,6 +132,7 @@ class Catalog:
             files=[self.files[number] for number in chosen],
             size_bytes=self.size_bytes[chosen],
             stated_rows=[],
+            file_sizes=[self.file_sizes[number] for number in chosen] if self.file_sizes else [],
         )
 
     def overlapping(self, pixels: Sequence[Pixel]) -> Catalog:
@@ -184,10 +196,10 @@ class MarginContents:
 class Format(Protocol):
     """The functions that a module of this package has for its format."""
 
-    def is_catalog(self, path: AnyPath) -> bool:
-        """Whether the folder looks like a catalog of this format, complete or not."""
+    def is_catalog(self, path: AnyPath, names: frozenset[str] | None) -> bool:
+        """Whether the folder, with what `names_in` returned for it, looks like a catalog, complete or not."""
 
-    def open_catalog(self, path: AnyPath) -> Catalog:
+    def open_catalog(self, path: AnyPath, names: frozenset[str] | None) -> Catalog:
         """Read all metadata of a catalog, and no rows."""
 
     def margin_file(self, order: int, pixel: int) -> str:
@@ -235,19 +247,21 @@ def open_catalog(path: AnyPath) -> Catalog:
     CatalogError
         When the catalog is not complete or contradicts itself.
     """
-    if can_list(path) and not exists(path):
-        raise CatalogNotFoundError(f"input_catalog_path: there is nothing at {path}")
-    if enclosing_catalog(path) is not None:
-        raise no_catalog(path, "input_catalog_path")
-    for name in FORMATS:
-        known = format_named(name)
-        if known.is_catalog(path):
-            try:
-                return known.open_catalog(path)
-            except SkymarginError:
-                raise
-            except OSError as error:
-                raise CatalogError(f"{path} cannot be read: {error}") from error
+    try:
+        # One listing instead of a question for each file.
+        names = names_in(path)
+        if names is not None and not names and not exists(path):
+            raise CatalogNotFoundError(f"input_catalog_path: there is nothing at {path}")
+        if enclosing_catalog(path) is not None:
+            raise no_catalog(path, "input_catalog_path")
+        for name in FORMATS:
+            known = format_named(name)
+            if known.is_catalog(path, names):
+                return known.open_catalog(path, names)
+    except SkymarginError:
+        raise
+    except OSError as error:
+        raise CatalogError(f"{path} cannot be read: {error}") from error
     raise no_catalog(path, "input_catalog_path")
 
 

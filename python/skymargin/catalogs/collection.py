@@ -23,7 +23,9 @@ from skymargin.storage.paths import (
     as_path,
     can_list,
     exists,
+    is_among,
     make_folder,
+    names_in,
     resolve_reference,
     with_options,
 )
@@ -48,7 +50,8 @@ def collection_of(catalog: AnyPath) -> AnyPath:
     catalog = absolute(catalog)
     if not can_list(catalog):
         raise ArgumentError(f"add_to_collection=True: nothing can be written to {catalog}")
-    if exists(catalog / COLLECTION) and not any(exists(catalog / name) for name in HATS_PROPERTIES):
+    names = names_in(catalog) or frozenset()
+    if COLLECTION in names and names.isdisjoint(HATS_PROPERTIES):
         return catalog
     for folder in catalog.parents:
         if not exists(folder / COLLECTION):
@@ -66,8 +69,8 @@ def collection_of(catalog: AnyPath) -> AnyPath:
     )
 
 
-def collection_primary(collection: AnyPath) -> AnyPath:
-    """The primary catalog that a collection names.
+def collection_primary(collection: AnyPath) -> tuple[AnyPath, frozenset[str] | None]:
+    """The primary catalog that a collection names, and what `names_in` returns for it.
 
     Raises
     ------
@@ -80,14 +83,15 @@ def collection_primary(collection: AnyPath) -> AnyPath:
         raise CatalogError(f"{file} has no hats_primary_table_url: it does not name its primary catalog")
     try:
         primary = resolve_reference(collection, name)
-        is_catalog = any(exists(primary / name) for name in HATS_PROPERTIES)
+        names = names_in(primary)
+        is_catalog = any(is_among(name, primary, names) for name in HATS_PROPERTIES)
     except (OSError, ValueError, ImportError) as error:
         raise CatalogError(
             f"{file} names {name!r:.200} as its primary catalog, which cannot be opened: {error!s:.200}"
         ) from error
     if not is_catalog:
         raise CatalogError(f"{file} names the primary catalog {primary}, which is not a catalog")
-    return primary
+    return primary, names
 
 
 def margin_entry(collection: AnyPath, margin: AnyPath) -> str:
@@ -178,7 +182,7 @@ def collection_catalog(collection: AnyPath, catalog: AnyPath) -> AnyPath:
                 f"collection {collection}: its catalog {catalog} must be a HATS catalog or collection, and has none of "
                 f"{', '.join((*HATS_PROPERTIES, COLLECTION))}"
             )
-        primary = collection_primary(catalog)
+        primary, _ = collection_primary(catalog)
     file = collection / COLLECTION
     if exists(file):
         named = read_properties(file).get("hats_primary_table_url", "")

@@ -251,7 +251,7 @@ def _primary_of(margin: CatalogFolder) -> AnyPath:
 
 def _inspect_primary(path: AnyPath) -> CatalogFolder:
     """Inspect a catalog, or the primary catalog of a collection."""
-    return inspect_catalog(path if collection_properties(path) is None else collection_primary(path))
+    return inspect_catalog(path if collection_properties(path) is None else collection_primary(path)[0])
 
 
 def _threshold_arcsec(margin: CatalogFolder) -> float:

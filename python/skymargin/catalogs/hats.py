@@ -39,29 +39,29 @@ from skymargin.catalogs.partition_list import read_partitions, write_partition_i
 from skymargin.catalogs.properties import read_hats_properties, whole_number
 from skymargin.catalogs.row_counts import stated_rows
 from skymargin.errors import CatalogError
-from skymargin.storage.paths import AnyPath, exists
+from skymargin.storage.paths import AnyPath, exists, is_among
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 
-def is_catalog(path: AnyPath) -> bool:
+def is_catalog(path: AnyPath, names: frozenset[str] | None) -> bool:
     """Whether the folder holds a HATS catalog or collection, complete or not."""
     marks = (*HATS_PROPERTIES, COLLECTION, PARTITION_INFO, DATASET)
-    return any(exists(path / mark) for mark in marks)
+    return any(is_among(mark, path, names) for mark in marks)
 
 
-def open_catalog(path: AnyPath) -> Catalog:
-    """Open a HATS catalog, or the primary catalog of a HATS collection.
+def open_catalog(path: AnyPath, names: frozenset[str] | None) -> Catalog:
+    """Open a HATS catalog, or the primary catalog of a HATS collection; `names` is what `names_in` returned for it.
 
     Raises
     ------
     CatalogError
         When a file of it is missing or invalid, or names a column that is not there.
     """
-    properties_file = next((path / name for name in HATS_PROPERTIES if exists(path / name)), None)
+    properties_file = next((path / name for name in HATS_PROPERTIES if is_among(name, path, names)), None)
     if properties_file is None:
-        return _open_primary(path)
+        return _open_primary(path, names)
     properties = read_hats_properties(properties_file)
     kind = properties.get("dataproduct_type")
     if kind not in ("object", "source"):
@@ -69,7 +69,7 @@ def open_catalog(path: AnyPath) -> Catalog:
             f"{properties_file} says dataproduct_type={kind}: margins are made of catalogs of type object or source"
         )
     stated = stated_rows(properties_file, "hats_nrows", properties.get("hats_nrows"))
-    contents = read_partitions(path, path / DATASET, partition_suffix(properties), stated)
+    contents = read_partitions(path, path / DATASET, partition_suffix(properties), stated, names)
     columns = _spatial_columns(properties, contents["schema"], properties_file)
     return Catalog(path=path, format="hats", columns=columns, **contents)
 
@@ -111,17 +111,17 @@ def finish_margin(folder: AnyPath, catalog: Catalog, contents: MarginContents) -
         (data / METADATA).unlink()
 
 
-def _open_primary(path: AnyPath) -> Catalog:
+def _open_primary(path: AnyPath, names: frozenset[str] | None) -> Catalog:
     collection_file = path / COLLECTION
-    if not exists(collection_file):
+    if not is_among(COLLECTION, path, names):
         raise CatalogError(f"{path} has no {', '.join(HATS_PROPERTIES)} or {COLLECTION}")
-    primary = collection_primary(path)
+    primary, names = collection_primary(path)
     if _is_elsewhere(path, primary) and not is_own_collection(path):
         warnings.warn(
             f"{collection_file} names a primary catalog outside its folder, which is used: {primary}",
             stacklevel=2,
         )
-    return open_catalog(primary)
+    return open_catalog(primary, names)
 
 
 def _is_elsewhere(collection: AnyPath, primary: AnyPath) -> bool:

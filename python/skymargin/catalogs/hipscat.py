@@ -37,7 +37,7 @@ from skymargin.catalogs.partition_list import read_partitions, schema_source, wr
 from skymargin.catalogs.properties import read_json
 from skymargin.catalogs.row_counts import stated_rows
 from skymargin.errors import CatalogError, MissingExtraError
-from skymargin.storage.paths import AnyPath, absolute, exists
+from skymargin.storage.paths import AnyPath, absolute, exists, is_among
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -46,18 +46,18 @@ if TYPE_CHECKING:
 _SOURCE_COLUMNS = {"margin_Norder": "uint8", "margin_Dir": "uint64", "margin_Npix": "uint64"}
 
 
-def is_catalog(path: AnyPath) -> bool:
+def is_catalog(path: AnyPath, names: frozenset[str] | None) -> bool:
     """Whether the folder holds a HiPSCat catalog, complete or not."""
-    if any(exists(path / mark) for mark in (*HATS_PROPERTIES, COLLECTION, DATASET)):
+    if any(is_among(mark, path, names) for mark in (*HATS_PROPERTIES, COLLECTION, DATASET)):
         return False
-    if any(exists(path / mark) for mark in (HIPSCAT_INFO, PROVENANCE)):
+    if any(is_among(mark, path, names) for mark in (HIPSCAT_INFO, PROVENANCE)):
         return True
     # An interrupted import may have left partitions alone.
     return isinstance(path, Path) and path.is_dir() and any(path.glob(PARTITION_FOLDERS))
 
 
-def open_catalog(path: AnyPath) -> Catalog:
-    """Open a HiPSCat catalog.
+def open_catalog(path: AnyPath, names: frozenset[str] | None) -> Catalog:
+    """Open a HiPSCat catalog; `names` is what `names_in` returned for it.
 
     Raises
     ------
@@ -68,10 +68,10 @@ def open_catalog(path: AnyPath) -> Catalog:
     """
     info = _read_catalog_info(path)
     stated = stated_rows(path / HIPSCAT_INFO, "total_rows", info.total_rows)
-    contents = read_partitions(path, path, SUFFIX, stated)
+    contents = read_partitions(path, path, SUFFIX, stated, names)
     schema = contents["schema"]
     highest_order = int(max(contents["orders"], default=0))
-    _check_pixel_columns(schema, schema_source(path, contents["files"]) or path, highest_order)
+    _check_pixel_columns(schema, schema_source(path, contents["files"], names) or path, highest_order)
     columns = _spatial_columns(info, schema, path / HIPSCAT_INFO)
     return Catalog(path=path, format="hipscat", columns=columns, **contents)
 

@@ -118,8 +118,8 @@ class RowGroups:
         return b"".join(metadata_file([self]))
 
 
-def read_footer(file: AnyPath) -> pq.FileMetaData:
-    """The footer of a Parquet file.
+def read_footer(file: AnyPath, size_bytes: int | None = None) -> pq.FileMetaData:
+    """The footer of a Parquet file; `size_bytes` is the size of a remote one, where it is known.
 
     Raises
     ------
@@ -132,20 +132,22 @@ def read_footer(file: AnyPath) -> pq.FileMetaData:
     # The offsets of a footer count from the start of the file, but it is read from the end.
     with (
         _reading(file),
-        open_input(file) if isinstance(file, Path) else pa.BufferReader(read_tail(file)) as source,
+        open_input(file)
+        if isinstance(file, Path)
+        else pa.BufferReader(read_tail(file, size_bytes)) as source,
     ):
         return pq.read_metadata(source)
 
 
-def read_schema(file: AnyPath) -> pa.Schema:
-    """The schema of a Parquet file.
+def read_schema(file: AnyPath, size_bytes: int | None = None) -> pa.Schema:
+    """The schema of a Parquet file; `size_bytes` is the size of a remote one, where it is known.
 
     Raises
     ------
     CatalogError
         When it cannot be read.
     """
-    footer = read_footer(file)
+    footer = read_footer(file, size_bytes)
     with _reading(file):
         schema = footer.schema.to_arrow_schema()
     metadata = dict(schema.metadata or {})
@@ -178,15 +180,22 @@ def footer_rows(file: AnyPath, size: int) -> int:
     ThriftError
         When the file is not a Parquet file.
     """
-    read = range_reader(file)
+    read = range_reader(file, size)
     end = size - _TRAILER_BYTES
-    trailer = read(end, size) if end >= 0 else b""
+    # A short footer is complete in it.
+    tail_start = max(0, end - _HEAD_BYTES)
+    tail = read(tail_start, size) if end >= 0 else b""
+    trailer = tail[-_TRAILER_BYTES:]
     length = int.from_bytes(trailer[:4], "little")
     if trailer[4:] != _MAGIC or length > end:
         raise ThriftError("it does not end like a Parquet file")
+    start = end - length
     head = min(length, _HEAD_BYTES)
     while True:
-        reader = CompactReader(read(end - length, end - length + head))
+        is_in_tail = start >= tail_start
+        reader = CompactReader(
+            tail[start - tail_start : -_TRAILER_BYTES] if is_in_tail else read(start, start + head)
+        )
         try:
             _skip_to_rows(reader)
             reader.byte()

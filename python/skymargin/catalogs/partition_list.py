@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from skymargin.catalogs.layout import (
@@ -24,7 +25,16 @@ from skymargin.catalogs.metadata_file import read_footer, read_schema
 from skymargin.catalogs.properties import whole_number, without_byte_order_mark
 from skymargin.catalogs.row_counts import check_stated, rows_in_metadata
 from skymargin.errors import CatalogError, MissingPartitionError
-from skymargin.storage.paths import AnyPath, can_list, exists, file_sizes, list_files, read_text
+from skymargin.storage.paths import (
+    AnyPath,
+    can_list,
+    exists,
+    file_sizes,
+    is_among,
+    is_local,
+    list_versions,
+    read_text,
+)
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -35,7 +45,9 @@ if TYPE_CHECKING:
 _SMALLEST_PARQUET_BYTES = 12
 
 
-def read_partitions(path: AnyPath, data: AnyPath, suffix: str, stated: list[StatedRows]) -> dict[str, Any]:
+def read_partitions(
+    path: AnyPath, data: AnyPath, suffix: str, stated: list[StatedRows], names: frozenset[str] | None
+) -> dict[str, Any]:
     """Partitions, files, schema and stated rows of a catalog, under their names in `Catalog`.
 
     Parameters
@@ -48,6 +60,8 @@ def read_partitions(path: AnyPath, data: AnyPath, suffix: str, stated: list[Stat
         What follows the path of each partition; `/` for a folder of files each.
     stated
         The numbers of rows that its properties state.
+    names
+        What `names_in` returned for `path`.
 
     Raises
     ------
@@ -56,33 +70,41 @@ def read_partitions(path: AnyPath, data: AnyPath, suffix: str, stated: list[Stat
     """
     import numpy as np
 
-    sizes = list_files(data) if can_list(path) else None
-    if sizes is not None and data == path:
+    listed: dict[str, int] | None = None
+    marks: dict[str, str] = {}
+    if can_list(path):
+        listed, marks = list_versions(data)
+    if listed is not None and data == path:
         # The folder of the catalog may hold other things.
-        sizes = {name: size for name, size in sizes.items() if is_partition_path(name) or name == METADATA}
-    listed_in, partitions = list_partitions(path, data, sizes)
+        kept = (METADATA, COMMON_METADATA)
+        listed = {name: size for name, size in listed.items() if is_partition_path(name) or name in kept}
+    listed_in, partitions = list_partitions(path, data, listed, names)
     for order, pixel in partitions:
         if not pixel_exists(order, pixel):
             raise CatalogError(f"{listed_in} lists a pixel that does not exist: order {order}, pixel {pixel}")
-    stated = stated + rows_in_metadata(data, sizes)
+    stated = stated + rows_in_metadata(data, listed)
     check_stated(stated)
-    if sizes is None:
-        sizes = _sizes_unlisted(path, data, partitions, suffix)
-    files = _files_of_partitions(data, partitions, sizes, suffix, listed_in)
+    sizes = _sizes_unlisted(path, data, partitions, suffix) if listed is None else listed
+    in_data = _files_of_partitions(data, partitions, sizes, suffix, listed_in)
     inside = "" if data == path else f"{data.name}/"
+    files = [tuple(f"{inside}{name}" for name in names) for names in in_data]
+    file_sizes = [] if is_local(path) else [tuple(sizes[name] for name in names) for names in in_data]
+    in_both = zip(chain.from_iterable(files), chain.from_iterable(in_data), strict=True)
     return {
-        "schema": _read_schema(path, data, files),
+        "schema": _read_schema(path, data, in_data, listed),
         "orders": np.array([order for order, _ in partitions], dtype=np.uint8),
         "pixels": np.array([pixel for _, pixel in partitions], dtype=np.uint64),
-        "files": [tuple(f"{inside}{name}" for name in names) for names in files],
-        "size_bytes": np.array([sum(sizes[name] for name in names) for names in files], dtype=np.int64),
+        "files": files,
+        "size_bytes": np.array([sum(sizes[name] for name in names) for names in in_data], dtype=np.int64),
+        "file_sizes": file_sizes,
+        "file_marks": {full: marks[name] for full, name in in_both if name in marks},
         "listed_in": listed_in,
         "stated_rows": stated,
     }
 
 
 def list_partitions(
-    path: AnyPath, data: AnyPath, sizes: dict[str, int] | None
+    path: AnyPath, data: AnyPath, sizes: dict[str, int] | None, names: frozenset[str] | None
 ) -> tuple[AnyPath, list[Pixel]]:
     """What lists the partitions of a catalog, and the partitions.
 
@@ -96,6 +118,8 @@ def list_partitions(
         The folder that holds its partitions.
     sizes
         Every file below `data`; None where files cannot be listed.
+    names
+        What `names_in` returned for `path`.
 
     Raises
     ------
@@ -103,13 +127,13 @@ def list_partitions(
         When the list cannot be read, or there is none.
     """
     listing = path / PARTITION_INFO
-    if exists(listing):
+    if is_among(PARTITION_INFO, path, names):
         return listing, read_partition_info(listing)
     listing = data / METADATA
     if exists(listing) if sizes is None else METADATA in sizes:
-        footer = read_footer(listing)
-        names = [footer.row_group(i).column(0).file_path for i in range(footer.num_row_groups)]
-        return listing, _partitions_in(names)
+        footer = read_footer(listing, None if sizes is None else sizes[METADATA])
+        paths = [footer.row_group(i).column(0).file_path for i in range(footer.num_row_groups)]
+        return listing, _partitions_in(paths)
     if sizes is None:
         raise CatalogError(
             f"{path} has neither {PARTITION_INFO} nor {data.name}/{METADATA}, and over HTTP its files cannot be "
@@ -225,14 +249,17 @@ def _files_of_partitions(
     return [files[pixel] for pixel in partitions]
 
 
-def _read_schema(path: AnyPath, data: AnyPath, files: list[tuple[str, ...]]) -> pa.Schema:
+def _read_schema(
+    path: AnyPath, data: AnyPath, files: list[tuple[str, ...]], listed: Mapping[str, int] | None
+) -> pa.Schema:
     """Schema of the catalog: that of _common_metadata, else of _metadata, else of its first partition."""
-    source = schema_source(data, files)
-    if source is None:
+    name = _schema_name(data, files, listed)
+    if name is None:
         raise CatalogError(
             f"{path} has no partitions and no {COMMON_METADATA}: nothing says which columns it has"
         )
-    schema = read_schema(source)
+    source = data / name
+    schema = read_schema(source, None if listed is None else listed[name])
     if not _is_text(schema):
         raise CatalogError(f"{source} has names or metadata of columns that are not UTF-8: it is damaged")
     twice = sorted({name for name in schema.names if schema.names.count(name) > 1})
@@ -241,11 +268,22 @@ def _read_schema(path: AnyPath, data: AnyPath, files: list[tuple[str, ...]]) -> 
     return schema
 
 
-def schema_source(data: AnyPath, files: list[tuple[str, ...]]) -> AnyPath | None:
-    """The file whose schema is that of the catalog, if there is one."""
-    candidates = [data / name for name in (COMMON_METADATA, METADATA)]
-    first = data / files[0][0] if files else None
-    return next((file for file in candidates if exists(file)), first)
+def schema_source(
+    data: AnyPath, files: list[tuple[str, ...]], listed: Container[str] | None
+) -> AnyPath | None:
+    """The file whose schema is that of the catalog, if there is one.
+
+    `listed` has the files directly in `data`; None where they cannot be listed.
+    """
+    name = _schema_name(data, files, listed)
+    return None if name is None else data / name
+
+
+def _schema_name(data: AnyPath, files: list[tuple[str, ...]], listed: Container[str] | None) -> str | None:
+    for name in (COMMON_METADATA, METADATA):
+        if exists(data / name) if listed is None else name in listed:
+            return name
+    return files[0][0] if files else None
 
 
 def _is_text(schema: pa.Schema) -> bool:

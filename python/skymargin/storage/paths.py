@@ -101,6 +101,23 @@ def list_files(folder: AnyPath) -> dict[str, int]:
     return remote.list_files(folder)
 
 
+def list_versions(folder: AnyPath) -> tuple[dict[str, int], dict[str, str]]:
+    """The same, and for each file on a store what tells its versions apart, where the store lists that."""
+    return (list_files(folder), {}) if isinstance(folder, Path) else remote.list_versions(folder)
+
+
+def names_in(folder: AnyPath) -> frozenset[str] | None:
+    """Names of the files and folders directly in a folder; None where they cannot be listed, none without a folder."""
+    if isinstance(folder, Path):
+        return frozenset(entry.name for entry in os.scandir(folder)) if folder.is_dir() else frozenset()
+    return remote.names_in(folder) if can_list(folder) else None
+
+
+def is_among(name: str, folder: AnyPath, names: frozenset[str] | None) -> bool:
+    """Whether a folder has a file or folder of this name: by what `names_in` returned for it, or by asking for it."""
+    return exists(folder / name) if names is None else name in names
+
+
 def can_list(folder: AnyPath) -> bool:
     """Whether its file system can list a folder; HTTP cannot."""
     return isinstance(folder, Path) or not remote.is_http(folder)

@@ -7,7 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from skymargin.errors import StorageError
-from skymargin.storage.remote import WrongAnswerError, file_size, retry, without_secrets
+from skymargin.storage.remote import (
+    WrongAnswerError,
+    current_size,
+    file_size,
+    retry,
+    without_secrets,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -30,6 +36,8 @@ class RangeReader:
     ----------
     path
         The file.
+    size_bytes
+        Its size, as a listing states it; None to ask the server.
 
     Attributes
     ----------
@@ -39,14 +47,30 @@ class RangeReader:
     Raises
     ------
     OSError
-        When the file does not exist or its size is unknown.
+        When the size is not given, and the file does not exist or its size is unknown.
     """
 
-    def __init__(self, path: UPath) -> None:
+    def __init__(self, path: UPath, size_bytes: int | None = None) -> None:
         self._path = path
-        self.size_bytes = file_size(path)
+        self._is_listed = size_bytes is not None
+        self.size_bytes = file_size(path) if size_bytes is None else size_bytes
         # The first read is the end of the file, which contains the footer, or the whole of a small file.
         self._tail = b""
+
+    def check_size(self) -> None:
+        """Check, after something has failed, that a file still has the size that a listing stated.
+
+        Raises
+        ------
+        StorageError
+            When it has another size now.
+        """
+        now_bytes = current_size(self._path) if self._is_listed else None
+        if now_bytes not in (None, self.size_bytes):
+            raise StorageError(
+                f"the file has changed from {self.size_bytes} to {now_bytes} bytes since the catalog was listed; "
+                "start the run again when the catalog is complete"
+            )
 
     def read_ranges(self, starts: list[int], stops: list[int]) -> list[bytes]:
         """The bytes from each start to before its stop.
@@ -134,12 +158,15 @@ def _failure(answer: Any, size_bytes: int, start: int, stop: int) -> BaseExcepti
     return WrongAnswerError(f"{len(answer)} bytes arrived of the {stop - start} from byte {start} on")
 
 
-def read_tail(path: AnyPath) -> bytes:
-    """The end of a Parquet file, including its whole footer; the whole of a small file."""
+def read_tail(path: AnyPath, size_bytes: int | None = None) -> bytes:
+    """The end of a Parquet file, including its whole footer; the whole of a small file.
+
+    `size_bytes` is the size of a remote file, where it is known.
+    """
     if isinstance(path, Path):
         size, read = path.stat().st_size, range_reader(path)
     else:
-        reader = RangeReader(path)
+        reader = RangeReader(path, size_bytes)
         size = reader.size_bytes
         read = partial(_read_range, reader)
     length = min(size, _TAIL_BYTES)
@@ -148,10 +175,13 @@ def read_tail(path: AnyPath) -> bytes:
     return read(size - needed, size - length) + tail if length < needed <= size else tail
 
 
-def range_reader(path: AnyPath) -> Callable[[int, int], bytes]:
-    """A function that reads a file from one byte to before another."""
+def range_reader(path: AnyPath, size_bytes: int | None = None) -> Callable[[int, int], bytes]:
+    """A function that reads a file from one byte to before another.
+
+    `size_bytes` is the size of a remote file, where it is known.
+    """
     if not isinstance(path, Path):
-        return partial(_read_range, RangeReader(path))
+        return partial(_read_range, RangeReader(path, size_bytes))
 
     def read(start: int, stop: int) -> bytes:
         with path.open("rb") as source:

@@ -17,15 +17,19 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from skymargin.errors import SkymarginError, StorageError
 
 if TYPE_CHECKING:
-    from aiohttp import ClientResponse
+    from aiohttp import ClientResponse, ClientSession
     from upath import UPath
 
 T = TypeVar("T")
 
 TRIES = 4
+# Connections that a client may keep open to a server; each is opened when a thread needs it. A thread that maps reads
+# several partitions at the same time. The clients' own limits are 10 (S3) and 100 (all others, which use aiohttp).
+CONNECTIONS = 256
 # Timeout for a web server that accepts a connection and then stays silent; aiohttp waits for five minutes.
 _SILENCE_SECONDS = 30
 _FIRST_WAIT_SECONDS = 0.2
+_S3 = ("s3", "s3a")
 # The clients of these retry by themselves, with longer waits.
 _RETRYING_PROTOCOLS = frozenset({"s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "adl"})
 # Errors that they do not retry, or not often: truncated bodies, and bodies that do not match their checksum.
@@ -40,6 +44,8 @@ _PARTIAL_CONTENT = 206
 _RANGE = re.compile(r"bytes[ =](\d+)-")
 # Servers answer 403 for a missing file when the client may not list.
 _ABSENT_STATUS = frozenset({403, 404, 410})
+# Names under which stores list what identifies the version of an object.
+_MARKS = ("ETag", "etag", "md5Hash", "LastModified", "last_modified", "mtime", "updated", "created")
 # Concurrent requests when each file needs its own.
 _ASKED_AT_ONCE = 32
 _SECRET = re.compile("key|secret|token|pass|auth|cred|header|cookie|sas|connection", re.IGNORECASE)
@@ -55,22 +61,37 @@ class WrongAnswerError(ConnectionError):
 
 
 def checked(path: UPath) -> UPath:
-    """The path; for HTTP with client options for a timeout on silent servers and a check of each range.
+    """The path, with options for as many connections as threads may ask for.
 
-    Options that the path already has take precedence.
+    For HTTP also with a timeout on silent servers and a check of each range. Options that the path already has take
+    precedence.
     """
-    if not is_http(path):
+    options = dict(path.storage_options)
+    if path.protocol in _S3:
+        config = options.get("config_kwargs") or {}
+        options["config_kwargs"] = {"max_pool_connections": CONNECTIONS, **config}
+    elif is_http(path):
+        from aiohttp import ClientTimeout
+
+        defaults = {
+            "timeout": ClientTimeout(total=None, sock_connect=_SILENCE_SECONDS, sock_read=_SILENCE_SECONDS),
+            "raise_for_status": check_range,
+        }
+        options = {"get_client": open_session, **options}
+        options["client_kwargs"] = {**defaults, **(options.get("client_kwargs") or {})}
+    else:
         return path
-    from aiohttp import ClientTimeout
     from upath import UPath
 
-    options = dict(path.storage_options)
-    defaults = {
-        "timeout": ClientTimeout(total=None, sock_connect=_SILENCE_SECONDS, sock_read=_SILENCE_SECONDS),
-        "raise_for_status": check_range,
-    }
-    options["client_kwargs"] = {**defaults, **(options.get("client_kwargs") or {})}
     return UPath(str(path), protocol=path.protocol, **options)
+
+
+async def open_session(**arguments: Any) -> ClientSession:
+    """A session of aiohttp as fsspec opens it, for more connections than aiohttp's 100."""
+    from aiohttp import ClientSession, TCPConnector
+
+    # A connector belongs to the loop in which it is made, so that it can be no option of the path.
+    return ClientSession(**{"connector": TCPConnector(limit=CONNECTIONS), **arguments})
 
 
 async def check_range(response: ClientResponse) -> None:
@@ -124,7 +145,7 @@ def retry(path: UPath, call: Callable[[], T], *, named: bool = True) -> T:
 def translate_errors(path: UPath, *, named: bool = True) -> Iterator[None]:
     """Raise errors of the file system as errors that name the path, without secrets of the storage options."""
     try:
-        if path.protocol in ("s3", "s3a"):
+        if path.protocol in _S3:
             # There is no option for this, and each process has its own file system object.
             path.fs.retries = _TRIES_OF_S3FS
         yield
@@ -181,13 +202,30 @@ def file_size(path: UPath) -> int:
     return int(size)
 
 
+def current_size(path: UPath) -> int | None:
+    """Size of a file as the server states it now, asked once; None when it cannot be asked."""
+    path.fs.invalidate_cache(path.path)
+    try:
+        size = path.fs.info(path.path)["size"]
+    except Exception:
+        # What has failed before says more.
+        return None
+    return None if size is None else int(size)
+
+
 def read_whole(path: UPath) -> bytes:
-    """Contents of a small file, checked against the size that the server states in a second answer, if it does."""
+    """Contents of a small file, checked against the size that the server states in another answer, if it does."""
 
     def read() -> bytes:
-        content: bytes = path.fs.cat_file(path.path)
         path.fs.invalidate_cache(path.path)
-        size = path.fs.info(path.path)["size"]
+        about = {} if is_http(path) else path.fs.info(path.path)
+        size = about.get("size")
+        if size and about["type"] == "file":
+            # Without a range, s3fs asks for the size itself. The byte after the end shows a file that has grown.
+            content: bytes = path.fs.cat_file(path.path, start=0, end=size + 1)
+        else:
+            content = path.fs.cat_file(path.path)
+            size = path.fs.info(path.path)["size"]
         if size is not None and size != len(content):
             raise WrongAnswerError(f"{len(content)} bytes arrived of a file of {size} bytes")
         return content
@@ -205,6 +243,38 @@ def file_sizes(folder: UPath, names: Iterable[str]) -> dict[str, int]:
 
 def list_files(folder: UPath) -> dict[str, int]:
     """Every file below a folder with its size, without using caches; none when there is no folder."""
+    return {name: int(entry["size"] or 0) for name, entry in _find(folder).items()}
+
+
+def list_versions(folder: UPath) -> tuple[dict[str, int], dict[str, str]]:
+    """The same, and what the listing says of each file that tells its versions apart, if it says anything."""
+    sizes: dict[str, int] = {}
+    marks: dict[str, str] = {}
+    for name, entry in _find(folder).items():
+        sizes[name] = int(entry["size"] or 0)
+        version = next((f"{mark} {entry[mark]}" for mark in _MARKS if entry.get(mark)), None)
+        if version is not None:
+            marks[name] = f"{entry['size']} {version}"
+    return sizes, marks
+
+
+def names_in(folder: UPath) -> frozenset[str]:
+    """Names of the files and folders directly in a folder, by one listing, without using caches."""
+    root = folder.path.rstrip("/")
+    folder.fs.invalidate_cache()
+
+    def listed() -> list[str]:
+        try:
+            return [str(name) for name in folder.fs.ls(root, detail=False)]
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+
+    names = (name.rstrip("/") for name in retry(folder, listed))
+    return frozenset(name.rpartition("/")[2] for name in names if name.strip("/") != root.strip("/"))
+
+
+def _find(folder: UPath) -> dict[str, Any]:
+    """Every file below a folder, as fsspec describes it, by its path relative to the folder."""
     root = folder.path.rstrip("/")
     folder.fs.invalidate_cache()
 
@@ -216,7 +286,7 @@ def list_files(folder: UPath) -> dict[str, int]:
 
     # Some tools create an empty object whose name ends with a slash in place of a folder.
     return {
-        name[len(root) + 1 :]: int(entry["size"] or 0)
+        name[len(root) + 1 :]: entry
         for name, entry in retry(folder, find).items()
         if name.rstrip("/") != root and entry["type"] == "file" and (entry["size"] or name[-1] != "/")
     }

@@ -34,7 +34,7 @@ from skymargin.catalogs.layout import RECORD, VALID_BY
 from skymargin.catalogs.ownership import inspect_existing
 from skymargin.errors import OutputExistsError
 from skymargin.storage import remote_output
-from skymargin.storage.paths import AnyPath, exists, is_empty_folder, read_bytes, remove_folder
+from skymargin.storage.paths import AnyPath, is_empty_folder, names_in, read_bytes, remove_folder
 
 if TYPE_CHECKING:
     from upath import UPath
@@ -98,8 +98,9 @@ def recover(final: AnyPath, old: AnyPath) -> None:
 
 def digest_of(catalog: AnyPath) -> str | None:
     """Digest of a catalog's properties, which say when it was made; None without properties."""
+    names = names_in(catalog) or frozenset()
     # Both files of HATS have the same bytes; an interrupted copy may have one of them.
-    written = [catalog / name for name in VALID_BY if exists(catalog / name)]
+    written = [catalog / name for name in VALID_BY if name in names]
     return hashlib.sha256(read_bytes(written[-1])).hexdigest() if written else None
 
 

@@ -82,6 +82,8 @@ class PartitionScan:
         As `make_scanner` makes it for the catalog.
     files
         The partition's files, in the order in which their rows are numbered.
+    sizes
+        The size of each remote file as it was listed, None for others; default: servers are asked.
 
     Attributes
     ----------
@@ -100,13 +102,15 @@ class PartitionScan:
         When a file cannot be read or has other columns than the catalog. Names the file.
     """
 
-    def __init__(self, scanner: _core.Scanner, files: Sequence[AnyPath]) -> None:
+    def __init__(
+        self, scanner: _core.Scanner, files: Sequence[AnyPath], sizes: Sequence[int | None] = ()
+    ) -> None:
         with _translate_errors():
             self._files = [
                 scanner.open_local(str(path))
                 if isinstance(path, Path)
-                else scanner.open_reader(str(path), RangeReader(path))
-                for path in files
+                else scanner.open_reader(str(path), RangeReader(path, size_bytes))
+                for path, size_bytes in zip(files, sizes or (None,) * len(files), strict=True)
             ]
         self.rows = sum(file.rows for file in self._files)
         self.memory_bytes = sum(file.uncompressed_bytes for file in self._files)

@@ -37,6 +37,9 @@ if TYPE_CHECKING:
 _FILE_BYTES = 128 << 10
 # Cost of a row besides its bytes: rows are gathered from about as many places as there are rows.
 _ROW_BYTES = 64
+# On a server, the smallest part of a partition is so many times as large: for each part, a thread waits for the end of
+# the file again.
+_REMOTE_PARTS = 4
 # A partition is cut into at most so many parts for each thread.
 _PARTS_PER_THREAD = 4
 
@@ -142,7 +145,7 @@ def map_tasks(catalog: Catalog, threads: int) -> list[MapTask]:
 
     along_sky = np.argsort(nested_position(catalog.orders, catalog.pixels))
     cost = catalog.size_bytes[along_sky] + _FILE_BYTES
-    parts = _parts(cost, threads)
+    parts = _parts(cost, threads, bool(catalog.file_sizes))
     along_sky, of_parts = np.repeat(along_sky, parts), np.repeat(parts, parts)
     part = np.arange(len(of_parts)) - np.repeat(np.cumsum(parts) - parts, parts)
     cost = np.repeat(cost, parts) // of_parts
@@ -156,13 +159,16 @@ def map_tasks(catalog: Catalog, threads: int) -> list[MapTask]:
             parts=of_parts[start:stop],
             files=[catalog.files[partition] for partition in along_sky[start:stop]],
             cost=int(cost[start:stop].sum()),
+            file_sizes=[catalog.file_sizes[partition] for partition in along_sky[start:stop]]
+            if catalog.file_sizes
+            else [],
         )
         for number, (start, stop) in enumerate(pairwise(bounds))
         if stop > start
     ]
 
 
-def _parts(cost: np.ndarray, threads: int) -> np.ndarray:
+def _parts(cost: np.ndarray, threads: int, is_remote: bool) -> np.ndarray:
     """Into how many parts each partition is cut.
 
     So many that none keeps one thread busy when the others are done, and none is too large to be lost with its task.
@@ -172,7 +178,8 @@ def _parts(cost: np.ndarray, threads: int) -> np.ndarray:
     limits = batch_limits()
     parts: np.ndarray = np.maximum(-(-cost // limits.largest_task_bytes), 1)
     if threads > 1:
-        share = max(int(cost.sum()) // (threads * _PARTS_PER_THREAD), limits.smallest_part_bytes)
+        smallest = limits.smallest_part_bytes * (_REMOTE_PARTS if is_remote else 1)
+        share = max(int(cost.sum()) // (threads * _PARTS_PER_THREAD), smallest)
         parts = np.maximum(parts, np.minimum(-(-cost // share), threads * _PARTS_PER_THREAD))
     return parts
 
@@ -186,7 +193,7 @@ def task_sizes() -> tuple[int, ...]:
     """What decides how work is cut into tasks, besides the work and the number of threads."""
     limits = batch_limits()
     sizes = (limits.tasks_per_thread, limits.smallest_task_bytes, limits.largest_task_bytes)
-    return *sizes, limits.smallest_part_bytes, _PARTS_PER_THREAD, _FILE_BYTES, _ROW_BYTES
+    return *sizes, limits.smallest_part_bytes, _PARTS_PER_THREAD, _REMOTE_PARTS, _FILE_BYTES, _ROW_BYTES
 
 
 def average_row_bytes(mapped: Sequence[MapResult]) -> int:

@@ -153,6 +153,8 @@ class MapTask:
         Files of each, relative to the catalog.
     cost : int
         About how much work it is, in bytes.
+    file_sizes : list of tuple of int
+        The sizes of these files as the catalog was listed; empty when they are on a disk.
     """
 
     number: int
@@ -162,6 +164,7 @@ class MapTask:
     parts: np.ndarray
     files: list[tuple[str, ...]]
     cost: int
+    file_sizes: list[tuple[int, ...]] = field(default_factory=list)
 
 
 @dataclass(frozen=True)

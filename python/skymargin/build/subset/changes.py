@@ -193,9 +193,10 @@ def _measured(catalog: Catalog, changed: set[Pixel]) -> dict[Pixel, Partition]:
     """Rows and sizes of the partitions that changed, from their footers."""
     scanner = make_scanner(catalog.schema, catalog.columns, MemoryShares().scan_bytes)
     partitions = {}
-    for pixel, names in zip(partitions_of(catalog), catalog.files, strict=True):
+    for number, pixel in enumerate(partitions_of(catalog)):
         if pixel in changed:
-            scan = PartitionScan(scanner, [catalog.path / name for name in names])
+            files = [catalog.path / name for name in catalog.files[number]]
+            scan = PartitionScan(scanner, files, catalog.sizes_of(number))
             partitions[pixel] = Partition(scan.rows, scan.memory_bytes, "")
     return partitions
 
@@ -204,7 +205,7 @@ def _written(
     margin: AnyPath, catalog: Catalog, output: OutputOptions, untouched: set[Pixel]
 ) -> tuple[list[Pixel], dict[Pixel, int]]:
     """Margins that are written and untouched, and the rows of each."""
-    _, listed = list_partitions(margin, margin / DATASET, None)
+    _, listed = list_partitions(margin, margin / DATASET, None, None)
     written = [pixel for pixel in listed if pixel in untouched]
     return written, {pixel: _result_of_file(margin, pixel, catalog, output).rows for pixel in written}
 

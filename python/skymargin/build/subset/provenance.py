@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import skymargin._core as _core
 from skymargin.catalogs.layout import RECORD
 from skymargin.errors import ArgumentError, StorageError
-from skymargin.storage.paths import AnyPath, can_list, exists, read_text, translate_errors
+from skymargin.storage.paths import AnyPath, exists, read_text, translate_errors
 
 if TYPE_CHECKING:
     from skymargin.build.stages.map import MapResult
@@ -28,8 +28,6 @@ if TYPE_CHECKING:
 # Raise it when the same rows are written to other files, or the content of the record changes.
 RECORD_FORMAT = 2
 _COLUMNS = ("order", "pixel", "rows", "memory_bytes", "stamp")
-# Names under which stores list what identifies the version of an object.
-_MARKS = ("ETag", "etag", "md5Hash", "LastModified", "last_modified", "mtime", "updated", "created")
 # The options that decide the files of partitions; what the others ask for is written anew in every run.
 _DECIDING = (
     "npix_suffix",
@@ -168,7 +166,10 @@ def partitions_of(catalog: Catalog) -> list[Pixel]:
 
 def file_marks(catalog: Catalog) -> dict[str, str]:
     """Size and time of change of each file, or the store's version of it; files without either are left out."""
-    return _local_marks(catalog) if isinstance(catalog.path, Path) else _remote_marks(catalog)
+    if isinstance(catalog.path, Path):
+        return _local_marks(catalog)
+    marks = catalog.file_marks
+    return {name: marks[name] for names in catalog.files for name in names if name in marks}
 
 
 def partition_stamps(catalog: Catalog, marks: Mapping[str, str]) -> list[str]:
@@ -189,23 +190,6 @@ def _local_marks(catalog: Catalog) -> dict[str, str]:
             with suppress(OSError):
                 about = (catalog.path / name).stat()
                 marks[name] = f"{about.st_size} {about.st_mtime_ns}"
-    return marks
-
-
-def _remote_marks(catalog: Catalog) -> dict[str, str]:
-    """What one listing of the store says; nothing for a server without listings."""
-    if not can_list(catalog.path):
-        return {}
-    root = catalog.path.path.rstrip("/")  # type: ignore[union-attr]
-    with translate_errors(catalog.path):
-        listed = catalog.path.fs.find(root, detail=True)  # type: ignore[union-attr]
-    marks = {}
-    for names in catalog.files:
-        for name in names:
-            about = listed.get(f"{root}/{name}", {})
-            version = next((f"{mark} {about[mark]}" for mark in _MARKS if about.get(mark)), None)
-            if version is not None:
-                marks[name] = f"{about.get('size')} {version}"
     return marks
 
 
