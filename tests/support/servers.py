@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import socket
 import threading
+import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -27,6 +28,8 @@ class Record:
         Method, path and range of each request, in the order of arrival.
     most_at_once
         Most requests that were being answered at one time.
+    delay_seconds
+        How long each answer takes, as over a network.
     trouble
         Called with method and path of each request; a status to answer with, `drop` to close the connection, `short`
         to send half of what was promised, or nothing.
@@ -34,6 +37,7 @@ class Record:
 
     requests: list[tuple[str, str, str]] = field(default_factory=list)
     most_at_once: int = 0
+    delay_seconds: float = 0.0
     trouble: Callable[[str, str], str | int | None] = lambda _method, _path: None
     _now: int = 0
     _lock: Any = field(default_factory=threading.Lock)
@@ -45,6 +49,8 @@ class Record:
             self._now += 1
             self.most_at_once = max(self.most_at_once, self._now)
         try:
+            if self.delay_seconds:
+                time.sleep(self.delay_seconds)
             yield
         finally:
             with self._lock:
@@ -53,7 +59,7 @@ class Record:
     def reset(self) -> None:
         with self._lock:
             self.requests.clear()
-            self.most_at_once = 0
+            self.most_at_once, self.delay_seconds = 0, 0.0
             self.trouble = lambda _method, _path: None
 
     def asked(self, method: str, ending: str) -> int:
