@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from benchmarks import comparison, parallel, scaling, several, stages, startup
+from benchmarks import comparison, object_store, parallel, scaling, several, stages, startup
 from benchmarks.results import NotMeasuredError, Results
 from benchmarks.tables import table
 
@@ -60,6 +60,16 @@ def _floor(case: str, title: str, limit: float) -> Aim:
         f"{title}, without start-up",
         " times the floor",
         lambda results: comparison.times_floor(results, case),
+        sign="<=",
+        limit=limit,
+    )
+
+
+def _requests(case: str, what: str, average: Callable[[Results, str], float], limit: float) -> Aim:
+    return Aim(
+        f"requests to an object store for a {what}; {object_store.CATALOGS[case].title}",
+        "",
+        lambda results: average(results, case),
         sign="<=",
         limit=limit,
     )
@@ -136,6 +146,8 @@ AIMS = (
         sign="<=",
         limit=240.0,
     ),
+    *(_requests(name, "partition", object_store.per_partition, 3.2) for name in object_store.CATALOGS),
+    _requests("stars-1000", "margin", object_store.per_margin, 1.1),
 )
 
 

@@ -8,7 +8,18 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks import aims, comparison, geometry, in_memory, parallel, scaling, several, stages, startup
+from benchmarks import (
+    aims,
+    comparison,
+    geometry,
+    in_memory,
+    object_store,
+    parallel,
+    scaling,
+    several,
+    stages,
+    startup,
+)
 from benchmarks.cases import CASES, SKEWED
 from benchmarks.environments import RACED, make_peer
 from benchmarks.options import Options
@@ -50,7 +61,7 @@ def _set_up(_options: Options) -> None:
 
 
 def _generate(options: Options) -> None:
-    specs = [case.spec for case in CASES.values()]
+    specs = [case.spec for case in (CASES | object_store.CATALOGS).values()]
     for spec in (*specs, SKEWED.spec, *(spec for curve in scaling.CURVES.values() for spec in curve.points)):
         options.catalog(spec)
 
@@ -123,6 +134,14 @@ PARTS = {
             several.measure_several,
             several.markdown,
             [several.NAME],
+        ),
+        Part(
+            "object_store",
+            "requests to a store that answers after 50 ms",
+            12,
+            object_store.measure_object_store,
+            object_store.markdown,
+            object_store.NAMES.values(),
         ),
     )
 }

@@ -12,13 +12,25 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from benchmarks import aims, comparison, geometry, in_memory, parallel, scaling, several, stages, startup
+from benchmarks import (
+    aims,
+    comparison,
+    geometry,
+    in_memory,
+    object_store,
+    parallel,
+    scaling,
+    several,
+    stages,
+    startup,
+)
 from benchmarks.cases import CASES
 from benchmarks.generate import CatalogSpec, generate
 from benchmarks.imported import check_layout
 from benchmarks.parts import PARTS, write_page
 from benchmarks.results import NotMeasuredError, Results, printed_json
 from benchmarks.special import SkewedSpec
+from benchmarks.store_server import store
 from benchmarks.tables import PAGE
 
 ROOT = Path(__file__).parents[2]
@@ -106,6 +118,18 @@ def results(tmp_path: Path) -> Results:
     together = call | {"seconds": 1.05}
     groups = {"5 arcsec alone": [call], "100 arcsec alone": [call], several.TOGETHER: [together]}
     kept.keep(several.NAME, AROUND | {"runs": groups})
+    asked = {"partitions": 290, "sizes of partitions": 10, "margins": 115, "others": 40}
+    build = {
+        "seconds": 8.0,
+        "mapping": 5.0,
+        "bytes_read": 9e8,
+        "partitions": 100,
+        "margins": 110,
+        "round_trips": 250,
+    }
+    for name in object_store.NAMES.values():
+        about = {"title": "some stars", "size_bytes": 1e9}
+        kept.keep(name, AROUND | about | {"runs": [build | {"requests": asked}]})
     own = {"seconds": {"tile": [1.0], "margins": [2.0], "processor": [3.0]}, "partitions": 12, "rows": 5}
     lsdb: dict[str, Any] = {f"{name}_seconds": 9.0 for name in ("catalog", "gather", "margin", "processor")}
     lsdb |= {"partitions": 12, "rows": 6}
@@ -142,12 +166,16 @@ def test_every_part_is_written_and_nothing_else(results: Results, page: Path) ->
     assert "| reducing | 1.50 | 1.20 | 0.60 ms |" in between(page, "stages")
     assert "| ACID | 13.5 | 1 | 6.0 |" in between(page, "comparison")
     assert "over 2 points: 0.76." in between(page, "scaling")
+    row = "| some stars | 3.00 | 2.50 | 1.05 | 40 | 900 MB of 1,000 MB | 5.00 | 8.00 |"
+    assert row in between(page, "object_store")
 
 
 def test_aims_are_judged_by_the_medians(results: Results) -> None:
     rows = [line.strip("| ").split(" | ") for line in aims.markdown(results).splitlines() if "=" in line]
     judged = {name: (measured, met) for name, measured, _, met in rows}
-    assert len(judged) == len(aims.AIMS) == 17
+    assert len(judged) == len(aims.AIMS) == 24
+    by_store = [measured for name, measured in judged.items() if "object store" in name]
+    assert by_store == [("3", "yes")] * 6 + [("1.05", "yes")]
     assert judged["imported by hats-import, ~1,800 partitions, against ACID"] == ("6 times as fast", "yes")
     assert judged["imported by hats-import, ~1,800 partitions, without start-up"] == (
         "2 times the floor",
@@ -205,6 +233,21 @@ def test_all_parts_take_less_than_two_hours_and_are_listed() -> None:
         assert f"{part.name} " in listed
     # Ten minutes are for what `make bench` builds before.
     assert sum(part.minutes for part in PARTS.values()) <= 110
+
+
+def test_requests_are_counted_by_what_they_are_for() -> None:
+    data = "/bucket/catalog/dataset/Norder=1/Dir=0/Npix=4.parquet"
+    margin = "/bucket/out1/margin/dataset/Norder=1/Dir=0/Npix=4.parquet"
+    requests = [("HEAD", data), ("GET", data), ("GET", data), ("PUT", margin), ("GET", "/bucket")]
+    expected = {"sizes of partitions": 1, "partitions": 2, "margins": 1, "others": 1}
+    assert object_store.counts([*requests]) == expected
+    with store() as server:
+        bucket = server.bucket()
+        bucket.write({"catalog/Npix=4.parquet": b"1234"})
+        assert object_store.counts(server.asked(0.0))["partitions"] == 1
+        assert bucket.contents("catalog") == {"Npix=4.parquet": b"1234"}
+        assert ("GET", f"/{bucket.name}/catalog/Npix=4.parquet") in server.asked(0.0)
+        assert server.asked(0.0) == []
 
 
 def test_the_clock_of_stages_sees_all_of_them(tmp_path: Path) -> None:
