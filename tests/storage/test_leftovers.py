@@ -86,9 +86,8 @@ def test_what_is_left_on_a_store_is_named_and_removed(
     assert "kept, it is younger than 1 day\n" in skymargin(bucket, "clean", url, "--yes").stdout
     make_old(bucket, "left/", timedelta(days=3))
     told = skymargin(bucket, "info", url).stdout.splitlines()
-    assert told[0] == f"{url} is not a catalog"
-    assert told[2] == f"Left by interrupted runs; `skymargin clean {url}` removes it:"
-    for line, purpose in zip(told[3:], ("partial", "shards"), strict=True):
+    assert told[0] == f"Left by interrupted runs; `skymargin clean {url}` removes it:"
+    for line, purpose in zip(told[1:], ("partial", "shards"), strict=True):
         assert line.startswith(f"{url}/margin.skymargin-{purpose}-")
         sizes = [len(content) for name, content in before.items() if f"-{purpose}-" in name]
         assert line.endswith(f" kB in {len(sizes)} file{'s' * (len(sizes) > 1)}, 3 days old")

@@ -112,7 +112,9 @@ def info(catalogs: tuple[str, ...], storage: dict[str, Any], anon: bool, as_json
         values = [leftover_values(each) for found in left.values() for each in found]
         print_reports("info", reports, as_json=as_json, between="\n\n", more={"left_by_runs": values})
     if not as_json:
-        for folder, found in left.items():
+        for number, (folder, found) in enumerate(left.items()):
+            if reports or number:
+                print()
             print_leftovers(folder, found)
     for message in errors:
         print_error(message)

@@ -83,7 +83,7 @@ def old_leftovers(folder: AnyPath | str) -> list[Leftover]:
 def print_leftovers(folder: AnyPath | str, leftovers: list[Leftover]) -> None:
     """Name temporary folders, and the command that removes them."""
     if leftovers:
-        print(f"\nLeft by interrupted runs; `skymargin clean {folder}` removes it:")
+        print(f"Left by interrupted runs; `skymargin clean {folder}` removes it:")
         for leftover in leftovers:
             print(one_line(_described(leftover)))
 
