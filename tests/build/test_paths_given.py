@@ -12,7 +12,8 @@ import skymargin.polars as smp
 from skymargin import MarginCacheArguments, info, pipeline, verify
 from skymargin.catalogs.write_catalog import write_catalog
 from skymargin.cli.main import main
-from skymargin.compat import HatsImportArguments, HipscatImportArguments
+from skymargin.compat.hats_arguments import HatsImportArguments
+from skymargin.compat.hipscat_arguments import HipscatImportArguments
 from skymargin.errors import ArgumentError
 from skymargin.plot import plot_partition
 from tests.support.catalogs import make_margin, state_properties

@@ -6,6 +6,7 @@ import ast
 import re
 import tomllib
 from collections.abc import Iterable, Iterator
+from fnmatch import fnmatch
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
@@ -319,3 +320,16 @@ def test_files_and_commands_that_pages_name_exist(page: str) -> None:
     commands = set(re.findall(r"`make ([a-z]+)`", text))
     assert commands <= targets
     assert commands or page == "ARCHITECTURE.md"
+
+
+def test_pytest_looks_into_every_folder_of_tests(pytestconfig: pytest.Config) -> None:
+    """Its default leaves out folders named `build`."""
+    folders = {path.parent.relative_to(ROOT) for path in (ROOT / "tests").rglob("test_*.py")}
+    assert Path("tests/build") in folders
+    left_out = {
+        str(folder)
+        for folder in folders
+        for pattern in pytestconfig.getini("norecursedirs")
+        if any(fnmatch(part, pattern) for part in folder.parts)
+    }
+    assert not left_out
