@@ -11,6 +11,7 @@ from typing import Any
 import fsspec
 import pytest
 
+from skymargin.build import run
 from skymargin.build.checkpoint import state
 from skymargin.catalogs.layout import RECORD
 from skymargin.errors import ArgumentError, OutputExistsError, StorageError
@@ -220,6 +221,62 @@ def test_margins_are_written_once_where_there_is_nothing(
     copied.clear()
     bucket.make("once", overwrite=True)
     assert sorted(copied) == sorted(names)
+
+
+def test_margins_in_place_that_were_removed_are_made_again(
+    bucket: Bucket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cut_off(bucket, "emptied", 0, monkeypatch)
+    bucket.fs.rm("bucket/emptied/margin", recursive=True)
+    bucket.make("emptied")
+    bucket.make("emptied-at-once")
+    found = bucket.contents("bucket/emptied/margin")
+    assert found.keys() == bucket.contents("bucket/emptied-at-once/margin").keys()
+
+
+def test_what_comes_to_the_place_before_the_first_margin_is_kept(
+    bucket: Bucket, made: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may be a catalog with files of the same names, under properties of its own."""
+    planned = run.reduce_tasks
+    theirs = dict.fromkeys(files_in(made / "margin"), b"theirs")
+
+    def late(*args: Any, **named: Any) -> Any:
+        for name, content in theirs.items():
+            bucket.fs.pipe_file(f"bucket/first/margin/{name}", content)
+        return planned(*args, **named)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(run, "reduce_tasks", late)
+        with pytest.raises(OutputExistsError, match="which this run did not write"):
+            bucket.make("first", overwrite=True)
+    assert bucket.contents("bucket/first/margin") == theirs
+    with pytest.raises(OutputExistsError):
+        bucket.make("first")
+    assert bucket.contents("bucket/first/margin") == theirs
+
+
+def test_a_published_margin_stays_when_the_next_run_fails(
+    bucket: Bucket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: Any) -> Any:
+        raise StorageError("the store is gone")
+
+    def killed(*_: Any) -> Any:
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        # Published, and not cleaned up.
+        patch.setattr(state.RunState, "clean_up", killed)
+        with pytest.raises(Killed):
+            bucket.make("stays")
+    before = bucket.contents("bucket/stays/margin")
+    assert "hats.properties" in before
+    with monkeypatch.context() as patch:
+        patch.setattr("skymargin.build.run.finish", broken)
+        with pytest.raises(StorageError, match="the store is gone"):
+            bucket.make("stays", threshold_arcsec=5.0, overwrite=True)
+    assert bucket.contents("bucket/stays/margin") == before
 
 
 def test_a_run_that_cannot_be_resumed_leaves_nothing_at_its_place(

@@ -71,6 +71,8 @@ class RunPlan:
         The margin catalogs, the widest first.
     file_marks : dict of str to str
         What identifies the version of each file of the catalog.
+    in_this_process : bool
+        Whether its tasks run in threads of this process, and end with it.
     """
 
     catalog: Catalog
@@ -79,6 +81,7 @@ class RunPlan:
     scope: Scope
     margins: tuple[MarginSpec, ...]
     file_marks: dict[str, str]
+    in_this_process: bool = False
 
 
 def plan_run(margins: Sequence[MarginCacheArguments], stages: Stages, *, shares_disk: bool = True) -> RunPlan:
@@ -124,7 +127,8 @@ def plan_run(margins: Sequence[MarginCacheArguments], stages: Stages, *, shares_
             margins=scope.margins,
         )
         advance(1)
-    return RunPlan(catalog, tiling, spec, scope, tuple(specs), marks)
+    in_this_process = shares_disk and first.dask_n_workers == 1
+    return RunPlan(catalog, tiling, spec, scope, tuple(specs), marks, in_this_process)
 
 
 def _scope(

@@ -114,7 +114,7 @@ class Run:
             if margin.output != output:
                 own = [replace(task, writer=replace(writer, output=margin.output)) for task in own]
             if margin.in_place:
-                begin_in_place(margin.paths, [name for task in own for name in margin_names(task)])
+                begin_in_place(margin, [name for task in own for name in margin_names(task)])
             tasks += own
         return tasks
 

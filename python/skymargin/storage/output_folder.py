@@ -102,6 +102,9 @@ class RemoteFolder:
         return not sending or (len(sending) < _UPLOADS and sum(sending) + held_bytes <= _UPLOADING_BYTES)
 
     def _complete(self, file: RemoteFile) -> None:
+        if self._is_given_up():
+            file.abandon()
+            raise StorageError("the run was given up")
         file.close()
         if self._is_given_up():
             remove_file(file.path)

@@ -7,10 +7,11 @@ import json
 import logging
 import uuid
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from skymargin.build.checkpoint.fingerprint import Fingerprint, fingerprint_of
+from skymargin.build.checkpoint.publish import digest_of
 from skymargin.build.checkpoint.records import check_owner, read_json
 from skymargin.build.checkpoint.state import (
     PendingMargin,
@@ -82,8 +83,9 @@ def open_run_state(plan: RunPlan, threads: int) -> Iterator[RunState]:
             )
     if state is None:
         for target in targets:
-            if is_begun_copy(target.paths) and target.paths.was_empty:
-                remove_folder(target.paths.final)
+            final = target.paths.final
+            if is_begun_copy(target.paths) and target.paths.was_empty and digest_of(final) is None:
+                remove_folder(final)
     begun_copies = [
         (target.paths, target.paths.copied_names, target.paths.was_empty)
         for target in targets
@@ -130,7 +132,7 @@ def _new(
     plan: RunPlan, collections: Sequence[AnyPath | None], fingerprint: Fingerprint, threads: int
 ) -> RunState:
     token = uuid.uuid4().hex[:8]
-    in_place = [_is_made_in_place(margin) for margin in plan.margins]
+    in_place = [plan.in_this_process and _is_made_in_place(margin) for margin in plan.margins]
     state = _state(plan, collections, token, threads, in_place)
     make_folder(state.records, exist_ok=True)
     check_owner(state.records)
@@ -147,7 +149,11 @@ def _new(
 
 
 def _is_made_in_place(margin: MarginSpec) -> bool:
-    """Whether margins are written to the final path at once: on a store, where nothing is replaced."""
+    """Whether margins are written to the final path at once: on a store, where nothing is replaced.
+
+    By threads of this process alone: a Dask worker may complete a file when its run was given up, and another run has
+    begun to write to the same path.
+    """
     final, output = margin.target.paths.final, margin.output
     # The files that describe a margin catalog are made from all of its files in one folder.
     return not is_local(final) and not output.describes and (not exists(final) or is_empty_folder(final))
@@ -192,6 +198,11 @@ def _interrupted(
     if lost:
         return None, f"{lost[0].paths.final}, which was made with it, was removed or replaced"
     if made is None:
+        if any(in_place) and not plan.in_this_process:
+            return None, "it wrote margins to their place, which only threads of one process do"
+        for margin in state.margins:
+            if margin.in_place and margin.foreign_files():
+                return None, f"something else has come to {margin.paths.final}"
         if records.get("task_sizes") != list(task_sizes()):
             return None, "its tasks had other sizes"
         state.read_mapped()
@@ -232,13 +243,15 @@ def _checked_leftovers(paths: RunPaths) -> list[AnyPath]:
         elsewhere = resolve_reference(paths.final, shards) if "://" in shards else Path(shards)
         # By its real path: the record may spell a folder of this run in another way.
         known = {str(folder.resolve()) for folder in folders}
-        if (
-            paths.is_of_this(elsewhere.name)
-            and str(elsewhere.resolve()) not in known
-            and exists(elsewhere)
-            and elsewhere.is_dir()
-        ):
-            folders.append(elsewhere)
+        # A store that is not reached keeps no run from starting.
+        with suppress(OSError):
+            if (
+                paths.is_of_this(elsewhere.name)
+                and str(elsewhere.resolve()) not in known
+                and exists(elsewhere)
+                and elsewhere.is_dir()
+            ):
+                folders.append(elsewhere)
     for folder in folders:
         if token and folder != paths.records and folder.name.endswith(f"-{token}"):
             # A record names it, by a token that only its maker knew.

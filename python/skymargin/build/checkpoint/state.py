@@ -79,6 +79,8 @@ class PendingMargin:
         Its report, when it is made: it is published, or has only to be published.
     digest : str or None
         Identifies the catalog that was made.
+    files : dict of str to int
+        The margins that were written in place, with their sizes, when it is made.
     """
 
     spec: MarginSpec
@@ -89,6 +91,7 @@ class PendingMargin:
     output: OutputOptions | None = None
     report: MarginReport | None = None
     digest: str | None = None
+    files: dict[str, int] = field(default_factory=dict)
 
     @property
     def paths(self) -> RunPaths:
@@ -103,7 +106,41 @@ class PendingMargin:
     @property
     def is_lost(self) -> bool:
         """Whether the catalog that was made is neither where it was built nor published."""
-        return all(digest_of(place) != self.digest for place in (self.partial, self.paths.final))
+        there = digest_of(self.paths.final)
+        if there == self.digest:
+            return False
+        if digest_of(self.partial) != self.digest:
+            return True
+        return self.in_place and (there is not None or bool(self._changed_file()))
+
+    def foreign_files(self) -> list[str]:
+        """Files at the final path that no run of this output has written there, as far as its record says."""
+        return sorted(set(file_names(self.paths.final)) - self.paths.copied_names)
+
+    def check_in_place(self) -> None:
+        """Check that at the final path are the margins that were written there, and nothing else.
+
+        Raises
+        ------
+        OutputExistsError
+            When there is something else.
+        StorageError
+            When a margin is missing or has changed.
+        """
+        foreign = self.foreign_files()
+        if foreign:
+            raise OutputExistsError(
+                f"{self.spec.target.catalog} also holds {listed(foreign)}, which this run did not write: move that "
+                "elsewhere; the margins there stay, and the same call completes them"
+            )
+        if changed := self._changed_file():
+            raise StorageError(
+                f"{self.paths.final / changed} was changed or removed since it was written; the next run starts over"
+            )
+
+    def _changed_file(self) -> str:
+        sizes = _current_files(self.paths.final)
+        return next((name for name, size in self.files.items() if sizes.get(name) != size), "")
 
     def publish(self) -> MarginReport:
         """Move it to its final path, unless it is there already.
@@ -178,13 +215,9 @@ def check_output(target: Target, made: PendingMargin | None) -> None:
     existing = digest_of(target.paths.final)
     if existing == made.digest and digest_of(made.partial) != made.digest:
         return
-    if made.in_place and existing is None:
-        foreign = sorted(set(file_names(target.paths.final)) - target.paths.copied_names)
-        if foreign:
-            raise OutputExistsError(
-                f"{target.catalog} also holds {listed(foreign)}, which this run did not write: move that elsewhere; "
-                "the margins there stay, and the same call completes them"
-            )
+    if made.in_place and existing != made.digest:
+        # Whatever may be replaced: its files would be mixed with those that were written here.
+        made.check_in_place()
         return
     # On an object store, files without properties may be an interrupted copy.
     copied = existing is None and is_begun_copy(target.paths)
@@ -198,8 +231,17 @@ def record_copying(paths: RunPaths, names: Iterable[str], *, was_empty: bool) ->
     write_record(paths.records, COPYING, json.dumps(content).encode())
 
 
-def begin_in_place(paths: RunPaths, names: Iterable[str]) -> None:
-    """Record that these files are written to an empty output, and leave a mark there for runs without the record."""
+def begin_in_place(margin: PendingMargin, names: Iterable[str]) -> None:
+    """Record that these files are written to an empty output, and leave a mark there for runs without the record.
+
+    Raises
+    ------
+    OutputExistsError
+        When something has come to the output since the run began.
+    """
+    # It may have taken hours since this was checked.
+    margin.check_in_place()
+    paths = margin.paths
     record_copying(paths, [*names, RECORD], was_empty=True)
     with RemoteFolder(cast("UPath", paths.final)) as folder:
         mark = folder.create(RECORD)
@@ -318,7 +360,7 @@ class RunState:
             make_folder(margin.paths.records, exist_ok=True)
             write_record(margin.paths.records, PUBLISHING, json.dumps({"with": str(self.records)}).encode())
         made = [
-            {"report": report.to_dict(), "digest": digest_of(margin.partial)}
+            {"report": report.to_dict(), "digest": digest_of(margin.partial), "files": _in_place(margin)}
             for margin, report in zip(self.margins, reports, strict=True)
         ]
         self.record(PUBLISHING, json.dumps({"made": made}).encode())
@@ -331,6 +373,7 @@ class RunState:
             catalog_path = str(margin.spec.target.catalog)
             margin.report = replace(MarginReport(**entry["report"]), catalog_path=catalog_path)
             margin.digest = entry["digest"]
+            margin.files = dict(entry["files"])
 
     def throw_away(self) -> None:
         """Remove all that the run has made, when it is of no use."""
@@ -389,6 +432,12 @@ class RunState:
                 sizes[index].get(name) == size for name, size in result.files.items()
             ):
                 self.margins[index].reduced[number] = result
+
+
+def _in_place(margin: PendingMargin) -> dict[str, int]:
+    if not margin.in_place:
+        return {}
+    return {name: size for result in margin.reduced.values() for name, size in result.files.items()}
 
 
 def _current_files(folder: AnyPath) -> dict[str, int]:
