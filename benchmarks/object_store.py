@@ -150,5 +150,7 @@ def markdown(results: Results) -> str:
     ]
     return (
         f"{provenance(kept)}\n\n{THREADS} threads, each answer {DELAY_SECONDS * 1e3:.0f} ms late; store and client on "
-        f"one machine.\n\n" + table([*heads, "read", "seconds, mapping", "seconds"], rows)
+        f"one machine; medians of "
+        f"{_RUNS} runs, for requests their mean.\n\n"
+        + table([*heads, "read", "seconds, mapping", "seconds"], rows)
     )

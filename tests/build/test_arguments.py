@@ -81,6 +81,7 @@ def test_thresholds_that_are_refused(threshold: object, given: dict[str, Any]) -
         ("input_catalog_path", "", "required"),
         ("input_catalog_path", None, "required"),
         ("tmp_dir", "https://host/folder", "no files can be written over HTTP"),
+        ("tmp_dir", "https://me:pw@host/x", "has a password in its URL"),
         ("dask_tmp", UPath("memory://somewhere"), "local"),
         ("resume_tmp", "s3://bucket/records", "local"),
         ("tmp_dir", 7, "a local folder, or None"),

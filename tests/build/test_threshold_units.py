@@ -78,8 +78,8 @@ def test_functions_take_angles_too() -> None:
 @pytest.mark.parametrize(
     ("threshold", "question"),
     [
-        (0.001, "did you mean arcseconds? 0.001 degrees are 3.6 arcseconds"),
-        (3600.5, "did you mean arcseconds? 3600.5 arcseconds are 1.00014 degrees"),
+        (0.001, "did you mean degrees? 0.001 degrees are 3.6 arcseconds"),
+        (3600.5, "did you mean so much? 3600.5 arcseconds are 1.00014 degrees"),
     ],
 )
 def test_thresholds_of_another_unit_are_asked_about(

@@ -120,7 +120,7 @@ class MarginCacheArguments:
         Options of the file system of `input_catalog_path`, as fsspec takes them: credentials, endpoints. Default
         None. Set it when the catalog is remote and cannot be opened without.
     output_storage_options
-        The same for `output_path`.
+        The same for `output_path`, and for `collection` when that is a URL.
     margin_threshold
         Width of the margin in arcseconds, above 0 and at most 324,000 (90 degrees), or an angle of astropy such as
         `0.5 * u.arcmin`; default 5. Set it to the largest radius of the searches that will use the margin. A number

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from skymargin.build.memory import read_size
-from skymargin.catalogs.properties import HATS_NAMES
+from skymargin.catalogs.properties import OWN_PROPERTIES
 from skymargin.errors import ArgumentError, ThresholdWarning
 from skymargin.geometry.angles import in_arcsec, in_degrees, is_quantity
 from skymargin.geometry.limits import LARGEST_ORDER, LARGEST_THRESHOLD_ARCSEC
@@ -51,17 +51,6 @@ _WRITER_PROMISED = {
     "sorting_columns": "the rows of a margin are in the order of the index column",
     "metadata_collector": "the footers go into _metadata",
     "encryption_properties": "readers of a catalog have no keys",
-}
-# Properties that the margin sets itself. Each has two names, that of the `hats` library and that in the file.
-_OWN_PROPERTIES = {
-    **HATS_NAMES,
-    "hats_order": "hats_order",
-    "moc_sky_fraction": "moc_sky_fraction",
-    "hats_builder": "hats_builder",
-    "hats_creation_date": "hats_creation_date",
-    "hats_estsize": "hats_estsize",
-    "hats_release_date": "hats_release_date",
-    "hats_version": "hats_version",
 }
 
 
@@ -117,9 +106,9 @@ def warn_of_unit(threshold: object) -> None:
         return
     arcsec = threshold_arcsec(threshold)
     if arcsec < _SMALL_ARCSEC:
-        question = f"did you mean arcseconds? {arcsec:g} degrees are {arcsec * 3600:g} arcseconds"
+        question = f"did you mean degrees? {arcsec:g} degrees are {arcsec * 3600:g} arcseconds"
     elif arcsec > _LARGE_ARCSEC:
-        question = f"did you mean arcseconds? {arcsec:g} arcseconds are {arcsec / 3600:g} degrees"
+        question = f"did you mean so much? {arcsec:g} arcseconds are {arcsec / 3600:g} degrees"
     else:
         return
     warn_caller(f"margin_threshold {arcsec:g} is a number of arcseconds: {question}", ThresholdWarning)
@@ -170,7 +159,7 @@ def path_or_url(name: str, value: Any) -> Any:
 
 
 def output_path(value: Any) -> Any:
-    """A path; None or empty text, which only `add_to_collection` allows."""
+    """A path; None or empty text, which only `add_to_collection` and `collection` allow."""
     if value is None or value == "":
         return value
     _refuse_unset_variable("output_path", path_or_url("output_path", value))
@@ -204,7 +193,7 @@ def writable_folder(name: str, value: Any) -> AnyPath | None:
     """A folder that files can be written to, on this machine or not, which need not exist; None and empty: none."""
     if value is None or value == "" or "://" not in str(value):
         return local_folder(name, value)
-    path = with_options(value, None)
+    path = with_options(path_or_url(name, value), None)
     if not isinstance(path, Path) and is_http(path):
         raise ArgumentError(f"{name} {value} is not allowed: no files can be written over HTTP")
     return path
@@ -313,7 +302,7 @@ def properties(value: object) -> dict[str, Any]:
     """Properties that a margin does not set itself."""
     given = keywords("addl_hats_properties", value)
     for key in given:
-        if key in _OWN_PROPERTIES or key in _OWN_PROPERTIES.values():
+        if key in OWN_PROPERTIES:
             raise ArgumentError(f"addl_hats_properties must not contain {key!r}: the margin sets it")
         if not re.fullmatch(r"[A-Za-z0-9_.-]+", key):
             raise ArgumentError(f"addl_hats_properties: {key!r} is not the name of a property")

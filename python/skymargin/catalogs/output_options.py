@@ -53,11 +53,6 @@ class OutputOptions:
         return self.create_metadata or self.create_summary_html or self.create_summary_md
 
     @property
-    def names_compression(self) -> bool:
-        """Whether an option sets the compression of files."""
-        return bool({"compression", "compression_level"} & self.write_table_kwargs.keys())
-
-    @property
     def describes(self) -> bool:
         """Whether an option asks for files that are made from the finished catalog."""
         made = ("thumbnail", "per_partition_stats", "partition_info_png", "summary_html", "summary_md")

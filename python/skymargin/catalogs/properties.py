@@ -37,6 +37,15 @@ HATS_NAMES = {
     "primary_catalog": "hats_primary_table_url",
     "margin_threshold": "hats_margin_threshold",
 }
+# Properties that catalogs and margins set themselves: by the names of the `hats` library and by those in the file.
+OWN_PROPERTIES = frozenset(
+    {
+        *HATS_NAMES,
+        *HATS_NAMES.values(),
+        *("hats_order", "moc_sky_fraction", "hats_builder", "hats_creation_date"),
+        *("hats_estsize", "hats_release_date", "hats_version"),
+    }
+)
 # Editors on Windows begin files with it.
 _BYTE_ORDER_MARK = "\ufeff"
 # pandas writes whole numbers as floats where a column has a missing value, and the hats library reads them.

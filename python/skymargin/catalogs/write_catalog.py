@@ -15,6 +15,7 @@ import skymargin._core as _core
 from skymargin._core import CoordinateError
 from skymargin.arrow.transport import from_transport, to_transport
 from skymargin.catalogs.layout import INDEX_COLUMN, INDEX_ORDER
+from skymargin.catalogs.properties import OWN_PROPERTIES
 from skymargin.catalogs.tables import arrow_table
 from skymargin.geometry.adaptive import adaptive_partitions
 from skymargin.geometry.column_names import in_names_of
@@ -24,15 +25,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from numpy.typing import NDArray
 
-# Properties that a catalog sets itself; of each, the name that the hats library has for it, and that in the file.
-_OWN_PROPERTIES = frozenset(
-    {
-        *("catalog_name", "obs_collection", "catalog_type", "dataproduct_type", "total_rows", "hats_nrows"),
-        *("ra_column", "hats_col_ra", "dec_column", "hats_col_dec", "healpix_column", "hats_col_healpix"),
-        *("healpix_order", "hats_col_healpix_order", "hats_max_rows", "hats_order", "moc_sky_fraction"),
-        *("hats_builder", "hats_creation_date", "hats_estsize", "hats_release_date", "hats_version"),
-    }
-)
+_OWN_PROPERTIES = OWN_PROPERTIES | {"hats_max_rows"}
 
 
 def write_catalog(

@@ -90,8 +90,9 @@ def info(catalogs: tuple[str, ...], storage: dict[str, Any], anon: bool, as_json
     """  # noqa: D301 - \b is click's own mark, a real backspace
     from skymargin import info as inspect
     from skymargin.errors import CatalogNotFoundError, SkymarginError
+    from skymargin.storage.paths import as_path
 
-    folders = [opened(given, storage, anon=anon) for given in catalogs]
+    folders = [as_path(opened(given, storage, anon=anon)) for given in catalogs]
     left = {folder: found for folder in folders if (found := old_leftovers(folder))}
     reports, errors = [], []
     paths = [path for folder in folders for path in _each(folder)]
@@ -100,7 +101,7 @@ def info(catalogs: tuple[str, ...], storage: dict[str, Any], anon: bool, as_json
             reports.append(inspect(path))
         except CatalogNotFoundError as error:
             # A folder may have nothing but what is left.
-            if not left:
+            if path not in left:
                 if len(paths) == 1:
                     raise
                 errors.append(str(error))
@@ -121,10 +122,8 @@ def info(catalogs: tuple[str, ...], storage: dict[str, Any], anon: bool, as_json
     return 1 if errors else 0
 
 
-def _each(path: AnyPath | str) -> list[AnyPath]:
+def _each(folder: AnyPath) -> list[AnyPath]:
     """The catalogs in a folder of catalogs; for all others the path itself."""
     from skymargin.catalogs.suggestions import catalogs_in, is_catalog
-    from skymargin.storage.paths import as_path
 
-    folder = as_path(path)
     return [folder] if is_catalog(folder) else catalogs_in(folder) or [folder]

@@ -94,6 +94,7 @@ _CONNECT_SECONDS = 30
 @value(
     "--collection DIR",
     "Add the margin to the collection in this directory, which is made if missing, around CATALOG or beside it.",
+    type=FOLDER,
 )
 @flag("--add-to-collection", "Add the margin to the collection that CATALOG is or lies in.")
 @flag("--default-margin", "Also make it, or the widest, the default margin of the collection.")
@@ -113,7 +114,13 @@ _CONNECT_SECONDS = 30
     "Memory limit of each worker, such as 2GB.  [default: none; a worker uses 110 MB, and 90 MB per thread]",
     _WORK,
 )
-@value("--tmp-dir DIR", "Directory for intermediate files.  [default: beside the output]", _WORK, type=FOLDER)
+@value(
+    "--tmp-dir DIR",
+    "Directory or URL for intermediate files.  [default: beside the output; for one on a server, the system's "
+    "temporary folder, or with --scheduler beside it]",
+    _WORK,
+    type=FOLDER,
+)
 @value("--dask-tmp DIR", "Directory for Dask's own files.  [default: as --tmp-dir]", _WORK, type=FOLDER)
 @value("--resume-tmp DIR", "Directory for checkpoint files.  [default: as --tmp-dir]", _WORK, type=FOLDER)
 @flag("--no-resume resume", "Start over instead of resuming an interrupted run.", _WORK, negated=True)
@@ -198,7 +205,7 @@ def build(
     if name is not None and len(thresholds) > 1:
         raise click.UsageError("--name can be used with one threshold only; several are named by threshold")
     arguments |= {_EXTRAS[extra]: True for extra in extras}
-    arguments |= _of_servers(catalog, output, storage, output_storage, anon=anon)
+    arguments |= _of_servers(catalog, output or arguments["collection"], storage, output_storage, anon=anon)
     arguments |= {
         "output_path": output or "",
         "output_artifact_name": name or "",

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
-from skymargin.cli.options import CONTEXT, FOLDER, flag, print_reports, value
+from skymargin.cli.options import CONTEXT, FOLDER, flag, opened, print_reports, storage_options, value
 
 
 @click.command(context_settings=CONTEXT)
@@ -12,8 +14,17 @@ from skymargin.cli.options import CONTEXT, FOLDER, flag, print_reports, value
 @value("--default NAME", "Make this margin the default.")
 @value("--remove NAME", "Take this margin off the list, and remove its files if skymargin has made them.")
 @flag("--keep-files", "With --remove: leave the files where they are.")
+@storage_options()
 @flag("--json as_json", "Print the list as JSON.")
-def collection(folder: str, default: str | None, remove: str | None, keep_files: bool, as_json: bool) -> None:
+def collection(
+    folder: str,
+    default: str | None,
+    remove: str | None,
+    keep_files: bool,
+    storage: dict[str, Any],
+    anon: bool,
+    as_json: bool,
+) -> None:
     """List the margins of the collection in FOLDER, after changing it if asked.
 
     \b
@@ -24,8 +35,9 @@ def collection(folder: str, default: str | None, remove: str | None, keep_files:
 
     if keep_files and remove is None:
         raise click.UsageError("--keep-files is for --remove")
+    place = opened(folder, storage, anon=anon)
     if remove is not None:
-        remove_margin(folder, remove, keep_files=keep_files)
+        remove_margin(place, remove, keep_files=keep_files)
     if default is not None:
-        set_default_margin(folder, default)
-    print_reports("collection", [inspect_collection(folder)], as_json=as_json)
+        set_default_margin(place, default)
+    print_reports("collection", [inspect_collection(place)], as_json=as_json)

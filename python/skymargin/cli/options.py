@@ -214,7 +214,7 @@ def print_reports(
     Parameters
     ----------
     kind
-        What they are: `build`, `plan`, `verify` or `info`.
+        What they are: `build`, `plan`, `verify`, `info` or `collection`.
     reports
         The reports.
     as_json

@@ -10,7 +10,7 @@ _OPTIONS = {
     "output_path": "--output",
     "output_artifact_name": "--name",
     "input_storage_options": "--storage-option",
-    "output_storage_options": "--storage-option",
+    "output_storage_options": "--output-storage-option",
     "margin_threshold": "--threshold",
     "margin_order": "--margin-order",
     "check_index": "--check-index",
@@ -47,7 +47,7 @@ _SWITCHES = {
     "create_metadata=False": "--no-metadata",
 }
 # Words of plain English that are an argument at the beginning of a message.
-_FIRST = re.compile(r"^(cone|sample|seed)\b")
+_FIRST = re.compile(r"^(cone|sample|seed|collection)\b")
 # A name in a path or in quotation marks is none of an argument.
 _ARGUMENT = re.compile(
     r"(?<![\w/.'\"\\-])("

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use crate::source::{REQUEST_BYTES, ROUND_TRIP_BYTES};
 
 /// The tail that is read first: this much, or this part of the file up to that much, or what earlier files needed.
-const TAIL_BYTES: u64 = 64 * 1024;
+pub(super) const TAIL_BYTES: u64 = 64 * 1024;
 const TAIL_PART: u64 = 128;
 const LONGEST_GUESS_BYTES: u64 = 512 * 1024;
 

@@ -13,7 +13,7 @@ use crate::error::ScanError;
 use crate::file::ParquetFile;
 use crate::filter::{Candidates, FilterAnswerError, RowFilter};
 use crate::first_read::ColumnPositions;
-use crate::history::History;
+use crate::history::{History, TAIL_BYTES};
 use crate::index_column;
 use crate::report::ScanReport;
 use crate::schema::Projection;
@@ -27,9 +27,6 @@ pub const DEFAULT_MEMORY_BYTES: u64 = 64 * 1024 * 1024;
 /// The number of candidates passed to the filter the first time, and the largest number later.
 const FIRST_SELECT_ROWS: usize = 256;
 const MOST_SELECT_ROWS: usize = 64 * 1024;
-
-/// The bytes first read from the end of a file over a low-latency source.
-const TAIL_BYTES: u64 = 64 * 1024;
 
 /// What the files of a catalog have in common.
 #[derive(Clone, Debug)]
