@@ -342,6 +342,11 @@ class _Reader:
     def _read(self) -> None:
         final = Path(self.place.output) / "margin"
         while not self._over.wait(0.02):
-            if final.exists() and self.place.catalogs()["margin"] != self.whole:
+            try:
+                is_whole = not final.exists() or self.place.catalogs()["margin"] == self.whole
+            except FileNotFoundError:
+                # A lock or a temporary file beside it was removed meanwhile.
+                continue
+            if not is_whole:
                 self.failures.append("a reader saw a part of the margin while it was made")
                 return
