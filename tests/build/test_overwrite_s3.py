@@ -12,7 +12,7 @@ import fsspec
 import pytest
 
 from skymargin.build import run
-from skymargin.build.checkpoint import state
+from skymargin.build.checkpoint import resume, state
 from skymargin.catalogs.layout import RECORD
 from skymargin.errors import ArgumentError, OutputExistsError, StorageError
 from skymargin.storage import remote_output
@@ -63,6 +63,12 @@ def bucket(made: Path) -> Iterator[Bucket]:
         bucket = Bucket(server.url, made)
         yield bucket
         bucket.fs.rm("bucket", recursive=True)
+
+
+@pytest.fixture(autouse=True)
+def _in_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Write new margins to their place, as no run does yet."""
+    monkeypatch.setattr(resume, "IN_PLACE", True)
 
 
 @pytest.fixture(autouse=True)
