@@ -19,7 +19,7 @@ from skymargin.build.stages.plan import coarse_threshold_arcsec
 from skymargin.compat.hats_arguments import HATS_IMPORT_ARGUMENTS, HatsImportArguments
 from skymargin.compat.hipscat_arguments import HipscatImportArguments
 from skymargin.errors import ArgumentError, OutputExistsError
-from tests.support.catalogs import MIXED_PARTITIONS, ids_of, make_margin, sky_near_edges
+from tests.support.catalogs import MIXED_PARTITIONS, ids_of, make_margin, on_disk, sky_near_edges
 from tests.support.hipscat_catalogs import hipscat_ids, write_hipscat_catalog
 
 # The examples of the page on margin caches of hipscat-import. They come one after the other in a script or notebook.
@@ -351,22 +351,18 @@ def test_the_catalog_that_scripts_read_follows_the_arguments(folder: Path) -> No
     assert args.catalog.get_healpix_pixels() == pixels[:1]
 
 
-def files_in(folder: Path) -> dict[str, bytes]:
-    return {str(file.relative_to(folder)): file.read_bytes() for file in folder.rglob("*") if file.is_file()}
-
-
 def test_from_scratch_replaces_a_finished_margin_as_hipscat_import_does(folder: Path) -> None:
     """There the folder is deleted when the arguments are made; here the new margin takes its place."""
     catalog = Path(given(folder)["input_catalog_path"])
     margin = folder / "out" / "margin"
     make_margin(catalog, folder / "out", 3600.0)
-    before = files_in(margin)
+    before = on_disk(margin)
     with pytest.raises(OutputExistsError, match="exists already; overwrite=True replaces it"):
         HipscatImportArguments(**given(folder))
     with pytest.raises(OutputExistsError, match="exists already; overwrite=True replaces it"):
         HipscatImportArguments(**given(folder), resume=False, overwrite=False)
     args = HipscatImportArguments(**given(folder), resume=False, progress_bar=False)
-    assert files_in(margin) == before
+    assert on_disk(margin) == before
     pipeline(args)
     assert "hats_margin_threshold=5.0" in (margin / "hats.properties").read_text().splitlines()
 
@@ -375,12 +371,12 @@ def test_from_scratch_refuses_a_finished_margin_as_hats_import_does(folder: Path
     """There it is "Output path ... already contains a valid catalog", whether `resume` is given or not."""
     catalog = Path(given(folder)["input_catalog_path"])
     make_margin(catalog, folder / "out", 3600.0)
-    before = files_in(folder / "out")
+    before = on_disk(folder / "out")
     for asked in ({}, {"resume": True}, {"resume": False}):
         with pytest.raises(OutputExistsError, match="exists already; overwrite=True replaces it"):
             HatsImportArguments(**given(folder), **asked)
     assert not HatsImportArguments(**given(folder), resume=False, overwrite=True).resume
-    assert files_in(folder / "out") == before
+    assert on_disk(folder / "out") == before
 
 
 @pytest.mark.parametrize("kind", [HatsImportArguments, HipscatImportArguments])
@@ -396,10 +392,10 @@ def test_from_scratch_replaces_what_an_interrupted_run_of_ours_left(
     with pytest.raises(OutputExistsError, match="interrupted run"):
         kind(**given(folder))
     (margin / "thesis.tex").write_text("mine")
-    before = files_in(margin)
+    before = on_disk(margin)
     with pytest.raises(OutputExistsError, match=r"thesis\.tex"):
         kind(**given(folder), resume=False)
-    assert files_in(margin) == before
+    assert on_disk(margin) == before
     (margin / "thesis.tex").unlink()
     pipeline(kind(**given(folder), resume=False, progress_bar=False))
     assert (margin / "hats.properties").exists()
@@ -423,10 +419,10 @@ def test_from_scratch_deletes_no_folder_of_others(
         file = folder / "out" / "margin" / name
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text("mine")
-    before = files_in(folder / "out")
+    before = on_disk(folder / "out")
     with pytest.raises(OutputExistsError, match="is a folder that is no margin"):
         kind(**given(folder), resume=False)
-    assert files_in(folder / "out") == before
+    assert on_disk(folder / "out") == before
 
 
 def test_a_margin_order_alone_sets_the_threshold_for_hats_import(folder: Path) -> None:

@@ -13,7 +13,7 @@ from skymargin.build.arguments import MarginCacheArguments
 from skymargin.catalogs.collection_margins import CollectionMargin
 from skymargin.cli.main import main
 from skymargin.errors import ArgumentError, CatalogNotFoundError, StorageError
-from tests.support.catalogs import ids_of, sky_near_edges, write_catalog
+from tests.support.catalogs import ids_of, on_disk, sky_near_edges, write_catalog
 
 PARTITIONS = tuple((1, pixel) for pixel in range(4))
 
@@ -112,10 +112,6 @@ def test_the_last_part_of_a_path_is_enough_where_it_is_one_margin(collection: Pa
         remove_margin(collection, "m9")
 
 
-def files_in(folder: Path) -> dict[str, bytes]:
-    return {str(file.relative_to(folder)): file.read_bytes() for file in folder.rglob("*") if file.is_file()}
-
-
 def test_nothing_but_a_margin_of_ours_is_removed(collection: Path, tmp_path: Path) -> None:
     file = collection / "collection.properties"
     (collection / "m60" / "thesis.tex").write_text("mine")
@@ -125,7 +121,7 @@ def test_nothing_but_a_margin_of_ours_is_removed(collection: Path, tmp_path: Pat
     file.write_text(
         file.read_text().replace("=m60 m5", f"=m60 m5 stars {tmp_path}/data https://127.0.0.1:9/m8")
     )
-    before = files_in(tmp_path)
+    before = on_disk(tmp_path)
     for name, reason in (
         ("m60", "is a margin catalog that also holds thesis.tex"),
         ("m5", "is a margin catalog, which skymargin did not make"),
@@ -135,10 +131,10 @@ def test_nothing_but_a_margin_of_ours_is_removed(collection: Path, tmp_path: Pat
     ):
         with pytest.raises(ArgumentError, match=f"{reason}.*; its files are not removed. keep_files=True"):
             remove_margin(collection, name)
-    assert files_in(tmp_path) == before
+    assert on_disk(tmp_path) == before
     for name in ("m60", "m5", "stars", "data", "m8"):
         remove_margin(collection, name, keep_files=True)
-    after = files_in(tmp_path)
+    after = on_disk(tmp_path)
     assert {name for name in before if before[name] != after.get(name)} == {"sky/collection.properties"}
     assert names(collection) == [str(tmp_path / "elsewhere" / "m5")]
 
@@ -151,11 +147,11 @@ def test_a_collection_that_cannot_be_changed_keeps_its_margin(
     def refuse(*_: object) -> None:
         raise PermissionError("not allowed")
 
-    before = files_in(collection)
+    before = on_disk(collection)
     monkeypatch.setattr("skymargin.catalogs.shared_file.shutil.copymode", refuse)
     with pytest.raises(StorageError, match=r"collection\.properties cannot be changed: not allowed"):
         remove_margin(collection, "m60")
-    assert files_in(collection) == before
+    assert on_disk(collection) == before
 
 
 def test_a_margin_that_is_gone_and_one_behind_a_link(collection: Path, tmp_path: Path) -> None:

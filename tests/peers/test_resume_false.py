@@ -10,7 +10,7 @@ import pytest
 from skymargin.compat.hats_arguments import HatsImportArguments
 from skymargin.compat.hipscat_arguments import HipscatImportArguments
 from skymargin.errors import OutputExistsError
-from tests.support.catalogs import MIXED_PARTITIONS, make_margin, sky_near_edges, write_catalog
+from tests.support.catalogs import MIXED_PARTITIONS, make_margin, on_disk, sky_near_edges, write_catalog
 from tests.support.hipscat_catalogs import write_hipscat_catalog
 
 pytestmark = pytest.mark.slow
@@ -45,10 +45,6 @@ def construct(python: Path, package: str, catalog: Path, output: Path) -> str:
     return done.stdout
 
 
-def files_in(folder: Path) -> dict[str, bytes]:
-    return {str(file.relative_to(folder)): file.read_bytes() for file in folder.rglob("*") if file.is_file()}
-
-
 def given(catalog: Path, output: Path) -> dict[str, object]:
     return {
         "input_catalog_path": catalog,
@@ -74,20 +70,20 @@ def test_hats_import_refuses_a_finished_margin_and_deletes_what_is_none(
     out = tmp_path / "out"
     make_margin(catalog, out, THRESHOLD_ARCSEC)
     (out / "margin" / "thesis.tex").write_text("mine")
-    before = files_in(out)
+    before = on_disk(out)
     said = construct(hats_import_python, "hats_import", catalog, out)
     assert said == f"Output path {out / 'margin'} already contains a valid catalog\n"
-    assert files_in(out) == before
+    assert on_disk(out) == before
     with pytest.raises(OutputExistsError):
         HatsImportArguments(**given(catalog, out))
     for name in ("hats.properties", "properties"):
         (out / "margin" / name).unlink()
-    before = files_in(out)
+    before = on_disk(out)
     with pytest.raises(OutputExistsError, match=r"thesis\.tex"):
         HatsImportArguments(**given(catalog, out))
-    assert files_in(out) == before
+    assert on_disk(out) == before
     assert construct(hats_import_python, "hats_import", catalog, out) == ""
-    assert files_in(out) == {}
+    assert on_disk(out) == {}
 
 
 @pytest.mark.parametrize("catalog", ["hipscat"], indirect=True)
@@ -96,11 +92,11 @@ def test_hipscat_import_deletes_whatever_is_there(
 ) -> None:
     out = tmp_path / "out"
     make_margin(catalog, out, THRESHOLD_ARCSEC)
-    before = files_in(out)
+    before = on_disk(out)
     assert HipscatImportArguments(**given(catalog, out)).overwrite
     (out / "margin" / "thesis.tex").write_text("mine")
     with pytest.raises(OutputExistsError, match=r"thesis\.tex"):
         HipscatImportArguments(**given(catalog, out))
-    assert files_in(out) == before | {"margin/thesis.tex": b"mine"}
+    assert on_disk(out) == before | {"margin/thesis.tex": b"mine"}
     assert construct(hipscat_import_python, "hipscat_import", catalog, out) == ""
-    assert files_in(out) == {}
+    assert on_disk(out) == {}

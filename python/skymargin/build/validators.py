@@ -71,12 +71,7 @@ def whole_number(name: str, value: object, least: int, most: float = math.inf) -
 
 def seconds(name: str, value: object) -> float:
     """A duration."""
-    try:
-        duration_seconds = (
-            float(value) if isinstance(value, Real) and not isinstance(value, bool) else math.nan
-        )
-    except OverflowError:
-        duration_seconds = math.inf
+    duration_seconds = _as_float(value)
     # Negated so that NaN fails.
     if not duration_seconds >= 0:
         raise ArgumentError(f"{name} {value!r} is not allowed: it must be a number of seconds, 0 or more")
@@ -85,11 +80,7 @@ def seconds(name: str, value: object) -> float:
 
 def threshold_arcsec(value: object) -> float:
     """A threshold."""
-    number = in_arcsec("margin_threshold", value)
-    try:
-        arcsec = float(number) if isinstance(number, Real) and not isinstance(number, bool) else math.nan
-    except OverflowError:
-        arcsec = math.inf
+    arcsec = _as_float(in_arcsec("margin_threshold", value))
     # Negated so that NaN fails.
     if not 0 < arcsec <= LARGEST_THRESHOLD_ARCSEC:
         given = f"{value}" if is_quantity(value) else f"{value!r}"
@@ -343,6 +334,14 @@ def partition_picture(value: object) -> bool:
     if yes_or_no(name, value) and importlib.util.find_spec("matplotlib") is None:
         raise ArgumentError(f'{name} needs matplotlib: pip install "skymargin[plot]"')
     return bool(value)
+
+
+def _as_float(value: object) -> float:
+    """A number as a float, infinite if it is too large for one; NaN for anything else."""
+    try:
+        return float(value) if isinstance(value, Real) and not isinstance(value, bool) else math.nan
+    except OverflowError:
+        return math.inf
 
 
 def _is_path(value: object) -> bool:

@@ -12,9 +12,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import skymargin._core as _core
 from skymargin.catalogs.layout import COLLECTION, HATS_PROPERTIES, VALID_BY
-from skymargin.catalogs.properties import edit_properties, parse_properties, properties_text, read_properties
+from skymargin.catalogs.properties import (
+    BUILDER,
+    BUILDER_NAME,
+    edit_properties,
+    parse_properties,
+    properties_text,
+    read_properties,
+)
 from skymargin.catalogs.shared_file import change_file
 from skymargin.errors import ArgumentError, CatalogError, StorageError
 from skymargin.storage.paths import (
@@ -35,8 +41,6 @@ if TYPE_CHECKING:
 
 # The delimiters of names in a list, as the `hats` library reads it.
 _DELIMITERS = re.compile(r"[; ,\n]")
-# The builder of collections that are made here; the version follows.
-_BUILDER = "skymargin v"
 
 
 def collection_of(catalog: AnyPath) -> AnyPath:
@@ -221,7 +225,7 @@ def add_margin(
         known = listed_margins(text)
         if entry not in known:
             text = edit_properties(text, "all_margins", " ".join([*known, entry]))
-        is_first = not known and parse_properties(text).get("hats_builder", "").startswith(_BUILDER)
+        is_first = not known and parse_properties(text).get("hats_builder", "").startswith(BUILDER_NAME)
         return edit_properties(text, "default_margin", entry) if default or is_first else text
 
     file = collection / COLLECTION
@@ -242,7 +246,7 @@ def listed_margins(text: str) -> list[str]:
 
 def is_own_collection(collection: AnyPath) -> bool:
     """Whether a collection was made by skymargin: where its catalog lies is what somebody asked for."""
-    return read_properties(collection / COLLECTION).get("hats_builder", "").startswith(_BUILDER)
+    return read_properties(collection / COLLECTION).get("hats_builder", "").startswith(BUILDER_NAME)
 
 
 def catalog_entry(collection: AnyPath, catalog: AnyPath) -> str:
@@ -260,7 +264,7 @@ def _new_properties(collection: AnyPath, catalog: AnyPath) -> str:
     properties = {
         "obs_collection": collection.name,
         "hats_primary_table_url": catalog_entry(collection, collection_catalog(collection, catalog)),
-        "hats_builder": f"{_BUILDER}{_core.VERSION}",
+        "hats_builder": BUILDER,
         "hats_creation_date": datetime.now(tz=UTC).strftime("%Y-%m-%dT%H:%MUTC"),
     }
     return properties_text(properties, comment="HATS Collection")

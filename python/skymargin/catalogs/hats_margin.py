@@ -9,11 +9,10 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-import skymargin._core as _core
 from skymargin.arrow.kinds import INTEGERS, Kind, kind_of
 from skymargin.catalogs.hats_extras import as_written
 from skymargin.catalogs.layout import HATS_PROPERTIES, INDEX_COLUMN
-from skymargin.catalogs.properties import write_properties
+from skymargin.catalogs.properties import BUILDER, write_properties
 from skymargin.storage.paths import absolute, list_files
 
 if TYPE_CHECKING:
@@ -101,7 +100,7 @@ def write_margin_properties(folder: AnyPath, catalog: Catalog, contents: MarginC
         "hats_estsize": (sum(list_files(folder).values()) + contents.bytes_elsewhere) // 1024,
         "moc_sky_fraction": float(f"{covered:0.5f}"),
         "hats_order": int(highest_order),
-        "hats_builder": f"skymargin v{_core.VERSION}",
+        "hats_builder": BUILDER,
         "hats_creation_date": datetime.now(tz=UTC).strftime("%Y-%m-%dT%H:%MUTC"),
         **_STANDARD,
     }

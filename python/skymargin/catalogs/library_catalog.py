@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
 
-import skymargin._core as _core
 from skymargin.catalogs.catalog import open_catalog
 from skymargin.catalogs.layout import HIPSCAT_INFO, Pixel
-from skymargin.catalogs.properties import read_json
+from skymargin.catalogs.properties import BUILDER, read_json
 from skymargin.storage.paths import AnyPath, exists
 
 
@@ -86,7 +85,7 @@ def hats_provenance(folder: AnyPath, properties: Mapping[str, Any]) -> dict[str,
     from hats.catalog import TableProperties
 
     provenance: dict[str, Any] = TableProperties.new_provenance_dict(
-        folder if exists(folder) else None, builder=f"skymargin v{_core.VERSION}", **properties
+        folder if exists(folder) else None, builder=BUILDER, **properties
     )
     return provenance
 

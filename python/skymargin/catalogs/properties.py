@@ -12,6 +12,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import skymargin._core as _core
 from skymargin.errors import CatalogError
 from skymargin.storage.paths import atomic_write, read_text
 
@@ -37,6 +38,9 @@ HATS_NAMES = {
     "primary_catalog": "hats_primary_table_url",
     "margin_threshold": "hats_margin_threshold",
 }
+# What wrote a catalog, as its properties name it.
+BUILDER_NAME = "skymargin v"
+BUILDER = f"{BUILDER_NAME}{_core.VERSION}"
 # Properties that catalogs and margins set themselves: by the names of the `hats` library and by those in the file.
 OWN_PROPERTIES = frozenset(
     {

@@ -15,7 +15,7 @@ import skymargin._core as _core
 from skymargin._core import CoordinateError
 from skymargin.arrow.transport import from_transport, to_transport
 from skymargin.catalogs.layout import INDEX_COLUMN, INDEX_ORDER
-from skymargin.catalogs.properties import OWN_PROPERTIES
+from skymargin.catalogs.properties import BUILDER, OWN_PROPERTIES
 from skymargin.catalogs.tables import arrow_table
 from skymargin.geometry.adaptive import adaptive_partitions
 from skymargin.geometry.column_names import in_names_of
@@ -241,6 +241,6 @@ def _finish(folder: Path, partitions: list[tuple[int, int]], rows: int, about: M
         "healpix_order": INDEX_ORDER,
         "hats_order": max(order for order, _ in partitions),
         "moc_sky_fraction": f"{info.calculate_fractional_coverage():0.5f}",
-        **TableProperties.new_provenance_dict(folder, builder=f"skymargin v{_core.VERSION}"),
+        **TableProperties.new_provenance_dict(folder, builder=BUILDER),
     }
     TableProperties(**{**own, **about}).to_properties_file(folder)
