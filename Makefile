@@ -121,6 +121,7 @@ $(CHECKED_BUILT): rust/checked.toml
 
 # The stamp has the time at which the build began: what is saved meanwhile is built by the next one.
 # A copy under another name is moved into place, so that a process that has the old one loaded keeps it.
+# Python's own bytecode is written too: where PYTHONDONTWRITEBYTECODE is set, each process would compile every module.
 release: $(RELEASE_BUILT)
 checked: $(CHECKED_BUILT)
 release checked:
@@ -128,6 +129,7 @@ release checked:
 	  placed=python/skymargin/$${file##*/}; \
 	  cmp -s "$$file" "$$placed" || { cp "$$file" "$$placed.new" && mv -f "$$placed.new" "$$placed"; }; \
 	done
+	@$(BIN)/python -m compileall -q python/skymargin
 
 $(DENY):
 	cargo install cargo-deny --version 0.20.2 --locked --quiet --root .venvs/deny

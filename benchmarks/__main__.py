@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 
+from benchmarks.environments import compile_own_package
 from benchmarks.generate import CACHE
 from benchmarks.machine import require_release
 from benchmarks.options import Options, remove_scratch
@@ -88,6 +89,7 @@ def main() -> None:
         return
     if not given.trial:
         require_release()
+    compile_own_package()
     for name in given.parts or PARTS:
         run_part(PARTS[name], options, page)
     remove_scratch()
