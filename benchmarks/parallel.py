@@ -12,7 +12,7 @@ from benchmarks.options import Options
 from benchmarks.race import log_file, race, runs_of
 from benchmarks.results import Result, Results, provenance, surroundings
 from benchmarks.tables import megabytes, seconds, table
-from benchmarks.tools import Command, skymargin
+from benchmarks.tools import Command, one_worker_process, skymargin
 
 _CATALOGS = {
     "stars-100": CASES["stars-100"],
@@ -20,13 +20,14 @@ _CATALOGS = {
     "skewed": SKEWED,
 }
 NAMES = {name: f"parallel-{name}" for name in _CATALOGS}
-ONE, THREADS, PROCESSES = "one thread", "threads", "worker processes"
+ONE, THREADS = "one thread", "threads"
+ONE_PROCESS, PROCESSES = "one worker process", "worker processes"
 # Worker processes gain where there is much to do; their start takes longer than the other catalogs.
 _WITH_PROCESSES = "imported-1800"
 
 
 def measure_parallel(options: Options) -> None:
-    """Build each margin with one thread, with several, and by several processes of one thread, in turn."""
+    """Build each margin with one thread, with several, and by one and several processes of one thread, in turn."""
     for name, case in _CATALOGS.items():
         print(f"parallel: {case.title}", flush=True)
         catalog = options.catalog(case.spec)
@@ -35,6 +36,7 @@ def measure_parallel(options: Options) -> None:
             THREADS: partial(skymargin, workers=1, threads=options.workers),
         }
         if name == _WITH_PROCESSES:
+            commands[ONE_PROCESS] = one_worker_process
             commands[PROCESSES] = partial(skymargin, workers=options.workers, threads=1)
         folder = options.scratch("parallel")
         result = surroundings(options.workers)
@@ -63,10 +65,10 @@ def speed_up(results: Results, name: str, setup: str) -> float:
     return runs[ONE].median_seconds / runs[setup].median_seconds
 
 
-def stages_speed_up(results: Results, name: str, setup: str) -> float:
+def stages_speed_up(results: Results, name: str, setup: str, against: str = ONE) -> float:
     """The same of its stages alone: without the start of the process and of the workers."""
     result = results.kept(NAMES[name])
-    return _stages_seconds(result, ONE) / _stages_seconds(result, setup)
+    return _stages_seconds(result, against) / _stages_seconds(result, setup)
 
 
 def _stages_seconds(result: Result, setup: str) -> float:
@@ -92,7 +94,7 @@ def _table(results: Results, name: str) -> str:
         }
         rows.append(
             [
-                setup if setup == ONE else f"{result['workers']} {setup}",
+                setup if setup in (ONE, ONE_PROCESS) else f"{result['workers']} {setup}",
                 seconds(done.median_seconds),
                 f"{speed_up(results, name, setup):.2f}",
                 seconds(_stages_seconds(result, setup)),

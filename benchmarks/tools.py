@@ -38,6 +38,29 @@ def skymargin(run: Job, *, workers: int = 1, threads: int | None = None) -> list
     ]
 
 
+# Runs in a fresh interpreter: the command line takes one worker to be threads of its own process.
+_ONE_PROCESS = """
+import json, sys
+from pathlib import Path
+from skymargin import MarginCacheArguments, pipeline_with_client
+from skymargin.build.execution.dask_client import own_client
+catalog, output, name, threshold, scratch = sys.argv[1:]
+args = MarginCacheArguments(output, name, input_catalog_path=catalog, margin_threshold=float(threshold),
+    tmp_dir=scratch, progress_bar=False)
+with own_client(1, 1, Path(scratch)) as client:
+    report = pipeline_with_client(args, client)
+print(json.dumps({"reports": [{"seconds": report.seconds}]}))
+"""
+
+
+def one_worker_process(run: Job) -> list[str]:
+    """skymargin with one Dask worker process of one thread, as `skymargin` starts two of them."""
+    return [
+        *(sys.executable, "-c", _ONE_PROCESS),
+        *(str(run.catalog), str(run.output), run.name, str(run.threshold_arcsec), str(run.scratch)),
+    ]
+
+
 def hats_import(run: Job) -> list[str]:
     """The pipeline of hats-import, with one-threaded Dask workers as its documentation advises."""
     script = Path(__file__).parent / "peers" / "run_margin.py"
