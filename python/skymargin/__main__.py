@@ -1,6 +1,6 @@
 """`python -m skymargin` is the command `skymargin`."""
 
-from skymargin.cli.main import main
+from skymargin.cli.main import program
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    raise SystemExit(program())
