@@ -10,7 +10,7 @@ from functools import partial
 from benchmarks.cases import CASES, SKEWED
 from benchmarks.options import Options
 from benchmarks.race import log_file, race, runs_of
-from benchmarks.results import Result, Results, provenance, surroundings
+from benchmarks.results import NotMeasuredError, Result, Results, provenance, surroundings
 from benchmarks.tables import megabytes, seconds, table
 from benchmarks.tools import Command, one_worker_process, skymargin
 
@@ -72,6 +72,8 @@ def stages_speed_up(results: Results, name: str, setup: str, against: str = ONE)
 
 
 def _stages_seconds(result: Result, setup: str) -> float:
+    if setup not in result["stages"]:
+        raise NotMeasuredError(f"{setup} has not been measured")
     return float(statistics.median(sum(stages.values()) for stages in result["stages"][setup]))
 
 

@@ -40,6 +40,20 @@ def test_help_names_every_command_and_imports_nothing_heavy() -> None:
         assert command in done.stdout
 
 
+def test_the_garbage_collector_is_set_by_the_process_alone() -> None:
+    done = run_code("""
+        import gc, sys
+        from skymargin.cli.main import main, program
+        before = gc.get_threshold()
+        assert main(["--version"]) == 0
+        assert gc.get_threshold() == before and gc.get_freeze_count() == 0
+        sys.argv = ["skymargin", "--version"]
+        assert program() == 0
+        print("frozen:", gc.get_freeze_count() > 1_000, gc.get_threshold()[0] > before[0])
+    """)
+    assert "frozen: True True" in done.stdout
+
+
 def test_the_margin_is_built_as_told(
     small_catalog: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
