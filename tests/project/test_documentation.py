@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import importlib
 import re
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import click
+import markdown
 import pytest
 import yaml
 
@@ -17,7 +20,7 @@ import skymargin.polars
 from skymargin import errors
 from skymargin.cli.main import cli
 from skymargin.plot import figures
-from tools.mkdocs_hooks import MARK, help_pages, on_page_markdown
+from tools.mkdocs_hooks import MARK, command_sections, on_config, on_page_markdown
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
@@ -68,14 +71,54 @@ def test_the_page_of_the_commands_has_every_option() -> None:
     assert MARK in page
     assert MARK not in text
     assert on_page_markdown("nothing to do") == "nothing to do"
-    parts = dict(re.findall(r"^## (.*?)\n\n```text\n(.*?)^```", help_pages(cli), re.MULTILINE | re.DOTALL))
-    assert set(parts) == {"skymargin", *(f"skymargin {name}" for name in cli.commands)}
+    sections = dict(re.findall(r"^## (skymargin.*?) \{.*?\n(.*?)(?=^## |\Z)", text, re.MULTILINE | re.DOTALL))
+    assert set(sections) == {"skymargin", *(f"skymargin {name}" for name in cli.commands)}
     for name, command in cli.commands.items():
-        assert f"Usage: skymargin {name} " in parts[f"skymargin {name}"]
-        for option in command.params:
-            if isinstance(option, click.Option):
-                assert max(option.opts, key=len) in parts[f"skymargin {name}"]
-    assert all(len(line) <= 100 for line in text.splitlines() if line.startswith(" "))
+        section, context = sections[f"skymargin {name}"], click.Context(command, **command.context_settings)
+        assert f"```text\nskymargin {name} [OPTIONS]" in section
+        entries = re.findall(r"^`(.*)`\n:   (.+)", section, re.MULTILINE)
+        options = [option for option in command.get_params(context) if isinstance(option, click.Option)]
+        # The names and values of each option, in the order of the help, and all words that the help has for it.
+        records = [option.get_help_record(context) for option in options]
+        assert {names for names, _ in entries} == {record[0] for record in records if record}
+        assert len(entries) == len(options)
+        for names, message in entries:
+            (record,) = [record for record in records if record and record[0] == names]
+            assert words(message.replace("&lt;", "<")) == words(record[1])
+        for argument in command.params:
+            if isinstance(argument, click.Argument):
+                assert argument.make_metavar(context) in section
+
+
+def words(text: str) -> list[str]:
+    """The words of a help, without marks of Markdown."""
+    return re.findall(r"[\w<>/=.:-]+", re.sub(r"[`\\*]", "", text).lower())
+
+
+def test_text_of_a_help_is_shown_as_it_is() -> None:
+    @click.command(context_settings={"help_option_names": ["-h", "--help"]})
+    @click.option("--name", help="A <name>, a *star*, a_word or [x].  [default: <n>_10]")
+    def made(name: str) -> None:
+        """Make NAME, see --name.
+
+        \b
+        Example: a file
+            made --name a_b
+        """
+
+    sections = command_sections(click.Group("skymargin", {"made": made}))
+    assert "Make NAME, see `--name`.\n\nExample: a file\n\n```sh\nmade --name a_b\n```" in sections
+    shown = markdown.markdown(sections, extensions=["attr_list", "def_list", "fenced_code"])
+    assert "A &lt;name&gt;, a *star*, <code>a_word</code> or [x]. <em>Default: &lt;n&gt;_10</em>" in shown
+    assert '<h2 id="skymargin-made">skymargin made</h2>' in shown
+    assert '<a href="#skymargin-made"><code>skymargin made</code></a>' in shown
+
+
+def test_the_link_to_the_repository_is_that_of_the_package() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    config = on_config(SimpleNamespace(repo_url=None, repo_name=None))
+    assert config.repo_url == project.get("urls", {}).get("Repository")
+    assert (config.repo_name is None) == (config.repo_url is None)
 
 
 @pytest.mark.parametrize("picture", sorted((DOCS / "images").iterdir()), ids=lambda path: path.name)
