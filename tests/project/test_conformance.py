@@ -2,121 +2,107 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import Counter
 from pathlib import Path
 
 import mpmath
 import numpy as np
-import pyarrow as pa
 import pytest
 from mpmath import mpf
 
 import skymargin
-import skymargin._core as _core
-from conformance.catalogs import CATALOGS, Catalog, Row
+from conformance.catalogs import CATALOGS, Catalog
 from conformance.positions import Position, positions
 from conformance.reference import Pixel, Point
 from conformance.tables import (
+    COLUMNS,
     DIGITS,
     FOLDER,
     TOLERANCE_ARCSEC,
     Record,
     decision_records,
     partition_records,
-    records_of,
     separation_record,
 )
-from tests.support.catalogs import Layout, Sky, ids_of, make_margins, write_catalog
+from tests.support.catalogs import ids_of, make_margins
+from tests.support.conformance import (
+    margins_of,
+    of_catalog,
+    pixel_of,
+    position_of,
+    rows_of,
+    table,
+    write_conformance_catalog,
+)
 
-Margins = dict[tuple[int, int], list[int]]
+ROOT = Path(__file__).parents[2]
+PAGE = ROOT / "docs/explanation/guarantees.md"
 # Every how many rows a value is computed anew.
 STEP = 9
 
 by_catalog = pytest.mark.parametrize("catalog", CATALOGS, ids=lambda catalog: catalog.name)
 
 
-@pytest.fixture(scope="module")
-def tables() -> dict[str, list[Record]]:
-    return {path.stem: records_of(path.stem) for path in FOLDER.glob("*.csv")}
-
-
-def of_catalog(table: list[Record], catalog: Catalog) -> list[Record]:
-    return [record for record in table if record["catalog"] == catalog.name]
-
-
-def pixel_of(record: Record) -> tuple[int, int]:
-    return int(record["order"]), int(record["pixel"])
-
-
-def position_of(record: Record) -> Position:
-    return Position(record["place"], *pixel_of(record), float(record["ra_deg"]), float(record["dec_deg"]))
-
-
-def kept_rows(tables: dict[str, list[Record]], catalog: Catalog) -> list[Row]:
-    return [
-        Row(float(record["ra_deg"]), float(record["dec_deg"]), pixel_of(record))
-        for record in of_catalog(tables["rows"], catalog)
-    ]
-
-
-def expected_margins(tables: dict[str, list[Record]], catalog: Catalog) -> dict[float, Margins]:
-    """The rows of each margin, by threshold, in the order of the table."""
-    margins: dict[float, Margins] = {threshold: defaultdict(list) for threshold in catalog.thresholds_arcsec}
-    for record in of_catalog(tables["margins"], catalog):
-        margins[float(record["threshold_arcsec"])][pixel_of(record)].append(int(record["row"]))
-    return margins
+def case_of(record: Record) -> Position:
+    return Position(record["place"], *pixel_of(record), *position_of(record))
 
 
 def arguments(record: Record) -> tuple[np.ndarray, np.ndarray, int, int]:
-    return np.array([float(record["ra_deg"])]), np.array([float(record["dec_deg"])]), *pixel_of(record)
+    """A record as functions of arrays take it."""
+    ra_deg, dec_deg = position_of(record)
+    return np.array([ra_deg]), np.array([dec_deg]), *pixel_of(record)
 
 
-def test_the_tool_makes_these_positions(tables: dict[str, list[Record]]) -> None:
+def test_every_table_has_its_columns() -> None:
+    assert {path.stem for path in FOLDER.iterdir()} == set(COLUMNS)
+    for name, columns in COLUMNS.items():
+        assert all(tuple(record) == columns and "" not in record.values() for record in table(name))
+
+
+def test_the_tool_makes_these_positions() -> None:
     """To a rounding error: the sines of another platform may put a position beside the one that is kept."""
     with mpmath.workdps(DIGITS):
-        made, kept = list(positions()), list(map(position_of, tables["separations"]))
-        rows = {catalog.name: catalog.rows for catalog in CATALOGS}
+        made, kept = list(positions()), [case_of(record) for record in table("separations")]
+        made_rows = [(catalog.name, str(row)) for catalog in CATALOGS for row in range(len(catalog.rows))]
     assert [case[:3] for case in made] == [case[:3] for case in kept]
     np.testing.assert_allclose([case[3:] for case in made], [case[3:] for case in kept], rtol=1e-12)
-    made_rows = [(name, str(number)) for name, those in rows.items() for number in range(len(those))]
-    assert made_rows == [(record["catalog"], record["row"]) for record in tables["rows"]]
+    assert made_rows == [(record["catalog"], record["row"]) for record in table("rows")]
 
 
-def test_separations_are_those_of_the_reference(tables: dict[str, list[Record]]) -> None:
+def test_separations_are_those_of_the_reference() -> None:
     with mpmath.workdps(DIGITS):
-        for record in tables["separations"][::STEP]:
-            assert separation_record(position_of(record)) == record
+        for record in table("separations")[::STEP]:
+            assert separation_record(case_of(record)) == record
 
 
-def test_separations_known_without_arithmetic_are_exact(tables: dict[str, list[Record]]) -> None:
+def test_separations_known_without_arithmetic_are_exact() -> None:
     """From a corner on the equator, along it; from a pole, along a meridian on the other side."""
-    known = [record for record in tables["separations"] if record["place"] == "exact separation"]
+    known = [record for record in table("separations") if record["place"] == "exact separation"]
     assert len(known) > 25
     for record in known:
-        ra_deg, dec_deg = float(record["ra_deg"]), float(record["dec_deg"])
-        off_deg = (
-            90 - abs(dec_deg) if int(record["pixel"]) >> 2 * int(record["order"]) != 4 else abs(ra_deg) - 45
-        )
+        order, pixel = pixel_of(record)
+        ra_deg, dec_deg = position_of(record)
+        off_deg = abs(ra_deg) - 45 if pixel >> (2 * order) == 4 else 90 - abs(dec_deg)
         # Seen from 225 degrees, the nearer end of base cell 4 is the western one, at 315.
         off_deg = 90.0 if off_deg == 180 else off_deg
         assert float(record["separation_arcsec"]) == 3600 * off_deg
 
 
-def test_decisions_follow_from_the_separations(tables: dict[str, list[Record]]) -> None:
+def test_decisions_follow_from_the_separations() -> None:
     with mpmath.workdps(DIGITS):
-        computed = [decision for record in tables["separations"] for decision in decision_records(record)]
-    assert computed == tables["decisions"]
+        computed = [decision for record in table("separations") for decision in decision_records(record)]
+    assert computed == list(table("decisions"))
 
 
 @by_catalog
-def test_catalogs_are_those_of_the_reference(catalog: Catalog, tables: dict[str, list[Record]]) -> None:
+def test_catalogs_are_those_of_the_reference(catalog: Catalog) -> None:
     with mpmath.workdps(DIGITS):
-        for row, record in zip(kept_rows(tables, catalog), of_catalog(tables["rows"], catalog), strict=True):
+        for row, record in zip(rows_of(catalog), of_catalog("rows", catalog), strict=True):
             assert row.own in catalog.partitions
             assert Pixel(*row.own).contains(Point(row.ra_deg, row.dec_deg))
             assert row.healpix_29 == int(record["healpix_29"])
-    assert list(partition_records(catalog)) == of_catalog(tables["partitions"], catalog)
-    # The empty pixels and the partitions are the sky, once, and no four empty pixels could be one.
+    assert list(partition_records(catalog)) == of_catalog("partitions", catalog)
+    # Partitions and empty pixels are the sky, once, and no four empty pixels could be one.
     names = (*catalog.partitions, *catalog.empty_pixels)
     assert sum(4 ** (29 - order) for order, _ in names) == 12 * 4**29
     siblings = Counter((order, pixel >> 2) for order, pixel in catalog.empty_pixels if order)
@@ -124,12 +110,12 @@ def test_catalogs_are_those_of_the_reference(catalog: Catalog, tables: dict[str,
 
 
 @by_catalog
-def test_memberships_are_those_of_the_reference(catalog: Catalog, tables: dict[str, list[Record]]) -> None:
+def test_memberships_are_those_of_the_reference(catalog: Catalog) -> None:
     """A sample of all pairs of a row and a pixel, those that are not members among them."""
-    rows, expected = kept_rows(tables, catalog), expected_margins(tables, catalog)
-    separations = {
+    rows, margins = rows_of(catalog), margins_of(catalog)
+    kept = {
         (*pixel_of(record), int(record["row"])): record["separation_arcsec"]
-        for record in of_catalog(tables["margins"], catalog)
+        for record in of_catalog("margins", catalog)
     }
     pairs = [
         (name, number)
@@ -138,23 +124,24 @@ def test_memberships_are_those_of_the_reference(catalog: Catalog, tables: dict[s
         if row.own != name
     ]
     with mpmath.workdps(DIGITS):
-        for name, number in pairs[:: max(1, len(pairs) // 40)]:
-            separation = Pixel(*name).separation_arcsec(rows[number].ra_deg, rows[number].dec_deg)
-            for threshold, margins in expected.items():
-                assert (separation <= threshold) == (number in margins.get(name, []))
-            kept = separations.get((*name, number))
-            assert kept is None or abs(mpf(kept) - separation) < mpf("1e-25")
+        for name, number in pairs[:: len(pairs) // 30]:
+            separation_arcsec = Pixel(*name).separation_arcsec(rows[number].ra_deg, rows[number].dec_deg)
+            for threshold_arcsec, of_threshold in margins.items():
+                within = bool(separation_arcsec <= threshold_arcsec)
+                assert within == (number in of_threshold.get(name, []))
+            if (*name, number) in kept:
+                assert abs(mpf(kept[*name, number]) - separation_arcsec) < mpf("1e-25")
 
 
-def test_our_separations_are_right_to_1e_9_arcsec(tables: dict[str, list[Record]]) -> None:
-    assert len(tables["separations"]) > 450
-    for record in tables["separations"]:
-        [value] = skymargin.separation_arcsec(*arguments(record)).to_pylist()
-        assert abs(mpf(record["separation_arcsec"]) - mpf(value)) <= TOLERANCE_ARCSEC, record
+def test_our_separations_are_right_to_1e_9_arcsec() -> None:
+    assert len(table("separations")) > 450
+    for record in table("separations"):
+        [value_arcsec] = skymargin.separation_arcsec(*arguments(record)).to_pylist()
+        assert abs(mpf(record["separation_arcsec"]) - mpf(value_arcsec)) <= TOLERANCE_ARCSEC, record
 
 
-def test_our_decisions_are_right_wherever_they_are_required(tables: dict[str, list[Record]]) -> None:
-    required = [record for record in tables["decisions"] if record["required"] == "true"]
+def test_our_decisions_are_right_wherever_they_are_required() -> None:
+    required = [record for record in table("decisions") if record["required"] == "true"]
     assert len(required) > 1_400
     for record in required:
         [within] = skymargin.is_within(*arguments(record), float(record["threshold_arcsec"])).to_pylist()
@@ -162,57 +149,35 @@ def test_our_decisions_are_right_wherever_they_are_required(tables: dict[str, li
 
 
 @by_catalog
-def test_our_margins_of_tables_are_right(catalog: Catalog, tables: dict[str, list[Record]]) -> None:
+def test_our_margins_of_tables_are_right(catalog: Catalog) -> None:
     """Rows on an edge are left out: in a table their partition is that of their position, here that of their file."""
-    rows = of_catalog(tables["rows"], catalog)
-    at_an_edge = {
-        int(r["row"]) for r in of_catalog(tables["margins"], catalog) if r["separation_arcsec"] == "0.0"
-    }
-    kept = [number for number in range(len(rows)) if number not in at_an_edge]
-    ra_deg, dec_deg = (np.array([float(rows[row][name]) for row in kept]) for name in ("ra_deg", "dec_deg"))
-    orders, pixels = zip(*catalog.partitions, strict=True)
-    for threshold, expected in expected_margins(tables, catalog).items():
-        members = skymargin.margin_rows(ra_deg, dec_deg, orders, pixels, threshold).to_pydict()
-        found = {
-            (kept[row], order, pixel)
-            for row, order, pixel in zip(
-                members["row"], members["margin_order"], members["margin_pixel"], strict=True
-            )
-        }
-        assert found == {
-            (row, *pixel) for pixel, numbers in expected.items() for row in numbers if row not in at_an_edge
-        }
+    records = of_catalog("margins", catalog)
+    on_an_edge = {int(record["row"]) for record in records if record["separation_arcsec"] == "0.0"}
+    rows = rows_of(catalog)
+    kept = [number for number in range(len(rows)) if number not in on_an_edge]
+    ra_deg, dec_deg = (np.array([getattr(rows[row], name) for row in kept]) for name in ("ra_deg", "dec_deg"))
+    orders, pixels = (np.array(part) for part in zip(*catalog.partitions, strict=True))
+    for threshold_arcsec, margins in margins_of(catalog).items():
+        members = skymargin.margin_rows(ra_deg, dec_deg, orders, pixels, threshold_arcsec).to_pydict()
+        found = zip(members["row"], members["margin_order"], members["margin_pixel"], strict=True)
+        assert sorted((order, pixel, kept[row]) for row, order, pixel in found) == sorted(
+            (*name, row) for name, of_pixel in margins.items() for row in of_pixel if row not in on_an_edge
+        )
 
 
 @by_catalog
 @pytest.mark.parametrize("index_order", [29, 22, None])
-def test_our_margins_of_catalogs_are_right(
-    catalog: Catalog, index_order: int | None, tables: dict[str, list[Record]], tmp_path: Path
-) -> None:
-    """In one run for all thresholds, with indices of several orders and without one."""
-    rows = of_catalog(tables["rows"], catalog)
-    columns = {name: np.array([float(row[name]) for row in rows]) for name in ("ra_deg", "dec_deg")}
-    own_order, own_pixel = (
-        np.array([pixel_of(row)[part] for row in rows], dtype=np.uint64) for part in (0, 1)
-    )
-    sky = Sky(catalog.partitions, columns["ra_deg"], columns["dec_deg"], own_order, own_pixel)
-    index = np.array([int(row["healpix_29"]) for row in rows], dtype=np.int64)
-    table = pa.table({"id": np.arange(len(rows)), "ra": sky.ra_deg, "dec": sky.dec_deg})
-    layout = Layout(index_column=None)
-    if index_order is not None:
-        layout = Layout(index_column=f"_healpix_{index_order}", index_order=index_order)
-        table = table.append_column(layout.index_column, pa.array(index >> 2 * (29 - index_order)))
-    write_catalog(tmp_path / "stars", sky, layout, table.take(np.argsort(index, kind="stable")))
+def test_our_margins_of_catalogs_are_right(catalog: Catalog, index_order: int | None, tmp_path: Path) -> None:
+    """In one run for all thresholds, with indices of two orders and without one."""
+    write_conformance_catalog(tmp_path / "stars", catalog, index_order)
     make_margins(tmp_path / "stars", tmp_path, catalog.thresholds_arcsec)
-    for threshold, expected in expected_margins(tables, catalog).items():
-        found = ids_of(tmp_path / f"margin_{threshold:g}")
-        assert {pixel: sorted(numbers) for pixel, numbers in found.items()} == expected
+    for threshold_arcsec, margins in margins_of(catalog).items():
+        found = {name: sorted(ids) for name, ids in ids_of(tmp_path / f"margin_{threshold_arcsec:g}").items()}
+        assert found == margins
 
 
-def test_indices_are_those_of_the_reference(tables: dict[str, list[Record]]) -> None:
-    """But for rows on an edge, whose index here is in the partition that has them."""
-    different = 0
-    for record in tables["rows"]:
-        index = _core.spatial_index(*arguments(record)[:2], 29).to_pylist()[0]
-        different += index != int(record["healpix_29"])
-    assert different < 30
+def test_the_page_counts_the_rows_of_the_set() -> None:
+    words = " ".join(PAGE.read_text(encoding="utf-8").split())
+    decisions = Counter(record["required"] for record in table("decisions"))
+    for number in (len(table("separations")), *decisions.values(), len(table("rows")), len(table("margins"))):
+        assert f"{number:,} " in words, number
