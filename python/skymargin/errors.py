@@ -35,7 +35,7 @@ class CatalogNotFoundError(FileNotFoundError, CatalogError):
 
 
 class MissingExtraError(SkymarginError, ImportError):
-    """A required library is not installed. The message names the extra that provides it."""
+    """A required library is not installed. The message says how to install it."""
 
 
 class MissingPartitionError(FileNotFoundError, CatalogError):

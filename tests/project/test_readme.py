@@ -29,6 +29,13 @@ OTHERS = (
     TUTORIALS,
     *(f"docs/how-to/run-on-{cluster}" for cluster in ("a-", "coiled-", "kubernetes", "slurm")),
 )
+# What they install is installed by `make wheel`, and by the set-up of the tests.
+INSTALLATIONS = {
+    "pip install .",
+    'pip install ".[plot]"',
+    "pip install dist/skymargin-*.whl",
+    'pip install "$(ls dist/skymargin-*.whl)[plot]"',
+}
 COLLECTION = ".venv/bin/skymargin collection my_gaia"
 
 
@@ -79,7 +86,7 @@ def clone(demo: Demo) -> Path:
 
 def test_the_pages_have_examples_of_known_kinds_only() -> None:
     blocks = examples()
-    assert sum(example.page == "README.md" for example in blocks) == 4
+    assert sum(example.page == "README.md" for example in blocks) == 5
     assert {example.language for example in blocks} <= {"sh", "python"}
 
 
@@ -95,7 +102,7 @@ def python_for(example: Example) -> list[str]:
 def test_python_examples_run(example: Example, clone: Path) -> None:
     before = made_in(clone)
     run([*python_for(example), "-c", example.code], clone)
-    if "output_artifact_name" in example.code:
+    if "MarginCacheArguments(" in example.code:
         made = made_in(clone) - before
         assert len(made) == (2 if "for threshold in (2, 200)" in example.code else 1)
         assert all(files_of(margin) for margin in made)
@@ -113,6 +120,13 @@ def test_shell_examples_run(example: Example, clone: Path) -> None:
     for command in example.code.splitlines():
         if command.startswith("make "):
             only_said(command)
+            continue
+        if command in INSTALLATIONS:
+            continue
+        if command.startswith("eval "):
+            # The line is for the start-up file of a shell.
+            printed = run([sys.executable, "-m", *command.split('"$(')[1].rstrip(')"').split()], clone).stdout
+            assert "_SKYMARGIN_COMPLETE=bash_complete" in printed
             continue
         if command.startswith(
             (".venv/bin/skymargin verify demo/", ".venv/bin/skymargin info demo/", COLLECTION)
@@ -158,13 +172,13 @@ def only_said(command: str) -> None:
     planned = subprocess.run(
         [*command.split(), "--dry-run"], cwd=ROOT, capture_output=True, text=True, env=environment, check=True
     ).stdout
-    last = planned.strip().splitlines()[-1]
     expected = {
         # The fixture `demo` has run this very command, into a fresh folder of that name.
-        "make demo": ".venv/bin/skymargin demo --output demo --overwrite",
-        "make test": ".venv/bin/python -m pytest -q",
+        "make demo": r"^\.venv/bin/skymargin demo --output demo --overwrite$",
+        # It also installs the wheel in an empty environment.
+        "make wheel": r"^\.venv/bin/maturin build .*--out dist\b",
     }
-    assert last == expected[command]
+    assert re.search(expected[command], planned, re.MULTILINE)
 
 
 def test_the_picture_of_the_readme_is_the_demos(clone: Path) -> None:

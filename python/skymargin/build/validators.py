@@ -332,7 +332,7 @@ def partition_picture(value: object) -> bool:
 
     name = "create_partition_info_png"
     if yes_or_no(name, value) and importlib.util.find_spec("matplotlib") is None:
-        raise ArgumentError(f'{name} needs matplotlib: pip install "skymargin[plot]"')
+        raise ArgumentError(f"{name} needs matplotlib: pip install matplotlib")
     return bool(value)
 
 

@@ -1,7 +1,7 @@
 """Pictures of margins: one partition with the rows of its margin, and the whole sky.
 
 Its modules: `figures` (the functions that draw), `scene` (data to draw), `view` (viewport), `projection`, `partition`
-and `sky` (the two kinds of picture). They need ``pip install "skymargin[plot]"``, imported when a picture is drawn.
+and `sky` (the two kinds of picture). They need the extra ``plot``, imported when a picture is drawn.
 """
 
 from skymargin.plot.figures import most_telling_pixel, plot_partition, plot_sky

@@ -161,12 +161,12 @@ def most_telling_pixel(margin: PathLike, *, primary: PathLike | None = None) -> 
 
 
 def require(*libraries: str) -> None:
-    """Raise `MissingExtraError`, which names the extra, when a library is not installed."""
+    """Raise `MissingExtraError`, which says what to install, when a library is not installed."""
     from importlib.util import find_spec
 
     missing = [library for library in libraries if find_spec(library) is None]
     if missing:
-        raise MissingExtraError(f"drawing needs {' and '.join(missing)}: pip install 'skymargin[plot]'")
+        raise MissingExtraError(f"drawing needs {' and '.join(missing)}: pip install {' '.join(missing)}")
 
 
 def check_picture(picture: str | os.PathLike[str] | None, *, overwrite: bool) -> None:
