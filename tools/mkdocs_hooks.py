@@ -50,10 +50,8 @@ def command_sections(group: click.Group) -> str:
         click.Context(command, context, info_name=name, **command.context_settings)
         for name, command in group.commands.items()
     ]
-    commands = [
-        f"[`{each.command_path}`](#{_anchor(each.command_path)})\n:   {_paragraphs(each.command)[0]}"
-        for each in contexts
-    ]
+    paths = [(each.command_path, each.command.get_short_help_str(limit=200)) for each in contexts]
+    commands = [f"[`{path}`](#{_anchor(path)})\n:   {_prose(line)}" for path, line in paths]
     return "\n\n".join([_section(context), "### Commands", *commands, *map(_section, contexts)]) + "\n"
 
 

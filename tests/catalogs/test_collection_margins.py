@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from hats import read_hats
 
-from skymargin import inspect_collection, pipeline, remove_margin, set_default_margin
+from skymargin import create_collection, inspect_collection, pipeline, remove_margin, set_default_margin
 from skymargin.build.arguments import MarginCacheArguments
 from skymargin.catalogs.collection_margins import CollectionMargin
 from skymargin.cli.main import main
@@ -72,6 +72,13 @@ def test_another_default(collection: Path, tmp_path: Path) -> None:
     with pytest.raises(ArgumentError, match=r"has no margin 'm7'; its margins are m60, m5, .*elsewhere/m5"):
         set_default_margin(collection, "m7")
     assert (collection / "collection.properties").read_bytes() == before
+
+
+def test_a_collection_without_margins_says_so(tmp_path: Path) -> None:
+    write_catalog(tmp_path / "sky" / "stars", sky_near_edges(PARTITIONS, 50, 60.0, seed=24))
+    create_collection(tmp_path / "sky", tmp_path / "sky" / "stars")
+    with pytest.raises(ArgumentError, match=r"has no margin 'm7'; it has no margins$"):
+        remove_margin(tmp_path / "sky", "m7")
 
 
 def test_a_margin_is_removed_from_list_and_disk(collection: Path, tmp_path: Path) -> None:

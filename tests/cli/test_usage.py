@@ -125,6 +125,13 @@ def test_asking_for_help_is_no_error(command: str, capsys: pytest.CaptureFixture
     assert not said.err
 
 
+def test_the_list_of_commands_has_whole_sentences(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--help"]) == 0
+    commands = capsys.readouterr().out.split("Commands:\n")[1].splitlines()
+    assert [line.split()[0] for line in commands] == sorted(cli.commands)
+    assert all(line.endswith(".") and not line.endswith("...") for line in commands)
+
+
 def test_the_help_has_its_options_in_groups(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["build", "--help"]) == 0
     said = capsys.readouterr().out

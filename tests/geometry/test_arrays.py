@@ -108,6 +108,8 @@ def test_no_rows_are_no_rows() -> None:
         (lambda: is_within([0.0], [0.0], 1, 4, 0.0), ValueError, "margin_threshold 0 arcsec is not allowed"),
         (lambda: is_within([0.0], [0.0], 1, 4, np.nan), ValueError, "margin_threshold NaN arcsec"),
         (lambda: is_within([0.0], [0.0], 1, 4, 324_001.0), ValueError, "at most 324000"),
+        (lambda: is_within([0.0], [0.0], 1, 4, "5"), TypeError, "threshold_arcsec '5' is not allowed"),
+        (lambda: neighbours(1, 4, 3, None), TypeError, "radius_arcsec None is not allowed"),
         (lambda: neighbours(1, 4, 30, 1.0), ValueError, "at_order 30 is not allowed"),
         (lambda: spatial_index([0.0], [0.0], 31), ValueError, "order 31 is not allowed"),
         (lambda: margin_rows([0.0], [0.0], [1, 1], [3, 3], 1.0), ValueError, "listed twice"),

@@ -216,9 +216,8 @@ def _listed(folder: AnyPath, text: str, name: str) -> str:
     if len(ends) == 1:
         return ends[0]
     reason = f"more than one of that name: {', '.join(ends)}" if ends else f"no margin {name!r}"
-    raise ArgumentError(
-        f"the collection {folder} has {reason}; its margins are {', '.join(entries) or 'none'}"
-    )
+    known = f"its margins are {', '.join(entries)}" if entries else "it has no margins"
+    raise ArgumentError(f"the collection {folder} has {reason}; {known}")
 
 
 def _may_be_removed(margin: AnyPath, entry: str) -> bool:

