@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import json
+import pickle
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,7 +17,7 @@ from skymargin.build.stages.plan import coarse_threshold_arcsec
 from skymargin.catalogs.library_catalog import library_catalog
 from skymargin.compat.hats_arguments import HatsImportArguments
 from skymargin.compat.hipscat_arguments import HipscatImportArguments
-from skymargin.errors import ArgumentError
+from skymargin.errors import ArgumentError, OutputExistsError
 from tests.support.catalogs import MIXED_PARTITIONS, sky_near_edges
 from tests.support.hipscat_catalogs import write_hipscat_catalog
 
@@ -194,13 +196,65 @@ def test_the_metadata_and_provenance_of_a_hipscat_margin(
 def test_the_folders_of_intermediate_files(kind: Kind, given: dict[str, object], tmp_path: Path) -> None:
     """None of them is a folder of the user's: scripts remove them."""
     out = Path(str(given["output_path"]))
-    assert (kind(**given).tmp_path, kind(**given).tmp_base_path) == (out / "margin" / "intermediate", None)
-    same = kind(**given, tmp_dir=str(out))
-    assert (same.tmp_path, same.tmp_base_path) == (out / "margin" / "intermediate", None)
+    for args in (kind(**given), kind(**given, tmp_dir=str(out))):
+        assert (Path(args.tmp_path), args.tmp_base_path) == (out / "margin" / "intermediate", None)
     dask = kind(**given, dask_tmp=tmp_path / "dask")
-    assert dask.tmp_path == tmp_path / "dask" / "margin" / "intermediate"
+    assert Path(dask.tmp_path) == tmp_path / "dask" / "margin" / "intermediate"
     both = kind(**given, dask_tmp=tmp_path / "dask", tmp_dir=tmp_path / "tmp")
     assert both.tmp_base_path == tmp_path / "tmp" / "margin"
+
+
+def test_paths_of_hipscat_import_are_text(given: dict[str, object], hipscat_catalog: Path) -> None:
+    """Scripts of hipscat-import join them with `+`, and compare them with those of its library."""
+    from hipscat.catalog.healpix_dataset.healpix_dataset import HealpixDataset
+
+    args = HipscatImportArguments(**{**given, "input_catalog_path": hipscat_catalog}, margin_threshold=60.0)
+    assert (type(args.catalog_path), args.catalog_path) == (str, f"{given['output_path']}/margin")
+    assert (type(args.tmp_path), args.tmp_path) == (str, f"{given['output_path']}/margin/intermediate")
+    report = pipeline(args)
+    assert report.catalog_path == args.catalog_path
+    assert HealpixDataset.read_from_hipscat(args.catalog_path).catalog_path == args.catalog_path
+    # The output is compared with the catalog as a path.
+    with pytest.raises(OutputExistsError, match="overlap"):
+        HipscatImportArguments(hipscat_catalog.parent, "stars", input_catalog_path=hipscat_catalog)
+
+
+def test_what_else_a_hipscat_catalog_has_is_read_by_its_library(
+    given: dict[str, object], hipscat_catalog: Path
+) -> None:
+    args = HipscatImportArguments(**{**given, "input_catalog_path": hipscat_catalog})
+    for made in (copy.copy(args.catalog), pickle.loads(pickle.dumps(args.catalog))):
+        assert made.catalog_name == args.catalog.catalog_name
+    assert args.catalog.partition_info.get_highest_order() == max(order for order, _ in MIXED_PARTITIONS)
+    whole = {(pixel.order, pixel.pixel) for pixel in args.catalog.partition_info.get_healpix_pixels()}
+    assert whole == set(MIXED_PARTITIONS)
+    empty = [(pixel.order, pixel.pixel) for pixel in args.catalog.generate_negative_tree_pixels()]
+    assert empty == [pixel for pixel in empty if not overlaps(pixel, whole)]
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        _ = args.catalog.nothing
+    with pytest.raises(AttributeError, match="no attribute '_nothing'"):
+        _ = args.catalog._nothing
+    args.debug_filter_pixel_list = [MIXED_PARTITIONS[0]]
+    assert [(pixel.order, pixel.pixel) for pixel in args.catalog.partition_info.get_healpix_pixels()] == [
+        MIXED_PARTITIONS[0]
+    ]
+
+
+def test_what_plans_of_hats_import_take(given: dict[str, object], tmp_path: Path) -> None:
+    """The keywords are those of hats-import 0.11; they are the fields of its `PipelineResumePlan`."""
+    args = HatsImportArguments(**given, dask_tmp=tmp_path / "dask", resume=False)
+    assert args.resume_kwargs_dict() == {
+        "resume": False,
+        "progress_bar": False,
+        "simple_progress_bar": False,
+        "tqdm_kwargs": args.tqdm_kwargs,
+        "tmp_base_path": tmp_path / "dask" / "margin",
+        "tmp_path": tmp_path / "dask" / "margin" / "intermediate",
+        "delete_resume_log_files": True,
+        "delete_intermediate_parquet_files": True,
+    }
+    args.resume_tmp = tmp_path / "progress"
+    assert args.resume_kwargs_dict()["tmp_path"] == tmp_path / "progress" / "margin"
 
 
 def test_the_catalog_that_scripts_read_is_restricted_like_the_run(given: dict[str, object]) -> None:

@@ -356,6 +356,9 @@ class MarginCacheArguments:
     @property
     def catalog_path(self) -> AnyPath:
         """Folder of the margin catalog."""
+        return self._final_path()
+
+    def _final_path(self) -> AnyPath:
         return with_options(self.output_path, self.output_storage_options) / self.artifact_name
 
     @property
@@ -398,7 +401,7 @@ class MarginCacheArguments:
     def _run_paths(self, shares_disk: bool) -> RunPaths:
         local = first_local(self.tmp_dir, self.dask_tmp, self.output_path).absolute()
         progress = local if self.resume_tmp is None else Path(str(self.resume_tmp)).absolute()
-        final = absolute(self.catalog_path)
+        final = absolute(self._final_path())
         intermediate: AnyPath = local
         if self.tmp_dir is not None:
             intermediate = absolute(self._with_options_of_others(with_options(self.tmp_dir, None)))
@@ -410,10 +413,9 @@ class MarginCacheArguments:
         """A remote path with the options of the output, or of the input, if their file system is the same."""
         if isinstance(path, Path):
             return path
-        others = [self.catalog_path, self.primary_path]
-        of_same = (each for each in others if not isinstance(each, Path) and each.protocol == path.protocol)
-        same = next(of_same, path)
-        return with_options(path, {**getattr(same, "storage_options", {}), **path.storage_options})
+        others = [each for each in (self._final_path(), self.primary_path) if not isinstance(each, Path)]
+        same = next((each for each in others if each.protocol == path.protocol), path)
+        return with_options(path, {**same.storage_options, **path.storage_options})
 
     def target_for(self, *, shares_disk: bool) -> preflight.Target:
         """The places of a run whose workers share a disk with this process, or may share none."""
@@ -425,7 +427,7 @@ class MarginCacheArguments:
         return preflight.Target(
             primary=self.primary_path,
             folder=with_options(self.output_path, self.output_storage_options),
-            catalog=self.catalog_path,
+            catalog=self._final_path(),
             paths=self.run_paths,
             add_to_collection=self.add_to_collection,
             collection=self._collection_path,

@@ -100,7 +100,7 @@ def plan_run(margins: Sequence[MarginCacheArguments], stages: Stages, *, shares_
         catalog = open_catalog(first.primary_path).overlapping(list(first.debug_filter_pixel_list or ()))
         advance(1)
         for args in margins:
-            check_apart(catalog.path, args.catalog_path)
+            check_apart(catalog.path, args.target.catalog)
         thresholds_arcsec = list(dict.fromkeys(args.margin_threshold for args in margins))
         rule = selection_rule(thresholds_arcsec, first.search_order, first.fine_filtering, catalog)
         specs = []

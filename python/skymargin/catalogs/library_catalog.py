@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from types import SimpleNamespace
 from typing import Any
 
@@ -15,7 +16,10 @@ from skymargin.storage.paths import AnyPath, exists
 
 @dataclass(frozen=True)
 class HipscatCatalog:
-    """What scripts read of a HiPSCat catalog. The library's own object also reads the map of the whole sky.
+    """What scripts read of a HiPSCat catalog most.
+
+    Anything else is handed through to the library's own object, which is read when it is first asked for: it also reads
+    the map of the whole sky.
 
     Attributes
     ----------
@@ -30,6 +34,22 @@ class HipscatCatalog:
     catalog_path: AnyPath
     catalog_info: Any
     pixels: tuple[Pixel, ...] = ()
+
+    def __getattr__(self, name: str) -> Any:
+        # Copying and pickling look for names of this kind before the object has any attributes.
+        if name.startswith("_"):
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        return getattr(self._of_library, name)
+
+    @cached_property
+    def _of_library(self) -> Any:
+        from hipscat.catalog import Catalog
+        from hipscat.pixel_math.healpix_pixel import HealpixPixel
+
+        options = getattr(self.catalog_path, "storage_options", None)
+        catalog = Catalog.read_from_hipscat(str(self.catalog_path), storage_options=options)
+        pixels = [HealpixPixel(*pixel) for pixel in self.pixels]
+        return catalog.filter_from_pixel_list(pixels) if pixels else catalog
 
     @property
     def catalog_name(self) -> str:

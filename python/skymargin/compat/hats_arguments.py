@@ -7,6 +7,7 @@ from typing import Any
 
 from skymargin.build.preflight import Target
 from skymargin.compat.script_arguments import ScriptArguments
+from skymargin.storage.paths import with_options
 
 # In the order of their positions.
 HATS_IMPORT_ARGUMENTS = (
@@ -24,6 +25,11 @@ HATS_IMPORT_ARGUMENTS = (
     *("delete_intermediate_parquet_files", "delete_resume_log_files", "completion_email_address"),
     *("catalog_path", "tmp_path", "tmp_base_path", "margin_threshold", "margin_order", "fine_filtering"),
     *("input_catalog_path", "debug_filter_pixel_list"),
+)
+# What the plans of hats-import take from arguments as it is.
+_OF_PLANS = (
+    *("resume", "progress_bar", "simple_progress_bar", "tqdm_kwargs", "tmp_base_path"),
+    *("delete_resume_log_files", "delete_intermediate_parquet_files"),
 )
 
 
@@ -64,6 +70,12 @@ class HatsImportArguments(ScriptArguments):
         """In hats-import `resume=False` replaces an unfinished catalog, and refuses a finished one."""
         target = super().target
         return replace(target, replace_interrupted=target.replace_interrupted or not self.resume)
+
+    def resume_kwargs_dict(self) -> dict[str, Any]:
+        """What the plans of hats-import, which record the progress of its own runs, take from arguments."""
+        given = self.resume_tmp
+        folder = self.tmp_path if given is None else with_options(given, None) / self.artifact_name
+        return {name: getattr(self, name) for name in _OF_PLANS} | {"tmp_path": folder}
 
     def extra_property_dict(self, catalog_path: Any = None) -> dict[str, Any]:
         """The properties of a run: those of `addl_hats_properties`, the tool, the time and the size."""

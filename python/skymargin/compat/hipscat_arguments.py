@@ -42,6 +42,16 @@ class HipscatImportArguments(ScriptArguments):
             given.setdefault("overwrite", True)
         return given
 
+    @property
+    def catalog_path(self) -> Any:
+        """Folder of the margin catalog, as text: paths of hipscat are."""
+        return str(self._final_path())
+
+    @property
+    def tmp_path(self) -> Any:
+        """The folder of intermediate files in hipscat-import, as text."""
+        return str(super().tmp_path)
+
     def to_catalog_info(self, total_rows: int) -> Any:
         """The metadata of the margin catalog as the `MarginCacheCatalogInfo` of hipscat, as in hipscat-import."""
         from skymargin.catalogs.library_catalog import hipscat_margin_info

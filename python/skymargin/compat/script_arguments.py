@@ -86,7 +86,7 @@ class ScriptArguments(MarginCacheArguments):
     @property
     def tmp_path(self) -> AnyPath:
         """The folder of intermediate files in the other package. The run has other folders, beside or in `tmp_dir`."""
-        return (self.tmp_base_path or self.catalog_path) / "intermediate"
+        return (self.tmp_base_path or self._final_path()) / "intermediate"
 
     @property
     def tmp_base_path(self) -> AnyPath | None:
