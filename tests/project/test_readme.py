@@ -27,6 +27,7 @@ TUTORIALS = "docs/tutorials/"
 OTHERS = (
     REMOTE,
     TUTORIALS,
+    "docs/how-to/nightly-updates.md",
     *(f"docs/how-to/run-on-{cluster}" for cluster in ("a-", "coiled-", "kubernetes", "slurm")),
 )
 # What they install is installed by `make wheel`, and by the set-up of the tests.
