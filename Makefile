@@ -66,9 +66,10 @@ wheel: $(LOCKED)  ## build a wheel in dist/ and test it in an environment withou
 	cd $(CLEAN_ROOM) && PATH=$(CURDIR)/$(CLEAN_ROOM)/bin python -I $(CURDIR)/tools/prove_install.py
 	@ls -lh dist
 
-peers: release  ## run the slow tests against hats-import, hipscat-import and LSDB
+peers: release  ## run the slow tests against hats-import, hipscat-import and LSDB, and their own tests with skymargin
 	$(BIN)/python -m benchmarks setup
 	$(BIN)/python -m pytest -q -m slow
+	$(BIN)/python -m tests.peers.suites
 
 stores: checked  ## install more object stores than make test has, and run the tests of real stores on all of them
 	$(BIN)/$(PIP) --requirement requirements/stores.txt

@@ -27,8 +27,8 @@ TUTORIALS = "docs/tutorials/"
 OTHERS = (
     REMOTE,
     TUTORIALS,
-    "docs/how-to/nightly-updates.md",
     *(f"docs/how-to/run-on-{cluster}" for cluster in ("a-", "coiled-", "kubernetes", "slurm")),
+    "docs/how-to/nightly-updates.md",
 )
 # What they install is installed by `make wheel`, and by the set-up of the tests.
 INSTALLATIONS = {

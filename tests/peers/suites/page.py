@@ -1,0 +1,48 @@
+"""The counts of the suites, in the page on migration."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+
+from benchmarks.environments import ROOT
+from benchmarks.tables import table, write_between
+from tests.peers.suites.run import Result
+from tests.peers.suites.suite import SUITES, differences, reasons
+
+PAGE = ROOT / "docs" / "how-to" / "migrate.md"
+MARK = "suites"
+
+
+def write_page(results: Mapping[str, Result], page: Path = PAGE) -> None:
+    """Write the counts between their marks."""
+    write_between(page, MARK, f"{counts(results)}\n\n{by_reason(results)}")
+
+
+def counts(results: Mapping[str, Result]) -> str:
+    """One row for each suite."""
+    rows = []
+    for suite in SUITES:
+        result = results[suite.name]
+        rows.append(
+            [
+                f"{suite.source.package} {suite.source.version}",
+                "those of hats-import" if suite.coarse else "exact",
+                *(f"{result.count(outcome):,}" for outcome in ("passed", "differs", "skipped")),
+                f"{len(result.made):,}",
+                f"{len(result.replaced):,}",
+            ]
+        )
+    heads = ["tests of", "rows of margins", "passed", "differ", "skipped", "margins made", "margins replaced"]
+    return table(heads, rows)
+
+
+def by_reason(results: Mapping[str, Result]) -> str:
+    """The reasons of the tests that differ, with their number in all suites."""
+    found: Counter[str] = Counter()
+    for name, result in results.items():
+        listed = differences(name)
+        found.update(listed[test] for test, (outcome, _) in result.outcomes.items() if outcome == "differs")
+    rows = [[f"{found[reason]:,}", text] for reason, text in reasons().items() if found[reason]]
+    return table(["tests", "why they differ"], rows)
