@@ -21,19 +21,15 @@ def write_page(results: Mapping[str, Result], page: Path = PAGE) -> None:
 
 
 def counts(results: Mapping[str, Result]) -> str:
-    """One row for each suite."""
+    """One row for each suite; some may not have run."""
     rows = []
     for suite in SUITES:
-        result = results[suite.name]
-        rows.append(
-            [
-                f"{suite.source.package} {suite.source.version}",
-                "those of hats-import" if suite.coarse else "exact",
-                *(f"{result.count(outcome):,}" for outcome in ("passed", "differs", "skipped")),
-                f"{len(result.made):,}",
-                f"{len(result.replaced):,}",
-            ]
-        )
+        name = f"{suite.source.package} {suite.source.version}"
+        numbers = ["not run", "", "", "", ""]
+        if result := results.get(suite.name):
+            of_tests = [result.count(outcome) for outcome in ("passed", "differs", "skipped")]
+            numbers = [f"{number:,}" for number in (*of_tests, len(result.made), len(result.replaced))]
+        rows.append([name, "those of hats-import" if suite.coarse else "exact", *numbers])
     heads = ["tests of", "rows of margins", "passed", "differ", "skipped", "margins made", "margins replaced"]
     return table(heads, rows)
 
