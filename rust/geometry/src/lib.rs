@@ -73,6 +73,7 @@ pub const DEBUG_ASSERTIONS: bool = cfg!(debug_assertions);
 pub mod angle;
 pub mod boundary;
 pub mod cover;
+pub mod extent;
 pub mod healpix;
 pub mod in_memory;
 mod nearest;

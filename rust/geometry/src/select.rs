@@ -6,6 +6,7 @@ use thiserror::Error;
 
 use crate::angle::{Threshold, UnitVector};
 use crate::cover::{Cover, Filtering};
+use crate::extent::Extent;
 use crate::healpix;
 use crate::pixel::Pixel;
 use crate::separation::PixelSeparation;
@@ -322,6 +323,40 @@ impl Cover {
         candidates.each(|row| {
             UnitVector::from_ra_dec_deg(row.ra_deg, row.dec_deg).map_err(|_| Fault::NoPosition)?;
             self.place_of(row).map(|_| ())
+        })
+    }
+
+    /// Whether some of the rows with index values `index`, both included, certainly lie elsewhere, when these are the
+    /// smallest and the largest of their coordinates.
+    ///
+    /// `index` is `None` where some of the rows may have any index value; coordinates that are not known are NaN. In
+    /// rings the index decides, and nothing contradicts it.
+    ///
+    /// # Accuracy
+    /// It is false whenever every row passes [`Cover::check_positions`]: rows lie within the slack of the pixel of
+    /// their index value, and of the partition.
+    ///
+    /// # Examples
+    /// ```
+    #[doc = include_str!("../doctest_setup/cover.txt")]
+    /// let own = pixel.range_at(MAX_ORDER);
+    /// // Pixel 2 of order 1 reaches from ra 0 to 45 degrees, and from dec 20 to 67 degrees.
+    /// assert!(!cover.contradicts(Some((own.start, own.end - 1)), [0.0, 45.0], [20.0, 66.0]));
+    /// assert!(cover.contradicts(None, [0.0, 45.0], [f64::NAN, 80.0]));
+    /// // Its first quarter does not reach as far north.
+    /// let quarter = Some((own.start, own.start + (own.end - own.start) / 4 - 1));
+    /// assert!(cover.contradicts(quarter, [f64::NAN; 2], [20.0, 66.0]));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn contradicts(&self, index: Option<(u64, u64)>, ra_deg: [f64; 2], dec_deg: [f64; 2]) -> bool {
+        if self.filtering != Filtering::Exact {
+            return false;
+        }
+        let slack = self.source.index_slack;
+        let of_index = index.and_then(|(first, last)| Extent::of_range(self.source.index_order, first, last));
+        [Some(Extent::of_pixel(self.source.pixel)), of_index].into_iter().flatten().any(|extent| {
+            ra_deg.iter().any(|&ra_deg| !extent.allows_ra(ra_deg, slack))
+                || dec_deg.iter().any(|&dec_deg| !extent.allows_dec(dec_deg, slack))
         })
     }
 

@@ -10,12 +10,13 @@ use crate::coordinates::CoordinateReader;
 use crate::error::ScanError;
 use crate::fetched::Fetched;
 use crate::file::ParquetFile;
-use crate::filter::RowFilter;
+use crate::filter::{Candidates, FilterError, RowFilter, SelectedCandidate};
 use crate::first_read::{ColumnPositions, FirstRead};
 use crate::history::History;
-use crate::index_column::{self, IndexCandidates, IndexReader, RowNumbers};
+use crate::index_column::{self, GroupIndex, IndexCandidates, IndexReader, RowNumbers};
 use crate::row_ranges::RowRanges;
 use crate::schema::Projection;
+use crate::suspects::add_suspects;
 
 /// Candidate rows with the values that are already read.
 #[derive(Default)]
@@ -39,6 +40,8 @@ pub(super) struct CandidateReader {
     first_read: FirstRead,
     /// The number of row groups with a page that may hold a candidate.
     pub(super) row_groups: u64,
+    /// The rows whose coordinates contradict their index by statistics.
+    suspects: RowRanges,
 }
 
 enum Look {
@@ -58,18 +61,38 @@ impl CandidateReader {
         filter: &impl RowFilter,
         chosen: Range<usize>,
     ) -> Result<Self, ScanError> {
-        let mut rows = RowRanges::default();
+        let (mut rows, mut suspects) = (RowRanges::default(), RowRanges::default());
         let mut row_groups = 0;
         for row_group in chosen {
             let before = rows.len();
             let bounds = &file.first_rows()[row_group..row_group + 2];
             match column_positions.index.map(|place| &projection.columns()[place]) {
-                Some(column) => index_column::add_rows_that_may_hold(file, column, row_group, filter, &mut rows)?,
+                Some(column) => {
+                    let index = GroupIndex::new(file, column, row_group, filter)?;
+                    index.add_rows_that_may_hold(file, filter, &mut rows);
+                    add_suspects(file, projection, column_positions, &index, filter, &mut suspects)?;
+                }
                 None => rows.push(bounds[0]..bounds[1]),
             }
             row_groups += u64::from(rows.len() > before);
         }
+        // The statistics of the index may be those that are wrong, so that candidates are looked for there, too.
+        let rows = if suspects.is_empty() { rows } else { rows.union(&suspects) };
         let needs_coordinates = filter.needs_coordinates();
+        let reader = Self::of_rows(file, projection, column_positions, budget, history, needs_coordinates, rows)?;
+        Ok(Self { row_groups, suspects, ..reader })
+    }
+
+    /// A reader of the candidates among some rows.
+    fn of_rows(
+        file: &Arc<ParquetFile>,
+        projection: &Arc<Projection>,
+        column_positions: ColumnPositions,
+        budget: Budget,
+        history: &Arc<History>,
+        needs_coordinates: bool,
+        rows: RowRanges,
+    ) -> Result<Self, ScanError> {
         let first_read = FirstRead::new(file, projection, column_positions, needs_coordinates, &rows, budget, history)?;
         let in_hand = first_read.fetched();
         let look = match column_positions.index {
@@ -91,8 +114,31 @@ impl CandidateReader {
             budget,
             look,
             first_read,
-            row_groups,
+            row_groups: 0,
+            suspects: RowRanges::default(),
         })
+    }
+
+    /// Reads the rows that contradict their index by statistics, and lets the filter check them. `first_row` is the row
+    /// of the partition that the file starts with.
+    pub(super) fn check_suspects(&mut self, filter: &impl RowFilter, first_row: u64) -> Result<(), ScanError> {
+        let suspects = std::mem::take(&mut self.suspects);
+        if suspects.is_empty() {
+            return Ok(());
+        }
+        // What they need says nothing of other files.
+        let (file, history) = (&self.file, Arc::default());
+        let (projection, positions) = (&self.projection, self.column_positions);
+        let mut reader = Self::of_rows(file, projection, positions, self.budget, &history, true, suspects)?;
+        while let Some(found) = reader.next(&EveryRow)? {
+            let rows: Vec<u64> = found.rows.iter().map(|row| first_row + row).collect();
+            let (index, ra_deg, dec_deg) = (&found.index[..], &found.ra_deg[..], &found.dec_deg[..]);
+            let rows = Candidates { rows: &rows, index, ra_deg, dec_deg };
+            filter.check(rows).map_err(|source| file.filter_error(source))?;
+        }
+        // The rows are where they should be: the statistics are wrong.
+        file.hints().ignore();
+        Ok(())
     }
 
     /// What is in hand since candidates are looked for.
@@ -175,5 +221,22 @@ impl CandidateReader {
             candidates.index[position] = self.column_positions.index_of(ra_deg, dec_deg)[0];
         }
         Ok(candidates)
+    }
+}
+
+/// Makes every row a candidate.
+struct EveryRow;
+
+impl RowFilter for EveryRow {
+    fn may_hold(&self, _min: u64, _max: u64) -> bool {
+        true
+    }
+
+    fn candidates(&self, index: &[u64], positions: &mut Vec<usize>) {
+        positions.extend(0..index.len());
+    }
+
+    fn select(&mut self, _: Candidates<'_>, _: &mut Vec<SelectedCandidate>) -> Result<(), FilterError> {
+        Ok(())
     }
 }

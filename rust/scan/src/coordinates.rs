@@ -9,6 +9,7 @@ use arrow_array::types::{
 };
 use arrow_array::{Array, ArrayRef, ArrowPrimitiveType};
 use arrow_schema::DataType;
+use parquet::basic::Type;
 
 use crate::budget::Budget;
 use crate::column_reader::ColumnReader;
@@ -144,6 +145,38 @@ pub(super) fn spatial_index(order: u8, ra_deg: &[f64], dec_deg: &[f64]) -> Vec<u
     ra_deg.iter().zip(dec_deg).map(index).collect()
 }
 
+/// The number that plain bytes of a column encode, in statistics, as float64; `None` where they encode none.
+///
+/// # Accuracy
+/// That of the values themselves, which [`degrees`] reads: both round alike, so that bounds of values bound the
+/// numbers.
+pub(super) fn plain_degrees(bytes: &[u8], stored: Type, natural: &DataType) -> Option<f64> {
+    use DataType::{Decimal32, Decimal64, Decimal128, Float16, Float32, Float64, UInt8, UInt16, UInt32, UInt64};
+    let integer = || match stored {
+        Type::INT32 => Some(i128::from(i32::from_le_bytes(bytes.try_into().ok()?))),
+        Type::INT64 => Some(i128::from(i64::from_le_bytes(bytes.try_into().ok()?))),
+        Type::FIXED_LEN_BYTE_ARRAY | Type::BYTE_ARRAY if (1..=16).contains(&bytes.len()) => {
+            // Two's complement, the highest byte first.
+            let sign = if bytes[0] >> 7 == 1 { -1 } else { 0 };
+            Some(bytes.iter().fold(sign, |value, byte| value << 8 | i128::from(*byte)))
+        }
+        _ => None,
+    };
+    let exact = |value: i128| (-EXACT_INTEGER..=EXACT_INTEGER).contains(&value).then_some(value as f64);
+    match natural {
+        Float64 => Some(f64::from_le_bytes(bytes.try_into().ok()?)),
+        Float32 => Some(f64::from(f32::from_le_bytes(bytes.try_into().ok()?))),
+        Float16 => Some(<Float16Type as ArrowPrimitiveType>::Native::from_le_bytes(bytes.try_into().ok()?).into()),
+        Decimal32(_, scale) | Decimal64(_, scale) | Decimal128(_, scale) => {
+            Some(exact(integer()?)? / 10_f64.powi(i32::from(*scale)))
+        }
+        UInt64 => exact(i128::from(integer()? as u64)),
+        UInt8 | UInt16 | UInt32 => exact(i128::from(integer()? as u32)),
+        other if other.is_integer() => exact(integer()?),
+        _ => None,
+    }
+}
+
 /// The numbers of an array as float64, NaN for null.
 ///
 /// # Accuracy
@@ -206,6 +239,30 @@ mod tests {
         let decimals = degrees_of(decimals.unwrap()).unwrap();
         assert_eq!(decimals[0], 12.345_678_9);
         assert!(decimals[1].is_nan());
+    }
+
+    #[test]
+    fn plain_bytes_are_read_by_their_type() {
+        use DataType::{Decimal64, Decimal128, Float16, Float32, Float64, Int16, UInt32, UInt64};
+        for (bytes, stored, natural, wanted) in [
+            (&12.5_f64.to_le_bytes()[..], Type::DOUBLE, Float64, Some(12.5)),
+            (&0.1_f32.to_le_bytes(), Type::FLOAT, Float32, Some(f64::from(0.1_f32))),
+            (&[0x00, 0xbe], Type::FIXED_LEN_BYTE_ARRAY, Float16, Some(-1.5)),
+            (&(-7_i32).to_le_bytes(), Type::INT32, Int16, Some(-7.0)),
+            (&u32::MAX.to_le_bytes(), Type::INT32, UInt32, Some(4_294_967_295.0)),
+            (&360_u64.to_le_bytes(), Type::INT64, UInt64, Some(360.0)),
+            (&u64::MAX.to_le_bytes(), Type::INT64, UInt64, None),
+            (&(-123_456_789_i64).to_le_bytes(), Type::INT64, Decimal64(12, 7), Some(-12.345_678_9)),
+            (&[0xff, 0xf8, 0xa4, 0x32, 0xeb], Type::FIXED_LEN_BYTE_ARRAY, Decimal128(11, 7), Some(-12.345_678_9)),
+            (&[0x07, 0x5b, 0xcd, 0x15], Type::FIXED_LEN_BYTE_ARRAY, Decimal128(9, 7), Some(12.345_678_9)),
+            (&[0x07, 0x5b, 0xcd, 0x15], Type::BYTE_ARRAY, Decimal128(9, 7), Some(12.345_678_9)),
+            (&[1, 2, 3], Type::DOUBLE, Float64, None),
+            (&[], Type::BYTE_ARRAY, Decimal128(9, 7), None),
+            (&[0; 17], Type::FIXED_LEN_BYTE_ARRAY, Decimal128(38, 0), None),
+            (&[0; 4], Type::INT32, DataType::Boolean, None),
+        ] {
+            assert_eq!(plain_degrees(bytes, stored, &natural), wanted, "{bytes:?} {natural}");
+        }
     }
 
     #[test]

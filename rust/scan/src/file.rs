@@ -54,17 +54,15 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl ParquetFile {
-    /// Opens a file whose first read is of `tail_bytes`.
-    pub(super) fn open(source: Source, index_column: Option<&str>, tail_bytes: u64) -> Result<Self, ScanError> {
-        let footer = guarded(source.name(), || Footer::read(&source, index_column, tail_bytes))
+    /// Opens a file whose first read is of `tail_bytes`, and keeps the statistics of some root columns.
+    pub(super) fn open(source: Source, columns: &[&str], tail_bytes: u64) -> Result<Self, ScanError> {
+        let footer = guarded(source.name(), || Footer::read(&source, columns, tail_bytes))
             .map_err(|error| source.explain(error))?;
         // Footers do not count in the memory limit; columns that were read with them do.
         let held_bytes = if tail_bytes >= source.size_bytes() { source.size_bytes() } else { 0 };
         let in_hand = Arc::new(Fetched::new(footer.kept().to_vec(), held_bytes));
         let hints = Hints::default();
-        if footer.metadata_ignored {
-            hints.ignore();
-        }
+        (0..footer.hints_ignored).for_each(|_| hints.ignore());
         Ok(Self {
             source,
             footer,

@@ -26,6 +26,17 @@ pub enum FilterAnswerError {
     },
 }
 
+/// What statistics say of some rows.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct RowBounds {
+    /// The smallest and the largest index value; `None` where rows may have another one, or none.
+    pub index: Option<(u64, u64)>,
+    /// The smallest and the largest right ascension in degrees, NaN where it is not known.
+    pub ra_deg: [f64; 2],
+    /// The same of declination.
+    pub dec_deg: [f64; 2],
+}
+
 /// Decides on rows, first by their spatial index, then by their coordinates.
 ///
 /// Values of the spatial index are those of the column, at whatever order it has. Rows without a usable value (null or
@@ -41,6 +52,20 @@ pub trait RowFilter {
     /// Whether [`RowFilter::select`] looks at coordinates. If not, they are read only where the index is missing.
     fn needs_coordinates(&self) -> bool {
         true
+    }
+
+    /// Whether statistics say that the coordinates of a row contradict its index value, or the place of the file. Then
+    /// the rows are read and given to [`RowFilter::check`].
+    fn contradicts(&self, _bounds: &RowBounds) -> bool {
+        false
+    }
+
+    /// Checks the coordinates of rows against their index values.
+    ///
+    /// # Errors
+    /// Whatever the filter refuses: a row that lies elsewhere.
+    fn check(&self, _rows: Candidates<'_>) -> Result<(), FilterError> {
+        Ok(())
     }
 
     /// Appends the selected candidates, in any order. A row may be selected for many destinations.
@@ -61,6 +86,14 @@ impl<F: RowFilter + ?Sized> RowFilter for &mut F {
 
     fn needs_coordinates(&self) -> bool {
         (**self).needs_coordinates()
+    }
+
+    fn contradicts(&self, bounds: &RowBounds) -> bool {
+        (**self).contradicts(bounds)
+    }
+
+    fn check(&self, rows: Candidates<'_>) -> Result<(), FilterError> {
+        (**self).check(rows)
     }
 
     fn select(&mut self, candidates: Candidates<'_>, selected: &mut Vec<SelectedCandidate>) -> Result<(), FilterError> {

@@ -33,16 +33,16 @@ pub(super) struct Footer {
     /// Where the footer starts, and the chunks, ascending.
     start: u64,
     chunk_starts: OnceLock<Vec<u64>>,
-    /// Whether its key-value metadata is not text, and was left out.
-    pub(super) metadata_ignored: bool,
+    /// How much of it was left out: key-value metadata that is not text, statistics that are damaged.
+    pub(super) hints_ignored: u64,
     needed_bytes: u64,
 }
 
 impl Footer {
-    /// Reads and checks the footer. Only the statistics of the root column named `index_column` are kept.
+    /// Reads and checks the footer. Only the statistics of root columns with the names `columns` are kept.
     ///
     /// The first read is of `tail_bytes`: the footer, and usually the page index before it.
-    pub(super) fn read(source: &Source, index_column: Option<&str>, tail_bytes: u64) -> Result<Self, ScanError> {
+    pub(super) fn read(source: &Source, columns: &[&str], tail_bytes: u64) -> Result<Self, ScanError> {
         let failed = |error| ScanError::Footer { file: source.name().to_string(), source: error };
         let size = source.size_bytes();
         let tail_start = size.saturating_sub(tail_bytes);
@@ -57,7 +57,7 @@ impl Footer {
         };
         let start = (footer_start - kept_start) as usize;
         let encoded = kept.slice(start..start + length as usize);
-        let (metadata, metadata_ignored) = decode(&encoded, index_column).map_err(failed)?;
+        let (metadata, hints_ignored) = decode(&encoded, columns).map_err(failed)?;
         let first_rows = check(&metadata, footer_start).map_err(failed)?;
 
         let mut footer = Self {
@@ -66,7 +66,7 @@ impl Footer {
             kept: vec![(kept_start, kept)],
             start: footer_start,
             chunk_starts: OnceLock::new(),
-            metadata_ignored,
+            hints_ignored,
             needed_bytes: length + TRAILER_BYTES,
         };
         // Over a low-latency source, the index of a column is read with the column: most of it is never needed.
@@ -124,13 +124,18 @@ impl Footer {
         if range.end > self.start {
             return Ok(None);
         }
-        for (start, bytes) in &self.kept {
-            if *start <= range.start && range.end <= start + bytes.len() as u64 {
-                let from = (range.start - start) as usize;
-                return Ok(Some(bytes.slice(from..from + (range.end - range.start) as usize)));
-            }
+        match self.kept_index_bytes(&range) {
+            Some(bytes) => Ok(Some(bytes)),
+            None => source.read_one(range).map(Some),
         }
-        source.read_one(range).map(Some)
+    }
+
+    /// Bytes of the page index that were read with the footer.
+    pub(super) fn kept_index_bytes(&self, range: &Range<u64>) -> Option<Bytes> {
+        let holds = |start: u64, bytes: &Bytes| start <= range.start && range.end <= start + bytes.len() as u64;
+        let (start, bytes) = self.kept.iter().find(|(start, bytes)| range.end <= self.start && holds(*start, bytes))?;
+        let from = (range.start - start) as usize;
+        Some(bytes.slice(from..from + (range.end - range.start) as usize))
     }
 
     /// Where the page index before the footer begins, if there is one.
@@ -192,19 +197,26 @@ fn trailer(tail: &[u8], size: u64) -> Result<u64, FooterError> {
     Ok(claimed_bytes)
 }
 
-/// Decodes a footer; also whether its key-value metadata is not text and was left out.
-fn decode(encoded: &[u8], index_column: Option<&str>) -> Result<(ParquetMetaData, bool), FooterError> {
-    let walked = walk(encoded, index_column)?;
-    let options = ParquetMetaDataOptions::new()
-        .with_column_stats_policy(ParquetStatisticsPolicy::skip_except(walked.index_leaf.as_slice()))
-        .with_encoding_stats_policy(ParquetStatisticsPolicy::SkipAll);
+/// Decodes a footer; also how many of its hints are damaged and were left out.
+fn decode(encoded: &[u8], columns: &[&str]) -> Result<(ParquetMetaData, u64), FooterError> {
+    let walked = walk(encoded, columns)?;
     let readable = match &walked.metadata {
         Some(metadata) if !metadata.is_text => Cow::Owned(metadata.text_alone(encoded)),
         _ => Cow::Borrowed(encoded),
     };
-    let is_ignored = matches!(readable, Cow::Owned(_));
-    let metadata = ParquetMetaDataReader::decode_metadata_with_options(&readable, Some(&options))?;
-    Ok((metadata, is_ignored))
+    let ignored = u64::from(matches!(readable, Cow::Owned(_)));
+    let decoded = |leaves: &[usize]| {
+        let options = ParquetMetaDataOptions::new()
+            .with_column_stats_policy(ParquetStatisticsPolicy::skip_except(leaves))
+            .with_encoding_stats_policy(ParquetStatisticsPolicy::SkipAll);
+        ParquetMetaDataReader::decode_metadata_with_options(&readable, Some(&options))
+    };
+    match decoded(&walked.leaves) {
+        Ok(metadata) => Ok((metadata, ignored)),
+        // Statistics of the wrong size.
+        Err(error) if !walked.leaves.is_empty() => Ok((decoded(&[]).map_err(|_| error)?, ignored + 1)),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// Checks that rows add up and chunks lie in the file. Returns the first row of each row group, and the row count.

@@ -11,8 +11,8 @@ const MAX_SCHEMA_LEVELS: usize = 64;
 /// What a walk through a footer finds.
 #[derive(Debug, Default)]
 pub(super) struct Walked {
-    /// The leaf that is the root column with the name of the index.
-    pub(super) index_leaf: Option<usize>,
+    /// The leaves that are root columns with one of the names asked for, ascending.
+    pub(super) leaves: Vec<usize>,
     pub(super) metadata: Option<KeyValues>,
 }
 
@@ -50,14 +50,14 @@ impl KeyValues {
 
 /// Walks the whole footer and checks that no list is longer than its bytes, no schema deeper than the stack allows, and
 /// no column encrypted.
-pub(super) fn walk(encoded: &[u8], index_column: Option<&str>) -> Result<Walked, FooterError> {
+pub(super) fn walk(encoded: &[u8], columns: &[&str]) -> Result<Walked, FooterError> {
     let mut cursor = Compact::new(encoded);
     let mut last_id = 0;
     let mut walked = Walked::default();
     let mut roots = Vec::new();
     while let Some(field) = cursor.field(&mut last_id)? {
         match (field.id, field.kind) {
-            (2, LIST) => (walked.index_leaf, roots) = walk_schema(&mut cursor, index_column)?,
+            (2, LIST) => (walked.leaves, roots) = walk_schema(&mut cursor, columns)?,
             (4, LIST) => walk_row_groups(&mut cursor, &roots)?,
             (5, LIST) => walked.metadata = Some(walk_metadata(&mut cursor)?),
             (_, kind) => cursor.skip(kind)?,
@@ -130,11 +130,8 @@ fn walk_metadata(cursor: &mut Compact<'_>) -> Result<KeyValues, FooterError> {
     Ok(found)
 }
 
-/// Walks the schema: the leaf that is the root column of the index, and the name of the root column of each leaf.
-fn walk_schema<'a>(
-    cursor: &mut Compact<'a>,
-    index_column: Option<&str>,
-) -> Result<(Option<usize>, Vec<&'a [u8]>), FooterError> {
+/// Walks the schema: the leaves that are root columns of some names, and the name of the root column of each leaf.
+fn walk_schema<'a>(cursor: &mut Compact<'a>, columns: &[&str]) -> Result<(Vec<usize>, Vec<&'a [u8]>), FooterError> {
     let shape = FooterError::SchemaShape { allowed: MAX_SCHEMA_LEVELS };
     let (kind, count) = cursor.list()?;
     if kind != STRUCT {
@@ -142,7 +139,7 @@ fn walk_schema<'a>(
     }
     // The number of children still expected in each open group, the root first.
     let mut open: Vec<i64> = Vec::new();
-    let (mut roots, mut root, mut index_leaf) = (Vec::new(), &b""[..], None);
+    let (mut roots, mut root, mut leaves) = (Vec::new(), &b""[..], Vec::new());
     for element in 0..count {
         let (name, children) = schema_element(cursor)?;
         match open.last_mut() {
@@ -154,8 +151,8 @@ fn walk_schema<'a>(
             root = name;
         }
         if children == 0 && element > 0 {
-            if open.len() == 1 && index_column.is_some_and(|wanted| wanted.as_bytes() == name) {
-                index_leaf = Some(roots.len());
+            if open.len() == 1 && columns.iter().any(|wanted| wanted.as_bytes() == name) {
+                leaves.push(roots.len());
             }
             roots.push(root);
         } else if children >= 0 && open.len() < MAX_SCHEMA_LEVELS {
@@ -165,7 +162,7 @@ fn walk_schema<'a>(
         }
         while open.pop_if(|left| *left == 0).is_some() {}
     }
-    if open.is_empty() { Ok((index_leaf, roots)) } else { Err(shape) }
+    if open.is_empty() { Ok((leaves, roots)) } else { Err(shape) }
 }
 
 /// The name of a schema element and the number of its children.
@@ -202,10 +199,10 @@ mod tests {
     }
 
     #[test]
-    fn the_index_column_is_found_among_the_roots() {
+    fn columns_are_found_among_the_roots() {
         let footer = schema_footer(&[("schema", 3), ("a", 0), ("s", 2), ("index", 0), ("b", 0), ("index", 0)]);
-        assert_eq!(walk(&footer, Some("index")).unwrap().index_leaf, Some(3));
-        assert_eq!(walk(&footer, Some("none")).unwrap().index_leaf, None);
+        assert_eq!(walk(&footer, &["index"]).unwrap().leaves, [3]);
+        assert_eq!(walk(&footer, &["b", "a", "none"]).unwrap().leaves, [0]);
     }
 
     /// A footer of a schema and one row group, whose column chunks have these fields after their offset.
@@ -225,10 +222,10 @@ mod tests {
 
     #[test]
     fn an_encrypted_column_is_named() {
-        assert!(walk(&chunks_footer(&[&[], &[], &[]]), None).is_ok());
+        assert!(walk(&chunks_footer(&[&[], &[], &[]]), &[]).is_ok());
         // Field 8, a struct with an empty struct in it: the key of the footer. Field 9: encrypted metadata.
         for declared in [&[0x6c, 0x1c, 0, 0][..], &[0x78, 2, 7, 7]] {
-            let error = walk(&chunks_footer(&[&[], &[], declared]), None).unwrap_err();
+            let error = walk(&chunks_footer(&[&[], &[], declared]), &[]).unwrap_err();
             assert_eq!(error.to_string(), "column 's' is encrypted; encrypted Parquet is not supported");
             assert!(matches!(error, FooterError::EncryptedColumn { .. }));
         }
@@ -253,8 +250,8 @@ mod tests {
                 bytes
             };
             let right = with(&vec![b'v'; others]);
-            assert!(walk(&right, None).unwrap().metadata.unwrap().is_text);
-            let found = KeyValues { is_text: false, ..walk(&right, None).unwrap().metadata.unwrap() };
+            assert!(walk(&right, &[]).unwrap().metadata.unwrap().is_text);
+            let found = KeyValues { is_text: false, ..walk(&right, &[]).unwrap().metadata.unwrap() };
             assert_eq!(found.text_alone(&right), right);
         }
         let mut footer = schema_footer(&[("schema", 1), ("a", 0)]);
@@ -262,7 +259,7 @@ mod tests {
         let start = footer.clone();
         let pair = |value: u8| [0x18, 1, b'k', 0x18, 1, value, 0];
         footer.extend([&[0x39, 0x2c][..], &pair(0xe9), &pair(b'v'), &[0]].concat());
-        let found = walk(&footer, None).unwrap().metadata.unwrap();
+        let found = walk(&footer, &[]).unwrap().metadata.unwrap();
         assert!(!found.is_text);
         assert_eq!(found.text_alone(&footer), [&start[..], &[0x39, 0x1c], &pair(b'v'), &[0]].concat());
     }
@@ -270,11 +267,11 @@ mod tests {
     #[test]
     fn refuses_schemas_that_are_no_tree_or_too_deep() {
         let unfinished = schema_footer(&[("schema", 2), ("a", 0)]);
-        assert!(matches!(walk(&unfinished, None), Err(FooterError::SchemaShape { .. })));
+        assert!(matches!(walk(&unfinished, &[]), Err(FooterError::SchemaShape { .. })));
         let two_roots = schema_footer(&[("schema", 1), ("a", 0), ("b", 0)]);
-        assert!(matches!(walk(&two_roots, None), Err(FooterError::SchemaShape { .. })));
+        assert!(matches!(walk(&two_roots, &[]), Err(FooterError::SchemaShape { .. })));
         let mut deep = vec![("d", 1); 100];
         deep.push(("leaf", 0));
-        assert!(matches!(walk(&schema_footer(&deep), None), Err(FooterError::SchemaShape { .. })));
+        assert!(matches!(walk(&schema_footer(&deep), &[]), Err(FooterError::SchemaShape { .. })));
     }
 }

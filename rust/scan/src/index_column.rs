@@ -15,13 +15,13 @@ use parquet::file::metadata::ColumnChunkMetaData;
 use parquet::file::statistics::Statistics;
 
 use crate::budget::Budget;
-use crate::column_index::{PageBounds, column_index};
+use crate::column_index::{PageBounds, integer};
 use crate::column_reader::ColumnReader;
 use crate::error::{ColumnError, ScanError};
 use crate::fetched::{Fetched, Forward};
 use crate::file::ParquetFile;
 use crate::filter::{FilterAnswerError, RowFilter};
-use crate::footer::column_index_range;
+use crate::page_bounds::{Reading, bounds_by_page};
 use crate::page_map::{Chunk, PageMap, read_header};
 use crate::row_ranges::RowRanges;
 use crate::schema::FileColumn;
@@ -55,62 +55,82 @@ pub(super) fn check_type(file: &str, column: &FileColumn) -> Result<(), ScanErro
     }
 }
 
-/// Adds the rows of a row group that may be candidates, by its statistics and those of its pages.
-pub(super) fn add_rows_that_may_hold(
-    file: &ParquetFile,
-    column: &FileColumn,
-    row_group: usize,
-    filter: &impl RowFilter,
-    rows: &mut RowRanges,
-) -> Result<(), ScanError> {
-    let chunk = file.chunk(row_group, column.leaves().start)?;
-    let metadata = file.metadata().row_group(row_group).column(chunk.leaf);
-    if !group_may_hold(metadata, column, filter) {
-        return Ok(());
-    }
-    let first_row = file.first_rows()[row_group];
-    let pages = match (column_index_range(metadata), file.indexed_pages(&chunk)?) {
-        (Some(range), Some(map)) => {
-            let bytes = file.footer().index_bytes(file.source(), range)?;
-            let bounds = bytes.and_then(|bytes| bounds_of_pages(&bytes, &map));
-            if bounds.is_none() {
-                file.hints().ignore();
-            }
-            bounds.map(|bounds| (bounds, map))
-        }
-        _ => None,
-    };
-    let Some((bounds, map)) = pages else {
-        rows.push(first_row..first_row + chunk.rows);
-        return Ok(());
-    };
-    for (bounds, page) in bounds.iter().zip(&map.pages) {
-        if may_hold(bounds, metadata, column, filter) {
-            rows.push(first_row + page.rows.start..first_row + page.rows.end);
-        }
-    }
-    Ok(())
+/// The smallest and the largest index value of some rows; `None` where there may be others, or rows without one.
+type KnownRange = Option<(u64, u64)>;
+
+/// The index values of a row group, as far as statistics bound them.
+pub(super) struct GroupIndex {
+    pub(super) row_group: usize,
+    whole: KnownRange,
+    /// The rows of each page and its bounds; the whole row group where there are no bounds of pages.
+    pages: Vec<(Range<u64>, KnownRange)>,
 }
 
-fn group_may_hold(chunk: &ColumnChunkMetaData, column: &FileColumn, filter: &impl RowFilter) -> bool {
-    let Some(statistics) = chunk.statistics() else { return true };
+impl GroupIndex {
+    /// The page index is read where the row group may hold candidates, or where reading it costs little.
+    pub(super) fn new(
+        file: &ParquetFile,
+        column: &FileColumn,
+        row_group: usize,
+        filter: &impl RowFilter,
+    ) -> Result<Self, ScanError> {
+        let chunk = file.chunk(row_group, column.leaves().start)?;
+        let metadata = file.metadata().row_group(row_group).column(chunk.leaf);
+        let whole = known_range(&bounds_of_group(metadata), metadata, column);
+        let is_read = may_hold(whole, filter) || file.source().is_low_latency();
+        let reading = if is_read { Reading::All } else { Reading::InHand };
+        let pages = match bounds_by_page(file, &chunk, reading, integer)? {
+            Some(pages) => {
+                pages.into_iter().map(|(rows, bounds)| (rows, known_range(&bounds, metadata, column))).collect()
+            }
+            None => vec![(0..chunk.rows, whole)],
+        };
+        Ok(Self { row_group, whole, pages })
+    }
+
+    /// Adds the rows that may be candidates.
+    pub(super) fn add_rows_that_may_hold(&self, file: &ParquetFile, filter: &impl RowFilter, rows: &mut RowRanges) {
+        if !may_hold(self.whole, filter) {
+            return;
+        }
+        let first_row = file.first_rows()[self.row_group];
+        for (page, range) in &self.pages {
+            if may_hold(*range, filter) {
+                rows.push(first_row + page.start..first_row + page.end);
+            }
+        }
+    }
+
+    /// The range of some rows of the row group, or a wider one.
+    pub(super) fn range_of(&self, rows: &Range<u64>) -> KnownRange {
+        let first = self.pages.partition_point(|(page, _)| page.end <= rows.start);
+        let mut pages =
+            self.pages[first..].iter().take_while(|(page, _)| page.start < rows.end).map(|(_, range)| *range);
+        let first = pages.next()??;
+        pages.try_fold(first, |all, range| range.map(|(min, max)| (all.0.min(min), all.1.max(max))))
+    }
+}
+
+fn may_hold(range: KnownRange, filter: &impl RowFilter) -> bool {
+    range.is_none_or(|(min, max)| filter.may_hold(min, max))
+}
+
+/// What the footer says of the index values of a row group.
+fn bounds_of_group(chunk: &ColumnChunkMetaData) -> PageBounds<i64> {
+    let Some(statistics) = chunk.statistics() else { return PageBounds::default() };
     let (min, max) = match statistics {
         Statistics::Int32(values) => (values.min_opt().map(|v| i64::from(*v)), values.max_opt().map(|v| i64::from(*v))),
         Statistics::Int64(values) => (values.min_opt().copied(), values.max_opt().copied()),
         _ => (None, None),
     };
-    may_hold(&PageBounds { min, max, nulls: statistics.null_count_opt() }, chunk, column, filter)
+    PageBounds { min, max, nulls: statistics.null_count_opt() }
 }
 
-/// A column index that is damaged or has another number of pages is ignored: it only saves work.
-fn bounds_of_pages(bytes: &[u8], map: &PageMap) -> Option<Vec<PageBounds>> {
-    column_index(bytes).ok().filter(|bounds| bounds.len() == map.pages.len())
-}
-
-fn may_hold(bounds: &PageBounds, chunk: &ColumnChunkMetaData, column: &FileColumn, filter: &impl RowFilter) -> bool {
+/// What bounds say of index values.
+fn known_range(bounds: &PageBounds<i64>, chunk: &ColumnChunkMetaData, column: &FileColumn) -> KnownRange {
     let nullable = chunk.column_descr().max_def_level() > 0;
     if nullable && bounds.nulls != Some(0) {
-        return true;
+        return None;
     }
     let unsigned_32 = matches!(column.natural(), DataType::UInt8 | DataType::UInt16 | DataType::UInt32);
     let unsigned = |value: i64| match column.natural() {
@@ -120,8 +140,8 @@ fn may_hold(bounds: &PageBounds, chunk: &ColumnChunkMetaData, column: &FileColum
     };
     match (bounds.min.and_then(unsigned), bounds.max.and_then(unsigned)) {
         // Old writers ordered unsigned values as signed ones. Then the bounds cross and are useless.
-        (Some(min), Some(max)) if min <= max => filter.may_hold(min, max),
-        _ => true,
+        (Some(min), Some(max)) if min <= max => Some((min, max)),
+        _ => None,
     }
 }
 

@@ -11,6 +11,9 @@
 //! 4. all other columns, for the selected rows alone: other pages are never decompressed, and not
 //!    fetched where an offset index gives their positions.
 //!
+//! Where statistics of the coordinates contradict the index, the rows are read first, and the filter checks them
+//! ([`RowFilter::check`]).
+//!
 //! Without an index column, the scan reads the coordinates of all rows and computes the index from them.
 //!
 //! Over a high-latency source each step is one call of [`RangedReader::read_ranges`] while its bytes fit the budget, and
@@ -54,6 +57,7 @@ mod index_column;
 mod int96;
 mod levels;
 mod page_body;
+mod page_bounds;
 mod page_header;
 mod page_map;
 mod pages;
@@ -65,12 +69,13 @@ mod scanner;
 mod schema;
 mod selected;
 mod source;
+mod suspects;
 mod try_reserve;
 
 pub use catch_panic::catch_panic;
 pub use conform::conform_with;
 pub use error::{ChunkProblem, ColumnError, CompactError, FooterError, IndexProblem, PageError, ScanError};
-pub use filter::{Candidates, FilterAnswerError, FilterError, RowFilter, SelectedCandidate};
+pub use filter::{Candidates, FilterAnswerError, FilterError, RowBounds, RowFilter, SelectedCandidate};
 pub use int96::Int96Error;
 pub use report::ScanReport;
 pub use scanner::{DEFAULT_MEMORY_BYTES, OptionsError, Scan, ScanFile, ScanOptions, Scanner};

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use skymargin_geometry::cover::{Cover, Filtering};
 use skymargin_geometry::select::CandidateColumns;
 
-use crate::filter::{Candidates, FilterError, RowFilter, SelectedCandidate};
+use crate::filter::{Candidates, FilterError, RowBounds, RowFilter, SelectedCandidate};
 
 /// Selects the rows of one partition that belong to margins.
 #[derive(Clone, Debug)]
@@ -58,6 +58,25 @@ impl RowFilter for CoverFilter {
 
     fn needs_coordinates(&self) -> bool {
         self.checks_all || self.cover.needs_coordinates()
+    }
+
+    fn contradicts(&self, bounds: &RowBounds) -> bool {
+        let index = bounds.index.map(|(min, max)| (self.pixel(min), self.pixel(max)));
+        // Where all rows are checked, nothing is left to find.
+        !self.checks_all && self.cover.contradicts(index, bounds.ra_deg, bounds.dec_deg)
+    }
+
+    fn check(&self, rows: Candidates<'_>) -> Result<(), FilterError> {
+        // A row without a position is nowhere else.
+        let has_position = |at: &usize| !(rows.ra_deg[*at].is_nan() || rows.dec_deg[*at].is_nan());
+        let places: Vec<usize> = (0..rows.rows.len()).filter(has_position).collect();
+        let of = |values: &[f64]| places.iter().map(|at| values[*at]).collect::<Vec<f64>>();
+        let (ra_deg, dec_deg) = (of(rows.ra_deg), of(rows.dec_deg));
+        let index: Vec<Option<i64>> = places.iter().map(|at| i64::try_from(self.pixel(rows.index[*at])).ok()).collect();
+        let numbers: Vec<u64> = places.iter().map(|at| rows.rows[*at]).collect();
+        let coordinates_deg = Some((&ra_deg[..], &dec_deg[..]));
+        self.cover.check_positions(CandidateColumns { rows: &numbers, index: &index, coordinates_deg })?;
+        Ok(())
     }
 
     fn select(&mut self, candidates: Candidates<'_>, selected: &mut Vec<SelectedCandidate>) -> Result<(), FilterError> {

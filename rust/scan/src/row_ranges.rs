@@ -21,6 +21,27 @@ impl RowRanges {
         ranges
     }
 
+    /// From ranges in any order, which may overlap.
+    pub(super) fn from_ranges(mut ranges: Vec<Range<u64>>) -> Self {
+        ranges.sort_unstable_by_key(|range| range.start);
+        let (mut all, mut end) = (Self::default(), 0);
+        for range in ranges {
+            let start = range.start.max(end);
+            if start < range.end {
+                all.push(start..range.end);
+                end = range.end;
+            }
+        }
+        all
+    }
+
+    /// The rows of both.
+    pub(super) fn union(self, other: &Self) -> Self {
+        let mut ranges = self.into_vec();
+        ranges.extend_from_slice(other.as_slice());
+        Self::from_ranges(ranges)
+    }
+
     /// Adds rows after all that are there.
     pub(super) fn push(&mut self, range: Range<u64>) {
         if range.is_empty() {
@@ -135,6 +156,16 @@ mod tests {
         let groups = ranges.by_group(&[0, 5, 5, 6, 10]);
         let local: Vec<_> = groups.iter().map(|(group, rows)| (*group, rows.as_slice().to_vec())).collect();
         assert_eq!(local, [(0, vec![0..2, 4..5]), (2, vec![0..1]), (3, vec![0..1, 3..4])]);
+    }
+
+    #[test]
+    fn ranges_are_united() {
+        let one = RowRanges::from_ranges(vec![7..9, 0..2, 1..3, 8..8, 20..30]);
+        assert_eq!(one.as_slice(), [0..3, 7..9, 20..30]);
+        let both = one.union(&RowRanges::from_ranges(vec![3..5, 8..12, 22..25, 40..41]));
+        assert_eq!(both.as_slice(), [0..5, 7..12, 20..30, 40..41]);
+        assert_eq!(both.len(), 21);
+        assert!(RowRanges::from_ranges(Vec::new()).union(&RowRanges::default()).is_empty());
     }
 
     #[test]

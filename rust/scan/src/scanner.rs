@@ -137,7 +137,13 @@ impl Scanner {
     pub fn open_among(&self, source: Source, files: usize) -> Result<ScanFile, ScanError> {
         let is_low_latency = source.is_low_latency();
         let tail_bytes = self.first_read_bytes(&source, files);
-        let file = Arc::new(ParquetFile::open(source, self.options.index_column.as_deref(), tail_bytes)?);
+        // Without an index, all coordinates are read.
+        let columns = self.options.index_column.as_deref().map(|index| {
+            let ScanOptions { ra_column, dec_column, .. } = &self.options;
+            [index, ra_column, dec_column]
+        });
+        let columns: &[&str] = columns.as_ref().map_or(&[], |columns| columns);
+        let file = Arc::new(ParquetFile::open(source, columns, tail_bytes)?);
         if !is_low_latency {
             self.history.add_tail(file.footer().needed_bytes());
         }
@@ -236,7 +242,7 @@ impl ScanFile {
     /// `first_row` is the row of the partition that the file starts with, where a partition has several files.
     ///
     /// # Errors
-    /// [`ScanError`] when the statistics of the index column are damaged.
+    /// [`ScanError`] when rows whose statistics contradict their index lie elsewhere, or cannot be read.
     pub fn scan<F: RowFilter>(&self, first_row: u64, filter: F) -> Result<Scan<F>, ScanError> {
         self.scan_row_groups(first_row, filter, 0..self.file.metadata().num_row_groups())
     }
@@ -252,8 +258,9 @@ impl ScanFile {
         row_groups: Range<usize>,
     ) -> Result<Scan<F>, ScanError> {
         let (file, projection, positions) = (&self.file, &self.projection, self.column_positions);
-        let reader =
+        let mut reader =
             CandidateReader::new(file, projection, positions, self.budget, &self.history, &filter, row_groups)?;
+        reader.check_suspects(&filter, first_row)?;
         Ok(Scan {
             file: Arc::clone(&self.file),
             projection: Arc::clone(&self.projection),

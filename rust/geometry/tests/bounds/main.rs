@@ -10,6 +10,7 @@
 mod reference;
 
 mod edges;
+mod extent;
 mod libm;
 mod neighbours;
 mod search;

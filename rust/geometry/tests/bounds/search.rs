@@ -62,7 +62,7 @@ impl Square {
     }
 
     /// The point of the sphere at a place of the square, 0 to 1 to the north-east and to the north-west.
-    fn at(self, east: Dd, west: Dd) -> Vector {
+    pub fn at(self, east: Dd, west: Dd) -> Vector {
         let cell = BaseCell::new(self.base_cell);
         let scale = 1.0 / self.nside();
         let (east, west) = (east + Dd::from(self.column as f64), west + Dd::from(self.row as f64));
