@@ -21,7 +21,7 @@ use crate::footer::{Footer, offset_index_range};
 use crate::hints::Hints;
 use crate::page_body::check_body;
 use crate::page_header::{PageHeader, PageKind};
-use crate::page_map::{Chunk, PageMap};
+use crate::page_map::{Chunk, PageMap, PageSpan, read_header};
 use crate::source::Source;
 use crate::try_reserve;
 
@@ -172,11 +172,31 @@ impl ParquetFile {
         let Some(range) = offset_index_range(column) else { return Ok(None) };
         let bytes = self.footer.index_bytes(&self.source, range)?;
         match bytes.map(|bytes| PageMap::from_offset_index(&bytes, chunk)) {
-            Some(Ok(map)) => Ok(Some(self.keep_map(key, map))),
-            None | Some(Err(_)) => {
+            Some(Ok(map)) if !self.is_shifted(chunk, &map) => Ok(Some(self.keep_map(key, map))),
+            _ => {
                 self.hints.distrust_index(key);
                 Ok(None)
             }
+        }
+    }
+
+    /// Whether an offset index counts rows from a wrong number on: then the first page has another number of rows than
+    /// its header says, and all others but the last may agree.
+    ///
+    /// Most writers give all pages but the last as many rows, and then nothing is read to know it. Over a high-latency
+    /// source nothing is read at all.
+    fn is_shifted(&self, chunk: &Chunk, map: &PageMap) -> bool {
+        let rows = |page: &PageSpan| page.rows.end - page.rows.start;
+        let [first, others @ .., last] = &map.pages[..] else { return false };
+        let is_even = others.iter().all(|page| rows(page) == rows(first)) && rows(last) <= rows(first);
+        if is_even || chunk.max_repetition > 0 || !self.source.is_low_latency() {
+            return false;
+        }
+        let mut forward = Forward::new(&self.source, &self.in_hand);
+        let failed = |error| self.page_error(chunk, error);
+        match read_header(chunk, first.range.clone(), &mut forward, &failed) {
+            Ok(header) => header.kind.values() != Some(rows(first)),
+            Err(error) => matches!(error, ScanError::Page { .. }),
         }
     }
 

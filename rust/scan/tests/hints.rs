@@ -151,6 +151,25 @@ fn rows_are_those_of_the_pages() {
 }
 
 #[test]
+fn rows_that_are_all_shifted_are_those_of_the_pages() {
+    // On a disk: over a server, nothing is read of pages that hold no row. Not of the list, whose headers count values.
+    let batch = catalog();
+    for (leaf, shift) in (0..4).flat_map(|leaf| [(leaf, 3), (leaf, -7), (leaf, -1)]) {
+        let bytes = with_locations(file(), leaf, |locations| {
+            locations.iter_mut().skip(1).for_each(|location| location[2] += shift);
+        });
+        for filter in [selecting(45..48), selecting(200..203), selecting(0..ROWS as u64)] {
+            let memory = Memory::new(bytes.clone(), true);
+            let what = format!("leaf {leaf}, shift {shift}, rows {:?}", filter.ranges);
+            let scanned = scan(&options(&batch.schema(), 1 << 20), &memory, &filter);
+            let scanned = scanned.unwrap_or_else(|error| panic!("{what}: {error}"));
+            assert_scanned(&scanned, &batch, &filter, &what);
+            assert!(scanned.report.hints_ignored > 0, "{what}");
+        }
+    }
+}
+
+#[test]
 fn an_index_that_is_none_is_ignored() {
     let batch = catalog();
     let mut reader = ParquetMetaDataReader::new();
