@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from upath import UPath
 
     from skymargin.audit.rows import RowAudit
+    from skymargin.catalogs.leaf_paths import PathGenerator
 
     PathLike = str | os.PathLike[str] | UPath
 
@@ -33,6 +34,7 @@ def verify(
     margin: PathLike,
     primary: PathLike | None = None,
     *,
+    path_generator: PathGenerator | None = None,
     coarse: bool = False,
     sample: int | None = None,
     seed: int | None = None,
@@ -48,6 +50,9 @@ def verify(
         A HATS or HiPSCat margin catalog, made by any tool.
     primary
         Its primary catalog, or the collection of that; default: the one its properties name.
+    path_generator
+        Where the partitions of the primary lie, if not where its format has them: a template or a function, as for
+        `MarginCacheArguments`.
     coarse
         Allow rows beyond the threshold, and rows in any order, as margins made of whole pixels have them (hats-import,
         ACID, ``fine_filtering=False``): a crossmatch loses nothing because of them. They are counted nevertheless.
@@ -72,14 +77,14 @@ def verify(
     PartitionReadError, PositionError
         When the primary cannot be read.
     ArgumentError
-        When `sample` or `seed` is not allowed.
+        When `sample`, `seed` or `path_generator` is not allowed.
     """
     from skymargin.audit.brute_force import margin_pixels
     from skymargin.audit.rows import RowAudit
 
     started = time.perf_counter()
     _check_numbers(sample, seed)
-    both = inspect_margin(margin, primary)
+    both = inspect_margin(margin, primary, path_generator)
     catalog, reference, schema, columns = both.margin, both.primary, both.schema, both.columns
     tiles, strays = margin_pixels(reference.files, catalog.files)
     pixels = len(tiles)
@@ -253,9 +258,9 @@ def _with_ids(
     if id_column is None or all(fault.row is None for fault in faults):
         return faults
     files = {
-        str(catalog.data / names[0]): catalog.file_paths(pixel)
+        str(paths[0]): paths
         for catalog in (margin, primary)
-        for pixel, names in catalog.files.items()
+        for paths in map(catalog.file_paths, catalog.files)
     }
     return [fault if fault.row is None else _with_id(fault, id_column, files[fault.file]) for fault in faults]
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from skymargin.build import validators as check
+from skymargin.catalogs.leaf_paths import check_path_generator
 from skymargin.errors import ArgumentError
 from skymargin.geometry.limits import LARGEST_ORDER
 from skymargin.storage.paths import can_list, with_options
@@ -23,6 +24,7 @@ _SWITCHES = (
 CHECKS: dict[str, Callable[[Any], Any]] = {
     "input_catalog_path": partial(check.path_or_url, "input_catalog_path"),
     "input_storage_options": partial(check.storage_options, "input_storage_options"),
+    "path_generator": check_path_generator,
     "output_path": check.output_path,
     "output_storage_options": partial(check.storage_options, "output_storage_options"),
     "output_artifact_name": check.artifact_name,
@@ -61,7 +63,8 @@ def _file_system(path_name: str, options_name: str, values: Mapping[str, Any]) -
     try:
         path = with_options(value, options)
         if isinstance(path, Path):
-            if options:
+            # They may be for the partitions of a local catalog, which lie elsewhere.
+            if options and (path_name == "output_path" or values["path_generator"] is None):
                 raise ArgumentError(
                     f"{options_name} are for remote file systems, but {path_name} {path} is local"
                 )
@@ -114,7 +117,7 @@ def _one_row_group_size(values: Mapping[str, Any]) -> None:
 _COMBINATIONS: tuple[tuple[set[str], Callable[[Mapping[str, Any]], None]], ...] = (
     ({"default_margin", "add_to_collection", "collection"}, _default_of_collection),
     (
-        {"input_catalog_path", "input_storage_options"},
+        {"input_catalog_path", "input_storage_options", "path_generator"},
         partial(_file_system, "input_catalog_path", "input_storage_options"),
     ),
     (

@@ -18,6 +18,7 @@ from skymargin.build.default_name import default_name
 from skymargin.build.execution.main_guard import end_if_imported_by_worker
 from skymargin.build.memory import read_size
 from skymargin.build.run_paths import RunPaths
+from skymargin.catalogs.leaf_paths import PathGenerator
 from skymargin.errors import ArgumentError
 from skymargin.storage.paths import AnyPath, absolute, first_local, is_local, with_options
 
@@ -117,10 +118,12 @@ class MarginCacheArguments:
     input_catalog_path
         The primary catalog, or a HATS collection, whose primary catalog is used. Required.
     input_storage_options
-        Options of the file system of `input_catalog_path`, as fsspec takes them: credentials, endpoints. Default
-        None. Set it when the catalog is remote and cannot be opened without.
+        Options of the file system of `input_catalog_path`, as fsspec takes them: credentials, endpoints. Default None.
     output_storage_options
         The same for `output_path`, and for `collection` when that is a URL.
+    path_generator
+        Where the partitions of the catalog lie, if not where its format has them: a template, such as
+        `"../files/{order}/{pixel:06}.parquet"`, or a function as LSDB takes it. Default None.
     margin_threshold
         Width of the margin in arcseconds, above 0 and at most 324,000 (90 degrees), or an angle of astropy such as
         `0.5 * u.arcmin`; default 5. Set it to the largest radius of the searches that will use the margin. A number
@@ -254,6 +257,7 @@ class MarginCacheArguments:
     # Not printed: they may hold credentials.
     input_storage_options: dict[str, Any] | None = field(default=None, repr=False)
     output_storage_options: dict[str, Any] | None = field(default=None, repr=False)
+    path_generator: PathGenerator | None = None
     margin_threshold: float = 5.0
     margin_order: int = -1
     fine_filtering: bool = True

@@ -253,7 +253,7 @@ def _measure(
 ) -> _Measured:
     """Read one partition as mapping does; some of its rows for margins are added to `samples`."""
     began = time.perf_counter()
-    files = [sources.path / name for name in sources.files[number]]
+    files = [sources.root / name for name in sources.files[number]]
     scan = PartitionScan(scanner, files, sources.sizes_of(number))
     cover = margins.cover(
         int(sources.orders[number]),

@@ -13,6 +13,7 @@ from skymargin.storage.paths import absolute
 # The catalog is read once for all margins, so these arguments apply to all of them.
 _IN_COMMON = (
     "input_storage_options",
+    "path_generator",
     "debug_filter_pixel_list",
     "cone",
     "search_order",

@@ -206,7 +206,7 @@ def _workers(args: MarginCacheArguments, client: Client | None) -> Iterator[Work
 def _shared_places(plan: RunPlan, state: RunState) -> list[Place]:
     """What workers must see; a folder on an object store does not exist before a file is in it."""
     catalog = plan.catalog
-    source = catalog.path / catalog.files[0][0] if catalog.files else catalog.listed_in
+    source = catalog.root / catalog.files[0][0] if catalog.files else catalog.listed_in
     outputs = {
         "output_path" if not number else f"output_path of {margin.spec.name}": margin.partial
         for number, margin in enumerate(state.margins)

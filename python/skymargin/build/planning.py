@@ -12,6 +12,7 @@ from skymargin.build.subset.changes import changed_scope
 from skymargin.build.subset.provenance import file_marks, partition_stamps
 from skymargin.build.subset.scope import Scope, touched
 from skymargin.catalogs.catalog import Catalog, open_catalog
+from skymargin.catalogs.leaf_paths import partition_paths
 from skymargin.catalogs.output_options import OutputOptions
 from skymargin.progress import Stages
 from skymargin.storage.paths import absolute, exists
@@ -97,7 +98,9 @@ def plan_run(margins: Sequence[MarginCacheArguments], stages: Stages, *, shares_
     """
     first = margins[0]
     with stages.stage("Planning", total=3) as advance:
-        catalog = open_catalog(first.primary_path).overlapping(list(first.debug_filter_pixel_list or ()))
+        paths = partition_paths(first.path_generator, first.input_storage_options)
+        catalog = open_catalog(first.primary_path, paths)
+        catalog = catalog.overlapping(list(first.debug_filter_pixel_list or ()))
         advance(1)
         for args in margins:
             check_apart(catalog.path, args.target.catalog)
@@ -118,6 +121,7 @@ def plan_run(margins: Sequence[MarginCacheArguments], stages: Stages, *, shares_
         scope = _scope(first, specs[0], catalog, rule, tiling, partition_stamps(catalog, marks))
         spec = RunSpec(
             catalog_path=absolute(catalog.path),
+            files_root=absolute(catalog.root),
             columns=catalog.columns,
             schema=catalog.schema,
             orders=catalog.orders,

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import numpy as np
     import pyarrow as pa
 
+    from skymargin.catalogs.leaf_paths import PartitionPaths
     from skymargin.catalogs.metadata_file import RowGroups
 
 # The first one that recognises a folder opens it: HATS also recognises a mere list of partitions.
@@ -91,7 +92,7 @@ class Catalog:
     orders, pixels : numpy.ndarray
         Its partitions, uint8 and uint64, in the order in which they are listed.
     files : list of tuple of str
-        The files of each partition, relative to `path`, in the order in which their rows are numbered.
+        The files of each partition, relative to `root`, in the order in which their rows are numbered.
     size_bytes : numpy.ndarray
         The total size of each partition's files, int64.
     listed_in : Path or UPath
@@ -102,7 +103,9 @@ class Catalog:
         The size of each of these files, of a catalog on a server; empty for one on a disk.
     file_marks : dict of str to str
         What the listing of a store says of each file besides its size, that tells versions apart; by path relative to
-        `path`.
+        `root`.
+    elsewhere : Path or UPath, or None
+        The folder that `files` are relative to, where these are not where the format has them.
     """
 
     path: AnyPath
@@ -117,6 +120,12 @@ class Catalog:
     stated_rows: list[StatedRows] = field(default_factory=list)
     file_sizes: list[tuple[int, ...]] = field(default_factory=list, repr=False)
     file_marks: dict[str, str] = field(default_factory=dict, repr=False)
+    elsewhere: AnyPath | None = None
+
+    @property
+    def root(self) -> AnyPath:
+        """The folder that its files are relative to: `path`, unless they lie elsewhere."""
+        return self.path if self.elsewhere is None else self.elsewhere
 
     def sizes_of(self, number: int) -> tuple[int | None, ...]:
         """The sizes of the files of a partition, given by its number, as they were listed; None for those on a disk."""
@@ -199,8 +208,10 @@ class Format(Protocol):
     def is_catalog(self, path: AnyPath, names: frozenset[str] | None) -> bool:
         """Whether the folder, with what `names_in` returned for it, looks like a catalog, complete or not."""
 
-    def open_catalog(self, path: AnyPath, names: frozenset[str] | None) -> Catalog:
-        """Read all metadata of a catalog, and no rows."""
+    def open_catalog(
+        self, path: AnyPath, names: frozenset[str] | None, paths: PartitionPaths | None
+    ) -> Catalog:
+        """Read all metadata of a catalog, and no rows; `paths` gives the paths of partitions, if not the format."""
 
     def margin_file(self, order: int, pixel: int) -> str:
         """Path of a margin partition's file inside the margin catalog."""
@@ -237,8 +248,10 @@ def format_named(name: str) -> Format:
     return cast(Format, importlib.import_module(f"skymargin.catalogs.{name}"))
 
 
-def open_catalog(path: AnyPath) -> Catalog:
+def open_catalog(path: AnyPath, paths: PartitionPaths | None = None) -> Catalog:
     """Open a catalog, or the primary catalog of a collection.
+
+    `paths` gives the paths of its partitions, where the format does not.
 
     Raises
     ------
@@ -257,7 +270,7 @@ def open_catalog(path: AnyPath) -> Catalog:
         for name in FORMATS:
             known = format_named(name)
             if known.is_catalog(path, names):
-                return known.open_catalog(path, names)
+                return known.open_catalog(path, names, paths)
     except SkymarginError:
         raise
     except OSError as error:

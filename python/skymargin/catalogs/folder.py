@@ -7,7 +7,7 @@ catalogs, of HATS and of HiPSCat.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -31,8 +31,19 @@ from skymargin.catalogs.layout import (
     partition_path,
     partition_suffix,
 )
+from skymargin.catalogs.leaf_paths import (
+    PartitionPaths,
+    PathGenerator,
+    generated_files,
+    partition_paths,
+)
 from skymargin.catalogs.metadata_file import read_schema
-from skymargin.catalogs.partition_list import partition_files, read_partition_info
+from skymargin.catalogs.partition_list import (
+    files_in_metadata,
+    list_partitions,
+    partition_files,
+    read_partition_info,
+)
 from skymargin.catalogs.properties import (
     read_hats_properties,
     read_json,
@@ -78,6 +89,8 @@ class CatalogFolder:
         Every file below `data`, relative to it, to its size in bytes.
     listed : list of (int, int) or None
         The partitions in ``partition_info.csv``; None without such a file.
+    elsewhere : Path or UPath, or None
+        The folder that `files` are relative to, where these are not in `data`.
     """
 
     path: AnyPath
@@ -89,6 +102,7 @@ class CatalogFolder:
     strays: list[str] = field(repr=False)
     sizes: dict[str, int] = field(repr=False)
     listed: list[Pixel] | None = field(repr=False)
+    elsewhere: AnyPath | None = None
 
     @property
     def kind(self) -> str:
@@ -111,7 +125,8 @@ class CatalogFolder:
 
     def file_paths(self, pixel: Pixel) -> list[AnyPath]:
         """The files of a partition."""
-        return [self.data / name for name in self.files.get(pixel, ())]
+        root = self.data if self.elsewhere is None else self.elsewhere
+        return [root / name for name in self.files.get(pixel, ())]
 
     def schema(self) -> pa.Schema:
         """Schema of the catalog: of ``_common_metadata``, else of ``_metadata``, else of the first readable partition.
@@ -121,12 +136,12 @@ class CatalogFolder:
         CatalogError
             When no file can be read.
         """
-        partitions = [name for names in self.files.values() for name in names]
-        known = [name for name in (COMMON_METADATA, METADATA) if name in self.sizes]
+        partitions = [path for pixel in self.files for path in self.file_paths(pixel)]
+        known = [self.data / name for name in (COMMON_METADATA, METADATA) if name in self.sizes]
         reason = f"it has no partitions and no {COMMON_METADATA}"
-        for name in [*known, *partitions]:
+        for path in [*known, *partitions]:
             try:
-                return read_schema(self.data / name)
+                return read_schema(path)
             except CatalogError as error:
                 reason = str(error)
         raise CatalogError(f"{self.path}: nothing says which columns it has: {reason}")
@@ -192,7 +207,9 @@ def collection_properties(path: AnyPath) -> dict[str, str] | None:
     return None if is_catalog or not (path / COLLECTION).exists() else read_properties(path / COLLECTION)
 
 
-def inspect_margin(margin: PathLike, primary: PathLike | None = None) -> MarginAndPrimary:
+def inspect_margin(
+    margin: PathLike, primary: PathLike | None = None, path_generator: PathGenerator | None = None
+) -> MarginAndPrimary:
     """Inspect a margin catalog and its primary catalog.
 
     Parameters
@@ -201,6 +218,8 @@ def inspect_margin(margin: PathLike, primary: PathLike | None = None) -> MarginA
         The margin catalog.
     primary
         Its primary catalog, or the collection of that; default: the catalog that the margin's properties name.
+    path_generator
+        Where the partitions of the primary lie, if not where its format has them.
 
     Raises
     ------
@@ -212,6 +231,7 @@ def inspect_margin(margin: PathLike, primary: PathLike | None = None) -> MarginA
     catalog = inspect_catalog(as_path(margin))
     threshold_arcsec = _threshold_arcsec(catalog)
     reference = _inspect_primary(_primary_of(catalog) if primary is None else as_path(primary))
+    reference = _with_files_elsewhere(reference, partition_paths(path_generator))
     _check_primary(reference)
     schema = reference.schema()
     return MarginAndPrimary(
@@ -254,6 +274,23 @@ def _inspect_primary(path: AnyPath) -> CatalogFolder:
     return inspect_catalog(path if collection_properties(path) is None else collection_primary(path)[0])
 
 
+def _with_files_elsewhere(catalog: CatalogFolder, paths: PartitionPaths | None) -> CatalogFolder:
+    """The catalog with its files at other paths: those that are given, or for lost files those in `_metadata`."""
+    lost = [pixel for pixel in catalog.listed or () if pixel not in catalog.files]
+    if paths is None and (METADATA not in catalog.sizes or not (lost or not catalog.files)):
+        return catalog
+    listed_in, partitions = list_partitions(catalog.path, catalog.data, catalog.sizes, None)
+    suffix = partition_suffix(catalog.properties)
+    if paths is None:
+        elsewhere = files_in_metadata(catalog.data, partitions, catalog.files, suffix, listed_in)
+    else:
+        elsewhere = generated_files(paths, catalog.path, partitions, suffix, listed_in)
+    if elsewhere is None:
+        return catalog
+    files = dict(zip(partitions, elsewhere.files, strict=True))
+    return replace(catalog, files=files, elsewhere=elsewhere.root)
+
+
 def _threshold_arcsec(margin: CatalogFolder) -> float:
     """The threshold in the properties of a margin, in arcseconds."""
     text = margin.properties.get("hats_margin_threshold")
@@ -286,7 +323,7 @@ def _check_primary(primary: CatalogFolder) -> None:
     if missing:
         raise CatalogError(
             f"{primary.data / primary.partition_path(missing[0])} is not there, but listed in {PARTITION_INFO}: "
-            "the primary catalog is not complete"
+            "the primary catalog is not complete, or its files lie elsewhere, as path_generator tells verify"
         )
     if not primary.files:
         raise CatalogError(f"{primary.path} has no partitions: there is nothing to check a margin against")

@@ -44,6 +44,8 @@ from skymargin.storage.paths import AnyPath, exists, is_among
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from skymargin.catalogs.leaf_paths import PartitionPaths
+
 
 def is_catalog(path: AnyPath, names: frozenset[str] | None) -> bool:
     """Whether the folder holds a HATS catalog or collection, complete or not."""
@@ -51,8 +53,10 @@ def is_catalog(path: AnyPath, names: frozenset[str] | None) -> bool:
     return any(is_among(mark, path, names) for mark in marks)
 
 
-def open_catalog(path: AnyPath, names: frozenset[str] | None) -> Catalog:
+def open_catalog(path: AnyPath, names: frozenset[str] | None, paths: PartitionPaths | None) -> Catalog:
     """Open a HATS catalog, or the primary catalog of a HATS collection; `names` is what `names_in` returned for it.
+
+    `paths` gives the paths of its partitions, where the format does not.
 
     Raises
     ------
@@ -61,7 +65,7 @@ def open_catalog(path: AnyPath, names: frozenset[str] | None) -> Catalog:
     """
     properties_file = next((path / name for name in HATS_PROPERTIES if is_among(name, path, names)), None)
     if properties_file is None:
-        return _open_primary(path, names)
+        return _open_primary(path, names, paths)
     properties = read_hats_properties(properties_file)
     kind = properties.get("dataproduct_type")
     if kind not in ("object", "source"):
@@ -69,7 +73,8 @@ def open_catalog(path: AnyPath, names: frozenset[str] | None) -> Catalog:
             f"{properties_file} says dataproduct_type={kind}: margins are made of catalogs of type object or source"
         )
     stated = stated_rows(properties_file, "hats_nrows", properties.get("hats_nrows"))
-    contents = read_partitions(path, path / DATASET, partition_suffix(properties), stated, names)
+    suffix = partition_suffix(properties)
+    contents = read_partitions(path, path / DATASET, suffix, stated, names, paths)
     columns = _spatial_columns(properties, contents["schema"], properties_file)
     return Catalog(path=path, format="hats", columns=columns, **contents)
 
@@ -111,7 +116,7 @@ def finish_margin(folder: AnyPath, catalog: Catalog, contents: MarginContents) -
         (data / METADATA).unlink()
 
 
-def _open_primary(path: AnyPath, names: frozenset[str] | None) -> Catalog:
+def _open_primary(path: AnyPath, names: frozenset[str] | None, paths: PartitionPaths | None) -> Catalog:
     collection_file = path / COLLECTION
     if not is_among(COLLECTION, path, names):
         raise CatalogError(f"{path} has no {', '.join(HATS_PROPERTIES)} or {COLLECTION}")
@@ -121,7 +126,7 @@ def _open_primary(path: AnyPath, names: frozenset[str] | None) -> Catalog:
             f"{collection_file} names a primary catalog outside its folder, which is used: {primary}",
             stacklevel=2,
         )
-    return open_catalog(primary, names)
+    return open_catalog(primary, names, paths)
 
 
 def _is_elsewhere(collection: AnyPath, primary: AnyPath) -> bool:

@@ -42,6 +42,8 @@ from skymargin.storage.paths import AnyPath, absolute, exists, is_among
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from skymargin.catalogs.leaf_paths import PartitionPaths
+
 # The columns of a margin for the partition each row comes from; its other pixel columns name the margin's own pixel.
 _SOURCE_COLUMNS = {"margin_Norder": "uint8", "margin_Dir": "uint64", "margin_Npix": "uint64"}
 
@@ -56,8 +58,10 @@ def is_catalog(path: AnyPath, names: frozenset[str] | None) -> bool:
     return isinstance(path, Path) and path.is_dir() and any(path.glob(PARTITION_FOLDERS))
 
 
-def open_catalog(path: AnyPath, names: frozenset[str] | None) -> Catalog:
+def open_catalog(path: AnyPath, names: frozenset[str] | None, paths: PartitionPaths | None) -> Catalog:
     """Open a HiPSCat catalog; `names` is what `names_in` returned for it.
+
+    `paths` gives the paths of its partitions, where the format does not.
 
     Raises
     ------
@@ -68,10 +72,11 @@ def open_catalog(path: AnyPath, names: frozenset[str] | None) -> Catalog:
     """
     info = _read_catalog_info(path)
     stated = stated_rows(path / HIPSCAT_INFO, "total_rows", info.total_rows)
-    contents = read_partitions(path, path, SUFFIX, stated, names)
+    contents = read_partitions(path, path, SUFFIX, stated, names, paths)
     schema = contents["schema"]
     highest_order = int(max(contents["orders"], default=0))
-    _check_pixel_columns(schema, schema_source(path, contents["files"], names) or path, highest_order)
+    files = [] if contents["elsewhere"] else contents["files"]
+    _check_pixel_columns(schema, schema_source(path, files, names) or path, highest_order)
     columns = _spatial_columns(info, schema, path / HIPSCAT_INFO)
     return Catalog(path=path, format="hipscat", columns=columns, **contents)
 

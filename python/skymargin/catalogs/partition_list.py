@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping, Sequence
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +21,7 @@ from skymargin.catalogs.layout import (
     partition_pixel,
     pixel_exists,
 )
+from skymargin.catalogs.leaf_paths import LeafFiles, PartitionPaths, generated_files, named_files
 from skymargin.catalogs.metadata_file import read_footer, read_schema
 from skymargin.catalogs.properties import whole_number, without_byte_order_mark
 from skymargin.catalogs.row_counts import check_stated, rows_in_metadata
@@ -46,7 +47,12 @@ _SMALLEST_PARQUET_BYTES = 12
 
 
 def read_partitions(
-    path: AnyPath, data: AnyPath, suffix: str, stated: list[StatedRows], names: frozenset[str] | None
+    path: AnyPath,
+    data: AnyPath,
+    suffix: str,
+    stated: list[StatedRows],
+    names: frozenset[str] | None,
+    paths: PartitionPaths | None = None,
 ) -> dict[str, Any]:
     """Partitions, files, schema and stated rows of a catalog, under their names in `Catalog`.
 
@@ -62,6 +68,8 @@ def read_partitions(
         The numbers of rows that its properties state.
     names
         What `names_in` returned for `path`.
+    paths
+        What gives the paths of partitions; None where the format does.
 
     Raises
     ------
@@ -79,27 +87,51 @@ def read_partitions(
         kept = (METADATA, COMMON_METADATA)
         listed = {name: size for name, size in listed.items() if is_partition_path(name) or name in kept}
     listed_in, partitions = list_partitions(path, data, listed, names)
+    if paths is not None and listed_in == data:
+        raise CatalogError(
+            f"{path} has neither {PARTITION_INFO} nor {METADATA} with its partitions: one of them must list the "
+            f"partitions that path_generator {paths.described} gives paths for"
+        )
     for order, pixel in partitions:
         if not pixel_exists(order, pixel):
             raise CatalogError(f"{listed_in} lists a pixel that does not exist: order {order}, pixel {pixel}")
     stated = stated + rows_in_metadata(data, listed)
     check_stated(stated)
-    sizes = _sizes_unlisted(path, data, partitions, suffix) if listed is None else listed
-    in_data = _files_of_partitions(data, partitions, sizes, suffix, listed_in)
-    inside = "" if data == path else f"{data.name}/"
-    files = [tuple(f"{inside}{name}" for name in names) for names in in_data]
-    file_sizes = [] if is_local(path) else [tuple(sizes[name] for name in names) for names in in_data]
-    in_both = zip(chain.from_iterable(files), chain.from_iterable(in_data), strict=True)
+    elsewhere = None if paths is None else generated_files(paths, path, partitions, suffix, listed_in)
+    if elsewhere is None:
+        sizes = _sizes_unlisted(path, data, partitions, suffix) if listed is None else listed
+        found, _ = partition_files(sizes, suffix)
+        lost = [pixel for pixel in partitions if pixel not in found]
+        if lost and listed is not None and METADATA in listed:
+            elsewhere = files_in_metadata(data, partitions, found, suffix, listed_in)
+        if lost and elsewhere is None:
+            raise _missing(data, lost, suffix, listed_in, are_all=len(lost) == len(partitions))
+    first: tuple[AnyPath, int | None] | None = None
+    if elsewhere is not None:
+        root, files = elsewhere.root, elsewhere.files
+        sizes = {name: status.size_bytes for name, status in elsewhere.statuses.items()}
+        marks = {name: status.version for name, status in elsewhere.statuses.items() if status.version}
+        if files:
+            first = (root / files[0][0], sizes[files[0][0]])
+    else:
+        root, inside = path, "" if data == path else f"{data.name}/"
+        files = [tuple(f"{inside}{name}" for name in found[pixel]) for pixel in partitions]
+        sizes = {f"{inside}{name}": size for name, size in sizes.items()}
+        marks = {f"{inside}{name}": mark for name, mark in marks.items()}
+        if files:
+            first = (root / files[0][0], None if listed is None else sizes[files[0][0]])
+    _check_sizes(root, files, sizes)
     return {
-        "schema": _read_schema(path, data, in_data, listed),
+        "schema": _read_schema(path, data, first, listed),
         "orders": np.array([order for order, _ in partitions], dtype=np.uint8),
         "pixels": np.array([pixel for _, pixel in partitions], dtype=np.uint64),
         "files": files,
-        "size_bytes": np.array([sum(sizes[name] for name in names) for names in in_data], dtype=np.int64),
-        "file_sizes": file_sizes,
-        "file_marks": {full: marks[name] for full, name in in_both if name in marks},
+        "size_bytes": np.array([sum(sizes[name] for name in names) for names in files], dtype=np.int64),
+        "file_sizes": [] if is_local(root) else [tuple(sizes[name] for name in names) for names in files],
+        "file_marks": {name: marks[name] for names in files for name in names if name in marks},
         "listed_in": listed_in,
         "stated_rows": stated,
+        "elsewhere": None if elsewhere is None else root,
     }
 
 
@@ -230,36 +262,102 @@ def _sizes_unlisted(path: AnyPath, data: AnyPath, partitions: list[Pixel], suffi
     return file_sizes(data, [partition_path(*pixel) + suffix for pixel in partitions])
 
 
-def _files_of_partitions(
-    data: AnyPath, partitions: list[Pixel], sizes: dict[str, int], suffix: str, listed_in: AnyPath
-) -> list[tuple[str, ...]]:
-    """Files of each partition, relative to the folder of the data; every one of them exists."""
-    files, _ = partition_files(sizes, suffix)
-    missing = [pixel for pixel in partitions if pixel not in files]
-    if missing:
-        others = f" (and {len(missing) - 1} more)" if len(missing) > 1 else ""
-        raise MissingPartitionError(
-            f"{data}/{partition_path(*missing[0])}{suffix}{others}: listed in {listed_in}, but there is no such "
-            + ("folder of Parquet files" if suffix == "/" else "file")
-        )
-    for pixel in partitions:
-        for name in files[pixel]:
-            if sizes[name] < _SMALLEST_PARQUET_BYTES:
-                raise CatalogError(f"{data / name} is not a Parquet file: it has {sizes[name]} bytes")
-    return [files[pixel] for pixel in partitions]
+def files_in_metadata(
+    data: AnyPath,
+    partitions: Sequence[Pixel],
+    found: Mapping[Pixel, tuple[str, ...]],
+    suffix: str,
+    listed_in: AnyPath,
+) -> LeafFiles | None:
+    """The files of partitions: where `_metadata` says, for those that are not where the format has them.
+
+    Parameters
+    ----------
+    data
+        The folder of the data; there is a `_metadata` in it.
+    partitions
+        Order and pixel of each partition.
+    found
+        The files that are where the format has them, by partition.
+    suffix
+        What follows the path of each partition there.
+    listed_in
+        What lists the partitions.
+
+    Returns
+    -------
+    LeafFiles or None
+        None when `_metadata` does not name the files of a partition, or has them at the same place.
+
+    Raises
+    ------
+    CatalogError
+        When `_metadata` cannot be read, or a file that it names is not there.
+    """
+    named = _metadata_paths(data / METADATA)
+    lost = [pixel for pixel in partitions if pixel not in found]
+    if any(
+        not named.get(pixel) or any(_is_in_place(name, pixel, suffix) for name in named[pixel])
+        for pixel in lost
+    ):
+        return None
+    files = [found[pixel] if pixel in found else named[pixel] for pixel in partitions]
+    return named_files(data, files, partitions, listed_in, f"its file_path in {data / METADATA}")
+
+
+def _metadata_paths(file: AnyPath) -> dict[Pixel, tuple[str, ...]]:
+    """The files of each partition by the paths in a `_metadata`, those relative to its folder.
+
+    Only paths with order and pixel as the formats write them say which partition they belong to.
+    """
+    footer = read_footer(file)
+    paths: dict[Pixel, tuple[str, ...]] = {}
+    for number in range(footer.num_row_groups):
+        name = footer.row_group(number).column(0).file_path
+        # The hipscat library writes a slash before them.
+        name = name.removeprefix("/") if is_partition_path(name.removeprefix("/")) else name
+        pixel = partition_pixel(name)
+        if pixel is None or "://" in name or name.startswith("/") or name in paths.get(pixel, ()):
+            continue
+        paths[pixel] = (*paths.get(pixel, ()), name)
+    return paths
+
+
+def _missing(
+    data: AnyPath, missing: list[Pixel], suffix: str, listed_in: AnyPath, *, are_all: bool
+) -> MissingPartitionError:
+    others = f" (and {len(missing) - 1} more)" if len(missing) > 1 else ""
+    return MissingPartitionError(
+        f"{data}/{partition_path(*missing[0])}{suffix}{others}: listed in {listed_in}, but there is no such "
+        + ("folder of Parquet files" if suffix == "/" else "file")
+        + ("; if the files of all partitions lie elsewhere, path_generator says where" if are_all else "")
+    )
+
+
+def _check_sizes(root: AnyPath, files: list[tuple[str, ...]], sizes: Mapping[str, int]) -> None:
+    for name in chain.from_iterable(files):
+        if sizes[name] < _SMALLEST_PARQUET_BYTES:
+            raise CatalogError(f"{root / name} is not a Parquet file: it has {sizes[name]} bytes")
 
 
 def _read_schema(
-    path: AnyPath, data: AnyPath, files: list[tuple[str, ...]], listed: Mapping[str, int] | None
+    path: AnyPath, data: AnyPath, first: tuple[AnyPath, int | None] | None, listed: Mapping[str, int] | None
 ) -> pa.Schema:
-    """Schema of the catalog: that of _common_metadata, else of _metadata, else of its first partition."""
-    name = _schema_name(data, files, listed)
-    if name is None:
+    """Schema of the catalog: that of _common_metadata, else of _metadata, else of its first partition.
+
+    `first` is the first file of a partition, if there is one, with its size where that is known.
+    """
+    name = _schema_name(data, [], listed)
+    if name is None and first is None:
         raise CatalogError(
             f"{path} has no partitions and no {COMMON_METADATA}: nothing says which columns it has"
         )
-    source = data / name
-    schema = read_schema(source, None if listed is None else listed[name])
+    if name is None:
+        assert first is not None
+        source, size_bytes = first
+    else:
+        source, size_bytes = data / name, None if listed is None else listed[name]
+    schema = read_schema(source, size_bytes)
     if not _is_text(schema):
         raise CatalogError(f"{source} has names or metadata of columns that are not UTF-8: it is damaged")
     twice = sorted({name for name in schema.names if schema.names.count(name) > 1})

@@ -106,7 +106,9 @@ def check_rows(catalog: Catalog, rows: Mapping[tuple[int, int], int]) -> None:
     for stated in catalog.stated_rows:
         if stated.rows == total:
             continue
-        at_fault = "" if stated.key else _at_fault(catalog, stated.file, rows)
+        # Files elsewhere have other names than in `_metadata`.
+        is_named = not stated.key and catalog.elsewhere is None
+        at_fault = _at_fault(catalog, stated.file, rows) if is_named else ""
         remedy = f"correct {stated.key}" if stated.key else "write it again or remove it"
         raise CatalogError(
             f"{stated}, but the files of its {len(rows)} partitions, listed in {catalog.listed_in}, hold "

@@ -17,6 +17,7 @@ from skymargin.cli.options import (
     progress_option,
     quiet_option,
     storage_options,
+    template_option,
     value,
 )
 from skymargin.cli.terminal import print_error, shows_bars
@@ -30,6 +31,7 @@ _EXIT_WRONG = 1
 @click.command(context_settings=CONTEXT)
 @click.argument("margin", type=FOLDER)
 @primary_option()
+@template_option("the primary catalog")
 @flag("--coarse", "Allow rows beyond the threshold and in any order, as in margins of hats-import and ACID.")
 @value("--sample N", "Check N margins, chosen at random.  [default: all]", type=int)
 @value("--seed SEED", "Choose the same sample again.", type=int)
@@ -40,6 +42,7 @@ _EXIT_WRONG = 1
 def verify(
     margin: str,
     primary: str | None,
+    path_generator: str | None,
     coarse: bool,
     sample: int | None,
     seed: int | None,
@@ -64,6 +67,7 @@ def verify(
     report = check(
         opened(margin, storage, anon=anon),
         reference,
+        path_generator=path_generator,
         coarse=coarse,
         sample=sample,
         seed=seed,

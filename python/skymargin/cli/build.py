@@ -23,6 +23,7 @@ from skymargin.cli.options import (
     read_pixels,
     read_storage_options,
     storage_options,
+    template_option,
     value,
 )
 from skymargin.cli.terminal import printed_warnings, shows_bars
@@ -62,6 +63,7 @@ _CONNECT_SECONDS = 30
     "Directory for the margin catalog. Required unless --collection or --add-to-collection is given.",
     type=FOLDER,
 )
+@template_option()
 @value("--name NAME", "Name of the margin catalog.  [default: CATALOG_<threshold>arcs]")
 @value(
     "--margin-order ORDER",
@@ -205,7 +207,9 @@ def build(
     if name is not None and len(thresholds) > 1:
         raise click.UsageError("--name can be used with one threshold only; several are named by threshold")
     arguments |= {_EXTRAS[extra]: True for extra in extras}
-    arguments |= _of_servers(catalog, output or arguments["collection"], storage, output_storage, anon=anon)
+    template = arguments["path_generator"] or ""
+    source = catalog if "://" not in template or "://" in catalog else template
+    arguments |= _of_servers(source, output or arguments["collection"], storage, output_storage, anon=anon)
     arguments |= {
         "output_path": output or "",
         "output_artifact_name": name or "",

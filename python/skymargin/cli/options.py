@@ -98,6 +98,16 @@ def primary_option() -> Callable[[F], F]:
     )
 
 
+def template_option(what: str = "CATALOG", group: str = _FIRST_GROUP) -> Callable[[F], F]:
+    """The option `--path-template`, as the argument `path_generator`."""
+    return value(
+        "--path-template path_generator TEMPLATE",
+        f"Where the partitions of {what} lie, if not where its format has them, with {{order}}, {{dir}} and {{pixel}}: "
+        "a path relative to it, an absolute path or a URL.",
+        group,
+    )
+
+
 def progress_option(help_text: str = "Show no progress bars.", group: str = _FIRST_GROUP) -> Callable[[F], F]:
     """The option `--no-progress`, as the argument `progress_bar`."""
     return flag("--no-progress progress_bar", help_text, group, negated=True)

@@ -47,7 +47,7 @@ _ABSENT_STATUS = frozenset({403, 404, 410})
 # Names under which stores list what identifies the version of an object.
 _MARKS = ("ETag", "etag", "md5Hash", "LastModified", "last_modified", "mtime", "updated", "created")
 # Concurrent requests when each file needs its own.
-_ASKED_AT_ONCE = 32
+ASKED_AT_ONCE = 32
 _SECRET = re.compile("key|secret|token|pass|auth|cred|header|cookie|sas|connection", re.IGNORECASE)
 
 
@@ -236,7 +236,7 @@ def read_whole(path: UPath) -> bytes:
 def file_sizes(folder: UPath, names: Iterable[str]) -> dict[str, int]:
     """Sizes of the files that exist, one request per file, many at a time."""
     names = list(names)
-    with ThreadPoolExecutor(max_workers=_ASKED_AT_ONCE) as pool:
+    with ThreadPoolExecutor(max_workers=ASKED_AT_ONCE) as pool:
         sizes = list(pool.map(partial(_size_if_there, folder), names))
     return {name: size for name, size in zip(names, sizes, strict=True) if size is not None}
 
@@ -252,10 +252,16 @@ def list_versions(folder: UPath) -> tuple[dict[str, int], dict[str, str]]:
     marks: dict[str, str] = {}
     for name, entry in _find(folder).items():
         sizes[name] = int(entry["size"] or 0)
-        version = next((f"{mark} {entry[mark]}" for mark in _MARKS if entry.get(mark)), None)
+        version = version_of(entry)
         if version is not None:
-            marks[name] = f"{entry['size']} {version}"
+            marks[name] = version
     return sizes, marks
+
+
+def version_of(entry: Mapping[str, Any]) -> str | None:
+    """What tells versions of a file apart, by what a store says of it; None when it says nothing of that kind."""
+    version = next((f"{mark} {entry[mark]}" for mark in _MARKS if entry.get(mark)), None)
+    return None if version is None else f"{entry['size']} {version}"
 
 
 def names_in(folder: UPath) -> frozenset[str]:

@@ -80,6 +80,9 @@ def fingerprint_of(plan: RunPlan) -> Fingerprint:
         ),
         "the sizes of the partitions of the catalog": catalog.size_bytes.tobytes(),
     }
+    if catalog.elsewhere is not None:
+        # With the list of files it says what the template or the function gave.
+        parts["the folder of the partitions' files"] = str(spec.files_root)
     if others:
         parts["the margins that are made together"] = [margin.target.paths.place for margin in plan.margins]
     for margin in others:

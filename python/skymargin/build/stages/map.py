@@ -84,18 +84,18 @@ def map_batch(job: Job, task: MapTask, is_given_up: GivenUp) -> MapResult | Skym
     """
     try:
         context = worker_context(job)
-        catalog = context.spec.catalog_path
-        names_of = {str(catalog / name): name for names in task.files for name in names}
+        root = context.spec.files_root
+        names_of = {str(root / name): name for names in task.files for name in names}
         # Files on a disk have no sizes here.
         listed = zip(task.files, task.file_sizes, strict=bool(task.file_sizes))
         sizes = {name: size for pair in listed for name, size in zip(*pair, strict=True)}
         columns = (task.orders.tolist(), task.pixels.tolist(), task.part.tolist(), task.parts.tolist())
         parts = [
-            (order, pixel, [str(catalog / name) for name in names], part, of_parts)
+            (order, pixel, [str(root / name) for name in names], part, of_parts)
             for order, pixel, part, of_parts, names in zip(*columns, task.files, strict=True)
         ]
         shard = shard_name(task.number, uuid.uuid4().hex[:8])
-        open_reader = None if isinstance(catalog, Path) else partial(_open_reader, catalog, names_of, sizes)
+        open_reader = None if isinstance(root, Path) else partial(_open_reader, root, names_of, sizes)
         with output_folder(job.shards, is_given_up) as folder:
             mapped = _core.map_batch(context.map_spec, parts, folder, shard, is_given_up, open_reader)
         return MapResult(*mapped, shard)
@@ -114,9 +114,9 @@ def map_batch(job: Job, task: MapTask, is_given_up: GivenUp) -> MapResult | Skym
         return PartitionReadError(f"the partitions from {where} on cannot be mapped: {error}")
 
 
-def _open_reader(catalog: UPath, names: dict[str, str], sizes: dict[str, int], path: str) -> RangeReader:
+def _open_reader(root: UPath, names: dict[str, str], sizes: dict[str, int], path: str) -> RangeReader:
     """Open a file of the catalog by its path.
 
-    `names` has the path of each relative to the catalog, and `sizes` the size of each of these.
+    `names` has the path of each relative to `root`, and `sizes` the size of each of these.
     """
-    return RangeReader(catalog / names[path], sizes.get(names[path]))
+    return RangeReader(root / names[path], sizes.get(names[path]))

@@ -67,6 +67,8 @@ class RunSpec:
     ----------
     catalog_path : Path or UPath
         The primary catalog.
+    files_root : Path or UPath
+        The folder that the files of its partitions are relative to.
     columns : SpatialColumns
         The columns that say where a row is.
     schema : pyarrow.Schema
@@ -82,6 +84,7 @@ class RunSpec:
     """
 
     catalog_path: AnyPath
+    files_root: AnyPath
     columns: SpatialColumns
     schema: pa.Schema
     orders: np.ndarray
@@ -150,7 +153,7 @@ class MapTask:
     part, parts : numpy.ndarray
         Which part of each is meant, and of how many. A part has some of the row groups.
     files : list of tuple of str
-        Files of each, relative to the catalog.
+        Files of each, relative to the `files_root` of the run.
     cost : int
         About how much work it is, in bytes.
     file_sizes : list of tuple of int

@@ -195,7 +195,7 @@ def _measured(catalog: Catalog, changed: set[Pixel]) -> dict[Pixel, Partition]:
     partitions = {}
     for number, pixel in enumerate(partitions_of(catalog)):
         if pixel in changed:
-            files = [catalog.path / name for name in catalog.files[number]]
+            files = [catalog.root / name for name in catalog.files[number]]
             scan = PartitionScan(scanner, files, catalog.sizes_of(number))
             partitions[pixel] = Partition(scan.rows, scan.memory_bytes, "")
     return partitions

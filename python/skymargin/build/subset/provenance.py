@@ -166,7 +166,7 @@ def partitions_of(catalog: Catalog) -> list[Pixel]:
 
 def file_marks(catalog: Catalog) -> dict[str, str]:
     """Size and time of change of each file, or the store's version of it; files without either are left out."""
-    if isinstance(catalog.path, Path):
+    if isinstance(catalog.root, Path):
         return _local_marks(catalog)
     marks = catalog.file_marks
     return {name: marks[name] for names in catalog.files for name in names if name in marks}
@@ -174,8 +174,10 @@ def file_marks(catalog: Catalog) -> dict[str, str]:
 
 def partition_stamps(catalog: Catalog, marks: Mapping[str, str]) -> list[str]:
     """One fingerprint per partition, used to detect changed files; empty text when a file has no mark."""
+    # Names of files elsewhere are relative to a folder that depends on all of them.
+    before = "" if catalog.elsewhere is None else f"{catalog.elsewhere}/"
     return [
-        _digest("\n".join(f"{name} {marks[name]}" for name in names).encode())
+        _digest("\n".join(f"{before}{name} {marks[name]}" for name in names).encode())
         if all(name in marks for name in names)
         else ""
         for names in catalog.files
@@ -188,7 +190,7 @@ def _local_marks(catalog: Catalog) -> dict[str, str]:
         for name in names:
             # Reading reports a missing file.
             with suppress(OSError):
-                about = (catalog.path / name).stat()
+                about = (catalog.root / name).stat()
                 marks[name] = f"{about.st_size} {about.st_mtime_ns}"
     return marks
 
