@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from importlib.metadata import version
 from pathlib import Path
@@ -15,10 +16,14 @@ import pyarrow.parquet as pq
 import pytest
 from hipscat.catalog import Catalog as TheirCatalog
 from hipscat.catalog import MarginCatalog
+from hipscat.catalog.dataset.catalog_info_factory import create_catalog_info
+from hipscat.catalog.margin_cache import MarginCacheCatalogInfo
 from hipscat.io.validation import is_valid_catalog
+from hipscat.io.write_metadata import write_catalog_info, write_provenance_info
 
 from skymargin.catalogs.catalog import open_catalog
-from skymargin.errors import OutputExistsError
+from skymargin.catalogs.hipscat import _read_catalog_info
+from skymargin.errors import CatalogError, OutputExistsError
 from tests.support import brute_force
 from tests.support.catalogs import (
     MIXED_PARTITIONS,
@@ -166,6 +171,42 @@ def test_metadata_files(made: Workspace, primary: Path) -> None:
     assert provenance["tool_args"]["tool_name"] == "skymargin"
     assert provenance["tool_args"]["runtime_args"]["input_catalog_path"] == str(primary)
     assert provenance["tool_args"]["runtime_args"]["margin_threshold"] == THRESHOLD_ARCSEC
+
+
+def test_metadata_is_written_as_the_library_writes_it(made: Workspace, tmp_path: Path) -> None:
+    about = json.loads((made.margin / "catalog_info.json").read_text())
+    provenance = json.loads((made.margin / "provenance_info.json").read_text())
+    info = MarginCacheCatalogInfo(**about)
+    write_catalog_info(str(tmp_path), info)
+    write_provenance_info(str(tmp_path), info, provenance["tool_args"])
+    for name in ("catalog_info.json", "provenance_info.json"):
+        ours, theirs = (
+            # The day of the two may differ.
+            re.sub(r"\d{4}\.\d\d\.\d\d", "DATE", (folder / name).read_text())
+            for folder in (made.margin, tmp_path)
+        )
+        assert ours == theirs
+
+
+@pytest.mark.parametrize(
+    "keywords",
+    [
+        {"catalog_type": "object"},
+        {"catalog_type": "source", "catalog_name": "stars", "mjd_column": "mjd", "of_another": [1]},
+        {"catalog_type": "object", "ra_column": "ra2", "dec_column": "", "epoch": "J2016", "total_rows": 7},
+        *({"catalog_type": "source", name: None} for name in ("epoch", "ra_column", "dec_column")),
+    ],
+)
+def test_metadata_is_read_as_the_library_reads_it(keywords: dict[str, object], tmp_path: Path) -> None:
+    (tmp_path / "catalog_info.json").write_text(json.dumps(keywords))
+    try:
+        theirs = create_catalog_info(dict(keywords))
+    except ValueError:
+        with pytest.raises(CatalogError, match=r"catalog_info.json .* is null"):
+            _read_catalog_info(tmp_path)
+        return
+    ours = _read_catalog_info(tmp_path)
+    assert ours._asdict() == {name: getattr(theirs, name) for name in ours._fields}
 
 
 def test_output_does_not_depend_on_threads(made: Workspace, work: Workspace) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,7 +14,6 @@ import pytest
 from skymargin.errors import (
     CatalogError,
     CatalogNotFoundError,
-    MissingExtraError,
     MissingPartitionError,
     PositionError,
 )
@@ -38,16 +36,6 @@ def written(folder: Path, table: pa.Table) -> Workspace:
     """Write SKY with this table."""
     write_hipscat_catalog(folder / "stars", SKY, table)
     return Workspace(folder / "stars", folder / "out", THRESHOLD_ARCSEC)
-
-
-def test_without_the_library_the_error_names_the_extra(
-    work: Workspace, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for name in [name for name in sys.modules if name.split(".")[0] == "hipscat"]:
-        monkeypatch.delitem(sys.modules, name)
-    monkeypatch.setitem(sys.modules, "hipscat", None)
-    words = (str(work.catalog), "HiPSCat", "pip install 'skymargin[hipscat]'")
-    work.fails(MissingExtraError, *words)
 
 
 @pytest.mark.parametrize("all_files", [False, True])

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.catalogs import sky_near_edges, write_catalog
+from tests.support.hipscat_catalogs import write_hipscat_catalog
 from tests.support.processes import run_python
 
 # Each of these takes longer to import than the package may.
@@ -60,22 +61,62 @@ def test_plot_and_polars_are_loaded_when_they_are_first_used(name: str) -> None:
     assert f"skymargin.{name}" in loaded_after(f"import skymargin; skymargin.{name}.__all__")
 
 
-def test_a_plain_build_loads_little_besides_pyarrow(small_catalog: Path, tmp_path: Path) -> None:
-    """`import pyarrow.parquet` itself loads numpy. What else a build needs is listed here."""
+def loaded_by_a_build(catalog: Path, folder: Path) -> tuple[list[str], str]:
+    """Build a margin; return the packages that it loads besides pyarrow, and two facts that explain the list."""
     code = f"""
 import sys
 import pyarrow.parquet
 before = {{module.split(".")[0] for module in sys.modules}}
 from skymargin import MarginCacheArguments, pipeline
 pipeline(MarginCacheArguments(
-    input_catalog_path={str(small_catalog)!r}, output_path={str(tmp_path)!r}, output_artifact_name="margin",
+    input_catalog_path={str(catalog)!r}, output_path={str(folder)!r}, output_artifact_name="margin",
     margin_threshold=60.0, progress_bar=False))
 print(*sorted({{module.split(".")[0] for module in sys.modules}} - before - set(sys.stdlib_module_names)))
 print("pyarrow.compute" in sys.modules, "numpy" in before)
 """
     listed, loaded = run_python(code).splitlines()
-    assert listed.split() == ["filelock", "jproperties", "six", "skymargin"]
+    return listed.split(), loaded
+
+
+def test_a_plain_build_loads_little_besides_pyarrow(small_catalog: Path, tmp_path: Path) -> None:
+    """`import pyarrow.parquet` itself loads numpy. What else a build needs is listed here."""
+    listed, loaded = loaded_by_a_build(small_catalog, tmp_path)
+    assert listed == ["filelock", "jproperties", "six", "skymargin"]
     assert loaded == "False True"
+
+
+def test_a_build_of_a_hipscat_margin_loads_even_less(tmp_path: Path) -> None:
+    """The hipscat library takes seconds to import. It is for scripts of hipscat-import that ask for its objects."""
+    sky = sky_near_edges(((0, 4), (1, 20), (1, 21)), rows=60, reach_arcsec=60.0, seed=5)
+    write_hipscat_catalog(tmp_path / "stars", sky)
+    listed, loaded = loaded_by_a_build(tmp_path / "stars", tmp_path / "out")
+    assert listed == ["filelock", "skymargin"]
+    assert loaded == "False True"
+
+
+def test_hipscat_is_loaded_for_its_classes_alone(tmp_path: Path) -> None:
+    sky = sky_near_edges(((0, 4), (1, 20), (1, 21)), rows=60, reach_arcsec=60.0, seed=5)
+    write_hipscat_catalog(tmp_path / "stars", sky)
+    code = f"""
+import sys
+from skymargin.compat.hipscat_arguments import HipscatImportArguments
+from skymargin.errors import MissingExtraError
+args = HipscatImportArguments(
+    input_catalog_path={str(tmp_path / "stars")!r}, output_path={str(tmp_path / "out")!r},
+    output_artifact_name="margin", margin_threshold=60.0, progress_bar=False)
+assert args.catalog.catalog_info.ra_column == "ra"
+args.provenance_info()
+assert not [name for name in sys.modules if name.split(".")[0] == "hipscat"]
+sys.modules["hipscat"] = None
+for use in (lambda: args.to_catalog_info(60), args.catalog.get_healpix_pixels):
+    try:
+        use()
+    except MissingExtraError as error:
+        print(str(error).partition(" (")[0])
+"""
+    said = run_python(code).splitlines()
+    assert len(said) == 2
+    assert all(line.endswith("is needed for it: pip install 'skymargin[hipscat]'") for line in said)
 
 
 @pytest.fixture

@@ -1,15 +1,16 @@
 """Reading HiPSCat 0.3 catalogs and writing HiPSCat margin catalogs, as hipscat-import 0.3.5 writes them.
 
-The `hipscat` library is an optional dependency that takes seconds to import. It reads and writes the catalog's
-metadata; partitions are listed as for HATS, because the library would also read the whole map of the sky.
+The `hipscat` library is not needed: it takes seconds to import, and would read the whole map of the sky. Its rules for
+the metadata of a catalog are repeated here; a test compares them.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import skymargin._core as _core
 from skymargin.catalogs.catalog import Catalog, MarginContents, SpatialColumns, require_numbers
@@ -34,9 +35,9 @@ from skymargin.catalogs.layout import (
 )
 from skymargin.catalogs.metadata_file import write_parquet_metadata
 from skymargin.catalogs.partition_list import read_partitions, schema_source, write_partition_info
-from skymargin.catalogs.properties import read_json
+from skymargin.catalogs.properties import read_json, write_json
 from skymargin.catalogs.row_counts import stated_rows
-from skymargin.errors import CatalogError, MissingExtraError
+from skymargin.errors import CatalogError
 from skymargin.storage.paths import AnyPath, absolute, exists, is_among
 
 if TYPE_CHECKING:
@@ -44,8 +45,19 @@ if TYPE_CHECKING:
 
     from skymargin.catalogs.leaf_paths import PartitionPaths
 
+# The version of the hipscat library that these files are like, the last one. Provenance names it.
+_HIPSCAT_VERSION = "0.3.9"
 # The columns of a margin for the partition each row comes from; its other pixel columns name the margin's own pixel.
 _SOURCE_COLUMNS = {"margin_Norder": "uint8", "margin_Dir": "uint64", "margin_Npix": "uint64"}
+
+
+class _CatalogInfo(NamedTuple):
+    """What `catalog_info.json` says, with the defaults of the library."""
+
+    total_rows: Any = None
+    epoch: str = "J2000"
+    ra_column: Any = "ra"
+    dec_column: Any = "dec"
 
 
 def is_catalog(path: AnyPath, names: frozenset[str] | None) -> bool:
@@ -67,8 +79,6 @@ def open_catalog(path: AnyPath, names: frozenset[str] | None, paths: PartitionPa
     ------
     CatalogError
         When a file of it is missing or invalid, or names a column that is not there.
-    MissingExtraError
-        When the `hipscat` library is not installed.
     """
     info = _read_catalog_info(path)
     stated = stated_rows(path / HIPSCAT_INFO, "total_rows", info.total_rows)
@@ -121,19 +131,17 @@ def finish_margin(folder: AnyPath, catalog: Catalog, contents: MarginContents) -
 
 
 def _write_catalog_info(folder: AnyPath, catalog: Catalog, contents: MarginContents) -> None:
-    from hipscat.catalog.margin_cache import MarginCacheCatalogInfo
-    from hipscat.io.write_metadata import write_catalog_info, write_provenance_info
-
-    info = MarginCacheCatalogInfo(
-        catalog_name=contents.name,
-        catalog_type="margin",
-        total_rows=contents.rows,
-        epoch=_read_catalog_info(catalog.path).epoch,
-        ra_column=catalog.columns.ra,
-        dec_column=catalog.columns.dec,
-        primary_catalog=str(absolute(catalog.path)),
-        margin_threshold=contents.margin_threshold_arcsec,
-    )
+    primary = str(absolute(catalog.path))
+    info = {
+        "catalog_name": contents.name,
+        "catalog_type": "margin",
+        "total_rows": contents.rows,
+        "epoch": _read_catalog_info(catalog.path).epoch,
+        "ra_column": catalog.columns.ra,
+        "dec_column": catalog.columns.dec,
+        "primary_catalog": primary,
+        "margin_threshold": contents.margin_threshold_arcsec,
+    }
     # A margin of a part of the sky must not be taken for a complete one.
     part: dict[str, object] = {}
     if contents.options.debug_filter_pixel_list:
@@ -146,18 +154,23 @@ def _write_catalog_info(folder: AnyPath, catalog: Catalog, contents: MarginConte
         "runtime_args": {
             "catalog_name": contents.name,
             "output_artifact_name": contents.name,
-            "input_catalog_path": str(absolute(catalog.path)),
+            "input_catalog_path": primary,
             "margin_threshold": contents.margin_threshold_arcsec,
             **part,
         },
     }
-    options = dict(getattr(folder, "storage_options", {}))
-    write_provenance_info(str(folder), info, tool, storage_options=options)
-    write_catalog_info(str(folder), info, storage_options=options)
+    made = {
+        "version": _HIPSCAT_VERSION,
+        # Local, as the library has it.
+        "generation_date": datetime.now().strftime("%Y.%m.%d"),
+        "tool_args": tool,
+    }
+    write_json(folder / PROVENANCE, info | made)
+    write_json(folder / HIPSCAT_INFO, info)
 
 
-def _read_catalog_info(path: AnyPath) -> Any:
-    """The metadata of a catalog, as the library's `CatalogInfo`."""
+def _read_catalog_info(path: AnyPath) -> _CatalogInfo:
+    """The metadata of a catalog."""
     file = path / HIPSCAT_INFO
     if not exists(file):
         raise CatalogError(f"{path} has no {HIPSCAT_INFO}, which a HiPSCat catalog must have")
@@ -167,20 +180,14 @@ def _read_catalog_info(path: AnyPath) -> Any:
         raise CatalogError(
             f"{file} says catalog_type={kind}: margins are made of catalogs of type object or source"
         )
-    try:
-        from hipscat.catalog.dataset.catalog_info_factory import create_catalog_info
-    except ImportError as error:
-        raise MissingExtraError(
-            f"{path} is a HiPSCat catalog, for which the hipscat library is needed: "
-            f"pip install 'skymargin[hipscat]' ({error})"
-        ) from error
-    try:
-        return create_catalog_info(keywords)
-    except (ValueError, TypeError) as error:
-        raise CatalogError(f"{file} does not describe a catalog: {error}") from error
+    info = _CatalogInfo(**{name: keywords[name] for name in _CatalogInfo._fields if name in keywords})
+    for name in ("epoch", "ra_column", "dec_column"):
+        if getattr(info, name) is None:
+            raise CatalogError(f"{file} does not describe a catalog: {name} is null, it must have a value")
+    return info
 
 
-def _spatial_columns(info: Any, schema: pa.Schema, where: AnyPath) -> SpatialColumns:
+def _spatial_columns(info: _CatalogInfo, schema: pa.Schema, where: AnyPath) -> SpatialColumns:
     import pyarrow as pa
 
     ra, dec = info.ra_column, info.dec_column
@@ -215,13 +222,12 @@ def _check_pixel_columns(schema: pa.Schema, path: AnyPath, highest_order: int) -
         kind = schema.field(name).type
         if not pa.types.is_integer(kind):
             raise CatalogError(f"{path} has the pixel column {name!r} of type {kind}, not integer")
-        try:
-            pa.scalar(largest, kind)
-        except (pa.ArrowInvalid, OverflowError) as error:
+        # A scalar of pyarrow would say the same, and import pandas.
+        if largest >> (kind.bit_width - pa.types.is_signed_integer(kind)):
             raise CatalogError(
                 f"{path} has the pixel column {name!r} of type {kind}, which cannot hold {largest}: "
                 f"it has partitions of order {highest_order}"
-            ) from error
+            )
     taken = [name for name in _SOURCE_COLUMNS if name in schema.names]
     if taken:
         raise CatalogError(f"{path} already has a column {taken[0]!r}, which is added to its margin")

@@ -1,8 +1,12 @@
-"""Objects of the `hats` and `hipscat` libraries, for scripts that expect them: catalogs, descriptions of margins."""
+"""Objects of the `hats` and `hipscat` libraries, for scripts that expect them: catalogs, descriptions of margins.
+
+This is the only file that imports `hipscat`, which takes seconds: no margin needs it.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from types import SimpleNamespace
@@ -11,6 +15,7 @@ from typing import Any
 from skymargin.catalogs.catalog import open_catalog
 from skymargin.catalogs.layout import HIPSCAT_INFO, Pixel
 from skymargin.catalogs.properties import BUILDER, read_json
+from skymargin.errors import MissingExtraError
 from skymargin.storage.paths import AnyPath, exists
 
 
@@ -58,7 +63,8 @@ class HipscatCatalog:
 
     def get_healpix_pixels(self) -> list[Any]:
         """Its partitions, as the library's `HealpixPixel`."""
-        from hipscat.pixel_math.healpix_pixel import HealpixPixel
+        with _needs_hipscat("the pixels of a HiPSCat catalog are objects"):
+            from hipscat.pixel_math.healpix_pixel import HealpixPixel
 
         catalog = open_catalog(self.catalog_path).overlapping(self.pixels)
         return [
@@ -119,6 +125,17 @@ def hats_properties(properties: Mapping[str, Any]) -> Any:
 
 def hipscat_margin_info(info: Mapping[str, Any]) -> Any:
     """Metadata of a margin as the library's `MarginCacheCatalogInfo`."""
-    from hipscat.catalog.margin_cache import MarginCacheCatalogInfo
+    with _needs_hipscat("the metadata of a HiPSCat margin is an object"):
+        from hipscat.catalog.margin_cache import MarginCacheCatalogInfo
 
     return MarginCacheCatalogInfo(catalog_type="margin", **info)
+
+
+@contextmanager
+def _needs_hipscat(what: str) -> Iterator[None]:
+    try:
+        yield
+    except ImportError as error:
+        raise MissingExtraError(
+            f"{what} of the hipscat library, which is needed for it: pip install 'skymargin[hipscat]' ({error})"
+        ) from error

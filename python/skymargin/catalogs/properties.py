@@ -109,12 +109,7 @@ def parse_properties(text: str) -> dict[str, str]:
 
 def write_properties(path: AnyPath, properties: Mapping[str, object], comment: str) -> None:
     """Write keys and values in their order, below a comment of one line; a local file appears when it is complete."""
-    content = properties_text(properties, comment)
-    if isinstance(path, Path):
-        with atomic_write(path) as aside:
-            aside.write_text(content, encoding="utf-8")
-    else:
-        path.write_text(content, encoding="utf-8")
+    _write_text(path, properties_text(properties, comment))
 
 
 def properties_text(properties: Mapping[str, object], comment: str) -> str:
@@ -178,6 +173,19 @@ def read_json(path: AnyPath) -> dict[str, Any]:
             f"{path} holds {type(content).__name__} {content!r:.60}, not an object of keys and values"
         )
     return content
+
+
+def write_json(path: AnyPath, content: Mapping[str, object]) -> None:
+    """Write keys and values as the hipscat library does; a local file appears when it is complete."""
+    _write_text(path, json.dumps(content, indent=4) + "\n")
+
+
+def _write_text(path: AnyPath, content: str) -> None:
+    if isinstance(path, Path):
+        with atomic_write(path) as aside:
+            aside.write_text(content, encoding="utf-8")
+    else:
+        path.write_text(content, encoding="utf-8")
 
 
 def _lines(properties: Mapping[str, object]) -> str:
