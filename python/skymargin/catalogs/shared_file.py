@@ -77,13 +77,18 @@ def _change_remote(file: UPath, change: Callable[[str], str], initial: str | Non
 @contextmanager
 def _locked(folder: Path) -> Iterator[None]:
     """Wait for other processes and threads of skymargin that change a folder's properties, and keep them out."""
+    try:
+        import fcntl
+    except ImportError:
+        # Windows has neither these locks nor descriptors of folders: there, two runs that end in the same millisecond
+        # can lose an entry.
+        yield
+        return
     descriptor = os.open(folder, os.O_RDONLY)
     try:
-        with suppress(ImportError, OSError):
+        with suppress(OSError):
             # The lock is on the folder, so that no file is left behind, even by a killed run. Some network file
-            # systems have no locks; there, two runs that end in the same millisecond can lose an entry.
-            import fcntl
-
+            # systems have no locks; they are like Windows.
             fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield
     finally:
