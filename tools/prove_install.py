@@ -1,6 +1,7 @@
 """Test an installed wheel: build a margin and check it by brute force.
 
-`make wheel` runs this in an environment without Rust that has the wheel and nothing else of this repository.
+`make wheel` runs this in an environment without Rust that has the wheel and nothing else of this repository. With
+`--rust-may-be-here` it runs where a Rust toolchain is on PATH, as on machines that build wheels for others.
 """
 
 import shutil
@@ -20,7 +21,7 @@ THRESHOLD_ARCSEC = 1800.0
 
 
 def prove() -> None:
-    if shutil.which("cargo") or shutil.which("rustc"):
+    if "--rust-may-be-here" not in sys.argv and (shutil.which("cargo") or shutil.which("rustc")):
         sys.exit("a Rust toolchain is on PATH: this test must run without one")
     if _core.DEBUG_ASSERTIONS:
         sys.exit("the wheel has the checked extension of the tests: it must have that of a release")

@@ -84,3 +84,8 @@ pub mod select;
 pub mod separation;
 mod separation_cache;
 pub mod tiling;
+
+/// The example of the README is a test, too.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct ReadmeExample;
