@@ -10,7 +10,11 @@ BIN := $(VENV)/bin
 # A finished step leaves a stamp; a step runs again when what it reads is newer than its stamp.
 # The venv's stamp carries the Python asked for, so that another PYTHON makes another venv.
 MADE := $(if $(PYTHON),$(VENV)/.made$(subst /,-,$(PYTHON)),$(firstword $(wildcard $(VENV)/.made*) $(VENV)/.made))
+MATURIN := $(VENV)/.maturin
+# The packages of the demo, and those of all commands, which include them.
+DEMO_LOCKED := $(VENV)/.locked-demo
 LOCKED := $(VENV)/.locked
+INSTALLED := $(VENV)/.installed
 RUST := Cargo.toml Cargo.lock pyproject.toml $(wildcard rust/*/Cargo.toml) $(shell find rust/*/src -name '*.rs')
 
 # The extension is built in two ways: as released, and checked, with debug assertions and overflow checks in the crates
@@ -18,26 +22,40 @@ RUST := Cargo.toml Cargo.lock pyproject.toml $(wildcard rust/*/Cargo.toml) $(she
 # $(VENV)/extension, and the one a command needs is copied into the package: the second build takes 15 to 30 seconds,
 # going back and forth between two that are built takes no time.
 EXTENSION := $(VENV)/extension
-RELEASE_BUILT := $(EXTENSION)/release/.built
-CHECKED_BUILT := $(EXTENSION)/checked/.built
+BUILD := release
+CARGO_CONFIG_checked := --config rust/checked.toml
+DEVELOP = VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/maturin develop --release --locked --quiet $(CARGO_CONFIG_$(BUILD))
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_QUIET := 1
 export PIP_PROGRESS_BAR := off
 PIP := python -m pip install
+# uv where it is there. What is not compiled by pip is compiled when it is first imported, which most of it never is.
+UV := $(shell command -v uv 2>/dev/null)
+unexport PYTHONDONTWRITEBYTECODE
+INSTALL := $(if $(UV),uv pip install --quiet --python $(BIN)/python,$(BIN)/$(PIP) --no-compile)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .SUFFIXES:
 # Two commands would use the one extension in the package in two ways.
+ifndef SIDE_BY_SIDE
 .NOTPARALLEL:
-.PHONY: help demo test check wheel peers stores bench trust deny docs figures lock format clean release checked
+endif
+.PHONY: help demo test check wheel peers stores bench trust deny docs figures lock format clean release checked place
+
+# Packages (a stamp) are installed and the extension (release or checked) is compiled side by side; then it is in place.
+define set_up
+@$(MAKE) --no-print-directory --jobs 2 SIDE_BY_SIDE=1 BUILD=$(2) $(1) $(EXTENSION)/$(2)/.built
+@$(MAKE) --no-print-directory BUILD=$(2) place
+endef
 
 help:  ## list the commands
 	@echo "make <command>            [PYTHON=/path/to/python3.11+]"
 	@sed -n 's/^\([a-z]*\):.*  ## /  \1\t/p' Makefile | expand -t 12
 
-demo: release  ## build, check and draw the margin of 482,176 Gaia stars, in demo/
+demo:  ## build, check and draw the margin of 482,176 Gaia stars, in demo/
+	$(call set_up,$(DEMO_LOCKED),release)
 	$(BIN)/skymargin demo --output demo --overwrite
 
 test: checked  ## run all tests except the slow ones; warnings are errors
@@ -58,13 +76,15 @@ format:  $(LOCKED)  ## reformat the files
 	$(BIN)/ruff check --fix-only --quiet .
 	$(BIN)/ruff format --quiet .
 
-wheel: $(LOCKED)  ## build a wheel in dist/ and test it in an environment without Rust
+wheel: $(MATURIN)  ## build a wheel in dist/, check it, and test it in an environment without Rust
 	rm -rf dist $(CLEAN_ROOM)
 	$(BIN)/maturin build --release --locked --quiet --interpreter $(BIN)/python --out dist
+	@$(INSTALL) --constraint requirements/dev.lock auditwheel
+	$(BIN)/python tools/check_wheel.py dist/*.whl
 	$(BIN)/python -m venv $(CLEAN_ROOM)
-	PATH=$(CURDIR)/$(CLEAN_ROOM)/bin $(PIP) --constraint requirements/dev.lock dist/*.whl
+	PATH=$(CURDIR)/$(CLEAN_ROOM)/bin $(PIP) --constraint requirements/demo.lock "$$(echo dist/*.whl)[demo]"
 	cd $(CLEAN_ROOM) && PATH=$(CURDIR)/$(CLEAN_ROOM)/bin python -I $(CURDIR)/tools/prove_install.py
-	@ls -lh dist
+	cd $(CLEAN_ROOM) && bin/skymargin demo --output demo
 
 peers: release  ## run the slow tests against hats-import, hipscat-import and LSDB, and their own tests with skymargin
 	$(BIN)/python -m benchmarks setup
@@ -90,7 +110,7 @@ docs: release  ## build the documentation in build/docs; warnings are errors
 figures: release  ## redraw the pictures of the documentation
 	$(BIN)/python tools/draw_figures.py
 
-lock: $(LOCKED)  ## update requirements/dev.lock from pyproject.toml
+lock: $(LOCKED)  ## update requirements/dev.lock and demo.lock from pyproject.toml
 	$(BIN)/python -m venv .venvs/lock
 	.venvs/lock/bin/$(PIP) uv
 	tools/lock.sh .venvs/lock/bin/uv
@@ -104,29 +124,46 @@ $(MADE):
 	@python=$$(tools/preflight.sh "$(PYTHON)") && echo "$$python -m venv $(VENV)" && "$$python" -m venv --clear $(VENV)
 	@touch $@
 
-$(LOCKED): $(MADE) requirements/dev.lock requirements/hipscat.txt requirements/kubernetes.txt
-	$(BIN)/$(PIP) --requirement requirements/dev.lock
-	$(BIN)/$(PIP) --no-deps --requirement requirements/hipscat.txt --requirement requirements/kubernetes.txt
+$(MATURIN): $(MADE) requirements/demo.lock
+	@echo "Installing the packages and compiling the Rust crates beside it: some minutes, once"
+	@$(INSTALL) --constraint requirements/demo.lock maturin
 	@touch $@
 
-$(RELEASE_BUILT) $(CHECKED_BUILT): $(LOCKED) $(RUST)
+$(DEMO_LOCKED): $(MATURIN) requirements/demo.lock
+	@$(INSTALL) --requirement requirements/demo.lock
+	@touch $@
+
+# Tests make warnings errors. Those of packages that are compiled meanwhile would be among them.
+$(LOCKED): $(MATURIN) requirements/dev.lock requirements/hipscat.txt requirements/kubernetes.txt
+	@$(INSTALL) --requirement requirements/dev.lock
+	@$(INSTALL) --no-deps --requirement requirements/hipscat.txt --requirement requirements/kubernetes.txt
+	@$(BIN)/python -m compileall -qq -j 0 $(VENV)/lib || true
+	@touch $@ $(DEMO_LOCKED)
+
+# The stamp has the time at which the build began: what is saved meanwhile is built by the next one.
+$(EXTENSION)/$(BUILD)/.built: $(MATURIN) $(RUST) $(if $(CARGO_CONFIG_$(BUILD)),rust/checked.toml)
 	@mkdir -p $(@D)
 	@rm -f python/skymargin/_core.*.so $(@D)/_core.*.so
 	@touch $@.new
-	VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/maturin develop --release --locked --quiet $(CARGO_CONFIG)
+	@$(DEVELOP) --skip-install
 	@cp python/skymargin/_core.*.so $(@D)
 	@mv $@.new $@
 
-$(CHECKED_BUILT): CARGO_CONFIG := --config rust/checked.toml
-$(CHECKED_BUILT): rust/checked.toml
+# The command, and what the package says of itself; its crates are compiled by now.
+$(INSTALLED): $(MATURIN) pyproject.toml Cargo.toml
+	@$(DEVELOP) $(if $(UV),--uv)
+	@touch $@
 
-# The stamp has the time at which the build began: what is saved meanwhile is built by the next one.
+release:
+	$(call set_up,$(LOCKED),release)
+
+checked:
+	$(call set_up,$(LOCKED),checked)
+
 # A copy under another name is moved into place, so that a process that has the old one loaded keeps it.
 # Python's own bytecode is written too: where PYTHONDONTWRITEBYTECODE is set, each process would compile every module.
-release: $(RELEASE_BUILT)
-checked: $(CHECKED_BUILT)
-release checked:
-	@for file in $(EXTENSION)/$@/_core.*.so; do \
+place: $(INSTALLED)
+	@for file in $(EXTENSION)/$(BUILD)/_core.*.so; do \
 	  placed=python/skymargin/$${file##*/}; \
 	  cmp -s "$$file" "$$placed" || { cp "$$file" "$$placed.new" && mv -f "$$placed.new" "$$placed"; }; \
 	done
