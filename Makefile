@@ -46,8 +46,8 @@ endif
 
 # Packages (a stamp) are installed and the extension (release or checked) is compiled side by side; then it is in place.
 define set_up
-@$(MAKE) --no-print-directory --jobs 2 SIDE_BY_SIDE=1 BUILD=$(2) $(1) $(EXTENSION)/$(2)/.built
-@$(MAKE) --no-print-directory BUILD=$(2) place
++@$(MAKE) --no-print-directory --jobs 2 SIDE_BY_SIDE=1 BUILD=$(2) $(1) $(EXTENSION)/$(2)/.built
++@$(MAKE) --no-print-directory BUILD=$(2) place
 endef
 
 help:  ## list the commands

@@ -1,20 +1,21 @@
-//! Conversion of columns: input by Arrow's PyCapsule interface or the buffer protocol, without a copy where the type is
-//! right; output as pyarrow.
+//! Conversion of columns: input by Arrow's PyCapsule interface or from numpy, without a copy where the type is right;
+//! output as pyarrow.
 
 use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Float64Type, Int64Type, UInt64Type};
-use arrow_array::{Array, ArrayRef, Float64Array, Int64Array, RecordBatch, UInt64Array};
+use arrow_array::{Array, ArrayRef, Float64Array, Int64Array, RecordBatch, UInt64Array, make_array};
+use arrow_data::ArrayData;
+use arrow_pyarrow::{FromPyArrow, ToPyArrow};
 use arrow_schema::{DataType, Field, Schema};
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
-use pyo3_arrow::input::AnyArray;
-use pyo3_arrow::{PyArray, PyRecordBatch};
+use pyo3::types::PyList;
 use skymargin_geometry::angle::Threshold;
 use skymargin_geometry::pixel::{MAX_ORDER, Pixel};
 
-use crate::errors;
+use crate::{errors, numbers};
 
 /// A column of floats; integers and narrower floats are widened.
 pub(crate) fn floats(name: &str, column: &Bound<'_, PyAny>) -> PyResult<Float64Array> {
@@ -46,31 +47,55 @@ fn cast(name: &str, column: &Bound<'_, PyAny>, wanted: &DataType) -> PyResult<Ar
     if !is_number || (wanted.is_integer() && found.is_floating()) {
         return Err(refuse(String::new()));
     }
-    // Arrow's unsafe casts turn values that do not fit into nulls, which are then refused.
-    let options = arrow_cast::CastOptions { safe: false, ..Default::default() };
-    arrow_cast::cast_with_options(&array, wanted, &options).map_err(|error| refuse(format!(": {error}")))
+    numbers::convert(&array, wanted).map_err(|error| refuse(format!(": {error}")))
 }
 
 fn import(name: &str, column: &Bound<'_, PyAny>) -> PyResult<ArrayRef> {
-    let any: AnyArray = match column.extract() {
-        Ok(any) => any,
-        // Plain sequences, and arrays in a layout that Arrow does not have.
-        Err(_) => {
-            let pyarrow = column.py().import("pyarrow")?;
-            pyarrow.call_method1("array", (column,)).and_then(|array| array.extract()).map_err(|error| {
-                let kind = column.get_type();
-                PyTypeError::new_err(format!("{name} must be an array of numbers, not {kind}: {error}"))
-            })?
-        }
-    };
-    let chunked = any.into_chunked_array()?;
-    let chunks: Vec<&dyn Array> = chunked.chunks().iter().map(AsRef::as_ref).collect();
-    match chunks.as_slice() {
-        [] => Ok(arrow_array::new_empty_array(chunked.field().data_type())),
-        [_] => Ok(Arc::clone(&chunked.chunks()[0])),
-        _ => arrow_select::concat::concat(&chunks)
-            .map_err(|error| PyValueError::new_err(format!("{name} cannot be joined from its chunks: {error}"))),
+    let imported = array_of(column).and_then(|array| ArrayData::from_pyarrow_bound(&array));
+    imported.map(make_array).map_err(|error| {
+        let kind = column.get_type();
+        PyTypeError::new_err(format!("{name} must be an array of numbers, not {kind}: {error}"))
+    })
+}
+
+/// A column as one array that has the PyCapsule interface.
+fn array_of<'py>(column: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+    if column.hasattr("__arrow_c_array__")? {
+        return Ok(column.clone());
     }
+    let pyarrow = column.py().import("pyarrow")?;
+    if column.hasattr("__arrow_c_stream__")? {
+        let chunked = pyarrow.call_method1("chunked_array", (column,))?;
+        let is_whole = chunked.getattr("num_chunks")?.extract::<usize>()? == 1;
+        return if is_whole { chunked.call_method1("chunk", (0,)) } else { chunked.call_method0("combine_chunks") };
+    }
+    match numpy_column(column)? {
+        Some(values) => from_numpy(&pyarrow, &values),
+        // Plain sequences.
+        None => pyarrow.call_method1("array", (column,)),
+    }
+}
+
+/// An array of numpy that has numbers side by side; `None` for anything else.
+fn numpy_column<'py>(column: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, PyAny>>> {
+    if !column.hasattr("__array_interface__")? || !column.hasattr("flags")? {
+        return Ok(None);
+    }
+    let is_number = "iuf".contains(column.getattr("dtype")?.getattr("kind")?.extract::<char>()?);
+    if !is_number || column.getattr("ndim")?.extract::<usize>()? != 1 {
+        return Ok(None);
+    }
+    let flags = column.getattr("flags")?;
+    let is_whole = flags.getattr("c_contiguous")?.is_truthy()? && flags.getattr("aligned")?.is_truthy()?;
+    if is_whole { Ok(Some(column.clone())) } else { column.call_method0("copy").map(Some) }
+}
+
+/// The array over the memory of numpy's. pyarrow's own conversion imports pandas where it is installed.
+fn from_numpy<'py>(pyarrow: &Bound<'py, PyModule>, values: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+    let py = values.py();
+    let data_type = pyarrow.call_method1("from_numpy_dtype", (values.getattr("dtype")?,))?;
+    let buffers = PyList::new(py, [py.None().into_bound(py), pyarrow.call_method1("py_buffer", (values,))?])?;
+    pyarrow.getattr("Array")?.call_method1("from_buffers", (data_type, values.len()?, buffers))
 }
 
 /// The pixel of an order and an index given as Python integers.
@@ -123,8 +148,7 @@ impl Coordinates {
 
 /// A column for Python.
 pub(crate) fn to_pyarrow(py: Python<'_>, array: ArrayRef) -> PyResult<Bound<'_, PyAny>> {
-    let array = PyArray::from_array_ref(array);
-    Ok(array.to_pyarrow(py)?.unbind().into_bound(py))
+    array.to_data().to_pyarrow(py)
 }
 
 /// Named columns for Python.
@@ -134,7 +158,7 @@ pub(crate) fn batch_to_pyarrow<'py>(py: Python<'py>, columns: Vec<(&str, ArrayRe
     let arrays = columns.into_iter().map(|(_, array)| array).collect();
     let batch = RecordBatch::try_new(Arc::new(Schema::new(fields)), arrays)
         .map_err(|error| PyValueError::new_err(error.to_string()))?;
-    PyRecordBatch::new(batch).into_pyarrow(py)
+    batch.to_pyarrow(py)
 }
 
 /// Pixels for Python: their orders and their indices.

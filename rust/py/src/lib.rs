@@ -11,6 +11,7 @@ mod healpix;
 mod in_memory;
 mod map;
 mod neighbours;
+mod numbers;
 mod output;
 mod parquet;
 mod reduce;

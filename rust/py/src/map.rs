@@ -6,9 +6,10 @@
 use std::io::{BufWriter, Write};
 use std::sync::Arc;
 
+use arrow_pyarrow::{PyArrowType, ToPyArrow};
+use arrow_schema::Schema;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
-use pyo3_arrow::PySchema;
 use skymargin_geometry::angle::Threshold;
 use skymargin_geometry::cover::INDEX_SLACK_ARCSEC;
 use skymargin_scan::{ScanError, Source};
@@ -22,9 +23,8 @@ use crate::{columns, errors, output};
 
 /// The schema in which rows of a catalog travel: values instead of dictionaries, large strings instead of views.
 #[pyfunction]
-pub(crate) fn transport_schema<'py>(py: Python<'py>, schema: PySchema) -> PyResult<Bound<'py, PyAny>> {
-    let transport = skymargin_shuffle::transport_schema(schema.as_ref());
-    PySchema::from(transport).into_pyarrow(py)
+pub(crate) fn transport_schema(py: Python<'_>, schema: PyArrowType<Schema>) -> PyResult<Bound<'_, PyAny>> {
+    skymargin_shuffle::transport_schema(&schema.0).to_pyarrow(py)
 }
 
 /// What map tasks of a run have in common.

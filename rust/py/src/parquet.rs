@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use arrow_array::RecordBatch;
+use arrow_pyarrow::PyArrowType;
+use arrow_schema::Schema;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
 use pyo3::types::PyBytes;
-use pyo3_arrow::{PyRecordBatch, PySchema};
 use skymargin_shuffle::parquet::{
     self as core, BloomFilter, Codec, ColumnOptions, Compressors, Encoding, ParquetOptions, ParquetWriter,
     SortingColumn, WriteError,
@@ -32,7 +33,7 @@ impl ParquetFormat {
     #[allow(clippy::too_many_arguments, reason = "they have names in Python")]
     fn new(
         template: PyBackedBytes,
-        schema: PySchema,
+        schema: PyArrowType<Schema>,
         columns: Vec<ColumnTuple>,
         data_page_bytes: usize,
         dictionary_page_bytes: usize,
@@ -59,7 +60,7 @@ impl ParquetFormat {
             allow_truncated_timestamps,
             plain_dictionary,
         };
-        let format = core::ParquetFormat::new(&template, schema.into_inner(), options);
+        let format = core::ParquetFormat::new(&template, Arc::new(schema.0), options);
         format.map(Arc::new).map(Self).map_err(errors::parquet_format)
     }
 
@@ -69,10 +70,10 @@ impl ParquetFormat {
     fn encode<'py>(
         &self,
         py: Python<'py>,
-        batches: Vec<PyRecordBatch>,
+        batches: Vec<PyArrowType<RecordBatch>>,
         path: &str,
     ) -> PyResult<(Bound<'py, PyBytes>, RowGroupsTuple<'py>)> {
-        let batches: Vec<RecordBatch> = batches.into_iter().map(PyRecordBatch::into_inner).collect();
+        let batches: Vec<RecordBatch> = batches.into_iter().map(|batch| batch.0).collect();
         let (file, groups) = py.detach(|| self.file(&batches, path)).map_err(errors::parquet_write)?;
         Ok((PyBytes::new(py, &file), row_groups_tuple(py, &groups)))
     }

@@ -6,11 +6,12 @@ use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use arrow_pyarrow::PyArrowType;
+use arrow_schema::Schema;
 use bytes::Bytes;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
-use pyo3_arrow::PySchema;
 use skymargin_shuffle::reduce::{self as core, MarginFile, Subtile};
 use skymargin_shuffle::{LocalShards, PixelColumns, SLICE_BYTES, Shards, Slice};
 
@@ -30,14 +31,14 @@ impl ReduceSpec {
     #[pyo3(signature = (parquet, transport, *, group_rows, threshold_arcsec = None, subtile = None, pixel_columns = None))]
     fn new(
         parquet: &ParquetFormat,
-        transport: PySchema,
+        transport: PyArrowType<Schema>,
         group_rows: usize,
         threshold_arcsec: Option<f64>,
         subtile: Option<(u8, u8, u8)>,
         pixel_columns: Option<[usize; 3]>,
     ) -> Self {
         Self(core::ReduceSpec {
-            transport: transport.into_inner(),
+            transport: Arc::new(transport.0),
             format: Arc::clone(&parquet.0),
             pixel_columns: pixel_columns.map(|places| PixelColumns { places }),
             threshold_arcsec,

@@ -8,11 +8,12 @@ use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow_array::{Float64Array, Int64Array, UInt8Array, UInt64Array};
+use arrow_pyarrow::{PyArrowType, ToPyArrow};
+use arrow_schema::Schema;
 use bytes::Bytes;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
-use pyo3_arrow::{PyRecordBatch, PySchema};
 use skymargin_geometry::pixel::Pixel;
 use skymargin_scan::row_filter::CoverFilter;
 use skymargin_scan::{self as core, RangedReader, ScanBatch, ScanError, ScanOptions, Source};
@@ -33,7 +34,7 @@ impl Scanner {
     #[pyo3(signature = (schema, *, ra_column, dec_column, index_column, index_order = 29, index_shift = 0, memory_bytes = core::DEFAULT_MEMORY_BYTES, check_index = false))]
     #[allow(clippy::too_many_arguments, reason = "they have names in Python")]
     fn new(
-        schema: PySchema,
+        schema: PyArrowType<Schema>,
         ra_column: String,
         dec_column: String,
         index_column: Option<String>,
@@ -43,7 +44,7 @@ impl Scanner {
         check_index: bool,
     ) -> PyResult<Self> {
         let index_order = columns::order("index_order", index_order)?;
-        let schema = schema.into_inner();
+        let schema = Arc::new(schema.0);
         let options =
             ScanOptions { schema, index_column, index_order, index_shift, ra_column, dec_column, memory_bytes };
         let scanner = core::Scanner::new(options).map_err(|error| PyValueError::new_err(error.to_string()))?;
@@ -125,7 +126,7 @@ impl Scan {
         let next = py.detach(|| self.lock().next()).transpose().map_err(errors::scan)?;
         let Some(batch) = next else { return Ok(None) };
         let memberships = self.memberships(py, &batch)?;
-        Ok(Some((PyRecordBatch::new(batch.columns).into_pyarrow(py)?, memberships)))
+        Ok(Some((batch.columns.to_pyarrow(py)?, memberships)))
     }
 
     /// Bytes fetched from the file so far, its footer included.

@@ -7,9 +7,9 @@ use arrow_array::{
     Array, ArrayRef, FixedSizeListArray, GenericListArray, MapArray, OffsetSizeTrait, StructArray, new_null_array,
 };
 use arrow_buffer::{OffsetBuffer, ScalarBuffer};
-use arrow_cast::{CastOptions, cast_with_options};
 use arrow_schema::{ArrowError, DataType, Field, FieldRef, Fields, TimeUnit};
 
+use crate::cast::{as_list, cast, per_second};
 use crate::int96::{self, INT96_BYTES};
 
 use DataType::{
@@ -136,7 +136,7 @@ pub(super) fn storage(data_type: &DataType) -> DataType {
 /// # Errors
 /// When a value does not fit: a null where none is allowed, or an overflow.
 pub(super) fn conform(array: &ArrayRef, to: &DataType) -> Result<ArrayRef, ArrowError> {
-    conform_with(array, to, &cast)
+    conform_with(array, to, &convert)
 }
 
 /// Converts an array to exactly the type `to`, its leaves with a function of array and type.
@@ -150,6 +150,9 @@ pub fn conform_with(
 ) -> Result<ArrayRef, ArrowError> {
     if array.data_type() == to {
         return Ok(Arc::clone(array));
+    }
+    if let Some(list) = as_list(array)? {
+        return conform_with(&list, to, leaf);
     }
     let nulls = array.nulls().cloned();
     match (array.data_type(), to) {
@@ -200,13 +203,13 @@ pub fn conform_with(
     }
 }
 
-fn cast(array: &ArrayRef, to: &DataType) -> Result<ArrayRef, ArrowError> {
+fn convert(array: &ArrayRef, to: &DataType) -> Result<ArrayRef, ArrowError> {
     if let (FixedSizeBinary(INT96_BYTES), Timestamp(unit, zone)) = (array.data_type(), to) {
         // No binary fits a timestamp: it is a column of INT96.
         let timestamps = int96::timestamps(array.as_fixed_size_binary(), *unit, zone.clone());
         return timestamps.map_err(|error| ArrowError::ExternalError(Box::new(error)));
     }
-    cast_with_options(array, to, &CastOptions { safe: false, ..CastOptions::default() })
+    cast(array, to)
 }
 
 fn list<From: OffsetSizeTrait, To: OffsetSizeTrait>(
@@ -240,20 +243,14 @@ pub(super) fn decimal(data_type: &DataType) -> Option<(i32, i32)> {
 }
 
 fn finer(from: TimeUnit, to: TimeUnit) -> bool {
-    let digits = |unit| match unit {
-        TimeUnit::Second => 0,
-        TimeUnit::Millisecond => 3,
-        TimeUnit::Microsecond => 6,
-        TimeUnit::Nanosecond => 9,
-    };
-    digits(to) >= digits(from)
+    per_second(to) >= per_second(from)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use arrow_array::types::Int32Type;
-    use arrow_array::{FixedSizeBinaryArray, Int32Array, ListArray, NullArray, StringArray};
+    use arrow_array::{FixedSizeBinaryArray, Int32Array, Int64Array, ListArray, NullArray, StringArray, UInt64Array};
 
     #[test]
     fn only_lossless_casts_fit() {
@@ -336,8 +333,85 @@ mod tests {
         ] {
             let conformed = conform(&from, &to).unwrap();
             assert_eq!((conformed.data_type(), conformed.null_count(), conformed.len()), (&to, 1, 3));
-            assert_eq!(&conform(&cast(&conformed, from.data_type()).unwrap(), from.data_type()).unwrap(), &from);
+            assert_eq!(&conform(&conformed, from.data_type()).unwrap(), &from);
         }
+    }
+
+    /// Values at the ends of their type, and nulls between them.
+    fn extremes() -> Vec<ArrayRef> {
+        let integers: ArrayRef =
+            Arc::new(Int64Array::from(vec![Some(0), None, Some(-128), Some(127), Some(7), None, Some(7)]));
+        let naturals: ArrayRef = Arc::new(UInt64Array::from(vec![Some(0), None, Some(255), Some(7), Some(7)]));
+        let texts: ArrayRef =
+            Arc::new(StringArray::from(vec![Some(""), None, Some("a"), Some("a text of more than 12 bytes"), Some("a")]));
+        let as_type = |array: &ArrayRef, to: &DataType| arrow_cast::cast(array, to).unwrap();
+        let mut arrays: Vec<ArrayRef> =
+            [Int8, Int16, Int32, Int64, Float16, Float32, Float64].iter().map(|to| as_type(&integers, to)).collect();
+        arrays.extend([UInt8, UInt16, UInt32, UInt64].iter().map(|to| as_type(&naturals, to)));
+        arrays.extend(
+            [Utf8, LargeUtf8, Utf8View, Binary, LargeBinary, BinaryView].iter().map(|to| as_type(&texts, to)),
+        );
+        let narrow = as_type(&integers, &Int32);
+        arrays.extend([Date32, Time32(TimeUnit::Second)].iter().map(|to| as_type(&narrow, to)));
+        for unit in [TimeUnit::Second, TimeUnit::Millisecond, TimeUnit::Microsecond] {
+            let zones = [None, Some("UTC".into())];
+            arrays.extend(zones.map(|zone| as_type(&integers, &Timestamp(unit, zone))));
+            arrays.push(as_type(&integers, &Duration(unit)));
+        }
+        arrays.push(as_type(&integers, &Time64(TimeUnit::Microsecond)));
+        for to in [Decimal32(9, 2), Decimal64(12, 0), Decimal128(20, -2), Decimal256(40, 5)] {
+            arrays.push(as_type(&naturals, &to));
+        }
+        for values in [Utf8, Binary, Int16, Float64] {
+            let from = if matches!(values, Utf8 | Binary) { &texts } else { &integers };
+            arrays.push(as_type(from, &Dictionary(Box::new(Int8), Box::new(values))));
+        }
+        let fixed = [Some(*b"abc"), None, Some(*b"xyz")].into_iter();
+        arrays.push(Arc::new(FixedSizeBinaryArray::try_from_sparse_iter_with_size(fixed, 3).unwrap()));
+        arrays
+    }
+
+    #[test]
+    fn what_fits_is_converted_as_by_arrow_cast() {
+        let arrays = extremes();
+        let mut types: Vec<DataType> = arrays.iter().map(|array| array.data_type().clone()).collect();
+        for values in [Utf8, LargeBinary, Int64, Float64, Timestamp(TimeUnit::Nanosecond, None)] {
+            types.push(Dictionary(Box::new(UInt16), Box::new(values)));
+        }
+        types.extend([Date64, Time32(TimeUnit::Millisecond), Time64(TimeUnit::Nanosecond)]);
+        types.extend([Duration(TimeUnit::Nanosecond), Timestamp(TimeUnit::Nanosecond, Some("Europe/Paris".into()))]);
+        types.extend([Decimal32(9, 3), Decimal64(18, 4), Decimal128(38, 4), Decimal256(76, 20)]);
+        let options = arrow_cast::CastOptions { safe: false, ..Default::default() };
+        let mut compared = 0;
+        for array in &arrays {
+            for to in types.iter().filter(|to| fits(array.data_type(), to)) {
+                let Ok(expected) = arrow_cast::cast_with_options(array, to, &options) else { continue };
+                for (array, expected) in [(array, &expected), (&array.slice(1, 2), &expected.slice(1, 2))] {
+                    let found = conform(array, to).unwrap_or_else(|error| panic!("{}: {error}", array.data_type()));
+                    let plain = |array: &ArrayRef| match to {
+                        // The order of a dictionary is free.
+                        Dictionary(_, values) => arrow_cast::cast(array, values).unwrap(),
+                        _ => Arc::clone(array),
+                    };
+                    assert_eq!(found.data_type(), to);
+                    assert_eq!(&plain(&found), &plain(expected), "{} to {to}", array.data_type());
+                    compared += 1;
+                }
+            }
+        }
+        assert!(compared > 200, "{compared}");
+    }
+
+    #[test]
+    fn what_is_too_large_is_refused() {
+        let second = Timestamp(TimeUnit::Second, None);
+        let late: ArrayRef = arrow_cast::cast(&Int64Array::from(vec![i64::MAX / 1_000]), &second).unwrap();
+        assert!(conform(&late, &Timestamp(TimeUnit::Millisecond, None)).is_ok());
+        assert!(conform(&late, &Timestamp(TimeUnit::Microsecond, None)).is_err());
+        let many: ArrayRef = Arc::new(StringArray::from_iter_values((0..200).map(|number| number.to_string())));
+        let dictionary = |key| Dictionary(Box::new(key), Box::new(Utf8));
+        assert!(matches!(conform(&many, &dictionary(Int8)), Err(ArrowError::DictionaryKeyOverflowError)));
+        assert!(conform(&many, &dictionary(UInt8)).is_ok());
     }
 
     #[test]

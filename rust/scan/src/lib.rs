@@ -36,6 +36,7 @@ pub const DEBUG_ASSERTIONS: bool = cfg!(debug_assertions);
 mod budget;
 mod buffers;
 mod candidates;
+mod cast;
 mod catch_panic;
 mod codec;
 mod column_index;
@@ -72,6 +73,7 @@ mod source;
 mod suspects;
 mod try_reserve;
 
+pub use cast::cast;
 pub use catch_panic::catch_panic;
 pub use conform::conform_with;
 pub use error::{ChunkProblem, ColumnError, CompactError, FooterError, IndexProblem, PageError, ScanError};

@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
-use arrow_array::{ArrayRef, UInt8Array, UInt64Array};
-use arrow_cast::{CastOptions, cast_with_options};
+use arrow_array::types::{
+    Int8Type, Int16Type, Int32Type, Int64Type, UInt8Type, UInt16Type, UInt32Type, UInt64Type,
+};
+use arrow_array::{ArrayRef, ArrowPrimitiveType, PrimitiveArray, UInt8Array, UInt64Array};
 use arrow_schema::{ArrowError, DataType};
 use skymargin_geometry::pixel::Pixel;
 
@@ -36,9 +38,7 @@ impl PixelColumns {
     ) -> Result<Option<ArrayRef>, ArrowError> {
         let values = [u64::from(margin.order()), directory(margin.index()), margin.index()];
         if let Some(at) = self.places.iter().position(|own| *own == place) {
-            let constant = UInt64Array::from(vec![values[at]; pixels.len()]);
-            let options = CastOptions { safe: false, ..CastOptions::default() };
-            return cast_with_options(&constant, data_type, &options).map(Some);
+            return constant(values[at], pixels.len(), data_type).map(Some);
         }
         Ok(match place.checked_sub(catalog_columns) {
             None => None,
@@ -49,11 +49,33 @@ impl PixelColumns {
     }
 }
 
+/// A column that has one number in all rows.
+fn constant(number: u64, rows: usize, data_type: &DataType) -> Result<ArrayRef, ArrowError> {
+    match data_type {
+        DataType::Int8 => repeated::<Int8Type>(number, rows),
+        DataType::Int16 => repeated::<Int16Type>(number, rows),
+        DataType::Int32 => repeated::<Int32Type>(number, rows),
+        DataType::Int64 => repeated::<Int64Type>(number, rows),
+        DataType::UInt8 => repeated::<UInt8Type>(number, rows),
+        DataType::UInt16 => repeated::<UInt16Type>(number, rows),
+        DataType::UInt32 => repeated::<UInt32Type>(number, rows),
+        DataType::UInt64 => repeated::<UInt64Type>(number, rows),
+        _ => Err(ArrowError::CastError(format!("a pixel cannot be of type {data_type}"))),
+    }
+}
+
+fn repeated<T: ArrowPrimitiveType>(number: u64, rows: usize) -> Result<ArrayRef, ArrowError>
+where
+    T::Native: TryFrom<u64>,
+{
+    let too_large = |_| ArrowError::CastError(format!("the pixel {number} is too large for {}", T::DATA_TYPE));
+    Ok(Arc::new(PrimitiveArray::<T>::from_value(T::Native::try_from(number).map_err(too_large)?, rows)))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use arrow_array::cast::AsArray;
-    use arrow_array::types::{Int16Type, UInt8Type, UInt64Type};
 
     #[test]
     fn pixel_columns_keep_their_types() {

@@ -8,9 +8,8 @@ use arrow_array::types::{
     TimestampMillisecondType, TimestampNanosecondType, TimestampSecondType,
 };
 use arrow_array::{Array, ArrayRef, PrimitiveArray};
-use arrow_cast::{CastOptions, cast_with_options};
 use arrow_schema::{ArrowError, DataType, TimeUnit};
-use skymargin_scan::conform_with;
+use skymargin_scan::{cast, conform_with};
 
 use DataType::{Time64, Timestamp};
 
@@ -23,7 +22,7 @@ pub(super) fn to_written(array: &ArrayRef, to: &DataType, truncate: bool) -> Res
         (Timestamp(from, _), Timestamp(unit, _)) | (Time64(from), Time64(unit)) if from != unit => {
             rescale(leaf, *from, *unit, to, truncate)
         }
-        _ => cast_with_options(leaf, to, &CastOptions { safe: false, ..CastOptions::default() }),
+        _ => cast(leaf, to),
     })
 }
 
