@@ -30,7 +30,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_QUIET := 1
 export PIP_PROGRESS_BAR := off
 PIP := python -m pip install
-# uv where it is there. What is not compiled by pip is compiled when it is first imported, which most of it never is.
+# uv where it is there. Bytecode is written when a module is first imported, and most modules never are.
 UV := $(shell command -v uv 2>/dev/null)
 unexport PYTHONDONTWRITEBYTECODE
 INSTALL := $(if $(UV),uv pip install --quiet --python $(BIN)/python,$(BIN)/$(PIP) --no-compile)
