@@ -40,12 +40,12 @@ def requirement(text: str) -> tuple[str, str]:
 
 
 def locked(name: str) -> dict[str, set[str]]:
-    """The versions of each package in a lock file, with their conditions."""
+    """The versions of each package in a lock file."""
     versions: dict[str, set[str]] = {}
     for line in (ROOT / "requirements" / name).read_text(encoding="utf-8").splitlines():
         if line[:1].isalnum():
             package, _, version = line.partition("==")
-            versions.setdefault(package, set()).add(version.strip())
+            versions.setdefault(package, set()).add(version.partition(";")[0].strip())
     return versions
 
 

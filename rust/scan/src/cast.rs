@@ -139,9 +139,7 @@ fn decimals(array: &ArrayRef, to: &DataType) -> Result<ArrayRef, ArrowError> {
             let own = |value: i256| narrow(value).and_then(|value| i64::try_from(value).ok());
             rescaled::<Decimal64Type>(array, &values, (scale, *to_scale), *digits, own)
         }
-        Decimal128(digits, to_scale) => {
-            rescaled::<Decimal128Type>(array, &values, (scale, *to_scale), *digits, narrow)
-        }
+        Decimal128(digits, to_scale) => rescaled::<Decimal128Type>(array, &values, (scale, *to_scale), *digits, narrow),
         Decimal256(digits, to_scale) => rescaled::<Decimal256Type>(array, &values, (scale, *to_scale), *digits, Some),
         _ => Err(no_cast(array, to)),
     }

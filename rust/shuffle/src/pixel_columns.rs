@@ -2,9 +2,7 @@
 
 use std::sync::Arc;
 
-use arrow_array::types::{
-    Int8Type, Int16Type, Int32Type, Int64Type, UInt8Type, UInt16Type, UInt32Type, UInt64Type,
-};
+use arrow_array::types::{Int8Type, Int16Type, Int32Type, Int64Type, UInt8Type, UInt16Type, UInt32Type, UInt64Type};
 use arrow_array::{ArrayRef, ArrowPrimitiveType, PrimitiveArray, UInt8Array, UInt64Array};
 use arrow_schema::{ArrowError, DataType};
 use skymargin_geometry::pixel::Pixel;
