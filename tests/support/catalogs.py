@@ -199,8 +199,9 @@ def rows_of(sky: Sky, layout: Layout) -> pa.Table:
         "mag": pa.array(np.sin(number), pa.float32(), mask=number % 7 == 0),
         "name": pa.array([f"star {n}" * (n % 3) for n in number]),
         "band": pa.array([f"band {n % 5}" for n in number]).dictionary_encode(),
-        "curve": pa.array([{"mjd": [float(n)] * (n % 4), "flag": None} for n in number]).cast(
-            pa.struct([("mjd", pa.list_(pa.float64())), ("flag", pa.bool_())])
+        "curve": pa.array(
+            [{"mjd": [float(n)] * (n % 4), "flag": None} for n in number],
+            pa.struct([("mjd", pa.list_(pa.float64())), ("flag", pa.bool_())]),
         ),
         "seen": pa.array(number * 1_000, pa.timestamp("us", "UTC")),
         "note": pa.nulls(count),

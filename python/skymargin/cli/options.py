@@ -17,6 +17,11 @@ if TYPE_CHECKING:
 
     from skymargin.storage.paths import AnyPath
 
+    TextType = click.ParamType[str]
+else:
+    # It takes no parameter in older versions.
+    TextType = click.ParamType
+
 F = TypeVar("F", bound="Callable[..., Any]")
 
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
@@ -48,7 +53,7 @@ class GroupedCommand(click.Command):
                 formatter.write_dl(records)
 
 
-class PathOrURL(click.ParamType[str]):
+class PathOrURL(TextType):
     """A path, which shells complete, or a URL; the commands check it.
 
     Parameters
