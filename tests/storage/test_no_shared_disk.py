@@ -87,6 +87,20 @@ def test_a_failed_run_goes_on_from_shards_on_the_store(
     assert bucket.contents(place).keys() == (set() if of_an_url else bucket.contents(output).keys())
 
 
+def test_shards_that_cannot_be_reached_are_no_reason_to_start_anew(
+    bucket: Store, local: Local
+) -> None:
+    shards = {"tmp_dir": f"{bucket.url}/unreached-elsewhere"}
+    bucket.server.record.trouble = lambda method, path: 403 if method == "GET" and ".arrow" in path else None
+    with pytest.raises(StorageError, match=r"the shards in \S+ cannot be read: shard \d+: .*\.arrow") as caught:
+        bucket.make("collection", "unreached", **shards)
+    assert "resume=False" not in str(caught.value)
+    bucket.server.record.reset()
+    bucket.make("collection", "unreached", **shards)
+    assert not written(bucket, ".arrow")
+    assert same(bucket.contents("unreached"), {f"margin/{name}": file for name, file in local.margin.items()})
+
+
 def test_another_run_removes_what_a_failed_one_left_on_the_store(
     bucket: Store, local: Local, cluster: StartWorkers
 ) -> None:

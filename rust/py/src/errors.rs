@@ -11,7 +11,7 @@ use skymargin_geometry::select::SelectError;
 use skymargin_geometry::tiling::TilingError;
 use skymargin_scan::ScanError;
 use skymargin_shuffle::parquet::{FormatError, WriteError};
-use skymargin_shuffle::{MapError, ReduceError};
+use skymargin_shuffle::{MapError, ReduceError, ShardError as CoreShardError};
 
 create_exception!(
     skymargin._core,
@@ -20,7 +20,7 @@ create_exception!(
     "Rows lie nowhere, or elsewhere than their index value or their partition says."
 );
 
-create_exception!(skymargin._core, ShardError, PyOSError, "A shard cannot be written or read.");
+create_exception!(skymargin._core, ShardError, PyOSError, "A shard cannot be written, or is damaged.");
 
 create_exception!(
     skymargin._core,
@@ -43,6 +43,8 @@ pub(crate) fn map(error: MapError) -> PyErr {
 
 pub(crate) fn reduce(error: ReduceError) -> PyErr {
     match error {
+        // Another try may read it: the shard itself is not at fault.
+        ReduceError::Shard(error @ CoreShardError::Read { .. }) => PyOSError::new_err(error.to_string()),
         ReduceError::Shard(error) => ShardError::new_err(error.to_string()),
         ReduceError::Rows { pixel, source } => {
             MarginWriteError::new_err((pixel.order(), pixel.index(), source.to_string()))
