@@ -8,13 +8,15 @@ import time
 from pathlib import Path
 
 import pytest
+from upath import UPath
 
+from skymargin.build.checkpoint import leftovers
 from skymargin.build.checkpoint.leftovers import Leftover, find_leftovers, remove_leftover
 from skymargin.build.checkpoint.lock import locked
 from skymargin.build.run import Run
 from skymargin.build.run_paths import RunPaths, temporary_name
 from skymargin.errors import OutputInUseError, StorageError
-from skymargin.storage.paths import remove_folder
+from skymargin.storage.paths import AnyPath, remove_folder
 from tests.support.catalogs import sky_near_edges, write_catalog
 from tests.support.workspace import Workspace
 
@@ -210,6 +212,62 @@ def test_what_a_working_run_has_is_kept(interrupted: Workspace) -> None:
         remove_leftover(leftover)
     remove_leftover(leftover)
     assert not [file for file in leftover.locks if file.exists()]
+
+
+def test_the_lock_of_a_run_is_seen_in_each_of_its_folders(tmp_path: Path, monkeypatch: Patch) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "system"))
+    out, shards, records = (tmp_path / name for name in ("out", "shards", "records"))
+    remote = UPath("memory://apart/out")
+    for paths in (
+        RunPaths(out / "gaia", shards, records),
+        RunPaths(remote / "gaia", shards, records),
+        RunPaths(out / "gaia", remote, records),
+    ):
+        with locked(paths.locks, "it"):
+            for folder in (paths.partial("4567cdef"), paths.shards("4567cdef")):
+                name = temporary_name(folder.name)
+                assert name
+                assert Leftover(folder, name, {}, None, "").holder.startswith("another run is making ")
+        assert not [file for file in paths.locks if file.exists()]
+
+
+def test_a_run_with_its_records_elsewhere_keeps_its_shards(
+    interrupted: Workspace, tmp_path: Path, monkeypatch: Patch
+) -> None:
+    shards = tmp_path / "shards"
+
+    def clean(*_: object) -> None:
+        (leftover,) = find_leftovers(shards)
+        assert leftover.holder.startswith("another run is making ")
+        with pytest.raises(OutputInUseError):
+            remove_leftover(leftover)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Run, "finish", clean)
+    with pytest.raises(KeyboardInterrupt):
+        interrupted.make(tmp_dir=shards, resume_tmp=tmp_path / "records")
+    assert len(find_leftovers(shards)) == 1
+
+
+def test_folders_that_vanish_while_they_are_looked_at(interrupted: Workspace, monkeypatch: Patch) -> None:
+    out = interrupted.output
+    before = by_purpose(out)
+    inspect = leftovers.files_with_times
+
+    def vanishing(folder: AnyPath) -> object:
+        files = inspect(folder)
+        if "-shards-" in folder.name:
+            # As its run does when it ends.
+            remove_folder(folder)
+        return files
+
+    with monkeypatch.context() as patch:
+        patch.setattr(leftovers, "files_with_times", vanishing)
+        assert set(by_purpose(out)) == {"partial"}
+    with pytest.raises(StorageError, match="has changed since it was listed, and was not removed"):
+        remove_leftover(before["shards"])
+    remove_folder(out)
+    assert find_leftovers(out) == []
 
 
 def test_an_interrupted_removal_is_completed(interrupted: Workspace, monkeypatch: Patch) -> None:

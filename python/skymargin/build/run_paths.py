@@ -17,7 +17,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from skymargin.storage.paths import REMOVED, TEMP_MARK, AnyPath, is_local, translate_errors
+from skymargin.storage.paths import REMOVED, TEMP_MARK, AnyPath, translate_errors
 
 # Records that others look for: all margins are made but not published yet; files of one are being written to its place
 # on an object store, with the names of those that may be there until it is complete; the run has ended.
@@ -87,10 +87,15 @@ class RunPaths:
 
     @property
     def locks(self) -> list[Path]:
-        """Lock files: one beside the output, for a remote one in the temporary folder, and one beside the records."""
-        beside = self.final.parent if is_local(self.final) else tempfile.gettempdir()
-        folders = {real_path(folder): folder for folder in (self.progress, Path(str(beside)).absolute())}
-        return [folder / self._name("lock") for folder in reversed(folders.values())]
+        """Lock files: beside the output, beside the shards, for remote ones in the temporary folder, and beside the records.
+
+        Whoever sees one of the folders of a run finds a lock there.
+        """
+        folders: dict[Path, Path] = {}
+        for place in (self.final.parent, self.intermediate, self.progress):
+            folder = place.absolute() if isinstance(place, Path) else Path(tempfile.gettempdir()).absolute()
+            folders.setdefault(real_path(folder), folder)
+        return [folder / self._name("lock") for folder in folders.values()]
 
     @property
     def is_being_published(self) -> bool:

@@ -40,9 +40,11 @@ def subfolders(folder: AnyPath) -> list[AnyPath]:
         When it cannot be listed.
     """
     if isinstance(folder, Path):
-        if not folder.is_dir():
+        try:
+            inside = list(folder.iterdir())
+        except (FileNotFoundError, NotADirectoryError):
             return []
-        return sorted(entry for entry in folder.iterdir() if entry.is_dir() and not entry.is_symlink())
+        return sorted(entry for entry in inside if entry.is_dir() and not entry.is_symlink())
     folder.fs.invalidate_cache()
 
     def listed() -> list[dict[str, Any]]:

@@ -101,7 +101,11 @@ def find_leftovers(folder: AnyPath) -> list[Leftover]:
         name = temporary_name(path.name)
         if name is None:
             continue
-        leftover = _inspect(path, name)
+        try:
+            leftover = _inspect(path, name)
+        except FileNotFoundError:
+            # Its run has removed or renamed it meanwhile.
+            continue
         # Some stores list folders whose files have been removed.
         if leftover.files or isinstance(path, Path):
             runs.setdefault(replace(name, purpose=""), []).append(leftover)
@@ -125,7 +129,10 @@ def remove_leftover(leftover: Leftover) -> None:
     """
     path = leftover.path
     with locked(leftover.locks, str(leftover.output)):
-        now = _inspect(path, leftover.name)
+        try:
+            now = _inspect(path, leftover.name)
+        except FileNotFoundError:
+            now = replace(leftover, files={})
         if now.files != leftover.files or now.foreign:
             raise StorageError(f"{path} has changed since it was listed, and was not removed")
         remove_folder(path)
