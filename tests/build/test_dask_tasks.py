@@ -18,7 +18,7 @@ from distributed import Client, SchedulerPlugin, get_worker
 from upath import UPath
 
 from skymargin._core import VERSION
-from skymargin.build.execution import dask_fleet, dask_tasks
+from skymargin.build.execution import dask_fleet, dask_tasks, places
 from skymargin.build.execution.dask_fleet import Fleet
 from skymargin.build.execution.dask_tasks import DaskTasks, SharedSpec
 from skymargin.build.execution.dask_worker import Blind, look, pack_task
@@ -269,9 +269,9 @@ def test_running_tasks_notice_that_the_run_was_given_up(connect: Connect) -> Non
 
 
 def test_another_version_of_skymargin_is_said_in_words() -> None:
-    told = asyncio.run(look("0.0.1", []))
-    assert told == f"has skymargin {VERSION}, where this process has 0.0.1"
-    assert asyncio.run(look(VERSION, [])) == ""
+    told = asyncio.run(look("0.0.1", [], 1))
+    assert told == (f"has skymargin {VERSION}, where this process has 0.0.1", False)
+    assert asyncio.run(look(VERSION, [], 1)) is None
 
 
 def not_there(_spec: object, _task: object, _is_given_up: GivenUp) -> None:
@@ -292,16 +292,87 @@ def test_a_task_that_cannot_be_unpacked_is_not_run(connect: Connect, monkeypatch
 def test_what_is_missing_is_said_in_words(tmp_path: Path) -> None:
     present, gone = tmp_path / "present", tmp_path / "gone"
     present.mkdir()
-    assert first_missing([Place("output_path", present)]) == ""
+    assert first_missing([Place("output_path", present)]) is None
     told = first_missing([Place("output_path", present), Place("tmp_dir", gone)])
-    assert told == f"does not see {gone} (tmp_dir): there is no such file or folder"
+    assert told == (f"does not see {gone} (tmp_dir): there is no such file or folder", False)
     nowhere = UPath("memory://elastic/nowhere")
-    assert first_missing([Place("tmp_dir", nowhere)]).endswith("nowhere (tmp_dir): there is nothing there")
+    told = first_missing([Place("tmp_dir", nowhere)])
+    assert told
+    assert told.reason.endswith("nowhere (tmp_dir): there is nothing there")
     # A folder of an object store does not exist before a file is in it.
-    assert first_missing([Place("tmp_dir", nowhere, must_exist=False)]) == ""
+    assert first_missing([Place("tmp_dir", nowhere, must_exist=False)]) is None
 
 
 def test_a_store_that_cannot_be_reached_is_said_in_words() -> None:
     unreachable = UPath("http://127.0.0.1:1/stars/properties")
     told = first_missing([Place("input_catalog_path", unreachable, must_exist=False)])
-    assert told.startswith("cannot reach http://127.0.0.1:1/stars/properties (input_catalog_path): ")
+    assert told
+    assert told.reason.startswith("cannot reach http://127.0.0.1:1/stars/properties (input_catalog_path): ")
+    assert told.may_pass
+
+
+@pytest.fixture
+def unreachable(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], list[int]]:
+    """Let so many looks at a server fail, of the workers of this process; returns those that are left."""
+    monkeypatch.setattr(dask_fleet, "_PAUSES_SECONDS", (0.05, 0.1))
+    there = places.exists
+
+    def arrange(looks: int) -> list[int]:
+        left = [looks]
+
+        def exists(path: Any) -> bool:
+            if left[0] > 0:
+                left[0] -= 1
+                raise StorageError(f"{path}: ConnectionError: the server is busy")
+            return there(path)
+
+        monkeypatch.setattr(places, "exists", exists)
+        return left
+
+    return arrange
+
+
+@pytest.mark.parametrize("looks", [1, 2])
+def test_a_worker_that_could_not_look_is_asked_again(
+    looks: int,
+    place: Place,
+    connect: Connect,
+    unreachable: Callable[[int], list[int]],
+    warnings_logged: Warnings,
+) -> None:
+    fleet = Fleet(connect(ABLE), 60)
+    unreachable(looks)
+    fleet.require([place])
+    assert not fleet.blind
+    assert [worker for _, worker in run(fleet, place_of_work, [0.0])] == list(fleet.able())
+    (told,) = warnings_logged()
+    assert "cannot reach memory://elastic/file (input_catalog_path): StorageError" in told
+    assert told.endswith("; it gets no tasks until it can")
+
+
+def test_a_worker_that_could_not_look_comes_back_while_others_work(
+    place: Place, connect: Connect, unreachable: Callable[[int], list[int]]
+) -> None:
+    fleet = Fleet(connect(ABLE, ABLE), 60)
+    # One of them cannot look, first when it is asked, then when it is asked again.
+    unreachable(1)
+    fleet.require([place])
+    assert len(fleet.blind) == 1
+    worked = run(fleet, place_of_work, [0.05] * 40)
+    assert {worker for _, worker in worked} == set(fleet.workers())
+    assert not fleet.blind
+
+
+def test_a_worker_that_can_never_look_is_left_out_for_good(
+    place: Place, connect: Connect, unreachable: Callable[[int], list[int]], warnings_logged: Warnings
+) -> None:
+    fleet = Fleet(connect(ABLE), 60)
+    left = unreachable(1_000)
+    with pytest.raises(WorkerError, match=r"cannot reach memory://elastic/file .*the server is busy"):
+        fleet.require([place])
+    # At first, and after each of two pauses.
+    assert left == [997]
+    assert [told.rpartition("; ")[2] for told in warnings_logged()] == [
+        "it gets no tasks until it can",
+        "it gets no tasks of this run",
+    ]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import skymargin._core as _core
 from skymargin.build.execution.dask_connection import Connection
-from skymargin.build.execution.dask_worker import Blind, look, runs_any
+from skymargin.build.execution.dask_worker import LOOK_SECONDS, Blind, look, runs_any
 from skymargin.build.execution.places import Place
 from skymargin.errors import WorkerError
 
@@ -24,6 +24,10 @@ DEFAULT_WAIT_SECONDS = 600.0
 # Workers of a machine start within this; a longer wait is worth a message.
 _SILENT_SECONDS = 5
 _POLL_SECONDS = 0.2
+# After these pauses a worker that could not look is asked again, then no more. It gets less time than at first: this
+# process waits for the answer.
+_PAUSES_SECONDS = (1.0, 2.0, 4.0, 8.0, 16.0)
+_SECOND_LOOK_SECONDS = 10.0
 # What is known of the workers is asked anew after this.
 _KNOWN_SECONDS = 1
 # Tasks are made for so many threads when nobody can tell how many will come: 256 tasks of each stage. Of a catalog of
@@ -54,7 +58,7 @@ class Fleet:
     places : tuple of Place
         What they must see.
     blind : dict of str to Blind
-        Those that are left out, by address.
+        Those that are left out, by address. One that could not look is asked again, and comes back when it can.
     threads_per_worker : int
         Threads of the worker with the most, of all that were seen.
     """
@@ -63,6 +67,9 @@ class Fleet:
         self.connection = Connection(client)
         self.places: tuple[Place, ...] = ()
         self.blind: dict[str, Blind] = {}
+        # How often each was asked again, and when to ask those that are left out for now.
+        self._asked: dict[str, int] = {}
+        self._ask_at: dict[str, float] = {}
         self.threads_per_worker = 1
         self._client = client
         self._wait_seconds = wait_seconds
@@ -110,6 +117,7 @@ class Fleet:
         while not self.able():
             self.waited()
             time.sleep(_POLL_SECONDS)
+            self.look_again()
         self.came()
 
     def came(self) -> None:
@@ -169,14 +177,42 @@ class Fleet:
             if self.able() or not number:
                 # Those that come later check themselves.
                 return
-            if (_planned_workers(self._client.cluster) or 0) <= number:
+            if (_planned_workers(self._client.cluster) or 0) > number:
+                self.wait()
+            elif self._ask_at:
+                time.sleep(_POLL_SECONDS)
+                self.look_again()
+            else:
                 raise self.none_left()
-            self.wait()
 
     def look(self) -> bool:
         """Ask all workers whether they can run tasks; whether one more has to be left out."""
-        workers = list(self.able())
-        answers = self.connection.run(look, _core.VERSION, self.places, workers=workers, on_error="return")
+        return bool(self._ask(list(self.able()), LOOK_SECONDS))
+
+    def look_again(self) -> None:
+        """Ask the workers that could not look, when their pause is over; those that can now get tasks again."""
+        if not self._ask_at:
+            return
+        now, workers = time.monotonic(), self.workers(now=False)
+        # Those that have left are not asked.
+        self._ask_at = {address: at for address, at in self._ask_at.items() if address in workers}
+        due = [address for address, at in self._ask_at.items() if at <= now]
+        if not due:
+            return
+        before = {address: self.blind.pop(address) for address in due}
+        for address in due:
+            del self._ask_at[address]
+        left_out = self._ask(due, _SECOND_LOOK_SECONDS)
+        for address in set(due) - left_out:
+            _log.info("the Dask worker %s on %s can work now", address, before[address].host)
+
+    def _ask(self, workers: list[str], patience_seconds: float) -> set[str]:
+        """Ask workers whether they can run tasks; those that cannot, which are left out."""
+        if not workers:
+            return set()
+        answers = self.connection.run(
+            look, _core.VERSION, self.places, patience_seconds, workers=workers, on_error="return"
+        )
         # Without an answer, a worker has just left.
         cannot = {
             address: answer
@@ -187,20 +223,30 @@ class Fleet:
         if cannot:
             # A function that is everywhere, also where skymargin is not.
             hosts = self.connection.run(socket.gethostname, workers=list(cannot), on_error="ignore")
-        for address, answer in sorted(cannot.items()):
-            reason = str(answer)
+        for address in sorted(cannot):
+            answer = cannot[address]
             if isinstance(answer, BaseException):
                 # Dask puts the words of an error that it cannot send into a plain one.
                 kind = "" if type(answer) is Exception else f"{type(answer).__name__}: "
-                reason = f"cannot run skymargin: {kind}{reason}"
-            self.leave_out(Blind(address, hosts.get(address, "an unknown host"), reason))
-        return bool(cannot)
+                reason, may_pass = f"cannot run skymargin: {kind}{answer}", False
+            else:
+                reason, may_pass = answer
+            self.leave_out(Blind(address, hosts.get(address, "an unknown host"), reason, may_pass))
+        return set(cannot)
 
     def leave_out(self, worker: Blind) -> None:
-        """Give no more tasks to a worker."""
-        if worker.address not in self.blind:
-            self.blind[worker.address] = worker
-            _log.warning("the Dask worker %s; it gets no tasks of this run", worker)
+        """Give no more tasks to a worker; one that could not look is asked again after a pause, a few times."""
+        address = worker.address
+        if address in self.blind:
+            return
+        self.blind[address] = worker
+        asked = self._asked.get(address, 0)
+        if worker.may_pass and asked < len(_PAUSES_SECONDS):
+            self._asked[address] = asked + 1
+            self._ask_at[address] = time.monotonic() + _PAUSES_SECONDS[asked]
+        if not asked or address not in self._ask_at:
+            until = "until it can" if address in self._ask_at else "of this run"
+            _log.warning("the Dask worker %s; it gets no tasks %s", worker, until)
 
     def wait_until_idle(self, prefix: str, patience_seconds: float | None = None) -> None:
         """Wait until no worker runs a task whose key begins so."""

@@ -115,6 +115,7 @@ class DaskTasks(Generic[Spec, Task, Result]):
                     self._look_after()
                 else:
                     self._take(*arrived)
+                self._fleet.look_again()
             self._wait_for_stragglers()
         except BaseException:
             with suppress(Exception):

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import skymargin._core as _core
-from skymargin.build.execution.places import Place, first_missing
+from skymargin.build.execution.places import Place, Unseen, first_missing
 from skymargin.build.execution.tasks import GivenUp, Result, Spec, Task, TaskFunction
 
 if TYPE_CHECKING:
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
 # So long a worker keeps a task that it cannot run: else it would take them all before the others are ready.
 _BOUNCE_SECONDS = 0.5
-# A worker that answers later, because a server or a network disk does not, is no help.
-_LOOK_SECONDS = 120
+# A worker that answers later, because a server or a network disk does not, is no help now.
+LOOK_SECONDS = 120.0
 # The specs of the last runs of this process, by their tokens.
 _specs: dict[str, object] = {}
 _KEPT_SPECS = 2
@@ -45,18 +45,25 @@ class Blind:
         The host it runs on.
     reason : str
         Why, as the end of a sentence about it.
+    may_pass : bool
+        Whether it could not look, so that it may be able when it is asked again.
     """
 
     address: str
     host: str
     reason: str
+    may_pass: bool = False
 
     def __str__(self) -> str:
         return f"{self.address} on {self.host} {self.reason}"
 
 
 class _CannotRunError(Exception):
-    """Why a worker cannot run the tasks of a run, as the end of a sentence about it."""
+    """Why a worker cannot run the tasks of a run."""
+
+    def __init__(self, why: Unseen) -> None:
+        super().__init__(why.reason)
+        self.why = why
 
 
 class _Call:
@@ -93,17 +100,19 @@ def pack_task(function: TaskFunction[Spec, Task, Result], task: Task, token: str
 def run_task(spec: bytes, token: str, task: bytes, version: str) -> object:
     """Run a task on a worker; its result, or `Blind` when this worker cannot run tasks."""
     try:
-        if reason := _other_version(version):
-            raise _CannotRunError(reason)
+        if why := _other_version(version):
+            raise _CannotRunError(why)
         its_spec = _load(spec, token)
         function, its_task = pickle.loads(task)
     except Exception as error:
         from distributed import get_worker
 
-        known = isinstance(error, _CannotRunError)
-        reason = str(error) if known else f"cannot read its tasks: {type(error).__name__}: {error}"
+        if isinstance(error, _CannotRunError):
+            why = error.why
+        else:
+            why = Unseen(f"cannot read its tasks: {type(error).__name__}: {error}", may_pass=False)
         time.sleep(_BOUNCE_SECONDS)
-        return Blind(get_worker().address, socket.gethostname(), reason)
+        return Blind(get_worker().address, socket.gethostname(), *why)
     return function(its_spec, its_task, _given_up_on_worker())
 
 
@@ -113,28 +122,28 @@ def _load(packed: bytes, token: str) -> object:
     with _loading:
         if token not in _specs:
             places, spec = pickle.loads(packed)
-            if reason := first_missing(places):
-                raise _CannotRunError(reason)
+            if why := first_missing(places):
+                raise _CannotRunError(why)
             while len(_specs) >= _KEPT_SPECS:
                 del _specs[next(iter(_specs))]
             _specs[token] = spec
         return _specs[token]
 
 
-async def look(version: str, places: Sequence[Place]) -> str:
-    """Why this worker cannot run tasks, in words; empty when it can.
+async def look(version: str, places: Sequence[Place], patience_seconds: float) -> Unseen | None:
+    """Why this worker cannot run tasks; None when it can.
 
     The worker goes on with its other work meanwhile.
     """
     import asyncio
 
-    reason = _other_version(version)
-    if reason:
-        return reason
+    if why := _other_version(version):
+        return why
     try:
-        return await asyncio.wait_for(asyncio.to_thread(first_missing, places), _LOOK_SECONDS)
+        return await asyncio.wait_for(asyncio.to_thread(first_missing, places), patience_seconds)
     except TimeoutError:
-        return f"did not say within {_LOOK_SECONDS} s whether it sees the files of the run"
+        reason = f"did not say within {patience_seconds:g} s whether it sees the files of the run"
+        return Unseen(reason, may_pass=True)
 
 
 def runs_any(prefix: str, dask_worker: Worker) -> bool:
@@ -143,10 +152,10 @@ def runs_any(prefix: str, dask_worker: Worker) -> bool:
     return any(isinstance(key, str) and key.startswith(prefix) for key in keys)
 
 
-def _other_version(version: str) -> str:
-    return (
-        "" if version == _core.VERSION else f"has skymargin {_core.VERSION}, where this process has {version}"
-    )
+def _other_version(version: str) -> Unseen | None:
+    if version == _core.VERSION:
+        return None
+    return Unseen(f"has skymargin {_core.VERSION}, where this process has {version}", may_pass=False)
 
 
 def _given_up_on_worker() -> GivenUp:

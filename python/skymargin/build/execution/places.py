@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from skymargin.storage.paths import exists, is_local
 
@@ -31,14 +31,30 @@ class Place:
     must_exist: bool = True
 
 
-def first_missing(places: Iterable[Place]) -> str:
-    """The first place that this process does not see, in words; empty when it sees all."""
+class Unseen(NamedTuple):
+    """Why this process does not see a place.
+
+    Attributes
+    ----------
+    reason : str
+        Why, as the end of a sentence about it.
+    may_pass : bool
+        Whether it could not look, so that another look may find the place.
+    """
+
+    reason: str
+    may_pass: bool
+
+
+def first_missing(places: Iterable[Place]) -> Unseen | None:
+    """The first place that this process does not see; None when it sees all."""
     for place in places:
         try:
             if exists(place.path) or not place.must_exist:
                 continue
         except Exception as error:
-            return f"cannot reach {place.path} ({place.argument}): {type(error).__name__}: {error}"
+            reason = f"cannot reach {place.path} ({place.argument}): {type(error).__name__}: {error}"
+            return Unseen(reason, may_pass=isinstance(error, OSError))
         what = "there is no such file or folder" if is_local(place.path) else "there is nothing there"
-        return f"does not see {place.path} ({place.argument}): {what}"
-    return ""
+        return Unseen(f"does not see {place.path} ({place.argument}): {what}", may_pass=False)
+    return None
