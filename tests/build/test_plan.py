@@ -14,8 +14,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from skymargin.build.stages import plan
+from skymargin.build.stages.map import MapResult
+from skymargin.build.stages.slices import slice_type
+from skymargin.build.stages.tasks import MarginWriterSpec
 from skymargin.catalogs.catalog import Catalog, SpatialColumns
 from skymargin.catalogs.output_options import OutputOptions
+from skymargin.catalogs.parquet_format import parquet_format
 from skymargin.errors import ArgumentError
 from tests.support.catalogs import (
     MIXED_PARTITIONS,
@@ -120,6 +124,28 @@ def test_batches_are_even_and_eight_per_thread() -> None:
     assert len(batches) == 16
     assert max(sizes) - min(sizes) <= 1
     assert len(plan.map_tasks(catalog_of(np.full(3, 7), np.arange(3), np.full(3, 1_000)), 8)) == 1
+
+
+@pytest.mark.parametrize(("threads", "tasks"), [(1, 4), (2, 4), (16, 16), (32, 25)])
+def test_few_partitions_are_work_for_all_threads(threads: int, tasks: int) -> None:
+    catalog = catalog_of(np.full(99, 3), np.arange(99), np.full(99, 1_000))
+    sizes = [len(task.pixels) for task in plan.map_tasks(catalog, threads)]
+    assert len(sizes) == tasks
+    assert max(sizes) - min(sizes) <= 1
+
+
+@pytest.mark.parametrize(("threads", "tasks"), [(1, 4), (16, 16), (32, 25)])
+def test_few_margins_are_work_for_all_threads(threads: int, tasks: int) -> None:
+    count = 99
+    table = np.zeros(count, dtype=slice_type())
+    table["order"], table["pixel"], table["rows"] = 3, np.arange(count), 5
+    result = MapResult(slices=table.tobytes(), rows_within=np.full(count, 5, dtype="<i8").tobytes())
+    writer = MarginWriterSpec(
+        Path("nowhere"), "hats", parquet_format(pa.schema([("a", pa.int8())]), {}, {}), 100
+    )
+    made = plan.reduce_tasks({0: result}, 0, writer, 100, threads, first=0)
+    assert len(made) == tasks
+    assert np.concatenate([task.pixels for task in made]).tolist() == list(range(count))
 
 
 def test_a_batch_is_never_much_larger_than_two_gigabytes() -> None:

@@ -87,12 +87,12 @@ def test_a_failed_run_goes_on_from_shards_on_the_store(
     assert bucket.contents(place).keys() == (set() if of_an_url else bucket.contents(output).keys())
 
 
-def test_shards_that_cannot_be_reached_are_no_reason_to_start_anew(
-    bucket: Store, local: Local
-) -> None:
+def test_shards_that_cannot_be_reached_are_no_reason_to_start_anew(bucket: Store, local: Local) -> None:
     shards = {"tmp_dir": f"{bucket.url}/unreached-elsewhere"}
     bucket.server.record.trouble = lambda method, path: 403 if method == "GET" and ".arrow" in path else None
-    with pytest.raises(StorageError, match=r"the shards in \S+ cannot be read: shard \d+: .*\.arrow") as caught:
+    with pytest.raises(
+        StorageError, match=r"the shards in \S+ cannot be read: shard \d+: .*\.arrow"
+    ) as caught:
         bucket.make("collection", "unreached", **shards)
     assert "resume=False" not in str(caught.value)
     bucket.server.record.reset()
@@ -132,6 +132,6 @@ def test_uploads_that_were_cut_off_are_aborted(bucket: Store) -> None:
 
 def test_threads_of_this_process_with_intermediate_files_on_the_store(bucket: Store, local: Local) -> None:
     bucket.make("collection", "threads", tmp_dir=f"{bucket.url}/threads-elsewhere", dask_threads_per_worker=2)
-    assert written(bucket, "/threads-elsewhere/margin.skymargin-shards-") == 1
+    assert written(bucket, "/threads-elsewhere/margin.skymargin-shards-") == 2
     assert same(bucket.contents("threads"), {f"margin/{name}": file for name, file in local.margin.items()})
     assert bucket.contents("threads-elsewhere") == {}

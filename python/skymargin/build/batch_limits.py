@@ -16,6 +16,9 @@ class BatchLimits:
         with 8. Large tasks start first, so that 8 keep all threads busy to the end.
     smallest_task_bytes, largest_task_bytes : int
         A smaller task is not worth sending, and a larger one is not safe to lose.
+    smallest_share_bytes : int
+        Tasks are cut below `smallest_task_bytes` down to this, about four files, where else threads would have none: a
+        thread has 16 files on their way to a store, and more threads have more.
     smallest_part_bytes : int
         A smaller part of a partition is not worth opening its file again.
     scan_bytes, gathered_bytes : int
@@ -27,6 +30,7 @@ class BatchLimits:
     tasks_per_thread: int = 8
     smallest_task_bytes: int = 4 << 20
     largest_task_bytes: int = 2 << 30
+    smallest_share_bytes: int = 512 << 10
     smallest_part_bytes: int = 16 << 20
     scan_bytes: int = 32 << 20
     gathered_bytes: int = 16 << 20

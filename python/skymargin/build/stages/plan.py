@@ -193,7 +193,8 @@ def task_sizes() -> tuple[int, ...]:
     """What decides how work is cut into tasks, besides the work and the number of threads."""
     limits = batch_limits()
     sizes = (limits.tasks_per_thread, limits.smallest_task_bytes, limits.largest_task_bytes)
-    return *sizes, limits.smallest_part_bytes, _PARTS_PER_THREAD, _REMOTE_PARTS, _FILE_BYTES, _ROW_BYTES
+    smallest = (limits.smallest_share_bytes, limits.smallest_part_bytes)
+    return *sizes, *smallest, _PARTS_PER_THREAD, _REMOTE_PARTS, _FILE_BYTES, _ROW_BYTES
 
 
 def average_row_bytes(mapped: Sequence[MapResult]) -> int:
@@ -308,6 +309,8 @@ def _cuts(cost: np.ndarray, threads: int) -> np.ndarray:
     total = int(cost.sum())
     limits = batch_limits()
     parts = min(threads * limits.tasks_per_thread, math.ceil(total / limits.smallest_task_bytes))
+    # Little work is for all threads, too.
+    parts = max(parts, min(threads, math.ceil(total / limits.smallest_share_bytes)))
     parts = max(1, parts, math.ceil(total / limits.largest_task_bytes))
     middle = np.cumsum(cost) - cost / 2
     part = np.minimum((middle / max(total, 1) * parts).astype(np.int64), parts - 1)
