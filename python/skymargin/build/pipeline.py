@@ -14,7 +14,7 @@ from skymargin.build.email import notify_on_completion
 from skymargin.build.execution.dask_connection import check_client
 from skymargin.build.execution.places import Place
 from skymargin.build.execution.workers import DaskWorkers, Workers, own_workers
-from skymargin.build.memory import memory_shares
+from skymargin.build.memory import OnStores, memory_shares
 from skymargin.build.multiple import validate_group, widest_first
 from skymargin.build.planning import RunPlan, plan_run
 from skymargin.build.report import MarginReport
@@ -146,7 +146,7 @@ def _make(
         open_run_state(plan, workers.threads) as state,
     ):
         if not state.is_made:
-            memory = memory_shares(first.memory_bytes, workers.threads_per_worker)
+            memory = memory_shares(first.memory_bytes, workers.threads_per_worker, _on_stores(plan, state))
             job = Job(uuid.uuid4().hex, plan.spec, memory, state.shards)
             if client is not None:
                 workers.require(_shared_places(plan, state))
@@ -201,6 +201,15 @@ def _workers(args: MarginCacheArguments, client: Client | None) -> Iterator[Work
     workers, threads = args.dask_n_workers, args.dask_threads_per_worker
     with own_workers(workers, threads, args.dask_path, args.run_paths.workers) as own:
         yield own
+
+
+def _on_stores(plan: RunPlan, state: RunState) -> OnStores:
+    margins = [margin.paths.final for margin in state.margins]
+    return OnStores(
+        catalog=not is_local(plan.catalog.path),
+        shards=not is_local(state.shards),
+        margins=not all(map(is_local, margins)),
+    )
 
 
 def _shared_places(plan: RunPlan, state: RunState) -> list[Place]:

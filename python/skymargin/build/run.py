@@ -64,7 +64,7 @@ class Run:
                 advance(len(result.sizes))
 
             todo = [task for task in tasks if task.number not in state.mapped]
-            self.workers.run(map_batch, self.job, largest_first(todo), keep)
+            self.workers.run(map_batch, self.job, largest_first(todo), keep, self.job.memory.mapping)
             mapped = [*(state.mapped[task.number] for task in tasks), *plan.scope.unread]
             sizes = (size for result in mapped for size in result.sizes)
             check_rows(plan.catalog, {(order, pixel): rows for order, pixel, rows, _ in sizes})

@@ -87,9 +87,9 @@ class RunPaths:
 
     @property
     def locks(self) -> list[Path]:
-        """Lock files: beside the output, beside the shards, for remote ones in the temporary folder, and beside the records.
+        """Lock files: one in each folder that a run writes to, for remote ones in the system's temporary folder.
 
-        Whoever sees one of the folders of a run finds a lock there.
+        Whoever sees one of its folders finds a lock there.
         """
         folders: dict[Path, Path] = {}
         for place in (self.final.parent, self.intermediate, self.progress):

@@ -20,15 +20,19 @@ if TYPE_CHECKING:
 
 # A file is sent in parts of this size, which is what a client holds of it. Object stores take no smaller parts than
 # 5 MiB, and 10,000 of them.
-_PART_BYTES = 8 << 20
+PART_BYTES = 8 << 20
+# Clients copy what they send.
+SENDING_COPIES = 2
 # How many files, and how many bytes of them, one folder sends while the next one is written: the answer to a small file
 # takes a hundred times as long as writing it.
 _UPLOADS = 16
-_UPLOADING_BYTES = 8 << 20
+UPLOADING_BYTES = 8 << 20
 
 
 @contextmanager
-def output_folder(folder: AnyPath, is_given_up: Callable[[], bool]) -> Iterator[Path | RemoteFolder]:
+def output_folder(
+    folder: AnyPath, is_given_up: Callable[[], bool], uploading_bytes: int = UPLOADING_BYTES
+) -> Iterator[Path | RemoteFolder]:
     """What the core writes the files of a task into.
 
     At the end of the block all of them are complete, or an error is raised.
@@ -40,11 +44,13 @@ def output_folder(folder: AnyPath, is_given_up: Callable[[], bool]) -> Iterator[
     is_given_up
         Whether the run was given up. It removes its remote output once, so no file may be completed after that; a local
         folder is moved away first.
+    uploading_bytes
+        How many bytes of complete files may wait to be sent while the next file is written.
     """
     if isinstance(folder, Path):
         yield folder
     else:
-        with RemoteFolder(folder, is_given_up) as remote:
+        with RemoteFolder(folder, is_given_up, uploading_bytes) as remote:
             yield remote
 
 
@@ -55,12 +61,18 @@ class RemoteFolder:
     ----------
     folder
         The folder.
-    is_given_up
+    is_given_up, uploading_bytes
         As for `output_folder`.
     """
 
-    def __init__(self, folder: UPath, is_given_up: Callable[[], bool] = lambda: False) -> None:
+    def __init__(
+        self,
+        folder: UPath,
+        is_given_up: Callable[[], bool] = lambda: False,
+        uploading_bytes: int = UPLOADING_BYTES,
+    ) -> None:
         self._folder, self._is_given_up = folder, is_given_up
+        self._uploading_bytes = uploading_bytes
         self._pool = ThreadPoolExecutor(_UPLOADS, thread_name_prefix="skymargin-upload")
         self._changed = threading.Condition()
         self._uploads: dict[Future[None], int] = {}
@@ -86,11 +98,15 @@ class RemoteFolder:
         path = self._folder / name
         with _writing(path):
             remote_output.make_parent(path)
-            return RemoteFile(self, path, path.fs.open(path.path, "wb", block_size=_PART_BYTES))
+            return RemoteFile(self, path, path.fs.open(path.path, "wb", block_size=PART_BYTES))
 
     def send(self, file: RemoteFile) -> None:
         """Complete a file while others are written. An error is raised later."""
-        held_bytes = min(file.size_bytes, _PART_BYTES)
+        held_bytes = min(file.size_bytes, PART_BYTES)
+        if held_bytes > self._uploading_bytes:
+            # Nothing is written meanwhile.
+            self._complete(file)
+            return
         with self._changed:
             self._changed.wait_for(lambda: self._has_room(held_bytes))
             upload = self._pool.submit(self._complete, file)
@@ -99,7 +115,7 @@ class RemoteFolder:
 
     def _has_room(self, held_bytes: int) -> bool:
         sending = self._uploads.values()
-        return not sending or (len(sending) < _UPLOADS and sum(sending) + held_bytes <= _UPLOADING_BYTES)
+        return not sending or (len(sending) < _UPLOADS and sum(sending) + held_bytes <= self._uploading_bytes)
 
     def _complete(self, file: RemoteFile) -> None:
         if self._is_given_up():

@@ -96,7 +96,7 @@ def map_batch(job: Job, task: MapTask, is_given_up: GivenUp) -> MapResult | Skym
         ]
         shard = shard_name(task.number, uuid.uuid4().hex[:8])
         open_reader = None if isinstance(root, Path) else partial(_open_reader, root, names_of, sizes)
-        with output_folder(job.shards, is_given_up) as folder:
+        with context.mapping, output_folder(job.shards, is_given_up) as folder:
             mapped = _core.map_batch(context.map_spec, parts, folder, shard, is_given_up, open_reader)
         return MapResult(*mapped, shard)
     except SkymarginError as error:

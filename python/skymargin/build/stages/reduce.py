@@ -75,7 +75,8 @@ def reduce_batch(job: Job, task: ReduceTask, is_given_up: GivenUp) -> ReduceResu
         below = [below_dataset(name) for name in names]
         data = writer.folder / names[0].removesuffix(below[0])
         spec = _reduce_spec(context, task.margin, writer)
-        with context.reducing, output_folder(data, is_given_up) as output:
+        uploading_bytes = job.memory.uploading_bytes
+        with context.reducing, output_folder(data, is_given_up, uploading_bytes) as output:
             written, row_groups = _core.reduce_batch(
                 spec,
                 task.slices.tobytes(),

@@ -129,14 +129,15 @@ class WorkerContext(NamedTuple):
         What the core keeps for mapping.
     reduce_specs : dict of int to ReduceSpec
         What it keeps for reducing, by the number of the margin catalog.
-    reducing : threading.Semaphore
-        Limits how many threads write row groups at the same time.
+    mapping, reducing : threading.Semaphore
+        Limit how many threads map, and how many write row groups, at the same time.
     """
 
     spec: RunSpec
     transport: pa.Schema
     map_spec: MapSpec
     reduce_specs: dict[int, ReduceSpec]
+    mapping: threading.Semaphore
     reducing: threading.Semaphore
 
 
@@ -276,4 +277,5 @@ def _context_of(job: Job) -> WorkerContext:
         gathered_bytes=memory.gathered_bytes,
         wanted=None if spec.margins is None else sorted(spec.margins),
     )
-    return WorkerContext(spec, transport, map_spec, {}, threading.Semaphore(memory.reducing))
+    mapping, reducing = threading.Semaphore(memory.mapping), threading.Semaphore(memory.reducing)
+    return WorkerContext(spec, transport, map_spec, {}, mapping, reducing)
