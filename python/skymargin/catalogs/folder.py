@@ -54,7 +54,15 @@ from skymargin.catalogs.properties import (
 from skymargin.catalogs.suggestions import no_catalog
 from skymargin.errors import CatalogError, CatalogNotFoundError
 from skymargin.geometry.limits import LARGEST_THRESHOLD_ARCSEC
-from skymargin.storage.paths import AnyPath, absolute, as_path, list_files, recorded_path
+from skymargin.storage.paths import (
+    AnyPath,
+    absolute,
+    as_path,
+    exists,
+    list_files,
+    recorded_path,
+    resolve_reference,
+)
 
 if TYPE_CHECKING:
     import os
@@ -244,7 +252,8 @@ def _primary_of(margin: CatalogFolder) -> AnyPath:
 
     Margins of some tools, and older ones of this package, have a name relative to the folder in which they were made:
     it is looked for in the margin, beside it, in the folder above, and from the current folder. Any name is also looked
-    for by its last part beside the margin, which finds a catalog that was moved with its margin.
+    for by its last part beside the margin, which finds a catalog that was moved with its margin. A URL on the server of
+    the margin is asked with the options of the margin.
     """
     name = margin.properties.get("hats_primary_table_url", "").strip().rstrip("/")
     if not name:
@@ -254,14 +263,21 @@ def _primary_of(margin: CatalogFolder) -> AnyPath:
     folder = absolute(margin.path)
     beside = folder.parent
     last = name.rpartition("/")[2]
-    candidates: list[AnyPath] = [recorded_path(name)]
+    candidates: list[AnyPath] = [resolve_reference(folder, name) if "://" in name else recorded_path(name)]
     if "://" not in name and not Path(name).is_absolute():
         candidates = [beside / name, beside.parent / name, folder / name, recorded_path(name)]
     candidates.append(beside / last)
     marks = (*HATS_PROPERTIES, COLLECTION, HIPSCAT_INFO)
+    unreached: OSError | None = None
     for candidate in candidates:
-        if any((candidate / mark).exists() for mark in marks):
-            return candidate
+        try:
+            if any(exists(candidate / mark) for mark in marks):
+                return candidate
+        except OSError as error:
+            # It may lie beside the margin.
+            unreached = unreached or error
+    if unreached is not None:
+        raise unreached
     tried = ", ".join(dict.fromkeys(map(str, candidates)))
     raise CatalogNotFoundError(
         f"{margin.properties_file} names the primary catalog {name}, which is not there (tried {tried}): "
