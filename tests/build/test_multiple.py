@@ -322,8 +322,8 @@ KILLED = [
     Moment("skymargin.build.checkpoint.state:RunState.add_reduced", 50),
     Moment("skymargin.catalogs.hats:write_margin_properties", 2, after=True),
     Moment("skymargin.build.checkpoint.state:RunState.record_made", after=True),
-    Moment("skymargin.build.checkpoint.state:PendingMargin.publish", 1, after=True),
-    Moment("skymargin.build.checkpoint.state:PendingMargin.publish", 3),
+    Moment("skymargin.build.checkpoint.pending:PendingMargin.publish", 1, after=True),
+    Moment("skymargin.build.checkpoint.pending:PendingMargin.publish", 3),
     Moment("skymargin.build.checkpoint.state:RunState.clean_up"),
 ]
 # Margins that have their places then.

@@ -12,7 +12,7 @@ import fsspec
 import pytest
 
 from skymargin.build import run
-from skymargin.build.checkpoint import resume, state
+from skymargin.build.checkpoint import pending, publish, state
 from skymargin.catalogs.layout import RECORD
 from skymargin.errors import ArgumentError, OutputExistsError, StorageError
 from skymargin.storage import remote_output
@@ -66,12 +66,6 @@ def bucket(made: Path) -> Iterator[Bucket]:
 
 
 @pytest.fixture(autouse=True)
-def _in_place(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Write new margins to their place, as no run does yet."""
-    monkeypatch.setattr(resume, "IN_PLACE", True)
-
-
-@pytest.fixture(autouse=True)
 def _own_temporary_folder(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path_factory.mktemp("temporary")))
 
@@ -96,21 +90,30 @@ class Killed(BaseException):
 
 
 def cut_off(
-    bucket: Bucket, output: str, copies: int, monkeypatch: pytest.MonkeyPatch, **arguments: Any
+    bucket: Bucket, output: str, files: int, monkeypatch: pytest.MonkeyPatch, **arguments: Any
 ) -> None:
-    """Make a margin, and end after some copies of files into its place."""
-    original = remote_output._copy
-    left = [copies]
+    """Make a margin, and end when some files were copied to its place, or sent there beside the margins."""
+    copy_original, send_original = remote_output._copy, publish.send_files
+    left = [files]
+
+    def count() -> None:
+        left[0] -= 1
+        if left[0] < 0:
+            raise Killed
 
     def copy(source: Any, target: Any, names: list[str]) -> None:
         for name in names:
-            left[0] -= 1
-            if left[0] < 0:
-                raise Killed
-            original(source, target, [name])
+            count()
+            copy_original(source, target, [name])
+
+    def send(files: dict[str, Path], folder: Any) -> None:
+        for name, file in files.items():
+            count()
+            send_original({name: file}, folder)
 
     with monkeypatch.context() as patch:
         patch.setattr(remote_output, "_copy", copy)
+        patch.setattr(publish, "send_files", send)
         with pytest.raises(Killed):
             bucket.make(output, **arguments)
 
@@ -212,21 +215,28 @@ def test_margins_are_written_once_where_there_is_nothing(
     bucket: Bucket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     copied: list[str] = []
-    original = remote_output._copy
+    sent: list[str] = []
+    copy_original, send_original = remote_output._copy, publish.send_files
 
     def copy(source: Any, target: Any, names: list[str]) -> None:
         copied.extend(names)
-        original(source, target, names)
+        copy_original(source, target, names)
+
+    def send(files: dict[str, Path], folder: Any) -> None:
+        sent.extend(files)
+        send_original(files, folder)
 
     monkeypatch.setattr(remote_output, "_copy", copy)
+    monkeypatch.setattr(publish, "send_files", send)
     bucket.make("once")
     names = bucket.contents("bucket/once/margin").keys()
     margins = {name for name in names if "Npix=" in name}
     assert margins
-    assert sorted(copied) == sorted(names - margins)
-    copied.clear()
+    assert sorted(sent) == sorted(names - margins)
+    assert copied == []
     bucket.make("once", overwrite=True)
     assert sorted(copied) == sorted(names)
+    assert sorted(sent) == sorted(names - margins)
 
 
 def test_margins_in_place_that_were_removed_are_made_again(
@@ -311,15 +321,15 @@ def test_what_comes_to_the_place_on_s3_while_the_margin_is_made_is_kept(
     bucket: Bucket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Another program's catalog in the making looks like a copy of ours that was cut off, but no copy has begun."""
-    placed = state.PendingMargin.publish
+    placed = pending.PendingMargin.publish
     names = ("dataset/Norder=4/Dir=0/Npix=100.parquet", "dataset/_metadata")
 
-    def late(self: state.PendingMargin) -> Any:
+    def late(self: pending.PendingMargin) -> Any:
         for name in names:
             bucket.fs.pipe_file(f"bucket/late/margin/{name}", b"theirs")
         return placed(self)
 
-    monkeypatch.setattr(state.PendingMargin, "publish", late)
+    monkeypatch.setattr(pending.PendingMargin, "publish", late)
     with pytest.raises(OutputExistsError, match=r"also holds dataset/.*which this run did not write"):
         bucket.make("late", overwrite=True)
     left = bucket.contents("bucket/late/margin")

@@ -187,7 +187,7 @@ def test_a_failed_run_leaves_the_collection_alone(collection: Path) -> None:
 
 
 def test_a_run_that_is_killed_before_it_names_its_margin_goes_on(collection: Path) -> None:
-    moment = Moment("skymargin.build.checkpoint.state:add_margin")
+    moment = Moment("skymargin.build.checkpoint.pending:add_margin")
     run_killed_at(moment, collection, collection, THRESHOLD_ARCSEC, add_to_collection=True)
     assert (collection / "margin").exists()
     assert said_by(collection) == SAID

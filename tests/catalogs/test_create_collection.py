@@ -207,7 +207,7 @@ def test_a_run_that_fails_makes_no_collection(stars: Path, tmp_path: Path) -> No
 
 def test_a_run_that_is_killed_before_it_makes_the_collection_goes_on(stars: Path, tmp_path: Path) -> None:
     overlay = tmp_path / "mine"
-    moment = Moment("skymargin.build.checkpoint.state:add_margin")
+    moment = Moment("skymargin.build.checkpoint.pending:add_margin")
     run_killed_at(moment, stars, overlay, THRESHOLD_ARCSEC, collection=overlay)
     assert (overlay / "margin" / "hats.properties").exists()
     assert not (overlay / "collection.properties").exists()

@@ -15,8 +15,10 @@ from fsspec.implementations.memory import MemoryFileSystem
 from upath import UPath
 
 from skymargin.build.checkpoint.leftovers import find_leftovers, remove_leftover
+from skymargin.build.checkpoint.lock import locked
 from skymargin.build.run import Run
-from skymargin.errors import StorageError
+from skymargin.build.run_paths import RunPaths
+from skymargin.errors import OutputInUseError, StorageError
 from skymargin.storage.listing import files_with_times, subfolders
 from tests.storage.conftest import THRESHOLD_ARCSEC, Local, Store
 from tests.support.catalogs import make_margin, on_disk
@@ -136,6 +138,36 @@ def test_the_same_call_makes_the_margin_when_what_it_left_is_removed(
         remove_leftover(leftover)
     bucket.make("collection/stars", "again")
     assert same(bucket.contents("again"), {f"margin/{k}": v for k, v in local.margin.items()})
+
+
+def test_an_unfinished_margin_at_its_place_is_named_and_removed(
+    bucket: Store, monkeypatch: Patch, tmp_path: Path
+) -> None:
+    bucket.make("collection/stars", "placed", name="whole")
+    with ended_early(monkeypatch), pytest.raises(KeyboardInterrupt):
+        bucket.make("collection/stars", "placed")
+    url = f"{bucket.url}/placed"
+    folder = UPath(url, **bucket.options)
+    (leftover,) = find_leftovers(folder)
+    assert (leftover.path, leftover.name.purpose, leftover.foreign) == (folder / "margin", "unfinished", "")
+    with locked(RunPaths(folder / "margin", tmp_path, tmp_path).locks, "it"):
+        assert leftover.holder.startswith("another run is making ")
+        with pytest.raises(OutputInUseError):
+            remove_leftover(leftover)
+    assert "kept, it is younger than 1 day\n" in skymargin(bucket, "clean", url, "--yes").stdout
+    make_old(bucket, "placed/", timedelta(days=3))
+    told = skymargin(bucket, "info", url).stdout.splitlines()
+    assert f"Left by interrupted runs; `skymargin clean {url}` removes it:" in told
+    assert told[-1].startswith(f"{url}/margin: ")
+    bucket.write({"placed/margin/thesis.tex": b"mine"})
+    assert (
+        "it holds thesis.tex, which" in skymargin(bucket, "clean", url, "--older-than", "0", "--yes").stdout
+    )
+    bucket.fs.rm_file(f"{bucket.name}/placed/margin/thesis.tex")
+    assert "\nRemoved 1 folder, " in skymargin(bucket, "clean", url, "--yes").stdout
+    assert {name.split("/")[0] for name in bucket.contents("placed")} == {"whole"}
+    bucket.make("collection/stars", "placed")
+    assert find_leftovers(folder) == []
 
 
 def test_listings_with_times(bucket: Store, tmp_path: Path) -> None:

@@ -243,25 +243,25 @@ def test_a_spoilt_answer_of_s3_is_asked_for_again(fault: str, bucket: Store, loc
 def test_a_listing_that_is_cut_names_the_folder(
     bucket: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What lies beside an output is listed by way of its path, whose errors are those of the client."""
-
-    def cut(_path: UPath) -> None:
+    def cut(*_: object, **__: object) -> None:
         raise aiohttp.ClientPayloadError("222 of 445 bytes")
 
     bucket.fs.pipe_file("bucket/listed/other", b"")
     output = UPath("s3://bucket/listed/margin", **bucket.options)
-    monkeypatch.setattr(type(output), "iterdir", cut)
+    monkeypatch.setattr(output.fs, "ls", cut)
     with pytest.raises(StorageError, match=r"^s3://bucket/listed: ClientPayloadError: 222 of 445 bytes$"):
         RunPaths(output, tmp_path, tmp_path).leftovers()
 
 
 def test_properties_that_arrive_cut_are_asked_for_again(bucket: Store, local: Local) -> None:
     """Before the last move, what was made is compared with what was recorded of it; an error of aiohttp got out."""
+    bucket.make("collection/stars", "cut-properties")
     with proxy_of(bucket.server.url) as proxy:
         proxy.faults.choose = first_of("cut", "hats.properties")
         options = s3_options(proxy.url)
-        bucket.make("collection/stars", "cut-properties", output_storage_options=options)
-        assert proxy.faults.done["cut"]
+        bucket.make("collection/stars", "cut-properties", output_storage_options=options, overwrite=True)
+        # Those of the old margin, and those of the new one beside it.
+        assert proxy.faults.done["cut"] >= 2
     assert same(bucket.contents("cut-properties/margin"), local.margin)
 
 

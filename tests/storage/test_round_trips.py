@@ -14,6 +14,7 @@ import pyarrow as pa
 import pytest
 
 from skymargin.catalogs.catalog import open_catalog
+from skymargin.catalogs.layout import RECORD
 from skymargin.errors import PartitionReadError
 from skymargin.storage import remote
 from skymargin.storage.paths import as_path, exists, with_options
@@ -153,6 +154,46 @@ def test_a_small_partition_is_one_request(name: str, store: Store, tmp_path: Pat
     assert report.bytes_read == sum(file.stat().st_size for file in files_of(tmp_path / "stars").values())
     # One thread has several partitions in flight.
     assert store.record.most_at_once >= 4
+
+
+@pytest.fixture(scope="module")
+def margins(server: Store, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The place of a small catalog in the bucket."""
+    folder = tmp_path_factory.mktemp("margins")
+    write_catalog(folder / "stars", sky_near_edges(SMALL[:20], 2_000, THRESHOLD_ARCSEC, seed=11))
+    server.bucket.put(folder / "stars", "margins")
+    return f"{server.bucket.url}/margins"
+
+
+def make_on(store: Store, catalog: str, output: str, **arguments: Any) -> Any:
+    options = dict.fromkeys(("input_storage_options", "output_storage_options"), store.bucket.options)
+    url: Any = f"{store.bucket.url}/{output}"
+    return make_margin(catalog, url, THRESHOLD_ARCSEC, **options, **arguments)  # type: ignore[arg-type]
+
+
+def test_a_new_margin_is_one_request(margins: str, store: Store) -> None:
+    report = make_on(store, margins, "new")
+    place = f"/{store.bucket.name}/new"
+    asked = {each: count for each, count in store.requests().items() if each[1].startswith(f"{place}/")}
+    of_margins = {each: count for each, count in asked.items() if "Npix=" in each[1]}
+    assert {method for method, _ in of_margins} == {"PUT"}
+    assert len(of_margins) == sum(of_margins.values()) == report.partitions
+    # Nothing is written beside its place, nothing is copied, nothing is deleted.
+    assert {method for method, _ in asked} <= {"PUT", "HEAD", "GET"}
+    assert all(path == f"{place}/margin" or path.startswith(f"{place}/margin/") for _, path in asked)
+    others = {path.rpartition("/")[2]: count for (method, path), count in asked.items() if method == "PUT"}
+    assert others.pop(RECORD) == 2
+    assert set(others.values()) == {1}
+
+
+def test_an_output_is_listed_once_a_phase(margins: str, store: Store) -> None:
+    for overwrite, listed in ((False, 6), (True, 4)):
+        store.record.reset()
+        make_on(store, margins, "phases", overwrite=overwrite)
+        of_output = [prefix for prefix, is_whole in store.record.listings if is_whole]
+        # When the arguments are made, when the run starts, before it is published, and when all but the properties are
+        # there; a new one also before and after its margins are written.
+        assert of_output.count("phases/margin/") == listed
 
 
 def test_a_catalog_is_listed_once(store: Store, tmp_path: Path) -> None:

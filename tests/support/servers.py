@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs
 
 KEY, SECRET = "AKIAOFTHETESTS", "a-secret-nobody-shall-read"
 _RANGE = re.compile(r"bytes=(\d+)-(\d*)$")
@@ -26,6 +27,8 @@ class Record:
     ----------
     requests
         Method, path and range of each request, in the order of arrival.
+    listings
+        The prefix of each listing of a bucket, and whether all below it was listed, not only what is directly there.
     most_at_once
         Most requests that were being answered at one time.
     delay_seconds
@@ -36,6 +39,7 @@ class Record:
     """
 
     requests: list[tuple[str, str, str]] = field(default_factory=list)
+    listings: list[tuple[str, bool]] = field(default_factory=list)
     most_at_once: int = 0
     delay_seconds: float = 0.0
     trouble: Callable[[str, str], str | int | None] = lambda _method, _path: None
@@ -59,6 +63,7 @@ class Record:
     def reset(self) -> None:
         with self._lock:
             self.requests.clear()
+            self.listings.clear()
             self.most_at_once, self.delay_seconds = 0, 0.0
             self.trouble = lambda _method, _path: None
 
@@ -130,7 +135,7 @@ def new_bucket(server: Server, name: str = "", **more: Any) -> Bucket:
 
 
 @contextmanager
-def s3_server() -> Iterator[Server]:
+def s3_server(host: str = "127.0.0.1") -> Iterator[Server]:
     """Serve S3 as moto does, empty."""
     from moto.server import DomainDispatcherApplication, create_backend_app
     from werkzeug.serving import WSGIRequestHandler, make_server
@@ -144,6 +149,9 @@ def s3_server() -> Iterator[Server]:
 
     def app(environ: dict[str, Any], start_response: Any) -> Any:
         method, path = environ["REQUEST_METHOD"], environ["PATH_INFO"]
+        query = parse_qs(environ["QUERY_STRING"])
+        if method == "GET" and "list-type" in query:
+            record.listings.append((query.get("prefix", [""])[0], "delimiter" not in query))
         with record.entered(method, path, environ.get("HTTP_RANGE", "")):
             wrong = record.trouble(method, path)
             if wrong is None:
@@ -153,7 +161,7 @@ def s3_server() -> Iterator[Server]:
             start_response(f"{500 if wrong == 'drop' else wrong} wrong", [("Content-Length", "0")])
             return [b""]
 
-    server = make_server("127.0.0.1", 0, app, threaded=True, request_handler=Quiet)
+    server = make_server(host, 0, app, threaded=True, request_handler=Quiet)
     with _running(server, record) as running:
         yield running
 
@@ -248,7 +256,7 @@ def _running(server: Any, record: Record) -> Iterator[Server]:
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
     thread.start()
     try:
-        yield Server(f"http://127.0.0.1:{server.server_port}", record)
+        yield Server(f"http://{server.server_address[0]}:{server.server_port}", record)
     finally:
         server.shutdown()
         thread.join()

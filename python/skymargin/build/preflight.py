@@ -10,7 +10,7 @@ from pathlib import Path
 
 from skymargin.build.run_paths import RunPaths
 from skymargin.catalogs.collection import collection_catalog, collection_of, margin_entry
-from skymargin.catalogs.ownership import file_names, inspect_existing
+from skymargin.catalogs.ownership import Listing, inspect_existing, listing_of
 from skymargin.errors import ArgumentError, CatalogNotFoundError, OutputExistsError
 from skymargin.storage.paths import AnyPath, absolute, can_list, exists, is_empty_folder, is_local
 
@@ -146,10 +146,11 @@ def check_apart(primary: AnyPath, margin: AnyPath, *, inside: bool = False) -> N
         )
 
 
-def check_free(target: Target, *, is_own: bool = False) -> None:
+def check_free(target: Target, *, is_own: bool = False, there: Listing | None = None) -> None:
     """Check that there is nothing at the output, or only what may be replaced.
 
-    With `is_own`, what is there is the work of the run that is resumed, which needs no `overwrite`.
+    With `is_own`, what is there is the work of the run that is resumed, which needs no `overwrite`. `there` is what has
+    just been listed at the output.
 
     Raises
     ------
@@ -157,11 +158,13 @@ def check_free(target: Target, *, is_own: bool = False) -> None:
         When there is something that may not be replaced.
     """
     catalog, final = target.catalog, target.paths.final
-    if not exists(final) or is_empty_folder(final):
+    if there is None:
+        there = listing_of(final)
+    if not there.is_there:
         return
     check_apart(target.primary, final, inside=True)
-    has_begun = is_begun_copy(target.paths)
-    existing = inspect_existing(final, copy_has_begun=has_begun)
+    has_begun = is_begun_copy(target.paths, there)
+    existing = inspect_existing(final, copy_has_begun=has_begun, there=there)
     if not existing.replaceable:
         raise OutputExistsError(
             f"{catalog} exists already and is {existing.description}. overwrite=True replaces a margin catalog and "
@@ -177,13 +180,17 @@ def check_free(target: Target, *, is_own: bool = False) -> None:
         )
 
 
-def is_begun_copy(paths: RunPaths) -> bool:
-    """Whether there are files at the output, all left by a run that ended before the margin catalog was complete."""
+def is_begun_copy(paths: RunPaths, there: Listing | None = None) -> bool:
+    """Whether there are files at the output, all left by a run that ended before the margin catalog was complete.
+
+    `there` is what has just been listed at the output.
+    """
     copied_names = paths.copied_names
     if not copied_names:
         return False
-    names = file_names(paths.final)
-    return bool(names) and copied_names.issuperset(names)
+    if there is None:
+        there = listing_of(paths.final)
+    return bool(there.files) and copied_names.issuperset(there.files)
 
 
 def check_replaced(old: AnyPath) -> None:
@@ -211,7 +218,8 @@ def _check_input(target: Target) -> None:
 
 def _check_output(target: Target) -> None:
     folder = target.paths.final.parent
-    if exists(folder) and not folder.is_dir():
+    # A store may have an object of the name of a folder.
+    if isinstance(folder, Path) and folder.exists() and not folder.is_dir():
         raise ArgumentError(f"output_path {target.folder} is a file, not a folder")
     # A finished margin that an interrupted run did not publish yet is no obstacle: the same run resumes.
     if not (target.resume and target.paths.is_being_published):

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from skymargin.build.checkpoint.state import PendingMargin, RunState, begin_in_place
+from skymargin.build.checkpoint.pending import PendingMargin, begin_in_place
+from skymargin.build.checkpoint.state import RunState
 from skymargin.build.execution.workers import Workers
 from skymargin.build.planning import RunPlan
 from skymargin.build.report import MarginReport
@@ -125,7 +126,8 @@ class Run:
         written = [result for _, result in sorted(margin.reduced.items())]
         reduced = take_over(spec.target.paths.final, folder, catalog, scope, written, spec.output)
         output = margin.output or spec.output
-        contents = contents_of(spec.name, spec.threshold_arcsec, reduced, output, margin.in_place)
+        marks_folder = margin.marks_folder if margin.in_place else None
+        contents = contents_of(spec.name, spec.threshold_arcsec, reduced, output, marks_folder)
         decided = decided_by(catalog, spec.threshold_arcsec, rule.fine_filtering, spec.output)
         write_record(folder, catalog, decided, scope.stamps, mapped)
         selected_rows = sum(result.rows_per_threshold[spec.threshold_index] for result in mapped)

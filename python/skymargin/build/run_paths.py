@@ -17,7 +17,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from skymargin.storage.paths import REMOVED, TEMP_MARK, AnyPath, translate_errors
+from skymargin.storage.paths import REMOVED, TEMP_MARK, AnyPath, names_in, translate_errors
 
 # Records that others look for: all margins are made but not published yet; files of one are being written to its place
 # on an object store, with the names of those that may be there until it is complete; the run has ended.
@@ -59,7 +59,7 @@ class RunPaths:
     @cached_property
     def key(self) -> str:
         """Identifies the path of the output."""
-        return hashlib.sha256(self.place.encode()).hexdigest()[:8]
+        return key_of(self.place)
 
     @cached_property
     def place(self) -> str:
@@ -81,9 +81,9 @@ class RunPaths:
         """Folder of the shards."""
         return self.intermediate / self._name("shards", token)
 
-    def partial(self, token: str) -> AnyPath:
-        """Folder in which the margin catalog is built."""
-        return self.final.parent / self._name("partial", token)
+    def partial(self, token: str, *, in_place: bool = False) -> AnyPath:
+        """Folder in which the margin catalog is built; with `in_place`, all but its margins, on this machine."""
+        return (self.progress if in_place else self.final.parent) / self._name("partial", token)
 
     @property
     def locks(self) -> list[Path]:
@@ -136,8 +136,7 @@ class RunPaths:
         entries: list[AnyPath] = []
         for base in bases:
             with translate_errors(base):
-                if base.exists():
-                    entries += sorted(base.iterdir(), key=str)
+                entries += [base / name for name in sorted(names_in(base) or ())]
         return [entry for entry in entries if self.is_of_this(entry.name)]
 
     def dask_leftovers(self, base: Path) -> list[Path]:
@@ -172,7 +171,8 @@ class TemporaryName:
     output : str
         Name of the margin catalog.
     purpose : str
-        ``shards``, ``partial``, or ``removed`` for a folder that was being removed.
+        ``shards``, ``partial``, or ``removed`` for a folder that was being removed; ``unfinished`` for the margin
+        catalog itself, when its margins were being written to its place.
     key : str
         Identifies the path of the output, as `RunPaths.key`.
     """
@@ -193,6 +193,11 @@ def temporary_name(name: str) -> TemporaryName | None:
     if match is None:
         return None
     return TemporaryName(match["output"], match["purpose"] or REMOVED.rstrip("-"), match["key"])
+
+
+def key_of(place: str) -> str:
+    """Identifies the path of an output."""
+    return hashlib.sha256(place.encode()).hexdigest()[:8]
 
 
 def real_path(folder: Path) -> Path:

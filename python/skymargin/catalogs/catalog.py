@@ -190,6 +190,8 @@ class MarginContents:
     bytes_elsewhere : int
         Bytes of partitions that are not in the folder in which its metadata is written, but in the one that it will be
         published to.
+    marks_folder : Path or UPath, or None
+        Folder for the files that make it a catalog, when they are not to be among the others yet.
     """
 
     name: str
@@ -200,6 +202,7 @@ class MarginContents:
     row_groups: list[RowGroups]
     options: OutputOptions = field(default_factory=OutputOptions)
     bytes_elsewhere: int = 0
+    marks_folder: AnyPath | None = None
 
 
 class Format(Protocol):

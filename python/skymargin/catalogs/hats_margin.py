@@ -113,9 +113,10 @@ def write_margin_properties(folder: AnyPath, catalog: Catalog, contents: MarginC
         info["skymargin_cone_deg"] = " ".join(map(repr, options.cone))
     if options.addl_hats_properties:
         info |= as_written(options.addl_hats_properties)
+    marks_folder = folder if contents.marks_folder is None else contents.marks_folder
     # Current tools read the first file, older ones the second.
     for name in HATS_PROPERTIES:
-        write_properties(folder / name, info, comment="HATS catalog")
+        write_properties(marks_folder / name, info, comment="HATS catalog")
 
 
 def _leaves(data_type: pa.DataType, path: str, is_compliant: bool) -> Iterator[tuple[str, Kind]]:

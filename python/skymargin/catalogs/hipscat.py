@@ -166,7 +166,8 @@ def _write_catalog_info(folder: AnyPath, catalog: Catalog, contents: MarginConte
         "tool_args": tool,
     }
     write_json(folder / PROVENANCE, info | made)
-    write_json(folder / HIPSCAT_INFO, info)
+    marks_folder = folder if contents.marks_folder is None else contents.marks_folder
+    write_json(marks_folder / HIPSCAT_INFO, info)
 
 
 def _read_catalog_info(path: AnyPath) -> _CatalogInfo:

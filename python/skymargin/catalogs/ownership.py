@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ from pathlib import Path
 from skymargin.catalogs.layout import (
     COLLECTION,
     HIPSCAT_INFO,
+    MARKS_ASIDE,
     RECORD,
     SUFFIX,
     VALID_BY,
@@ -19,7 +21,8 @@ from skymargin.catalogs.layout import (
 )
 from skymargin.catalogs.properties import read_json, read_properties
 from skymargin.errors import CatalogError, StorageError
-from skymargin.storage.paths import AnyPath, list_files, translate_errors
+from skymargin.storage import remote
+from skymargin.storage.paths import AnyPath, is_empty_folder, list_files
 
 # Files that a run keeps while it runs, files that are being written, and files that NFS keeps while a process has them
 # open.
@@ -27,6 +30,7 @@ _OF_A_RUN = re.compile(
     r"(run|reducing|placing)\.json|copying|completed|(mapped|reduced)-\d{6}"
     r"|shard-\d{6}-[0-9a-f]{8}\.arrow"
     r"|.*\.[0-9a-f]{8}\.part|(.*/)?\.nfs[0-9a-f]+"
+    rf"|{MARKS_ASIDE}/({'|'.join(map(re.escape, VALID_BY))})"
 )
 # How many names an error lists.
 _NAMED = 3
@@ -51,7 +55,45 @@ class Existing:
     interrupted: bool = False
 
 
-def inspect_existing(path: AnyPath, *, copy_has_begun: bool = False) -> Existing:
+@dataclass(frozen=True)
+class Listing:
+    """What is at a path. On a store, all of it comes from one listing.
+
+    Attributes
+    ----------
+    files : Mapping of str to int or None
+        Every file below it, relative to it, with its size; without sizes on a disk. A link is one file.
+    is_there : bool
+        Whether there is anything but an empty folder.
+    is_file : bool
+        Whether it is a file.
+    """
+
+    files: Mapping[str, int | None]
+    is_there: bool
+    is_file: bool
+
+
+def listing_of(path: AnyPath) -> Listing:
+    """List what is at the path of an output.
+
+    Raises
+    ------
+    StorageError
+        When it cannot be listed.
+    """
+    if not isinstance(path, Path):
+        return Listing(*remote.contents(path))
+    if not path.exists() or is_empty_folder(path):
+        return Listing({}, is_there=False, is_file=False)
+    if path.is_file():
+        return Listing({}, is_there=True, is_file=True)
+    return Listing(dict.fromkeys(file_names(path)), is_there=True, is_file=False)
+
+
+def inspect_existing(
+    path: AnyPath, *, copy_has_begun: bool = False, there: Listing | None = None
+) -> Existing:
     """Find out what is at the path of an output.
 
     Parameters
@@ -60,16 +102,19 @@ def inspect_existing(path: AnyPath, *, copy_has_begun: bool = False) -> Existing
         The path, which exists.
     copy_has_begun
         Whether a record says that a run of skymargin began to copy a margin catalog to the path.
+    there
+        What `listing_of` has just returned for it.
 
     Raises
     ------
     StorageError
         When the folder cannot be listed.
     """
-    with translate_errors(path):
-        if path.is_file():
-            return Existing("a file")
-    names = file_names(path)
+    if there is None:
+        there = listing_of(path)
+    if there.is_file:
+        return Existing("a file")
+    names = sorted(there.files)
     if COLLECTION in names:
         return Existing("a collection")
     marks = [name for name in VALID_BY if name in names]

@@ -37,9 +37,9 @@ def _read_days(_ctx: click.Context, _option: click.Parameter, given: float) -> f
 def clean(folder: str, storage: dict[str, Any], anon: bool, older_than: float, yes: bool) -> None:
     """Remove what interrupted runs left in FOLDER, a folder of margins or the --tmp-dir of a run.
 
-    Lists the temporary folders of skymargin, which are named like NAME.skymargin-shards-..., with their sizes and ages,
-    and asks before it removes any. Margins, and folders that hold anything else, stay. Runs that needed these folders
-    start over.
+    Lists the temporary folders of skymargin, which are named like NAME.skymargin-shards-..., and margins on object
+    stores that were never completed, with their sizes and ages, and asks before it removes any. Margins, and folders
+    that hold anything else, stay. Runs that needed these folders start over.
 
     \b
     Example: everything that nobody has written to for a week

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -52,6 +52,27 @@ def output_folder(
     else:
         with RemoteFolder(folder, is_given_up, uploading_bytes) as remote:
             yield remote
+
+
+def send_files(files: Mapping[str, Path], folder: UPath) -> None:
+    """Write local files to a remote folder, by their paths in it; they are complete when this returns.
+
+    Raises
+    ------
+    StorageError
+        When one cannot be read or written. The others may be there.
+    """
+    with RemoteFolder(folder) as remote_folder:
+        for name, file in files.items():
+            sent = remote_folder.create(name)
+            try:
+                with file.open("rb") as source:
+                    while content := source.read(PART_BYTES):
+                        sent.write(content)
+            except BaseException:
+                sent.abandon()
+                raise
+            sent.finish()
 
 
 class RemoteFolder:

@@ -210,13 +210,14 @@ def temporary_folder(base: Path, name: str, purpose: str = "shards") -> Iterator
         remove_folder(folder)
 
 
-def remove_folder(folder: AnyPath) -> None:
+def remove_folder(folder: AnyPath, *, last: str = "") -> None:
     """Remove a folder and its contents; no error when it does not exist.
 
-    A local folder is renamed first, so that a task that still runs cannot write a new file into it.
+    A local folder is renamed first, so that a task that still runs cannot write a new file into it. Of a remote one,
+    the file `last` is the last to go.
     """
     if not isinstance(folder, Path):
-        remote_output.remove(folder)
+        remote_output.remove(folder, last=last)
         return
     if f"{TEMP_MARK}{REMOVED}" not in folder.name:
         # The new name contains the old one, so that an interrupted removal can be completed.

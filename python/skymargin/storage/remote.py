@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from skymargin.errors import SkymarginError, StorageError
 
@@ -279,21 +279,58 @@ def names_in(folder: UPath) -> frozenset[str]:
     return frozenset(name.rpartition("/")[2] for name in names if name.strip("/") != root.strip("/"))
 
 
+class Contents(NamedTuple):
+    """What is at a path, by one listing.
+
+    Attributes
+    ----------
+    sizes : dict of str to int
+        Every file below it with its size, by its path relative to it.
+    is_there : bool
+        Whether there is anything, be it only the empty object that some tools create in place of a folder.
+    is_file : bool
+        Whether it is a file.
+    """
+
+    sizes: dict[str, int]
+    is_there: bool
+    is_file: bool
+
+
+def contents(path: UPath) -> Contents:
+    """What is at a path, without using caches."""
+    root, entries = path.path.rstrip("/"), _listed(path)
+    sizes = {name: int(entry["size"] or 0) for name, entry in _below(root, entries).items()}
+    itself = entries.get(root)
+    # fsspec says nothing of a file that is found at the path itself.
+    is_file = itself is not None and itself.get("type", "file") == "file"
+    return Contents(sizes, bool(entries), is_file)
+
+
 def _find(folder: UPath) -> dict[str, Any]:
     """Every file below a folder, as fsspec describes it, by its path relative to the folder."""
-    root = folder.path.rstrip("/")
-    folder.fs.invalidate_cache()
+    return _below(folder.path.rstrip("/"), _listed(folder))
+
+
+def _listed(path: UPath) -> dict[str, Any]:
+    """All that fsspec finds below a path, or at the path itself."""
+    path.fs.invalidate_cache()
 
     def find() -> dict[str, Any]:
         try:
-            return dict(folder.fs.find(root, detail=True))
+            return dict(path.fs.find(path.path.rstrip("/"), detail=True))
         except FileNotFoundError:
             return {}
 
+    return retry(path, find)
+
+
+def _below(root: str, entries: Mapping[str, Any]) -> dict[str, Any]:
+    """Those that are files below a folder, by their paths relative to it."""
     # Some tools create an empty object whose name ends with a slash in place of a folder.
     return {
         name[len(root) + 1 :]: entry
-        for name, entry in retry(folder, find).items()
+        for name, entry in entries.items()
         if name.rstrip("/") != root and entry["type"] == "file" and (entry["size"] or name[-1] != "/")
     }
 

@@ -9,10 +9,10 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from skymargin.errors import StorageError
-from skymargin.storage.remote import list_files, translate_errors
+from skymargin.storage.remote import list_files, names_in, translate_errors
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from upath import UPath
 
@@ -29,8 +29,15 @@ def make_parent(file: UPath) -> None:
             file.fs.makedirs(file.parent.path, exist_ok=True)
 
 
-def remove(folder: UPath) -> None:
+def remove(folder: UPath, *, last: str = "") -> None:
     """Remove a folder and its contents, its marks first; no error when it does not exist.
+
+    Parameters
+    ----------
+    folder
+        The folder.
+    last
+        A file that tells whose the others are, which is removed when they are gone.
 
     Raises
     ------
@@ -40,7 +47,8 @@ def remove(folder: UPath) -> None:
     data, marks = _marks_apart(list(list_files(folder)))
     with translate_errors(folder):
         _remove_all(folder, marks)
-        _remove_all(folder, data)
+        _remove_all(folder, [name for name in data if name != last])
+        _remove_all(folder, [last] if last in data else [])
         folder.fs.invalidate_cache()
         # On file systems with folders, the empty folder is left.
         if folder.fs.exists(folder.path):
@@ -48,8 +56,10 @@ def remove(folder: UPath) -> None:
         folder.fs.invalidate_cache()
 
 
-def publish(source: UPath, final: UPath, *, marker: str = "", adds: bool = False) -> None:
-    """Replace a folder by another, file by file within the file system, or add the files of the other.
+def publish(
+    source: UPath, final: UPath, *, marker: str = "", replaced: Collection[str] | None = None
+) -> None:
+    """Replace a folder by another, file by file within the file system.
 
     From the removal of the old marks to the copy of the new ones there is no catalog at `final`; there never is a
     mixture of both.
@@ -61,8 +71,8 @@ def publish(source: UPath, final: UPath, *, marker: str = "", adds: bool = False
     marker
         A file of `source` that tells who wrote it. It is at `final` whenever other files but no marks are, so that the
         remains of an interrupted copy can be told from files of others.
-    adds
-        Whether the files of `final` stay: it is a part of the new catalog.
+    replaced
+        The files of `final`, if they have just been listed.
 
     Raises
     ------
@@ -73,22 +83,19 @@ def publish(source: UPath, final: UPath, *, marker: str = "", adds: bool = False
     try:
         sizes = list_files(source)
         data, marks = _marks_apart([name for name in sizes if name != marker])
+        names = list_files(final) if replaced is None else replaced
+        old_data, old_marks = _marks_apart([name for name in names if name != marker])
         with translate_errors(final):
-            if adds:
-                _copy(source, final, [marker] if marker in sizes else [])
-            elif marker in sizes:
-                old_data, old_marks = _marks_apart([name for name in list_files(final) if name != marker])
-                _remove_all(final, old_marks)
-                _copy(source, final, [marker])
-                _remove_all(final, old_data)
-            else:
-                remove(final)
-            for names in (data, *([mark] for mark in marks)):
-                _copy(source, final, names)
-        arrived = list_files(final)
-        copied = {name: size for name, size in sizes.items() if arrived.get(name) == size}
-        if copied != sizes or (not adds and arrived != sizes):
-            raise StorageError(f"{len(copied)} of {len(sizes)} files were copied completely")
+            _remove_marks(final, old_marks)
+            _copy(source, final, [marker] if marker in sizes else [])
+            if old_data:
+                remove_files(final, old_data)
+            _copy(source, final, data)
+            _check_copied(final, {name: size for name, size in sizes.items() if name not in marks})
+            for mark in marks:
+                _copy(source, final, [mark])
+            if missing := set(marks) - names_in(final):
+                raise StorageError(f"{final / min(missing)} was not copied")
     except BaseException as error:
         if isinstance(error, Exception):
             raise StorageError(f"{rescue}: {error}") from error
@@ -125,13 +132,36 @@ def remove_files(folder: UPath, names: Sequence[str]) -> None:
     folder.fs.rm(_keys(folder, names))
 
 
+def _remove_marks(folder: UPath, marks: Sequence[str]) -> None:
+    """Remove marks, and check that they are gone."""
+    if marks:
+        remove_files(folder, marks)
+        _refuse_left(folder, sorted(set(marks) & names_in(folder)))
+
+
+def _check_copied(folder: UPath, sizes: Mapping[str, int]) -> None:
+    """Check that there are these files in a folder, and no others."""
+    arrived = list_files(folder)
+    _refuse_left(folder, sorted(arrived.keys() - sizes.keys()))
+    copied = sum(arrived.get(name) == size for name, size in sizes.items())
+    if copied != len(sizes):
+        raise StorageError(f"{copied} of {len(sizes)} files were copied completely")
+
+
 def _remove_all(folder: UPath, names: Sequence[str]) -> None:
     """Remove files, and check that they are gone."""
     if not names:
         return
     remove_files(folder, names)
-    # An object store answers 200 to a bulk deletion, and lists in the answer what it did not delete.
-    if left := sorted(set(names) & set(list_files(folder))):
+    _refuse_left(folder, sorted(set(names) & set(list_files(folder))))
+
+
+def _refuse_left(folder: UPath, left: Sequence[str]) -> None:
+    """Refuse files that should be gone.
+
+    An object store answers 200 to a bulk deletion, and lists in the answer what it did not delete.
+    """
+    if left:
         raise StorageError(f"{folder / left[0]} (of {len(left)} files) was not deleted by the store")
 
 

@@ -139,7 +139,7 @@ def _run(order: Order) -> None:
         return stage(self, name, total)
 
     Stages.stage = watched  # type: ignore[method-assign]
-    Moment("skymargin.build.checkpoint.state:PendingMargin.publish").arrange(lambda: watch.enter("Placing"))
+    Moment("skymargin.build.checkpoint.pending:PendingMargin.publish").arrange(lambda: watch.enter("Placing"))
     sys.addaudithook(watch)
     (order.notes / "begun").touch()
     try:

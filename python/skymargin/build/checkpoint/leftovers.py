@@ -1,5 +1,7 @@
 """Temporary folders that no run came back for: found by their names, known by what they hold, removed when asked to.
 
+So are margin catalogs that were being written to their places on a store, of which only the margins are there.
+
 A run removes its folders at its end, and the next run of the same output removes those of the runs before it. What
 stays is of outputs that nobody makes again, or makes from another machine: nothing else removes it.
 """
@@ -12,17 +14,17 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from skymargin.build.checkpoint.lock import locked
-from skymargin.build.run_paths import TemporaryName, temporary_name
-from skymargin.catalogs.layout import VALID_BY
+from skymargin.build.run_paths import TemporaryName, key_of, temporary_name
+from skymargin.catalogs.layout import COLLECTION, RECORD, VALID_BY
 from skymargin.catalogs.ownership import foreign_to_run, inspect_existing, listed
 from skymargin.errors import OutputInUseError, StorageError
 from skymargin.storage.listing import FileStatus, files_with_times, subfolders
-from skymargin.storage.paths import REMOVED, AnyPath, can_list, exists, remove_folder
+from skymargin.storage.paths import REMOVED, AnyPath, can_list, exists, names_in, remove_folder
 
 
 @dataclass(frozen=True)
 class Leftover:
-    """A temporary folder of a run.
+    """A temporary folder of a run, or an unfinished margin catalog.
 
     Attributes
     ----------
@@ -82,7 +84,7 @@ class Leftover:
 
 
 def find_leftovers(folder: AnyPath) -> list[Leftover]:
-    """The temporary folders of runs in a folder, also of runs that work right now; nothing is changed.
+    """What runs have left in a folder, also runs that work right now; nothing is changed.
 
     Parameters
     ----------
@@ -98,7 +100,7 @@ def find_leftovers(folder: AnyPath) -> list[Leftover]:
         return []
     runs: dict[TemporaryName, list[Leftover]] = {}
     for path in subfolders(folder):
-        name = temporary_name(path.name)
+        name = temporary_name(path.name) or _unfinished(path)
         if name is None:
             continue
         try:
@@ -135,7 +137,7 @@ def remove_leftover(leftover: Leftover) -> None:
             now = replace(leftover, files={})
         if now.files != leftover.files or now.foreign:
             raise StorageError(f"{path} has changed since it was listed, and was not removed")
-        remove_folder(path)
+        remove_folder(path, last=RECORD)
         _check_removed(path)
 
 
@@ -158,6 +160,19 @@ def _inspect(path: AnyPath, name: TemporaryName) -> Leftover:
     if isinstance(path, Path):
         times.append(path.lstat().st_mtime)
     return Leftover(path, name, files, _newest(times), _foreign(path, files))
+
+
+def _unfinished(path: AnyPath) -> TemporaryName | None:
+    """The name of a margin catalog whose margins were being written to its place; None for all other folders.
+
+    It is no catalog: it has the mark that such a run leaves first, and nothing that makes it one.
+    """
+    # On a disk, whole folders are moved to their places.
+    if isinstance(path, Path) or not exists(path / RECORD):
+        return None
+    if not (names_in(path) or frozenset()).isdisjoint((*VALID_BY, COLLECTION)):
+        return None
+    return TemporaryName(path.name, "unfinished", key_of(str(path)))
 
 
 def _foreign(path: AnyPath, files: dict[str, FileStatus]) -> str:

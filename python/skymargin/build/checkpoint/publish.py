@@ -12,8 +12,9 @@ otherwise makes `old` `final` again |
 
 Each move is one atomic rename. Object stores cannot rename: objects are copied, in an order in which no mixture of two
 catalogs is ever a valid catalog. There is none from the moment when the properties of the old one are removed until
-those of the new one are written, last. Where there is nothing to replace, margins are written to the final path at
-once, and only the few other files are copied.
+those of the new one are written, last. Where there is nothing to replace, threads of this process write margins to the
+final path at once. The few other files wait on this machine, in two folders of which neither is a catalog, and are sent
+when all margins are there, the properties last.
 
 | a run is killed | a reader finds | the next run |
 |---|---|---|
@@ -21,31 +22,43 @@ once, and only the few other files are copied.
 | before the new properties are written | none | with the same arguments: copies again; otherwise needs `overwrite`, \
 which recognizes the files of skymargin by `RECORD` |
 | after that | the new catalog | removes what was built aside |
+
+So whatever request is the last one of a killed run, a reader finds no catalog, or a whole one.
 """
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Collection, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-from skymargin.catalogs.layout import RECORD, VALID_BY
-from skymargin.catalogs.ownership import inspect_existing
-from skymargin.errors import OutputExistsError
+from skymargin.catalogs.layout import MARKS_ASIDE, RECORD, VALID_BY
+from skymargin.catalogs.ownership import inspect_existing, listed
+from skymargin.errors import OutputExistsError, StorageError
 from skymargin.storage import remote_output
-from skymargin.storage.paths import AnyPath, is_empty_folder, names_in, read_bytes, remove_folder
+from skymargin.storage.output_folder import send_files
+from skymargin.storage.paths import (
+    AnyPath,
+    is_empty_folder,
+    list_files,
+    names_in,
+    read_bytes,
+    remove_folder,
+)
 
 if TYPE_CHECKING:
     from upath import UPath
 
 
-def publish_folder(partial: AnyPath, final: AnyPath, old: AnyPath, *, adds: bool = False) -> None:
+def publish_folder(
+    partial: AnyPath, final: AnyPath, old: AnyPath, replaced: Collection[str] | None = None
+) -> None:
     """Move the catalog that was built to its final path; an existing one is replaced.
 
-    With `adds`, its margins are at a final path on an object store already, and the other files are added. `old` is the
-    name of an existing catalog until it is removed; an object store does not use it. What is there may be removed, as
-    the catalog at `final` may.
+    `old` is the name of an existing catalog until it is removed; an object store does not use it. What is there may be
+    removed, as the catalog at `final` may. `replaced` has the files of that one, if they have just been listed.
 
     Raises
     ------
@@ -55,7 +68,7 @@ def publish_folder(partial: AnyPath, final: AnyPath, old: AnyPath, *, adds: bool
         When something cannot be moved. On a local file system the existing catalog is at its path again then.
     """
     if not isinstance(partial, Path):
-        remote_output.publish(partial, cast("UPath", final), marker=RECORD, adds=adds)
+        remote_output.publish(partial, cast("UPath", final), marker=RECORD, replaced=replaced)
         return
     final, old = Path(str(final)), Path(str(old))
     replaces = final.exists()
@@ -74,16 +87,58 @@ def publish_folder(partial: AnyPath, final: AnyPath, old: AnyPath, *, adds: bool
     remove_folder(old)
 
 
-def restore(final: AnyPath, old: AnyPath) -> None:
-    """Undo the move of a run that was killed before its margin catalog was at `final`; nothing is removed."""
+def complete(partial: Path, final: UPath, margins: Mapping[str, int]) -> None:
+    """Send the files that make the margins at a final path on an object store a catalog.
+
+    Those of `MARKS_ASIDE` are the last, when all others are known to be there. It can be done again.
+
+    Parameters
+    ----------
+    partial
+        The folder of these files, on this machine.
+    final
+        The final path.
+    margins
+        The margins there, with their sizes in bytes.
+
+    Raises
+    ------
+    OutputExistsError
+        When something else has come to the final path.
+    StorageError
+        When a file cannot be written, or a margin is not there any more.
+    """
+    sizes = list_files(partial)
+    marks = sorted(name for name in sizes if name.startswith(f"{MARKS_ASIDE}/"))
+    others = sorted(sizes.keys() - {*marks})
+    send_files({name: partial / name for name in others}, final)
+    expected = {**margins, **{name: sizes[name] for name in others}}
+    arrived = list_files(final)
+    for name, size in expected.items():
+        if arrived.get(name) != size:
+            now = f"has {arrived[name]} bytes" if name in arrived else "is missing"
+            raise StorageError(f"{final / name} was written with {size} bytes and {now} now")
+    own = {mark: mark.removeprefix(f"{MARKS_ASIDE}/") for mark in marks}
+    if foreign := sorted(arrived.keys() - expected.keys() - {*own.values()}):
+        raise OutputExistsError(f"{final} also holds {listed(foreign)}, which this run did not write")
+    for mark, name in own.items():
+        send_files({name: partial / mark}, final)
+
+
+def restore(final: AnyPath, old: AnyPath) -> bool:
+    """Undo the move of a run that was killed before its margin catalog was at `final`; nothing is removed.
+
+    Returns whether a catalog is at its path again.
+    """
     if not isinstance(old, Path) or not old.exists():
-        return
+        return False
     final = Path(str(final))
     if final.exists() and not is_empty_folder(final):
-        return
+        return False
     with suppress(FileNotFoundError):
         final.rmdir()
     old.rename(final)
+    return True
 
 
 def recover(final: AnyPath, old: AnyPath) -> None:
@@ -96,9 +151,13 @@ def recover(final: AnyPath, old: AnyPath) -> None:
         remove_folder(old)
 
 
-def digest_of(catalog: AnyPath) -> str | None:
-    """Digest of a catalog's properties, which say when it was made; None without properties."""
-    names = names_in(catalog) or frozenset()
+def digest_of(catalog: AnyPath, names: Collection[str] | None = None) -> str | None:
+    """Digest of a catalog's properties, which say when it was made; None without properties.
+
+    `names` are those of its files, if they have just been listed.
+    """
+    if names is None:
+        names = names_in(catalog) or frozenset()
     # Both files of HATS have the same bytes; an interrupted copy may have one of them.
     written = [catalog / name for name in VALID_BY if name in names]
     return hashlib.sha256(read_bytes(written[-1])).hexdigest() if written else None

@@ -11,20 +11,16 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from skymargin.build.checkpoint.fingerprint import Fingerprint, fingerprint_of
+from skymargin.build.checkpoint.pending import PendingMargin, check_output, record_copying, recover_outputs
 from skymargin.build.checkpoint.publish import digest_of
 from skymargin.build.checkpoint.records import check_owner, read_json
-from skymargin.build.checkpoint.state import (
-    PendingMargin,
-    RunState,
-    check_output,
-    record_copying,
-    recover_outputs,
-)
+from skymargin.build.checkpoint.state import RunState
 from skymargin.build.planning import MarginSpec, RunPlan
 from skymargin.build.preflight import find_collection, is_begun_copy
 from skymargin.build.run_paths import COMPLETED, PUBLISHING, RunPaths
 from skymargin.build.stages.plan import task_sizes
-from skymargin.catalogs.ownership import file_names, foreign_to_run, listed
+from skymargin.catalogs.layout import RECORD
+from skymargin.catalogs.ownership import file_names, foreign_to_run, listed, listing_of
 from skymargin.errors import (
     ArgumentError,
     CatalogError,
@@ -35,7 +31,6 @@ from skymargin.errors import (
 from skymargin.storage.paths import (
     AnyPath,
     exists,
-    is_empty_folder,
     is_local,
     make_folder,
     remove_folder,
@@ -45,10 +40,6 @@ from skymargin.storage.paths import (
 _log = logging.getLogger("skymargin")
 
 _RUN = "run.json"
-# Whether new margins on a store may be written to their final path at once, which saves a copy and a deletion of each.
-# Not yet: between finishing and publishing, the folder aside has the properties of a catalog without its margins, and a
-# run that is killed then leaves it.
-IN_PLACE = False
 
 
 @contextmanager
@@ -72,11 +63,14 @@ def open_run_state(plan: RunPlan, threads: int) -> Iterator[RunState]:
         check_owner(target.paths.records)
     collections = [find_collection(target) for target in targets]
     fingerprint = fingerprint_of(plan)
-    state, reason = _interrupted(plan, collections, fingerprint)
+    left = [target.paths.leftovers() for target in targets]
+    state, reason = _interrupted(plan, collections, fingerprint, left[0])
     leftovers: list[AnyPath] = []
+    is_free = []
     for number, target in enumerate(targets):
-        check_output(target, state.margins[number] if state is not None and state.is_made else None)
-        leftovers += _checked_leftovers(target.paths)
+        made = state.margins[number] if state is not None and state.is_made else None
+        is_free.append(not check_output(target, made))
+        leftovers += _checked_leftovers(target.paths, left[number])
     if state is None or not state.is_made:
         recover_outputs(targets)
     reasons = [reason, *(_reason_of_other(target.paths) for target in targets[1:])]
@@ -86,10 +80,11 @@ def open_run_state(plan: RunPlan, threads: int) -> Iterator[RunState]:
                 "%s: what an earlier run did for it is thrown away, because %s", target.paths.final, why
             )
     if state is None:
-        for target in targets:
+        for number, target in enumerate(targets):
             final = target.paths.final
             if is_begun_copy(target.paths) and target.paths.was_empty and digest_of(final) is None:
-                remove_folder(final)
+                remove_folder(final, last=RECORD)
+                is_free[number] = True
     begun_copies = [
         (target.paths, target.paths.copied_names, target.paths.was_empty)
         for target in targets
@@ -101,7 +96,7 @@ def open_run_state(plan: RunPlan, threads: int) -> Iterator[RunState]:
     if state is not None:
         _log.info("%s: resumes from what is kept in %s", targets[0].paths.final, state.shards)
     else:
-        state = _new(plan, collections, fingerprint, threads)
+        state = _new(plan, collections, fingerprint, threads, is_free)
     for paths, names, was_empty in begun_copies:
         # The records that were removed said whose files are at the output.
         record_copying(paths, names, was_empty=was_empty)
@@ -112,7 +107,12 @@ def open_run_state(plan: RunPlan, threads: int) -> Iterator[RunState]:
         yield state
     except BaseException as error:
         if _is_usable(state, error, is_local(plan.catalog.path)):
-            error.add_note(f"What is done is kept in {state.shards}; the same call goes on from there.")
+            places = [
+                state.shards,
+                *(margin.paths.final for margin in state.margins if margin.has_begun_in_place),
+            ]
+            kept = " and in ".join(map(str, places))
+            error.add_note(f"What is done is kept in {kept}; the same call goes on from there.")
         else:
             state.throw_away()
         raise
@@ -126,17 +126,27 @@ def _state(
     in_place: Sequence[bool],
 ) -> RunState:
     margins = [
-        PendingMargin(margin, margin.target.paths.partial(token), is_in_place, collection)
+        PendingMargin(
+            margin, margin.target.paths.partial(token, in_place=is_in_place), is_in_place, collection
+        )
         for margin, is_in_place, collection in zip(plan.margins, in_place, collections, strict=True)
     ]
     return RunState(margins, margins[0].paths.shards(token), threads)
 
 
 def _new(
-    plan: RunPlan, collections: Sequence[AnyPath | None], fingerprint: Fingerprint, threads: int
+    plan: RunPlan,
+    collections: Sequence[AnyPath | None],
+    fingerprint: Fingerprint,
+    threads: int,
+    is_free: Sequence[bool],
 ) -> RunState:
+    """A new run; `is_free` says of each output whether there is nothing."""
     token = uuid.uuid4().hex[:8]
-    in_place = [IN_PLACE and plan.in_this_process and _is_made_in_place(margin) for margin in plan.margins]
+    in_place = [
+        is_free_now and plan.in_this_process and _may_be_in_place(margin)
+        for margin, is_free_now in zip(plan.margins, is_free, strict=True)
+    ]
     state = _state(plan, collections, token, threads, in_place)
     make_folder(state.records, exist_ok=True)
     check_owner(state.records)
@@ -152,28 +162,33 @@ def _new(
     return state
 
 
-def _is_made_in_place(margin: MarginSpec) -> bool:
-    """Whether margins are written to the final path at once: on a store, where nothing is replaced.
+def _may_be_in_place(margin: MarginSpec) -> bool:
+    """Whether margins may be written to the final path at once: on a store, where nothing is replaced.
 
     By threads of this process alone: a Dask worker may complete a file when its run was given up, and another run has
     begun to write to the same path.
     """
-    final, output = margin.target.paths.final, margin.output
     # The files that describe a margin catalog are made from all of its files in one folder.
-    return not is_local(final) and not output.describes and (not exists(final) or is_empty_folder(final))
+    return not is_local(margin.target.paths.final) and not margin.output.describes
 
 
 def _interrupted(
-    plan: RunPlan, collections: Sequence[AnyPath | None], fingerprint: Fingerprint
+    plan: RunPlan,
+    collections: Sequence[AnyPath | None],
+    fingerprint: Fingerprint,
+    leftovers: Sequence[AnyPath],
 ) -> tuple[RunState | None, str | None]:
-    """The state of an interrupted run, if it can be resumed; else why not, if there was one."""
+    """The state of an interrupted run, if it can be resumed; else why not, if there was one.
+
+    `leftovers` are the folders that runs of the first output have left.
+    """
     target = plan.margins[0].target
     paths = target.paths
     if (paths.records / COMPLETED).exists():
         return None, None
     records = read_json(paths.records / _RUN)
     if records is None:
-        return None, _reason_without_records(paths)
+        return None, _reason_without_records(paths, leftovers)
     damaged = f"its records in {paths.records} are damaged"
     try:
         old = Fingerprint(**records["fingerprint"])
@@ -205,7 +220,7 @@ def _interrupted(
         if any(in_place) and not plan.in_this_process:
             return None, "it wrote margins to their place, which only threads of one process do"
         for margin in state.margins:
-            if margin.in_place and margin.foreign_files():
+            if margin.in_place and margin.foreign_files(listing_of(margin.paths.final)):
                 return None, f"something else has come to {margin.paths.final}"
         if records.get("task_sizes") != list(task_sizes()):
             return None, "its tasks had other sizes"
@@ -213,9 +228,9 @@ def _interrupted(
     return state, None
 
 
-def _reason_without_records(paths: RunPaths) -> str | None:
+def _reason_without_records(paths: RunPaths, leftovers: Sequence[AnyPath]) -> str | None:
     """Why shards without records cannot be used; None when there are none, or they were kept on purpose."""
-    for folder in paths.leftovers():
+    for folder in leftovers:
         names = file_names(folder)
         if any(name.startswith("shard-") for name in names) and COMPLETED not in names:
             return f"there are no records of its progress in {paths.progress} (resume_tmp, else tmp_dir)"
@@ -229,15 +244,15 @@ def _reason_of_other(paths: RunPaths) -> str | None:
     return "it is made together with others now"
 
 
-def _checked_leftovers(paths: RunPaths) -> list[AnyPath]:
-    """The folders that runs of this output have left, among them shards in the `tmp_dir` of another run.
+def _checked_leftovers(paths: RunPaths, leftovers: Sequence[AnyPath]) -> list[AnyPath]:
+    """The folders that runs of this output have left, and among them shards in the `tmp_dir` of another run.
 
     Raises
     ------
     OutputExistsError
         When a folder that only its name makes ours holds something else than the work of runs.
     """
-    folders = paths.leftovers()
+    folders = list(leftovers)
     records = read_json(paths.records / _RUN)
     token, shards = (
         (records.get(name) for name in ("token", "shards")) if isinstance(records, dict) else (None, None)

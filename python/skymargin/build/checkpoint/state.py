@@ -20,249 +20,32 @@ from __future__ import annotations
 
 import json
 import pickle
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any
 
-from skymargin.build.checkpoint.publish import digest_of, publish_folder, recover, restore
+from skymargin.build.checkpoint.pending import PendingMargin
+from skymargin.build.checkpoint.publish import digest_of
 from skymargin.build.checkpoint.records import read_json, read_pickle, write_record
-from skymargin.build.planning import MarginSpec
-from skymargin.build.preflight import Target, check_free, check_replaced, is_begun_copy
+from skymargin.build.preflight import is_begun_copy
 from skymargin.build.report import MarginReport
-from skymargin.build.run_paths import COMPLETED, COPYING, PUBLISHING, RunPaths
+from skymargin.build.run_paths import COMPLETED, PUBLISHING
 from skymargin.build.stages.map import MapResult
 from skymargin.build.stages.reduce import ReduceResult
 from skymargin.build.stages.tasks import MapTask, ReduceTask
-from skymargin.catalogs.collection import add_margin
 from skymargin.catalogs.layout import RECORD
-from skymargin.catalogs.output_options import OutputOptions
-from skymargin.catalogs.ownership import file_names, listed
-from skymargin.errors import IncompleteMarginError, OutputExistsError, StorageError
-from skymargin.storage.output_folder import RemoteFolder
+from skymargin.errors import IncompleteMarginError, StorageError
 from skymargin.storage.paths import (
     AnyPath,
     abort_uploads,
-    is_local,
     list_files,
     make_folder,
     remove_files,
     remove_folder,
 )
 
-if TYPE_CHECKING:
-    from upath import UPath
-
 REDUCING = "reducing.json"
-
-
-@dataclass
-class PendingMargin:
-    """One margin catalog of a run.
-
-    Attributes
-    ----------
-    spec : MarginSpec
-        What it is.
-    partial : Path or UPath
-        The margin catalog under construction.
-    in_place : bool
-        Whether its margins are written to its final path, on an object store where there was nothing; the other files,
-        which make it a catalog, are written to `partial` and copied.
-    collection : Path or UPath, or None
-        Folder of the collection that it is added to.
-    reduced : dict of int to ReduceResult
-        What finished tasks wrote, by their numbers.
-    output : OutputOptions or None
-        The options of its files since reducing began: those of `spec`, but for a `_metadata` that would be too large.
-    report : MarginReport or None
-        Its report, when it is made: it is published, or has only to be published.
-    digest : str or None
-        Identifies the catalog that was made.
-    files : dict of str to int
-        The margins that were written in place, with their sizes, when it is made.
-    """
-
-    spec: MarginSpec
-    partial: AnyPath
-    in_place: bool
-    collection: AnyPath | None
-    reduced: dict[int, ReduceResult] = field(default_factory=dict)
-    output: OutputOptions | None = None
-    report: MarginReport | None = None
-    digest: str | None = None
-    files: dict[str, int] = field(default_factory=dict)
-
-    @property
-    def paths(self) -> RunPaths:
-        """The folders of its runs."""
-        return self.spec.target.paths
-
-    @property
-    def data(self) -> AnyPath:
-        """The folder that its margins are written to."""
-        return self.paths.final if self.in_place else self.partial
-
-    @property
-    def is_lost(self) -> bool:
-        """Whether the catalog that was made is neither where it was built nor published."""
-        there = digest_of(self.paths.final)
-        if there == self.digest:
-            return False
-        if digest_of(self.partial) != self.digest:
-            return True
-        return self.in_place and (there is not None or bool(self._changed_file()))
-
-    def foreign_files(self) -> list[str]:
-        """Files at the final path that no run of this output has written there, as far as its record says."""
-        return sorted(set(file_names(self.paths.final)) - self.paths.copied_names)
-
-    def check_in_place(self) -> None:
-        """Check that at the final path are the margins that were written there, and nothing else.
-
-        Raises
-        ------
-        OutputExistsError
-            When there is something else.
-        StorageError
-            When a margin is missing or has changed.
-        """
-        foreign = self.foreign_files()
-        if foreign:
-            raise OutputExistsError(
-                f"{self.spec.target.catalog} also holds {listed(foreign)}, which this run did not write: move that "
-                "elsewhere; the margins there stay, and the same call completes them"
-            )
-        if changed := self._changed_file():
-            raise StorageError(
-                f"{self.paths.final / changed} was changed or removed since it was written; the next run starts over"
-            )
-
-    def _changed_file(self) -> str:
-        sizes = _current_files(self.paths.final)
-        return next((name for name, size in self.files.items() if sizes.get(name) != size), "")
-
-    def publish(self) -> MarginReport:
-        """Move it to its final path, unless it is there already.
-
-        Returns
-        -------
-        MarginReport
-            The report of the run that made it.
-
-        Raises
-        ------
-        OutputExistsError
-            When there is something that may not be replaced.
-        StorageError
-            When it cannot be moved, or is lost.
-        """
-        assert self.report is not None, "published before it was made"
-        final, old = self.paths.final, self.paths.old
-        # It may have taken hours since this was checked.
-        check_output(self.spec.target, self)
-        # The folder in which it was built loses its properties first when it is removed, after the last copy.
-        is_built = digest_of(self.partial) == self.digest
-        if not is_built and digest_of(final) != self.digest:
-            raise StorageError(
-                f"the margin catalog that was made is neither at {self.partial}, where it was built, nor at {final}: "
-                "it was changed or removed"
-            )
-        try:
-            if is_built:
-                if not is_local(final):
-                    names = {*list_files(self.partial), *list_files(final)}
-                    record_copying(self.paths, names, was_empty=self.in_place)
-                publish_folder(self.partial, final, old, adds=self.in_place)
-            else:
-                # A run was killed after it had published it.
-                recover(final, old)
-                remove_folder(self.partial)
-        except OutputExistsError:
-            raise
-        except OSError as error:
-            raise StorageError(f"{final} cannot be written: {error}") from error
-        return self.report
-
-    def join_collection(self) -> None:
-        """Add it to its collection, if it has one.
-
-        Raises
-        ------
-        StorageError
-            When the properties of the collection cannot be written.
-        """
-        if self.collection is not None:
-            target = self.spec.target
-            catalog = target.primary if target.collection is not None else None
-            add_margin(self.collection, self.paths.final, default=self.spec.default_margin, catalog=catalog)
-
-
-def check_output(target: Target, made: PendingMargin | None) -> None:
-    """Check that the output may be replaced, when it is not the work of this run; nothing is changed.
-
-    `made` is the margin catalog of this run, when it is made.
-
-    Raises
-    ------
-    OutputExistsError
-        When it may not.
-    """
-    check_replaced(target.paths.old)
-    if made is None:
-        check_free(target)
-        return
-    existing = digest_of(target.paths.final)
-    if existing == made.digest and digest_of(made.partial) != made.digest:
-        return
-    if made.in_place and existing != made.digest:
-        # Whatever may be replaced: its files would be mixed with those that were written here.
-        made.check_in_place()
-        return
-    # On an object store, files without properties may be an interrupted copy.
-    copied = existing is None and is_begun_copy(target.paths)
-    check_free(target, is_own=existing == made.digest or copied)
-
-
-def record_copying(paths: RunPaths, names: Iterable[str], *, was_empty: bool) -> None:
-    """Record the files that may be at the output until the margin catalog is complete there."""
-    content = {"was_empty": was_empty, "names": sorted(names)}
-    make_folder(paths.records, exist_ok=True)
-    write_record(paths.records, COPYING, json.dumps(content).encode())
-
-
-def begin_in_place(margin: PendingMargin, names: Iterable[str]) -> None:
-    """Record that these files are written to an empty output, and leave a mark there for runs without the record.
-
-    Raises
-    ------
-    OutputExistsError
-        When something has come to the output since the run began.
-    """
-    # It may have taken hours since this was checked.
-    margin.check_in_place()
-    paths = margin.paths
-    record_copying(paths, [*names, RECORD], was_empty=True)
-    with RemoteFolder(cast("UPath", paths.final)) as folder:
-        mark = folder.create(RECORD)
-        mark.write(b"{}\n")
-        mark.finish()
-
-
-def recover_outputs(targets: Sequence[Target]) -> None:
-    """Undo or complete the moves of killed runs that are not resumed, after `check_output` of every target.
-
-    Raises
-    ------
-    OutputExistsError
-        When a margin catalog that is at its path again may not be replaced. Nothing is removed then.
-    """
-    for target in targets:
-        restore(target.paths.final, target.paths.old)
-    for target in targets:
-        check_free(target)
-    for target in targets:
-        recover(target.paths.final, target.paths.old)
 
 
 @dataclass
@@ -350,7 +133,11 @@ class RunState:
                     raise IncompleteMarginError(
                         f"{margin.data / name} was written with {size} bytes and {now}"
                     )
-            if not margin.in_place:
+            if margin.in_place:
+                # An earlier run may have been killed while it wrote the other files.
+                remove_folder(margin.partial)
+                make_folder(margin.marks_folder)
+            else:
                 remove_files(margin.partial, [name for name in sizes if name not in expected])
 
     def record_made(self, reports: Sequence[MarginReport]) -> None:
@@ -360,7 +147,7 @@ class RunState:
             make_folder(margin.paths.records, exist_ok=True)
             write_record(margin.paths.records, PUBLISHING, json.dumps({"with": str(self.records)}).encode())
         made = [
-            {"report": report.to_dict(), "digest": digest_of(margin.partial), "files": _in_place(margin)}
+            {"report": report.to_dict(), "digest": digest_of(margin.marks_folder), "files": _in_place(margin)}
             for margin, report in zip(self.margins, reports, strict=True)
         ]
         self.record(PUBLISHING, json.dumps({"made": made}).encode())
@@ -380,7 +167,7 @@ class RunState:
         for margin in self.margins:
             # First: the records say whose these files are.
             if margin.in_place and is_begun_copy(margin.paths) and digest_of(margin.paths.final) is None:
-                remove_folder(margin.paths.final)
+                remove_folder(margin.paths.final, last=RECORD)
         for folder in self.folders:
             remove_folder(folder)
         self._abort_uploads()

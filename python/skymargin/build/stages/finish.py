@@ -25,9 +25,12 @@ def contents_of(
     margin_threshold_arcsec: float,
     reduced: Sequence[ReduceResult],
     output: OutputOptions,
-    in_place: bool = False,
+    marks_folder: AnyPath | None = None,
 ) -> MarginContents:
-    """What all reduce tasks wrote together, in nested order; `in_place`: to another folder than it is finished in."""
+    """What all reduce tasks wrote together, in nested order.
+
+    With a `marks_folder`, they wrote to another folder than the one in which the catalog is finished.
+    """
     import numpy as np
 
     parts = [
@@ -44,7 +47,8 @@ def contents_of(
         pixels=np.concatenate([np.empty(0, dtype=np.uint64), *(pixels for _, pixels, _ in parts)]),
         row_groups=[row_groups for _, _, result in parts for row_groups in result.row_groups],
         options=output,
-        bytes_elsewhere=sum(sum(result.files.values()) for result in reduced) if in_place else 0,
+        bytes_elsewhere=sum(sum(result.files.values()) for result in reduced) if marks_folder else 0,
+        marks_folder=marks_folder,
     )
 
 
