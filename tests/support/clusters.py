@@ -25,24 +25,36 @@ class Hosts:
         Where their folders are made; must exist.
     stack
         Ends them.
+    address
+        The address at which the scheduler listens.
     """
 
-    def __init__(self, folder: Path, stack: ExitStack) -> None:
-        self._folder, self._stack = folder, stack
+    def __init__(self, folder: Path, stack: ExitStack, address: str = "127.0.0.1") -> None:
+        self._folder, self._stack, self._address = folder, stack, address
         self._file = folder / "scheduler.json"
         self._started = 0
 
     def start_scheduler(self) -> subprocess.Popen[bytes]:
         """Start a scheduler, and wait until it can be reached."""
         self._file.unlink(missing_ok=True)
-        where = ("--host", "127.0.0.1", "--port", "0", "--no-dashboard", "--scheduler-file", str(self._file))
+        where = (
+            "--host",
+            self._address,
+            "--port",
+            "0",
+            "--no-dashboard",
+            "--scheduler-file",
+            str(self._file),
+        )
         running = self._start(*_dask("scheduler"), *where)
         until(lambda: self._file.exists() and self._file.stat().st_size > 0)
         return running
 
-    def start_worker(self, *prefix: str, options: tuple[str, ...] = ()) -> subprocess.Popen[bytes]:
-        """Start a worker of one thread, by a command before its own."""
-        where = ("--scheduler-file", str(self._file), "--host", "127.0.0.1", "--nthreads", "1")
+    def start_worker(
+        self, *prefix: str, options: tuple[str, ...] = (), address: str = "127.0.0.1"
+    ) -> subprocess.Popen[bytes]:
+        """Start a worker of one thread, which listens at an address, by a command before its own."""
+        where = ("--scheduler-file", str(self._file), "--host", address, "--nthreads", "1")
         return self._start(
             *prefix,
             *_dask("worker"),
