@@ -5,6 +5,7 @@ Each function changes one file in place. Values and pages stay, but for those of
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,7 +19,11 @@ Fields = dict[int, Value]
 
 # Fields and values of parquet.thrift.
 _SCHEMA, _ROW_GROUPS, _KEY_VALUES = 2, 4, 5
-_META_DATA, _OFFSET_INDEX, _OFFSET_INDEX_BYTES, _CRYPTO = 3, 4, 5, 8
+_COLUMNS, _GROUP_BYTES, _GROUP_ROWS = 1, 2, 3
+_FILE_PATH, _META_DATA, _OFFSET_INDEX, _OFFSET_INDEX_BYTES, _CRYPTO = 1, 3, 4, 5, 8
+_INDEXES = (4, 5, 6, 7)
+_REPETITION, _REPEATED, _NAME, _LOGICAL = 3, 2, 4, 10
+_PATH, _VALUES, _STATISTICS, _ORDINAL = 3, 5, 12, 7
 _TOTAL_UNCOMPRESSED, _TOTAL_COMPRESSED, _DATA_PAGE, _DICTIONARY_PAGE = 6, 7, 9, 11
 _CONVERTED, _INTERVAL = 6, 21
 
@@ -177,7 +182,7 @@ def annotate_interval(file: Path, name: str) -> None:
     """Say of a column of 12 bytes, at any depth, that it is an INTERVAL."""
 
     def change(footer: Fields) -> None:
-        (element,) = [element for element in footer[_SCHEMA].content if element[4].content == name.encode()]
+        (element,) = _elements(footer, name)
         element.content.pop(10, None)
         element.content[_CONVERTED] = Value(I32, _INTERVAL)
 
@@ -197,6 +202,139 @@ def encrypt(file: Path, column: str) -> None:
         chunk[_CRYPTO] = Value(STRUCT, {1: Value(STRUCT, {})})
 
     edit_chunks(file, change, column)
+
+
+def rebuild(file: Path, change: Callable[[ParquetFile, Chunk], bytes]) -> None:
+    """Write other pages into every column chunk, the first of which stays; page indexes are left out."""
+    parts = ParquetFile(file)
+    footer = read_struct(parts.data, parts.footer.start).content
+    data = bytearray(b"PAR1")
+    for fields, chunk in zip(chunks_in(footer), parts.chunks, strict=True):
+        about, pages = fields[_META_DATA].content, change(parts, chunk)
+        for offset in (_DATA_PAGE, _DICTIONARY_PAGE):
+            if offset in about:
+                about[offset].content += len(data) - chunk.pages.start
+        for size in (_TOTAL_COMPRESSED, _TOTAL_UNCOMPRESSED):
+            about[size].content += len(pages) - len(chunk.pages)
+        for index in _INDEXES:
+            fields.pop(index, None)
+        data += pages
+    written = write_struct(footer)
+    file.write_bytes(bytes(data) + written + len(written).to_bytes(4, "little") + b"PAR1")
+
+
+def add_stray_pages(file: Path, kind: int) -> None:
+    """Put a page that holds no values after each data page: an index page (1), or one of an unknown kind."""
+    body = b"no values"
+    header = {1: Value(I32, kind), 2: Value(I32, len(body)), 3: Value(I32, len(body))}
+    if kind == 1:
+        header[6] = Value(STRUCT, {})
+    stray = write_struct(header) + body
+
+    def change(parts: ParquetFile, chunk: Chunk) -> bytes:
+        return b"".join(
+            parts.data[page.header.start : page.body.stop] + (b"" if "dictionary" in page.kind else stray)
+            for page in parts.pages(chunk)
+        )
+
+    rebuild(file, change)
+
+
+def add_empty_row_groups(file: Path) -> None:
+    """Put a row group without rows before each row group and at the end; its chunks are said to be anywhere."""
+
+    def change(footer: Fields) -> None:
+        groups = footer[_ROW_GROUPS].content
+        footer[_ROW_GROUPS].content = [each for group in groups for each in (_emptied(group), group)]
+        footer[_ROW_GROUPS].content.append(_emptied(groups[0]))
+
+    edit_footer(file, change)
+
+
+def _emptied(group: Value) -> Value:
+    empty: Value = copy.deepcopy(group)
+    empty.content.pop(_ORDINAL, None)
+    empty.content[_GROUP_BYTES] = Value(I64, 0)
+    empty.content[_GROUP_ROWS] = Value(I64, 0)
+    for chunk in empty.content[_COLUMNS].content:
+        about = chunk.content[_META_DATA].content
+        for number in (_VALUES, _TOTAL_COMPRESSED, _TOTAL_UNCOMPRESSED):
+            about[number] = Value(I64, 0)
+        about.pop(_DICTIONARY_PAGE, None)
+        about.pop(_STATISTICS, None)
+        for index in _INDEXES:
+            chunk.content.pop(index, None)
+    return empty
+
+
+def set_file_path(file: Path, path: str) -> None:
+    """Say of all column chunks that their data is in the file of a path."""
+    edit_chunks(file, lambda chunk: chunk.update({_FILE_PATH: Value(BINARY, path.encode())}))
+
+
+def annotate_logical(file: Path, name: str, number: int) -> None:
+    """Say of a column, at any depth, that its values are of a logical type, by its number in parquet.thrift."""
+
+    def change(footer: Fields) -> None:
+        (element,) = _elements(footer, name)
+        element.content.pop(_CONVERTED, None)
+        element.content[_LOGICAL] = Value(STRUCT, {number: Value(STRUCT, {})})
+
+    edit_footer(file, change)
+
+
+def with_two_levels(file: Path, column: str, name: str) -> None:
+    """Write a list in the two levels of old files: its elements, which are not null, are what is repeated."""
+
+    def change(elements: list[Value], at: int) -> list[str]:
+        del elements[at + 1]
+        elements[at + 1].content[_REPETITION].content = _REPEATED
+        elements[at + 1].content[_NAME].content = name.encode()
+        return [column, name]
+
+    _edit_list(file, column, change)
+
+
+def with_repeated_field(file: Path, column: str) -> None:
+    """Write a list, which is not null and of which no element is, as a repeated column without a list around it."""
+
+    def change(elements: list[Value], at: int) -> list[str]:
+        del elements[at : at + 2]
+        elements[at].content[_REPETITION].content = _REPEATED
+        elements[at].content[_NAME].content = column.encode()
+        return [column]
+
+    _edit_list(file, column, change)
+
+
+def with_middle_level(file: Path, column: str, name: str) -> None:
+    """Give another name to the level of a list that is repeated."""
+
+    def change(elements: list[Value], at: int) -> list[str]:
+        elements[at + 1].content[_NAME].content = name.encode()
+        return [column, name, elements[at + 2].content[_NAME].content.decode()]
+
+    _edit_list(file, column, change)
+
+
+def _edit_list(file: Path, column: str, change: Callable[[list[Value], int], list[str]]) -> None:
+    """Change the elements of the schema that are a list at the root, and the path of its chunks; in a file without an
+    embedded schema."""
+
+    def in_footer(footer: Fields) -> None:
+        elements = footer[_SCHEMA].content
+        (element,) = _elements(footer, column)
+        path = change(elements, next(at for at, each in enumerate(elements) if each is element))
+        for chunk in chunks_in(footer):
+            about = chunk[_META_DATA].content
+            if about[_PATH][0].content.decode() == column:
+                about[_PATH].content = [Value(BINARY, part.encode()) for part in path]
+
+    edit_footer(file, in_footer)
+
+
+def _elements(footer: Fields, name: str) -> list[Value]:
+    return [element for element in footer[_SCHEMA].content if element[_NAME].content == name.encode()]
 
 
 def columns_of(file: Path) -> list[pq.ColumnSchema]:

@@ -123,6 +123,15 @@ pub enum FooterError {
         /// The levels allowed.
         allowed: usize,
     },
+    /// A schema that does not say whether a column may be null, but something of another type.
+    #[error(
+        "damaged footer: it does not say whether column '{column}' may be null; fastparquet writes such files with \
+         has_nulls='infer', and readers misread the text in them: write it again with has_nulls=True"
+    )]
+    Repetition {
+        /// The column.
+        column: String,
+    },
     /// The Parquet library refuses it.
     #[error("damaged footer: {0}")]
     Undecodable(#[from] ParquetError),

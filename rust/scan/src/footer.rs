@@ -58,7 +58,7 @@ impl Footer {
         let start = (footer_start - kept_start) as usize;
         let encoded = kept.slice(start..start + length as usize);
         let (metadata, hints_ignored) = decode(&encoded, columns).map_err(failed)?;
-        let first_rows = check(&metadata, footer_start).map_err(failed)?;
+        let first_rows = check(&metadata, footer_start, source.name()).map_err(failed)?;
 
         let mut footer = Self {
             metadata: Arc::new(metadata),
@@ -220,7 +220,7 @@ fn decode(encoded: &[u8], columns: &[&str]) -> Result<(ParquetMetaData, u64), Fo
 }
 
 /// Checks that rows add up and chunks lie in the file. Returns the first row of each row group, and the row count.
-fn check(metadata: &ParquetMetaData, footer_start: u64) -> Result<Vec<u64>, FooterError> {
+fn check(metadata: &ParquetMetaData, footer_start: u64, file: &str) -> Result<Vec<u64>, FooterError> {
     let claimed = metadata.file_metadata().num_rows();
     let mut first_rows = Vec::with_capacity(metadata.num_row_groups() + 1);
     let mut rows = 0_u64;
@@ -232,7 +232,7 @@ fn check(metadata: &ParquetMetaData, footer_start: u64) -> Result<Vec<u64>, Foot
         rows = rows.saturating_add(group_rows);
         first_rows.push(rows);
         for chunk in group.columns() {
-            check_chunk(chunk, group_rows, footer_start).map_err(|problem| FooterError::Chunk {
+            check_chunk(chunk, group_rows, footer_start, file).map_err(|problem| FooterError::Chunk {
                 row_group,
                 column: chunk.column_path().string(),
                 problem,
@@ -245,8 +245,13 @@ fn check(metadata: &ParquetMetaData, footer_start: u64) -> Result<Vec<u64>, Foot
     Ok(first_rows)
 }
 
-fn check_chunk(chunk: &ColumnChunkMetaData, group_rows: u64, footer_start: u64) -> Result<(), ChunkProblem> {
-    if chunk.file_path().is_some_and(|path| !path.is_empty()) {
+fn check_chunk(
+    chunk: &ColumnChunkMetaData,
+    group_rows: u64,
+    footer_start: u64,
+    file: &str,
+) -> Result<(), ChunkProblem> {
+    if chunk.file_path().is_some_and(|path| !names(path, file)) {
         return Err(ChunkProblem::OtherFile);
     }
     if group_rows == 0 && chunk.num_values() == 0 {
@@ -269,9 +274,28 @@ fn check_chunk(chunk: &ColumnChunkMetaData, group_rows: u64, footer_start: u64) 
     Ok(())
 }
 
+/// Whether a path of a footer is that of its own file: none, or the last parts of it. Tools that copy footers between
+/// files and `_metadata` leave such paths.
+fn names(path: &str, file: &str) -> bool {
+    let path = path.trim_start_matches("./");
+    file.strip_suffix(path).is_some_and(|folder| path.is_empty() || folder.is_empty() || folder.ends_with(['/', '\\']))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_file_may_name_itself() {
+        let file = "/sky/dataset/Norder=4/Dir=0/Npix=994.parquet";
+        for path in ["", "Npix=994.parquet", "./Npix=994.parquet", "Norder=4/Dir=0/Npix=994.parquet", file] {
+            assert!(names(path, file), "{path}");
+        }
+        for path in ["94.parquet", "Npix=995.parquet", "Dir=1/Npix=994.parquet", "/other/Npix=994.parquet"] {
+            assert!(!names(path, file), "{path}");
+        }
+        assert!(names("a.parquet", r"C:\sky\a.parquet"));
+    }
 
     #[test]
     fn a_trailer_must_fit_its_file() {

@@ -141,7 +141,10 @@ fn walk_schema<'a>(cursor: &mut Compact<'a>, columns: &[&str]) -> Result<(Vec<us
     let mut open: Vec<i64> = Vec::new();
     let (mut roots, mut root, mut leaves) = (Vec::new(), &b""[..], Vec::new());
     for element in 0..count {
-        let (name, children) = schema_element(cursor)?;
+        let Element { name, children, repetition } = schema_element(cursor)?;
+        if repetition.is_some_and(|kind| kind != I32) {
+            return Err(FooterError::Repetition { column: String::from_utf8_lossy(name).into_owned() });
+        }
         match open.last_mut() {
             Some(left) => *left -= 1,
             None if element == 0 => {}
@@ -165,18 +168,28 @@ fn walk_schema<'a>(cursor: &mut Compact<'a>, columns: &[&str]) -> Result<(Vec<us
     if open.is_empty() { Ok((leaves, roots)) } else { Err(shape) }
 }
 
-/// The name of a schema element and the number of its children.
-fn schema_element<'a>(cursor: &mut Compact<'a>) -> Result<(&'a [u8], i64), CompactError> {
-    let (mut name, mut children) = (&b""[..], 0);
+/// An element of a schema: its name, the number of its children, and the type that its repetition is stored as.
+#[derive(Default)]
+struct Element<'a> {
+    name: &'a [u8],
+    children: i64,
+    repetition: Option<u8>,
+}
+
+fn schema_element<'a>(cursor: &mut Compact<'a>) -> Result<Element<'a>, CompactError> {
+    let mut found = Element::default();
     let mut last_id = 0;
     while let Some(field) = cursor.field(&mut last_id)? {
+        if field.id == 3 {
+            found.repetition = Some(field.kind);
+        }
         match (field.id, field.kind) {
-            (4, BINARY) => name = cursor.binary()?,
-            (5, I32) => children = cursor.integer()?,
+            (4, BINARY) => found.name = cursor.binary()?,
+            (5, I32) => found.children = cursor.integer()?,
             (_, kind) => cursor.skip(kind)?,
         }
     }
-    Ok((name, children))
+    Ok(found)
 }
 
 #[cfg(test)]
@@ -262,6 +275,18 @@ mod tests {
         let found = walk(&footer, &[]).unwrap().metadata.unwrap();
         assert!(!found.is_text);
         assert_eq!(found.text_alone(&footer), [&start[..], &[0x39, 0x1c], &pair(b'v'), &[0]].concat());
+    }
+
+    #[test]
+    fn a_repetition_that_is_no_number_is_named() {
+        // Field 3 of a column as a boolean, then its name; the root has one child.
+        for boolean in [0x31, 0x32] {
+            let footer = [0x29, 0x2c, 0x48, 1, b's', 0x15, 2, 0, boolean, 0x18, 2, b'r', b'a', 0, 0];
+            let error = walk(&footer, None).unwrap_err();
+            assert!(matches!(&error, FooterError::Repetition { column } if column == "ra"), "{error}");
+        }
+        let footer = [0x29, 0x2c, 0x48, 1, b's', 0x15, 2, 0, 0x35, 2, 0x18, 2, b'r', b'a', 0, 0];
+        assert!(walk(&footer, None).is_ok());
     }
 
     #[test]

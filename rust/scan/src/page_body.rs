@@ -93,10 +93,11 @@ fn delta_packed(bytes: &[u8]) -> Option<(u64, usize)> {
     let count = varint(bytes, &mut at)?;
     varint(bytes, &mut at)?;
     let mini_values = block_values.checked_div(mini_blocks)?;
-    if mini_values == 0 || mini_blocks > bytes.len() as u64 {
+    let mut left = count.saturating_sub(1);
+    // A page without a block, of no value or one, may be shorter than the bit widths of a block.
+    if mini_values == 0 || left > 0 && mini_blocks > bytes.len() as u64 {
         return None;
     }
-    let mut left = count.saturating_sub(1);
     while left > 0 {
         varint(bytes, &mut at)?;
         let widths = bytes.get(at..at + mini_blocks as usize)?;
@@ -137,6 +138,9 @@ mod tests {
         let end = bytes.len();
         bytes.extend([7; 9]);
         assert_eq!(delta_packed(&bytes), Some((40, end)));
+        // As DuckDB writes a page of nulls, and one of a single value: shorter than its 8 mini blocks.
+        assert_eq!(delta_packed(&[0x80, 0x10, 8, 0, 0]), Some((0, 5)));
+        assert_eq!(delta_packed(&[0x80, 0x10, 8, 1, 0x10]), Some((1, 5)));
         // One value has no block, and neither has none.
         assert_eq!(delta_packed(&[0x80, 0x01, 4, 1, 2, 9]), Some((1, 5)));
         assert_eq!(delta_packed(&[0x80, 0x01, 4, 0, 0, 9]), Some((0, 5)));
