@@ -19,6 +19,7 @@ from tests.campaign.page import write_page
 # In the order of the page. A part is the package of this name.
 PARTS = (
     "geometry",
+    "files",
     "kill",
     "refused_writes",
     "damage",

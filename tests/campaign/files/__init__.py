@@ -1,0 +1,1 @@
+"""Files of many writers, of random types and options."""
