@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from benchmarks import comparison, object_store, parallel, scaling, several, stages, startup
+from benchmarks import comparison, lsdb_margins, object_store, parallel, scaling, several, stages, startup
 from benchmarks.results import NotMeasuredError, Results
 from benchmarks.tables import table
 
@@ -147,6 +147,13 @@ AIMS = (
         lambda results: float(scaling.largest_point(results, "partitions")["peak_tree_bytes"]) / 1e6,
         sign="<=",
         limit=240.0,
+    ),
+    Aim(
+        "planning the margin of an LSDB catalog of 49,152 partitions",
+        " s",
+        lsdb_margins.planning_seconds,
+        sign="<=",
+        limit=3.0,
     ),
     *(_requests(name, "partition", object_store.per_partition, 3.2) for name in object_store.CATALOGS),
     _requests("stars-1000", "margin", object_store.per_margin, 1.1),

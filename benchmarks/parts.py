@@ -13,6 +13,7 @@ from benchmarks import (
     comparison,
     geometry,
     in_memory,
+    lsdb_margins,
     object_store,
     parallel,
     scaling,
@@ -126,6 +127,14 @@ PARTS = {
             in_memory.measure_in_memory,
             in_memory.markdown,
             [in_memory.NAME],
+        ),
+        Part(
+            "lsdb",
+            "margins of catalogs of LSDB, computed when used",
+            6,
+            lsdb_margins.measure_lsdb,
+            lsdb_margins.markdown,
+            [lsdb_margins.NAME],
         ),
         Part(
             "several",

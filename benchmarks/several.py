@@ -19,7 +19,7 @@ _WIDEST = f"{max(THRESHOLDS_ARCSEC):g} arcsec alone"
 _RUNS_PER_REPETITION = 2
 
 # Runs in a fresh interpreter; the clocks are those of the call alone, with all threads.
-_BUILD = """
+BUILD = """
 import json, sys, time
 from skymargin import MarginCacheArguments, pipeline
 catalog, output, threads, *thresholds = sys.argv[1:]
@@ -51,7 +51,7 @@ def measure_several(options: Options) -> None:
         for name, thresholds in groups.items():
             output = options.scratch("several")
             texts = [f"{threshold:g}" for threshold in thresholds]
-            runs[name].append(printed_json("-c", _BUILD, catalog.path, output, options.workers, *texts))
+            runs[name].append(printed_json("-c", BUILD, catalog.path, output, options.workers, *texts))
     options.results.keep(NAME, result | {"runs": runs})
 
 

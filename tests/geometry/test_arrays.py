@@ -157,6 +157,25 @@ def test_a_tiling_survives_pickling() -> None:
     assert again.near(1, 0, 10.0).equals(tiling.near(1, 0, 10.0))
 
 
+def test_tiles_near_each_of_many_pixels() -> None:
+    tiling = _core.Tiling([1, 3, 3, 0], [0, 700, 64, 5])
+    tiles = (tiling.partitions(), tiling.empty_pixels())
+    orders, pixels = (
+        np.concatenate([tile[name].to_numpy() for tile in tiles]) for name in ("order", "pixel")
+    )
+    # What lies beside a pixel by less than the slack is near, too; these pixels touch or are far from each other.
+    found = tiling.near_each(orders, pixels, 10.0)
+    expected = [
+        (place, *near.values())
+        for place, (order, pixel) in enumerate(zip(orders.tolist(), pixels.tolist(), strict=True))
+        for near in tiling.near(order, pixel, 10.0).to_pylist()
+    ]
+    assert [tuple(line.values()) for line in found.to_pylist()] == expected
+    assert len(tiling.near_each([], [], 10.0)) == 0
+    with pytest.raises(ValueError, match="2 orders and 1 pixels: they must agree"):
+        tiling.near_each([1, 1], [0], 10.0)
+
+
 def test_other_threads_run_while_the_core_works() -> None:
     ra_deg = np.random.default_rng(1).uniform(0, 360, 3_000_000)
     dec_deg = np.zeros_like(ra_deg)

@@ -272,15 +272,16 @@ def test_libraries_of_formats_are_imported_there_alone_and_lazily(library: str, 
     assert lazy >= least
 
 
-def test_polars_is_imported_in_its_folder_alone() -> None:
+@pytest.mark.parametrize("library", ["polars", "lsdb"])
+def test_a_library_is_imported_in_the_folder_of_its_name_alone(library: str) -> None:
     users = {
         module
         for module, path in python_modules().items()
         for name, _ in imports(path)
-        if name.split(".")[0] == "polars"
+        if name.split(".")[0] == library
     }
     assert users
-    assert {module.split(".")[0] for module in users} == {"polars"}
+    assert {module.split(".")[0] for module in users} == {library}
 
 
 def test_only_tables_in_memory_use_threads_of_their_own() -> None:

@@ -17,6 +17,7 @@ from benchmarks import (
     comparison,
     geometry,
     in_memory,
+    lsdb_margins,
     object_store,
     parallel,
     scaling,
@@ -135,6 +136,12 @@ def results(tmp_path: Path) -> Results:
     lsdb: dict[str, Any] = {f"{name}_seconds": 9.0 for name in ("catalog", "gather", "margin", "processor")}
     lsdb |= {"partitions": 12, "rows": 6}
     kept.keep(in_memory.NAME, AROUND | {"all_rows": 1_000, "skymargin": own, "LSDB": [lsdb]})
+    part = {"seconds": 2.0, "tasks": 300, "rows": 50}
+    ways = {way: [{"margin": part, "crossmatch": part, "peak_bytes": 4e8}] for way in lsdb_margins.WAYS}
+    ways["none"] = [ways["none"][0] | {"margin": None}]
+    plan = {"given": 0.5, "planned": 1.5, "tasks": 98_305}
+    plans = [{"partitions": 49_152, "LSDB": 1.0, "files": plan, "partitions_computed": plan}]
+    kept.keep(lsdb_margins.NAME, AROUND | {"build": call, "runs": ways, "plans": plans})
     return kept
 
 
@@ -170,6 +177,7 @@ def test_every_part_is_written_and_nothing_else(results: Results, page: Path) ->
     assert "| reducing | 1.50 | 1.20 | 0.60 ms |" in between(page, "stages")
     assert "| ACID | 13.5 | 1 | 6.0 |" in between(page, "comparison")
     assert "over 2 points: 0.76." in between(page, "scaling")
+    assert "| a margin catalog | 2.00 | 300 | 50 | 2.00 | 300 | 50 | 400 MB |" in between(page, "lsdb")
     row = "| some stars | 3.00 | 2.50 | 1.05 | 40 | 900 MB of 1,000 MB | 5.00 | 8.00 |"
     assert row in between(page, "object_store")
 
@@ -177,7 +185,7 @@ def test_every_part_is_written_and_nothing_else(results: Results, page: Path) ->
 def test_aims_are_judged_by_the_medians(results: Results) -> None:
     rows = [line.strip("| ").split(" | ") for line in aims.markdown(results).splitlines() if "=" in line]
     judged = {name: (measured, met) for name, measured, _, met in rows}
-    assert len(judged) == len(aims.AIMS) == 24
+    assert len(judged) == len(aims.AIMS) == 25
     by_store = [measured for name, measured in judged.items() if "object store" in name]
     assert by_store == [("3", "yes")] * 6 + [("1.05", "yes")]
     assert judged["imported by hats-import, ~1,800 partitions, against ACID"] == ("6 times as fast", "yes")
@@ -193,6 +201,7 @@ def test_aims_are_judged_by_the_medians(results: Results) -> None:
     assert by_words == {"reducing": ("0.6 ms", "yes"), "worker processes": ("2 times as fast", "yes")}
     assert judged["50,000 partitions, 5 M rows, 8 columns, whole process"] == ("16 s", "**no**")
     assert judged["the same, peak memory of the process tree"] == ("200 MB", "yes")
+    assert judged["planning the margin of an LSDB catalog of 49,152 partitions"] == ("2 s", "yes")
 
 
 def test_a_part_from_another_run_is_told(results: Results, page: Path) -> None:

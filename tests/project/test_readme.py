@@ -27,6 +27,7 @@ TUTORIALS = "docs/tutorials/"
 OTHERS = (
     REMOTE,
     TUTORIALS,
+    "docs/how-to/lsdb.md",
     *(f"docs/how-to/run-on-{cluster}" for cluster in ("a-", "coiled-", "kubernetes", "slurm")),
     "docs/how-to/nightly-updates.md",
 )

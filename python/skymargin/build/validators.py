@@ -8,15 +8,15 @@ import os
 import re
 import warnings
 from collections.abc import Callable, Iterable, Mapping
-from numbers import Integral, Real
+from numbers import Integral
 from pathlib import Path
 from typing import Any
 
 from skymargin.build.memory import read_size
 from skymargin.catalogs.properties import OWN_PROPERTIES
 from skymargin.errors import ArgumentError, ThresholdWarning
-from skymargin.geometry.angles import in_arcsec, in_degrees, is_quantity
-from skymargin.geometry.limits import LARGEST_ORDER, LARGEST_THRESHOLD_ARCSEC
+from skymargin.geometry.angles import allowed_arcsec, as_float, in_degrees, is_quantity
+from skymargin.geometry.limits import LARGEST_ORDER
 from skymargin.storage.paths import TEMP_MARK, AnyPath, with_options
 from skymargin.storage.remote import is_http
 
@@ -71,7 +71,7 @@ def whole_number(name: str, value: object, least: int, most: float = math.inf) -
 
 def seconds(name: str, value: object) -> float:
     """A duration."""
-    duration_seconds = _as_float(value)
+    duration_seconds = as_float(value)
     # Negated so that NaN fails.
     if not duration_seconds >= 0:
         raise ArgumentError(f"{name} {value!r} is not allowed: it must be a number of seconds, 0 or more")
@@ -80,15 +80,7 @@ def seconds(name: str, value: object) -> float:
 
 def threshold_arcsec(value: object) -> float:
     """A threshold."""
-    arcsec = _as_float(in_arcsec("margin_threshold", value))
-    # Negated so that NaN fails.
-    if not 0 < arcsec <= LARGEST_THRESHOLD_ARCSEC:
-        given = f"{value}" if is_quantity(value) else f"{value!r}"
-        raise ArgumentError(
-            f"margin_threshold {given} is not allowed: it must be a number{', not text,' * isinstance(value, str)} of "
-            f"arcseconds, above 0 and at most {LARGEST_THRESHOLD_ARCSEC:.0f} (90 degrees)"
-        )
-    return arcsec
+    return allowed_arcsec("margin_threshold", value)
 
 
 def warn_of_unit(threshold: object) -> None:
@@ -334,14 +326,6 @@ def partition_picture(value: object) -> bool:
     if yes_or_no(name, value) and importlib.util.find_spec("matplotlib") is None:
         raise ArgumentError(f"{name} needs matplotlib: pip install matplotlib")
     return bool(value)
-
-
-def _as_float(value: object) -> float:
-    """A number as a float, infinite if it is too large for one; NaN for anything else."""
-    try:
-        return float(value) if isinstance(value, Real) and not isinstance(value, bool) else math.nan
-    except OverflowError:
-        return math.inf
 
 
 def _is_path(value: object) -> bool:

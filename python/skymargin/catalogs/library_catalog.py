@@ -5,7 +5,7 @@ This is the only file that imports `hipscat`, which takes seconds: no margin nee
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,7 +13,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from skymargin.catalogs.catalog import open_catalog
-from skymargin.catalogs.layout import HIPSCAT_INFO, Pixel
+from skymargin.catalogs.layout import HIPSCAT_INFO, SUFFIX, Pixel
 from skymargin.catalogs.properties import BUILDER, read_json
 from skymargin.errors import MissingExtraError
 from skymargin.storage.paths import AnyPath, exists
@@ -139,3 +139,39 @@ def _needs_hipscat(what: str) -> Iterator[None]:
         raise MissingExtraError(
             f"{what} of the hipscat library, which is needed for it: pip install 'skymargin[hipscat]' ({error})"
         ) from error
+
+
+def hats_margin(primary: Any, pixels: Sequence[Any], name: str, threshold_arcsec: float) -> Any:
+    """The library's `MarginCatalog` of a catalog that the library has open: what is known of a margin without its rows.
+
+    Parameters
+    ----------
+    primary
+        The library's `Catalog`.
+    pixels
+        The pixels that may have a margin, each a `HealpixPixel`.
+    name
+        The name of the margin.
+    threshold_arcsec
+        Its threshold.
+    """
+    from hats.catalog import MarginCatalog
+
+    info = primary.catalog_info
+    sizes = ("total_rows", "hats_max_rows", "hats_max_bytes", "hats_estsize", "moc_sky_fraction")
+    margin_info = info.copy_and_update(
+        catalog_name=name,
+        catalog_type="margin",
+        primary_catalog=info.catalog_name,
+        margin_threshold=threshold_arcsec,
+        npix_suffix=SUFFIX,
+        **dict.fromkeys([*sizes, "skymap_order", "skymap_alt_orders"]),
+    )
+    return MarginCatalog(margin_info, list(pixels), schema=primary.schema)
+
+
+def hats_pixels(orders: Sequence[int], pixels: Sequence[int]) -> list[Any]:
+    """Pixels as the library's `HealpixPixel`."""
+    from hats.pixel_math import HealpixPixel
+
+    return [HealpixPixel(order, pixel) for order, pixel in zip(orders, pixels, strict=True)]

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
+from numbers import Real
 from typing import Any
 
 from skymargin.errors import ArgumentError
+from skymargin.geometry.limits import LARGEST_THRESHOLD_ARCSEC
 
 
 def in_arcsec(name: str, value: Any) -> Any:
@@ -21,6 +24,33 @@ def in_arcsec(name: str, value: Any) -> Any:
 def in_degrees(name: str, value: Any) -> Any:
     """An angle in degrees, as `in_arcsec`."""
     return _converted(name, value, "deg")
+
+
+def allowed_arcsec(name: str, value: object) -> float:
+    """A threshold or a radius in arcseconds: a number, or a quantity.
+
+    Raises
+    ------
+    ArgumentError
+        When it is not a number above 0 and up to 90 degrees. `name` is that of the argument.
+    """
+    arcsec = as_float(in_arcsec(name, value))
+    # Negated so that NaN fails.
+    if not 0 < arcsec <= LARGEST_THRESHOLD_ARCSEC:
+        given = f"{value}" if is_quantity(value) else f"{value!r}"
+        raise ArgumentError(
+            f"{name} {given} is not allowed: it must be a number{', not text,' * isinstance(value, str)} of "
+            f"arcseconds, above 0 and at most {LARGEST_THRESHOLD_ARCSEC:.0f} (90 degrees)"
+        )
+    return arcsec
+
+
+def as_float(value: object) -> float:
+    """A number as a float, infinite if it is too large for one; NaN for anything else."""
+    try:
+        return float(value) if isinstance(value, Real) and not isinstance(value, bool) else math.nan
+    except OverflowError:
+        return math.inf
 
 
 def is_quantity(value: object) -> bool:

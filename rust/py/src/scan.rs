@@ -31,7 +31,7 @@ pub(crate) struct Scanner {
 #[pymethods]
 impl Scanner {
     #[new]
-    #[pyo3(signature = (schema, *, ra_column, dec_column, index_column, index_order = 29, index_shift = 0, memory_bytes = core::DEFAULT_MEMORY_BYTES, check_index = false))]
+    #[pyo3(signature = (schema, *, ra_column, dec_column, index_column, index_order = 29, index_shift = 0, memory_bytes = core::DEFAULT_MEMORY_BYTES, check_index = false, other_columns = false))]
     #[allow(clippy::too_many_arguments, reason = "they have names in Python")]
     fn new(
         schema: PyArrowType<Schema>,
@@ -42,11 +42,20 @@ impl Scanner {
         index_shift: u8,
         memory_bytes: u64,
         check_index: bool,
+        other_columns: bool,
     ) -> PyResult<Self> {
         let index_order = columns::order("index_order", index_order)?;
         let schema = Arc::new(schema.0);
-        let options =
-            ScanOptions { schema, index_column, index_order, index_shift, ra_column, dec_column, memory_bytes };
+        let options = ScanOptions {
+            schema,
+            index_column,
+            index_order,
+            index_shift,
+            ra_column,
+            dec_column,
+            memory_bytes,
+            other_columns,
+        };
         let scanner = core::Scanner::new(options).map_err(|error| PyValueError::new_err(error.to_string()))?;
         Ok(Self { scanner: Arc::new(scanner), check_index })
     }

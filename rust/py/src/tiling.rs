@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
+use arrow_array::{UInt8Array, UInt64Array};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
+use skymargin_geometry::cover::INDEX_SLACK_ARCSEC;
 use skymargin_geometry::pixel::Pixel;
 use skymargin_geometry::tiling as core;
 
@@ -17,20 +19,8 @@ pub(crate) struct Tiling(pub(crate) Arc<core::Tiling>);
 impl Tiling {
     #[new]
     fn new(py: Python<'_>, orders: &Bound<'_, PyAny>, pixels: &Bound<'_, PyAny>) -> PyResult<Self> {
-        let orders = columns::row_numbers("orders", orders)?;
-        let indices = columns::row_numbers("pixels", pixels)?;
-        if orders.len() != indices.len() {
-            let (orders, pixels) = (orders.len(), indices.len());
-            return Err(PyValueError::new_err(format!("{orders} orders and {pixels} pixels: they must agree")));
-        }
-        let pixel = |(&order, &index): (&u64, &u64)| {
-            // An order that does not fit into a byte is above 29.
-            Pixel::new(u8::try_from(order).unwrap_or(u8::MAX), index).map_err(errors::pixel)
-        };
-        py.detach(|| {
-            let partitions: PyResult<Vec<Pixel>> = orders.values().iter().zip(indices.values()).map(pixel).collect();
-            Ok(Self(Arc::new(core::Tiling::new(partitions?).map_err(errors::tiling)?)))
-        })
+        let partitions = pixels_of(orders, pixels)?;
+        py.detach(|| Ok(Self(Arc::new(core::Tiling::new(partitions).map_err(errors::tiling)?))))
     }
 
     fn __len__(&self) -> usize {
@@ -54,10 +44,56 @@ impl Tiling {
         columns::pixels_to_pyarrow(py, near.into_iter())
     }
 
+    /// The partitions and empty pixels that may lie within a threshold of each of some pixels, as `near`: the pixel's
+    /// place among the arguments (uint64), order (uint8) and pixel (uint64). `slack_arcsec` is that of a cover.
+    #[pyo3(signature = (orders, pixels, threshold_arcsec, slack_arcsec = INDEX_SLACK_ARCSEC))]
+    fn near_each<'py>(
+        &self,
+        py: Python<'py>,
+        orders: &Bound<'_, PyAny>,
+        pixels: &Bound<'_, PyAny>,
+        threshold_arcsec: f64,
+        slack_arcsec: f64,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let pixels = pixels_of(orders, pixels)?;
+        let (threshold, slack) = (columns::threshold(threshold_arcsec)?, columns::threshold(slack_arcsec)?);
+        let (mut places, mut orders, mut indices) = (Vec::new(), Vec::new(), Vec::new());
+        py.detach(|| {
+            for (place, &pixel) in (0_u64..).zip(&pixels) {
+                for near in self.0.near(pixel, threshold, slack.rad()) {
+                    places.push(place);
+                    orders.push(near.order());
+                    indices.push(near.index());
+                }
+            }
+        });
+        let columns = vec![
+            ("place", Arc::new(UInt64Array::from(places)) as _),
+            ("order", Arc::new(UInt8Array::from(orders)) as _),
+            ("pixel", Arc::new(UInt64Array::from(indices)) as _),
+        ];
+        columns::batch_to_pyarrow(py, columns)
+    }
+
     /// The constructor's arguments, for pickle.
     fn __getnewargs__<'py>(&self, py: Python<'py>) -> PyResult<(Bound<'py, PyAny>, Bound<'py, PyAny>)> {
         let partitions = self.partitions(py)?;
         let column = |name: &str| partitions.call_method1("column", (name,));
         Ok((column("order")?, column("pixel")?))
     }
+}
+
+/// The pixels whose orders and indices two columns have.
+fn pixels_of(orders: &Bound<'_, PyAny>, pixels: &Bound<'_, PyAny>) -> PyResult<Vec<Pixel>> {
+    let orders = columns::row_numbers("orders", orders)?;
+    let indices = columns::row_numbers("pixels", pixels)?;
+    if orders.len() != indices.len() {
+        let (orders, pixels) = (orders.len(), indices.len());
+        return Err(PyValueError::new_err(format!("{orders} orders and {pixels} pixels: they must agree")));
+    }
+    let pixel = |(&order, &index): (&u64, &u64)| {
+        // An order that does not fit into a byte is above 29.
+        Pixel::new(u8::try_from(order).unwrap_or(u8::MAX), index).map_err(errors::pixel)
+    };
+    orders.values().iter().zip(indices.values()).map(pixel).collect()
 }

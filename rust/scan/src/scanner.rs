@@ -45,6 +45,8 @@ pub struct ScanOptions {
     pub dec_column: String,
     /// The memory limit of one scan in bytes, without the footer and one page for each column that is being read.
     pub memory_bytes: u64,
+    /// Whether files may have columns that the schema lacks: these are not read.
+    pub other_columns: bool,
 }
 
 /// Why options are refused.
@@ -188,7 +190,8 @@ impl Scanner {
         {
             return Ok(Arc::clone(projection));
         }
-        let made = guarded(file.name(), || Projection::new(file.name(), file.metadata(), &self.options.schema))?;
+        let ScanOptions { schema, other_columns, .. } = &self.options;
+        let made = guarded(file.name(), || Projection::new(file.name(), file.metadata(), schema, *other_columns))?;
         let made = Arc::new(made);
         *kept() = Some(Arc::clone(&made));
         Ok(made)

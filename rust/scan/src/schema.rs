@@ -74,7 +74,7 @@ impl FileColumn {
     }
 }
 
-/// All columns of a file, in the order of the catalog's schema.
+/// The columns of a file that the catalog's schema has, in its order.
 #[derive(Debug)]
 pub(super) struct Projection {
     columns: Vec<FileColumn>,
@@ -84,8 +84,13 @@ pub(super) struct Projection {
 }
 
 impl Projection {
-    /// Matches the columns of a file to a schema by name.
-    pub(super) fn new(file: &str, metadata: &ParquetMetaData, schema: &SchemaRef) -> Result<Self, ScanError> {
+    /// Matches the columns of a file to a schema by name. `other_columns` says whether the file may have more.
+    pub(super) fn new(
+        file: &str,
+        metadata: &ParquetMetaData,
+        schema: &SchemaRef,
+        other_columns: bool,
+    ) -> Result<Self, ScanError> {
         let metadata = metadata.file_metadata();
         let parquet = metadata.schema_descr();
         let refused =
@@ -95,7 +100,7 @@ impl Projection {
         let (types, hints_ignored) =
             root_types(parquet, embedded(metadata)).map_err(|(column, source)| undecodable(&column, source))?;
         let leaves = leaves_of_roots(parquet);
-        let roots = match_names(&types, schema).map_err(|(column, source)| refused(&column, source))?;
+        let roots = match_names(&types, schema, other_columns).map_err(|(column, source)| refused(&column, source))?;
         let columns = schema
             .fields()
             .iter()
@@ -154,7 +159,7 @@ fn found_type<'a>(root: &'a RootType, wanted: &'a DataType) -> &'a DataType {
 }
 
 /// For each field of the schema, the column of the file.
-fn match_names(roots: &[RootType], schema: &Schema) -> Result<Vec<usize>, (String, ColumnError)> {
+fn match_names(roots: &[RootType], schema: &Schema, other_columns: bool) -> Result<Vec<usize>, (String, ColumnError)> {
     let found = roots.iter().map(|root| &root.name);
     if found.clone().eq(schema.fields().iter().map(|field| field.name())) {
         return Ok((0..roots.len()).collect());
@@ -171,8 +176,8 @@ fn match_names(roots: &[RootType], schema: &Schema) -> Result<Vec<usize>, (Strin
         roots.push(by_name.remove(field.name()).ok_or_else(missing)?);
     }
     match by_name.into_iter().min_by_key(|(_, root)| *root) {
-        Some((name, _)) => Err((name.clone(), ColumnError::Unexpected)),
-        None => Ok(roots),
+        Some((name, _)) if !other_columns => Err((name.clone(), ColumnError::Unexpected)),
+        _ => Ok(roots),
     }
 }
 
@@ -217,18 +222,20 @@ mod tests {
     #[test]
     fn columns_are_matched_by_name() {
         let wanted = schema(&["ra", "dec", "id"]);
-        assert_eq!(match_names(&roots(&["id", "ra", "dec"]), &wanted).unwrap(), [1, 2, 0]);
-        let (name, error) = match_names(&roots(&["id", "ra"]), &wanted).unwrap_err();
+        assert_eq!(match_names(&roots(&["id", "ra", "dec"]), &wanted, false).unwrap(), [1, 2, 0]);
+        let (name, error) = match_names(&roots(&["id", "ra"]), &wanted, true).unwrap_err();
         assert!(name == "dec" && matches!(error, ColumnError::Missing { .. }));
-        let (name, error) = match_names(&roots(&["id", "ra", "flux", "dec"]), &wanted).unwrap_err();
+        let more = roots(&["id", "ra", "flux", "dec"]);
+        let (name, error) = match_names(&more, &wanted, false).unwrap_err();
         assert!(name == "flux" && matches!(error, ColumnError::Unexpected));
-        let (name, error) = match_names(&roots(&["id", "ra", "ra", "dec"]), &wanted).unwrap_err();
+        assert_eq!(match_names(&more, &wanted, true).unwrap(), [1, 3, 0]);
+        let (name, error) = match_names(&roots(&["id", "ra", "ra", "dec"]), &wanted, false).unwrap_err();
         assert!(name == "ra" && matches!(error, ColumnError::Ambiguous));
     }
 
     #[test]
     fn a_name_that_occurs_twice_in_both_is_matched_by_place() {
         let twice = ["flux", "flux"];
-        assert_eq!(match_names(&roots(&twice), &schema(&twice)).unwrap(), [0, 1]);
+        assert_eq!(match_names(&roots(&twice), &schema(&twice), false).unwrap(), [0, 1]);
     }
 }

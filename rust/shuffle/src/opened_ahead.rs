@@ -259,6 +259,7 @@ mod tests {
             ra_column: "ra".into(),
             dec_column: "dec".into(),
             memory_bytes,
+            other_columns: false,
         };
         Scanner::new(options).unwrap()
     }

@@ -133,6 +133,7 @@ pub fn options(schema: &SchemaRef, memory_bytes: u64) -> ScanOptions {
         ra_column: "ra".into(),
         dec_column: "dec".into(),
         memory_bytes,
+        other_columns: false,
     }
 }
 

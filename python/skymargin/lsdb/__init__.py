@@ -1,0 +1,17 @@
+"""Exact margins of any radius for catalogs of LSDB, computed when they are used.
+
+`with_margin` gives a catalog a margin that no one has to build before: LSDB computes it together with what needs it,
+and only for the partitions that are asked for. `crossmatch` puts on the margins that a crossmatch needs, and calls
+LSDB's. `recommend_threshold` says how wide a margin must be to be stored.
+
+It needs LSDB: ``pip install 'skymargin[lsdb]'``. Importing this module imports LSDB.
+"""
+
+from skymargin.lsdb.versions import require_lsdb
+
+require_lsdb()
+
+from skymargin.lsdb.margin import with_margin  # noqa: E402 - LSDB must be there
+from skymargin.lsdb.matching import crossmatch, recommend_threshold  # noqa: E402
+
+__all__ = ["crossmatch", "recommend_threshold", "with_margin"]
