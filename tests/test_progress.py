@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import functools
 import io
-import shutil
 import sys
+import types
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +13,9 @@ import pytest
 import tqdm.auto
 import tqdm.std
 
+from skymargin import MarginCacheArguments, pipeline, progress
 from skymargin.progress import Stages
 from tests.support.catalogs import make_margin
-from tests.support.processes import run
 
 
 class Recorded(tqdm.std.tqdm):
@@ -40,8 +40,29 @@ def bars(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[Recorded]]:
     return recorded
 
 
-@pytest.mark.parametrize(("simple", "kind", "other"), [(False, "auto", "std"), (True, "std", "auto")])
+def in_notebook(monkeypatch: pytest.MonkeyPatch, *, widgets: bool) -> None:
+    """Make this process look like the kernel of a notebook."""
+    ipython = types.ModuleType("IPython")
+    shell = types.SimpleNamespace(config={"IPKernelApp": {}})
+    ipython.get_ipython = lambda: shell  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "IPython", ipython)
+    real = progress.find_spec
+    monkeypatch.setattr(
+        progress, "find_spec", lambda name: (widgets or None) if name == "ipywidgets" else real(name)
+    )
+
+
+@pytest.mark.parametrize(
+    ("notebook", "simple", "kind", "other"),
+    [
+        (False, False, "std", "auto"),
+        (False, True, "std", "auto"),
+        (True, False, "auto", "std"),
+        (True, True, "std", "auto"),
+    ],
+)
 def test_bars_count_partitions(
+    notebook: bool,
     simple: bool,
     kind: str,
     other: str,
@@ -49,7 +70,10 @@ def test_bars_count_partitions(
     small_catalog: Path,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    if notebook:
+        in_notebook(monkeypatch, widgets=True)
     report = make_margin(
         small_catalog, tmp_path, 3600.0, progress_bar=True, simple_progress_bar=simple,
         tqdm_kwargs={"unit": "partition", "mininterval": 60},
@@ -63,7 +87,8 @@ def test_bars_count_partitions(
         "Finishing": (2, 2),
     }
     assert {(bar.unit, bar.mininterval) for bar in bars[kind]} == {("partition", 60)}
-    assert capsys.readouterr().out == report.summary() + "\n"
+    # A notebook shows the report that the pipeline returns.
+    assert capsys.readouterr().out == ("" if notebook else report.summary() + "\n")
 
 
 def test_no_bars_and_nothing_printed(
@@ -87,31 +112,38 @@ def test_a_stage_that_fails_closes_its_bar(bars: dict[str, list[Recorded]]) -> N
 
     with pytest.raises(RuntimeError):
         fail()
-    (bar,) = bars["auto"]
+    (bar,) = bars["std"]
     assert (bar.n, bar.disable) == (2, True)
     assert list(stages.seconds) == ["mapping"]
 
 
-def test_in_a_notebook_without_widgets_simple_bars_work(small_catalog: Path, tmp_path: Path) -> None:
-    """tqdm asks IPython whether it runs in a notebook, and needs ipywidgets there; simple bars ask nobody."""
-    code = f"""
-import sys, types
-ipython = types.ModuleType("IPython")
-ipython.get_ipython = lambda: types.SimpleNamespace()
-sys.modules["ipykernel.zmqshell"] = types.ModuleType("ipykernel.zmqshell")
-sys.modules["IPython"] = ipython
-sys.modules["ipywidgets"] = None
-from skymargin import MarginCacheArguments, pipeline
-pipeline(MarginCacheArguments(
-    {str(tmp_path)!r}, "margin", input_catalog_path={str(small_catalog)!r}, margin_threshold=3600.0,
-    simple_progress_bar=sys.argv[1] == "simple",
-))
-"""
-    said = {}
-    for kind in ("simple", "auto"):
-        shutil.rmtree(tmp_path / "margin", ignore_errors=True)
-        said[kind] = run([sys.executable, "-c", code, kind]).stderr
-        assert "Mapping  : 100%" in said[kind]
-    # The plain question would be told to install ipywidgets.
-    assert "TqdmWarning" in said["auto"]
-    assert "TqdmWarning" not in said["simple"]
+def test_a_notebook_without_widgets_has_bars_of_text(
+    bars: dict[str, list[Recorded]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """tqdm.auto would say that ipywidgets should be installed, and then draw the same."""
+    in_notebook(monkeypatch, widgets=False)
+    with Stages(progress_bar=True).stage("Mapping", total=5):
+        pass
+    assert [bar.desc for bar in bars["std"]] == ["Mapping  "]
+    assert not bars["auto"]
+
+
+@pytest.mark.parametrize("shell", [None, types.SimpleNamespace(config={"TerminalIPythonApp": {}})])
+def test_ipython_on_a_terminal_is_no_notebook(shell: object, monkeypatch: pytest.MonkeyPatch) -> None:
+    ipython = types.ModuleType("IPython")
+    ipython.get_ipython = lambda: shell  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "IPython", ipython)
+    assert not progress.in_notebook()
+
+
+def test_several_margins_are_said_in_notebooks_too(
+    small_catalog: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    in_notebook(monkeypatch, widgets=False)
+    reports = pipeline(
+        [
+            MarginCacheArguments(tmp_path, input_catalog_path=small_catalog, margin_threshold=threshold)
+            for threshold in (60.0, 3600.0)
+        ]
+    )
+    assert sorted(capsys.readouterr().out.splitlines()) == sorted(map(str, reports))

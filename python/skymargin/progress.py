@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from importlib.util import find_spec
 from typing import Any
 
 Advance = Callable[[int], None]
@@ -16,7 +18,7 @@ class Stages:
     Parameters
     ----------
     progress_bar
-        Whether to show progress bars: widgets in a notebook, otherwise text on standard error.
+        Whether to show progress bars: widgets in a notebook that has ipywidgets, otherwise text on standard error.
     simple
         Whether to show text in a notebook too.
     options
@@ -50,12 +52,20 @@ class Stages:
             self.seconds[name.lower()] = time.perf_counter() - started
 
     def _bar(self, **options: Any) -> Any:
-        # Imported here because it takes 30 ms; looked up each time because notebooks may replace it.
-        if self.simple:
-            from tqdm import std as kind
+        # Imported here because it takes 30 ms; looked up each time because notebooks may replace it. tqdm.auto takes as
+        # long again, for asyncio, and warns of a notebook without ipywidgets.
+        if not self.simple and in_notebook() and find_spec("ipywidgets") is not None:
+            from tqdm import auto as kind
         else:
-            from tqdm import auto as kind  # type: ignore[no-redef]
+            from tqdm import std as kind  # type: ignore[no-redef]
         return kind.tqdm(**options)
+
+
+def in_notebook() -> bool:
+    """Whether this process runs the cells of a notebook, as tqdm asks it."""
+    ipython = sys.modules.get("IPython")
+    shell = None if ipython is None else ipython.get_ipython()
+    return "IPKernelApp" in getattr(shell, "config", ())
 
 
 def _advance(bar: object, steps: int) -> None:

@@ -15,6 +15,7 @@ from skymargin.catalogs.layout import COLLECTION, PARTITION_INFO
 from skymargin.catalogs.properties import whole_number
 from skymargin.errors import CatalogNotFoundError
 from skymargin.formatting import readable_bytes, wrapped
+from skymargin.shown import Shown, Table
 from skymargin.storage.paths import AnyPath, as_path, list_files
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ _HEAD = 12
 
 
 @dataclass(frozen=True)
-class CatalogInfo:
+class CatalogInfo(Shown):
     """What a catalog is.
 
     Attributes
@@ -93,7 +94,17 @@ class CatalogInfo:
 
     def summary(self) -> str:
         """A table for people, at most 100 columns wide where the catalog's names allow it."""
-        lines = [
+        printed: list[str] = []
+        for head, text in self._lines():
+            if text:
+                printed += wrapped(str(text), f"{head:<{_HEAD}}", _HEAD)
+        return "\n".join(printed)
+
+    def _table(self) -> Table:
+        return Table(self.name, self._lines())
+
+    def _lines(self) -> list[tuple[str, object]]:
+        return [
             ("catalog", self.path),
             ("what", f"{self.format} {self.kind}, {self.name}"),
             ("threshold", self.margin_threshold_arcsec and f"{self.margin_threshold_arcsec:.12g} arcsec"),
@@ -110,11 +121,6 @@ class CatalogInfo:
             ("created", self.created),
             *(("WARNING", warning) for warning in self.warnings),
         ]
-        printed: list[str] = []
-        for head, text in lines:
-            if text:
-                printed += wrapped(str(text), f"{head:<{_HEAD}}", _HEAD)
-        return "\n".join(printed)
 
     def to_dict(self) -> dict[str, Any]:
         """The summary as plain values, for JSON."""

@@ -8,6 +8,7 @@ from typing import Any
 
 from skymargin.catalogs.layout import below_dataset
 from skymargin.formatting import wrapped
+from skymargin.shown import Shown, Table
 
 # The name of each kind of fault, singular and plural.
 KINDS = {
@@ -110,7 +111,7 @@ class PixelCounts:
 
 
 @dataclass(frozen=True)
-class VerifyReport:
+class VerifyReport(Shown):
     """What was checked and what is wrong.
 
     Attributes
@@ -197,20 +198,26 @@ class VerifyReport:
 
     def summary(self) -> str:
         """The report for people, in lines of about 100 columns."""
-        lines = [
-            *_line(
-                "Margin",
-                f"{self.margin_path}: {self.format}, {self.margin_threshold_arcsec:.12g} arcsec, by {self.builder}",
-            ),
-            *_line("Primary", self.primary_path),
-            *_line("Checked", self.checked()),
+        heads = [line for head, text in self._lines() if text for line in wrapped(text, f"{head:<8}: ", 10)]
+        return "\n".join([*heads, *self._pixel_lines(), *self._fault_lines()])
+
+    def _table(self) -> Table:
+        title = "Margin verified: right" if self.right else "Margin verified: WRONG"
+        return Table(
+            title, self._lines(), "\n".join([*self._pixel_lines(), *self._fault_lines()]).lstrip("\n")
+        )
+
+    def _lines(self) -> list[tuple[str, str]]:
+        threshold = f"{self.margin_threshold_arcsec:.12g} arcsec"
+        sample = f"{self.pixels_checked:,} pixels of seed {self.seed}" if self.seed is not None else ""
+        return [
+            ("Margin", f"{self.margin_path}: {self.format}, {threshold}, by {self.builder}"),
+            ("Primary", self.primary_path),
+            ("Checked", self.checked()),
+            ("Sample", sample),
+            ("Result", f"{'' if self.right else 'WRONG: '}{self.verdict()}; {self.seconds:.1f} s"),
+            ("Hint", "" if self.right else self.hint),
         ]
-        if self.seed is not None:
-            lines += _line("Sample", f"{self.pixels_checked:,} pixels of seed {self.seed}")
-        lines += _line("Result", f"{'' if self.right else 'WRONG: '}{self.verdict()}; {self.seconds:.1f} s")
-        if self.hint and not self.right:
-            lines += _line("Hint", self.hint)
-        return "\n".join([*lines, *self._pixel_lines(), *self._fault_lines()])
 
     def to_dict(self) -> dict[str, Any]:
         """The report as plain values, for JSON; its `seconds` are by stage, as in other reports."""
@@ -241,10 +248,6 @@ class VerifyReport:
             if count > len(named):
                 lines.append(f"  and {count - len(named):,} more")
         return lines
-
-
-def _line(head: str, text: str) -> list[str]:
-    return wrapped(text, f"{head:<8}: ", 10)
 
 
 def _counted(counts: dict[str, int]) -> str:

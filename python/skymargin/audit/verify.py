@@ -17,6 +17,7 @@ from skymargin.catalogs.folder import CatalogFolder, Columns, inspect_margin
 from skymargin.catalogs.layout import COMMON_METADATA, METADATA, PARTITION_INFO, Pixel
 from skymargin.catalogs.properties import whole_number
 from skymargin.errors import ArgumentError, PartitionReadError
+from skymargin.interrupts import with_short_interrupts
 from skymargin.progress import Stages
 from skymargin.storage.paths import AnyPath
 
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     PathLike = str | os.PathLike[str] | UPath
 
 
+@with_short_interrupts
 def verify(
     margin: PathLike,
     primary: PathLike | None = None,

@@ -18,6 +18,7 @@ from skymargin.build.default_name import default_name
 from skymargin.build.execution.main_guard import end_if_imported_by_worker
 from skymargin.build.memory import read_size
 from skymargin.build.run_paths import RunPaths
+from skymargin.build.shown_arguments import ShownArguments
 from skymargin.catalogs.leaf_paths import PathGenerator
 from skymargin.errors import ArgumentError
 from skymargin.storage.paths import AnyPath, absolute, first_local, is_local, with_options
@@ -94,8 +95,8 @@ def _check_name(args: Any, name: str) -> None:
 
 
 @_with_checked_names
-@dataclass
-class MarginCacheArguments:
+@dataclass(repr=False)
+class MarginCacheArguments(ShownArguments):
     """Arguments of a run: the catalog, the width of its margin, and where the margin catalog goes.
 
     The first two may be given by position, as in hats-import and hipscat-import; all others by name. Empty text for a
@@ -212,7 +213,8 @@ class MarginCacheArguments:
         110 MB and about 90 MB for each thread. It does not change the result. Rows and pages larger than what is left
         are still read, one at a time.
     progress_bar
-        Show progress bars on standard error, and print a summary at the end; default True. False prints nothing.
+        Show progress bars, and print a summary at the end; default True. False prints nothing. In a notebook bars are
+        widgets, where ipywidgets is installed, and the report is shown instead of the summary.
     simple_progress_bar
         Show plain text bars also in notebooks; default False. Set it where ipywidgets do not work.
     tqdm_kwargs

@@ -22,7 +22,9 @@ from skymargin.build.stages.tasks import nested_position
 from skymargin.build.subset.scope import pixels_of
 from skymargin.catalogs.catalog import Catalog
 from skymargin.formatting import readable_bytes
+from skymargin.interrupts import with_short_interrupts
 from skymargin.progress import Stages
+from skymargin.shown import Shown, Table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -42,7 +44,7 @@ _KEPT_ROWS = 20_000
 
 
 @dataclass(frozen=True)
-class MarginPlan:
+class MarginPlan(Shown):
     """What a run would read and write.
 
     Attributes
@@ -95,27 +97,49 @@ class MarginPlan:
 
     def summary(self) -> str:
         """A few readable lines."""
-        about = "" if self.exact else "about "
+        return "\n".join(
+            [
+                f"{self.catalog_path}: nothing was written",
+                f"threshold {self.margin_threshold_arcsec:g} arcsec, of {self.primary_path}",
+                f"writes at most {self._partitions()}",
+                f"writes {self._rows()}",
+                f"reads {self._reads()}",
+                f"takes about {self.estimated_seconds:.1f} s",
+            ]
+        )
+
+    def _table(self) -> Table:
+        rows = [
+            ("margin", self.catalog_path),
+            ("threshold", f"{self.margin_threshold_arcsec:g} arcsec"),
+            ("catalog", self.primary_path),
+            ("writes", f"{self._rows()}, in at most {self._partitions()}"),
+            ("reads", self._reads()),
+            ("takes", f"about {self.estimated_seconds:.1f} s"),
+        ]
+        return Table("Margin planned, nothing was written", rows)
+
+    def _partitions(self) -> str:
         kept = f"; {self.kept_partitions:,} more are taken over as they are" if self.kept_partitions else ""
+        return f"{self.most_partitions:,} partitions{kept}"
+
+    def _rows(self) -> str:
+        about = "" if self.exact else "about "
+        return f"{about}{self.estimated_rows:,} rows, about {readable_bytes(self.estimated_size_bytes)}"
+
+    def _reads(self) -> str:
+        if not self.sources:
+            return "no partition"
+        about = "" if self.exact else "about "
         basis = (
             "all of them were read for this"
             if self.exact
             else f"rows, sizes and time are estimated from {self.measured_partitions:,} of them, read as the run would"
         )
         about_rows = "" if self.exact_primary_rows else "about "
-        reads = (
-            f"reads {about}{readable_bytes(self.estimated_bytes_read)} of {about_rows}{self.estimated_primary_rows:,} "
+        return (
+            f"{about}{readable_bytes(self.estimated_bytes_read)} of {about_rows}{self.estimated_primary_rows:,} "
             f"rows in {self.sources:,} of {self.primary_partitions:,} partitions; {basis}"
-        )
-        return "\n".join(
-            [
-                f"{self.catalog_path}: nothing was written",
-                f"threshold {self.margin_threshold_arcsec:g} arcsec, of {self.primary_path}",
-                f"writes at most {self.most_partitions:,} partitions{kept}",
-                f"writes {about}{self.estimated_rows:,} rows, about {readable_bytes(self.estimated_size_bytes)}",
-                reads if self.sources else "reads no partition",
-                f"takes about {self.estimated_seconds:.1f} s",
-            ]
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -135,6 +159,7 @@ class _Measured:
     seconds: float
 
 
+@with_short_interrupts
 def plan_margin(args: MarginCacheArguments) -> MarginPlan:
     """Estimate what a run would read and write, without writing anything.
 

@@ -20,7 +20,8 @@ from skymargin.build.planning import RunPlan, plan_run
 from skymargin.build.report import MarginReport
 from skymargin.build.run import Run
 from skymargin.build.stages.tasks import Job
-from skymargin.progress import Stages
+from skymargin.interrupts import with_short_interrupts
+from skymargin.progress import Stages, in_notebook
 from skymargin.storage.paths import absolute, is_local, remove_folder
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ def pipeline(args: MarginCacheArguments) -> MarginReport: ...
 def pipeline(args: Sequence[MarginCacheArguments]) -> list[MarginReport]: ...
 
 
+@with_short_interrupts
 def pipeline(
     args: MarginCacheArguments | Sequence[MarginCacheArguments],
 ) -> MarginReport | list[MarginReport]:
@@ -77,6 +79,7 @@ def pipeline_with_client(args: MarginCacheArguments, client: Client) -> MarginRe
 def pipeline_with_client(args: Sequence[MarginCacheArguments], client: Client) -> list[MarginReport]: ...
 
 
+@with_short_interrupts
 def pipeline_with_client(
     args: MarginCacheArguments | Sequence[MarginCacheArguments], client: Client
 ) -> MarginReport | list[MarginReport]:
@@ -159,7 +162,8 @@ def _make(
         for margin in state.margins:
             margin.join_collection()
         state.clean_up(first.delete_intermediate_parquet_files, first.delete_resume_log_files)
-    if first.progress_bar:
+    # A notebook shows the report that is returned; of a list it would show the constructors.
+    if first.progress_bar and not (in_notebook() and len(reports) == 1):
         for report in reports.values():
             print(report.summary())
 

@@ -7,10 +7,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from skymargin.formatting import readable_bytes
+from skymargin.shown import Shown, Table
 
 
 @dataclass(frozen=True)
-class MarginReport:
+class MarginReport(Shown):
     """What was written, what was read for it, and how long it took.
 
     Attributes
@@ -57,16 +58,31 @@ class MarginReport:
 
     def summary(self) -> str:
         """One readable line."""
-        what = (
-            f"{self.rows:,} rows in {self.partitions:,} partitions"
-            if self.empty_reason is None
-            else f"empty margin, {self.empty_reason}"
-        )
         return (
-            f"{self.catalog_path}: {what}; threshold {self.margin_threshold_arcsec:.12g} arcsec; catalog of "
+            f"{self.catalog_path}: {self._what()}; threshold {self.margin_threshold_arcsec:.12g} arcsec; catalog of "
             f"{self.primary_rows:,} rows in {self.primary_partitions:,} partitions, "
             f"{readable_bytes(self.bytes_read)} read; {sum(self.seconds.values()):.1f} s"
         )
+
+    def _what(self) -> str:
+        if self.empty_reason is not None:
+            return f"empty margin, {self.empty_reason}"
+        return f"{self.rows:,} rows in {self.partitions:,} partitions"
+
+    def _table(self) -> Table:
+        stages = ", ".join(f"{name} {seconds:.1f}" for name, seconds in self.seconds.items())
+        ignored = f"{self.hints_ignored:,} that contradicted their pages" if self.hints_ignored else None
+        rows = [
+            ("margin", self.catalog_path),
+            ("what", self._what()),
+            ("threshold", f"{self.margin_threshold_arcsec:.12g} arcsec"),
+            ("catalog", self.primary_path),
+            ("of", f"{self.primary_rows:,} rows in {self.primary_partitions:,} partitions"),
+            ("read", f"{readable_bytes(self.bytes_read)}, {self.pages_decoded:,} pages"),
+            ("hints ignored", ignored),
+            ("seconds", f"{sum(self.seconds.values()):.1f}" + (f": {stages}" if stages else "")),
+        ]
+        return Table("Margin built", rows)
 
     def to_dict(self) -> dict[str, Any]:
         """The report as plain values, for JSON."""

@@ -14,6 +14,7 @@ from skymargin.catalogs.properties import edit_properties, parse_properties, rea
 from skymargin.catalogs.shared_file import change_file
 from skymargin.errors import ArgumentError, CatalogNotFoundError
 from skymargin.formatting import wrapped
+from skymargin.shown import Shown, Table
 from skymargin.storage.paths import (
     AnyPath,
     absolute,
@@ -59,7 +60,7 @@ class CollectionMargin:
 
 
 @dataclass(frozen=True)
-class CollectionInfo:
+class CollectionInfo(Shown):
     """A collection and its margins.
 
     Attributes
@@ -81,6 +82,14 @@ class CollectionInfo:
 
     def summary(self) -> str:
         """A table for people."""
+        return "\n".join(
+            line for head, text in self._lines() for line in wrapped(text, f"{head:<{_HEAD}} ", _HEAD + 1)
+        )
+
+    def _table(self) -> Table:
+        return Table(self.name, self._lines())
+
+    def _lines(self) -> list[tuple[str, str]]:
         lines = [("collection", self.path), ("primary", self.primary)]
         for margin in self.margins:
             parts = [margin.problem] if margin.problem else []
@@ -92,9 +101,7 @@ class CollectionInfo:
             lines.append(("margin", f"{margin.name}{mark}: {', '.join(parts)}"))
         if not self.margins:
             lines.append(("margins", "none"))
-        return "\n".join(
-            line for head, text in lines for line in wrapped(text, f"{head:<{_HEAD}} ", _HEAD + 1)
-        )
+        return lines
 
     def to_dict(self) -> dict[str, Any]:
         """The same as plain values, for JSON."""

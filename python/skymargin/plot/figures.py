@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 __all__ = ["most_telling_pixel", "plot_partition", "plot_sky"]
 
 ViewName = Literal["both", "whole", "close-up"]
-_DOTS_PER_INCH = 110
 _CANDIDATES = 500
 _FINALISTS = 12
 
@@ -91,7 +90,7 @@ def plot_partition(
         if figure is None:
             raise ArgumentError("axes cannot be drawn on: they belong to no figure")
     else:
-        figure = _new_figure((13, 7.0) if view == "both" else (8, 7.2))
+        figure = _new_figure(*(13, 7.0) if view == "both" else (8, 7.2))
     if view == "both":
         draw_both(figure, scene)
     else:
@@ -132,7 +131,7 @@ def plot_sky(
 
     check_picture(picture, overwrite=overwrite)
     catalog = open_margin(margin, primary)
-    figure = _new_figure((11, 6))
+    figure = _new_figure(11, 6)
     draw_sky(figure, catalog)
     _save(figure, picture)
     return figure
@@ -219,17 +218,17 @@ def _most_telling(catalog: MarginCatalog) -> tuple[int, int]:
     return max(finalists, key=lambda pixel: (kinds(pixel), interest[pixel]))
 
 
-def _new_figure(size_inches: tuple[float, float]) -> Figure:
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
+def _new_figure(width_inches: float, height_inches: float) -> Figure:
+    # This imports matplotlib.
+    from skymargin.plot.shown_figure import ShownFigure
 
-    figure = Figure(figsize=size_inches, layout="constrained")
-    FigureCanvasAgg(figure)
-    return figure
+    return ShownFigure(width_inches, height_inches)
 
 
 def _save(figure: Figure, picture: str | os.PathLike[str] | None) -> None:
     if picture is None:
         return
+    from skymargin.plot.shown_figure import DOTS_PER_INCH
+
     with atomic_write(Path(expanded(picture))) as temporary:
-        figure.savefig(temporary, dpi=_DOTS_PER_INCH, format="png")
+        figure.savefig(temporary, dpi=DOTS_PER_INCH, format="png")
