@@ -81,7 +81,7 @@ ERRORS = [
     ("plot {catalog} -o a.png", "{catalog} is not a margin"),
     ("plot nowhere -o a.png", "there is nothing at nowhere"),
     ("plot {margin} --primary nowhere -o a.png", "there is nothing at nowhere"),
-    ("plot {margin} -o a.jpg", "a.jpg is not allowed: its name must end in .png"),
+    ("plot {margin} -o a.jpg", "a.jpg is not allowed: its name must end in .png, .pdf or .svg"),
     ("plot {margin} -o no/a.png", "there is no folder no"),
     (
         "plot {margin} --sky -o there.png",

@@ -204,13 +204,13 @@ def test_an_empty_pixel_and_a_margin_without_rows(tmp_path: Path) -> None:
     make_margin(tmp_path / "stars", tmp_path, 7_200.0, name="wide")
     empty = sorted(set(files_of(tmp_path / "wide")) - set(partitions))
     axes = plot_partition(tmp_path / "wide", empty[0], view="whole").axes[0]
-    assert axes.get_title().startswith(f"An empty pixel (order {empty[0][0]}, pixel {empty[0][1]}),")
+    assert axes.get_title().startswith(f"wide: order {empty[0][0]}, pixel {empty[0][1]}, an empty pixel\n")
     assert "edge of the pixel" in axes.get_legend_handles_labels()[1]
     assert not artists(axes, "own")
     for file in files_of(tmp_path / "wide").values():
         file.unlink()
     axes = plot_partition(tmp_path / "wide", (1, 0), view="close-up").axes[0]
-    assert axes.get_title().endswith("and no row in its margin")
+    assert axes.get_title() == "wide: order 1, pixel 0\nno row in its margin"
     assert len(drawn(axes, "margin")) == 0
     with pytest.raises(CatalogError, match="wide has no rows: name a pixel"):
         plot_partition(tmp_path / "wide")

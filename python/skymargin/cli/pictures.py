@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 @click.command(context_settings=CONTEXT)
 @click.argument("margin", type=FOLDER)
-@value("-o --output PNG", "The picture to write.", type=FILE, required=True)
+@value("-o --output PICTURE", "The picture to write: a .png, .pdf or .svg file.", type=FILE, required=True)
 @value(
     "--pixel ORDER/PIXEL",
     "Partition, or empty pixel, to draw.  [default: the one whose margin is easiest to see]",

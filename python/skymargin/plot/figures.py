@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 import operator
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args
 
-from skymargin.errors import ArgumentError, MissingExtraError, OutputExistsError
-from skymargin.plot.partition import close_view, densest, draw_both, draw_on, whole_view
+from skymargin.errors import ArgumentError, MissingExtraError, OutputExistsError, PartitionReadError
+from skymargin.plot.partition import close_view, densest, draw_both, draw_on, has_close_up, whole_view
 from skymargin.plot.scene import MarginCatalog, Scene, check_has_rows, open_margin
 from skymargin.storage.paths import atomic_write, expanded
 
@@ -21,7 +22,11 @@ if TYPE_CHECKING:
 
 __all__ = ["most_telling_pixel", "plot_partition", "plot_sky"]
 
+_log = logging.getLogger("skymargin")
+
 ViewName = Literal["both", "whole", "close-up"]
+# What pictures may end in, and what keeps their bytes the same from run to run.
+_FORMATS: dict[str, dict[str, None]] = {".png": {}, ".pdf": {"CreationDate": None}, ".svg": {"Date": None}}
 _CANDIDATES = 500
 _FINALISTS = 12
 
@@ -38,6 +43,8 @@ def plot_partition(
 ) -> Figure:
     """Draw a pixel and its margin: rows coloured by separation, the true edges, and the line at the threshold.
 
+    Partitions whose files cannot be read are drawn without their rows: the picture says so, and a warning is logged.
+
     The picture is an azimuthal equidistant projection: distances and directions from its centre are true, at the poles
     as anywhere. East is to the left.
 
@@ -51,11 +58,12 @@ def plot_partition(
         Its primary catalog, or the collection of that; default: the one its properties name.
     view
         ``"whole"``: the pixel and its whole margin; ``"close-up"``: the part of its edge where most rows of the margin
-        lie together; ``"both"``: side by side.
+        lie together; ``"both"``: side by side, or only the whole where its margin is so wide that a close-up would show
+        the same.
     axes
         Draw on these axes; for one view only.
     picture
-        Write this PNG file; it appears only when it is complete.
+        Write this file, whose name ends in .png, .pdf or .svg; it appears only when it is complete.
     overwrite
         Replace a file of that name.
 
@@ -73,7 +81,7 @@ def plot_partition(
     CatalogNotFoundError, CatalogError
         When the margin or its primary does not exist, or cannot be used.
     PartitionReadError
-        When a file cannot be read.
+        When the margin of the pixel cannot be read.
     OutputExistsError
         When `picture` exists.
     """
@@ -85,6 +93,10 @@ def plot_partition(
     check_picture(picture, overwrite=overwrite)
     catalog = open_margin(margin, primary)
     scene = catalog.scene(_most_telling(catalog) if pixel is None else _order_and_index(pixel))
+    if view == "both" and not has_close_up(scene):
+        view = "whole"
+    for reason in scene.unreadable.values():
+        _log.warning("not drawn: %s", reason)
     if axes is not None:
         figure = axes.get_figure(root=True)
         if figure is None:
@@ -95,7 +107,8 @@ def plot_partition(
         draw_both(figure, scene)
     else:
         square = whole_view(scene) if view == "whole" else close_view(scene)
-        draw_on(figure.subplots() if axes is None else axes, scene, square, legend_inside=axes is not None)
+        panel = figure.subplots() if axes is None else axes
+        draw_on(panel, scene, square, is_close=view == "close-up", legend_inside=axes is not None)
     _save(figure, picture)
     return figure
 
@@ -108,6 +121,8 @@ def plot_sky(
     overwrite: bool = False,
 ) -> Figure:
     """Draw the whole sky (Mollweide), each pixel coloured by the number of rows in its margin.
+
+    Pixels whose margin cannot be read are pink, and a warning is logged.
 
     Parameters
     ----------
@@ -123,7 +138,7 @@ def plot_sky(
     ------
     MissingExtraError
         When matplotlib or mocpy is not installed.
-    ArgumentError, CatalogNotFoundError, CatalogError, PartitionReadError, OutputExistsError
+    ArgumentError, CatalogNotFoundError, CatalogError, OutputExistsError
         As `plot_partition`.
     """
     require("matplotlib", "mocpy")
@@ -154,7 +169,7 @@ def most_telling_pixel(margin: PathLike, *, primary: PathLike | None = None) -> 
     CatalogNotFoundError, CatalogError
         When the margin or its primary does not exist, or no margin has rows.
     PartitionReadError
-        When a file cannot be read.
+        When none of these margins can be read.
     """
     return _most_telling(open_margin(margin, primary))
 
@@ -174,15 +189,15 @@ def check_picture(picture: str | os.PathLike[str] | None, *, overwrite: bool) ->
     Raises
     ------
     ArgumentError
-        When its name does not end in .png, or its folder does not exist.
+        When its name does not end in .png, .pdf or .svg, or its folder does not exist.
     OutputExistsError
         When it exists and must not be replaced.
     """
     if picture is None:
         return
     path = Path(expanded(picture))
-    if path.suffix.lower() != ".png":
-        raise ArgumentError(f"the picture {path} is not allowed: its name must end in .png")
+    if path.suffix.lower() not in _FORMATS:
+        raise ArgumentError(f"the picture {path} is not allowed: its name must end in .png, .pdf or .svg")
     if not path.parent.is_dir():
         raise ArgumentError(f"the picture {path} is not allowed: there is no folder {path.parent}")
     if path.is_dir() or (path.exists() and not overwrite):
@@ -202,12 +217,21 @@ def _order_and_index(pixel: tuple[int, int]) -> tuple[int, int]:
 def _most_telling(catalog: MarginCatalog) -> tuple[int, int]:
     check_has_rows(catalog)
     interest = {}
+    readable = []
     for pixel in catalog.largest_margins(_CANDIDATES):
-        rows = catalog.margin_rows(pixel)
+        try:
+            rows = catalog.margin_rows(pixel)
+        except PartitionReadError as error:
+            _log.warning("not drawn: %s", error)
+            last = error
+            continue
+        readable.append(pixel)
         if pixel in catalog.primary.files and len(rows):
             interest[pixel] = (len(densest(rows, catalog.threshold_arcsec)), len(rows), pixel)
+    if not readable:
+        raise last
     if not interest:
-        return catalog.largest_margins(1)[0]
+        return readable[0]
 
     def kinds(pixel: tuple[int, int]) -> int:
         scene: Scene = catalog.scene(pixel)
@@ -228,7 +252,12 @@ def _new_figure(width_inches: float, height_inches: float) -> Figure:
 def _save(figure: Figure, picture: str | os.PathLike[str] | None) -> None:
     if picture is None:
         return
+    import matplotlib as mpl
+
     from skymargin.plot.shown_figure import DOTS_PER_INCH
 
-    with atomic_write(Path(expanded(picture))) as temporary:
-        figure.savefig(temporary, dpi=DOTS_PER_INCH, format="png")
+    path = Path(expanded(picture))
+    suffix = path.suffix.lower()
+    # Without a salt, the names in an SVG are random.
+    with atomic_write(path) as temporary, mpl.rc_context({"svg.hashsalt": "skymargin"}):
+        figure.savefig(temporary, dpi=DOTS_PER_INCH, format=suffix[1:], metadata=_FORMATS[suffix])

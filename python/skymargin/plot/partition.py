@@ -37,12 +37,18 @@ _ARROW = {"arrowstyle": "->", "color": _LINE, "shrinkB": 7, "linewidth": 1.6}
 # Width of the close-up in thresholds: around the densest rows, and at most to include rows of other kinds.
 _CLOSE = 5.0
 _WIDEST = 8.0
+# A close-up of this part of the width of the whole shows the same.
+_SIMILAR = 0.6
 _GRID = 300
 _MOST_LABELS = 12
+# Partitions that cannot be read are named up to this number.
+_MOST_NAMED = 3
 # Rows this near to the threshold may be in the margin or not.
 _ROUNDING_ARCSEC = 1e-9
 # More dots than this hide each other. Rows of the margin are all drawn.
 _MOST_DOTS = 20_000
+# More dots than this are an image in a PDF or SVG file, which would be slow to show otherwise.
+_MOST_VECTORS = 2_000
 # Up to this number of rows, all are compared with all.
 _FEW_ROWS = 2_000
 
@@ -93,6 +99,11 @@ def close_view(scene: Scene) -> View:
     return View(plane, min(half_width_rad, whole_view(scene).half_width_rad))
 
 
+def has_close_up(scene: Scene) -> bool:
+    """Whether a close-up shows more than the whole pixel; not where the margin is as wide as the pixel."""
+    return close_view(scene).half_width_rad < _SIMILAR * whole_view(scene).half_width_rad
+
+
 def draw_both(figure: Figure, scene: Scene) -> None:
     """Draw the whole pixel on the left, and a close-up of its edge on the right."""
     whole, close = figure.subplots(1, 2)
@@ -100,20 +111,18 @@ def draw_both(figure: Figure, scene: Scene) -> None:
     _draw(whole, scene, whole_view(scene), name_separations=False)
     _point_at(whole, whole_view(scene), close_up)
     dots = _draw(close, scene, close_up)
-    whole.set_title(_title(scene))
-    beyond = _has_more(scene)
-    close.set_title(
-        f"At its edge: rows within {_angle(scene.threshold_arcsec)} belong to the margin,\n"
-        + ("which holds rows beyond the dashed line, too" if beyond else "rows beyond the dashed line do not")
-    )
+    whole.set_title(f"{_where(scene)}\n{_contents(scene)}")
+    close.set_title(f"A close-up of its edge\n{_seen(scene, close_up)}")
+    _note_unreadable(whole, scene)
     _add_colours(close, dots, scene)
     _make_visible(_legend_below(figure, [whole, close]))
 
 
-def draw_on(axes: Axes, scene: Scene, view: View, *, legend_inside: bool) -> None:
+def draw_on(axes: Axes, scene: Scene, view: View, *, is_close: bool, legend_inside: bool) -> None:
     """Draw one view with its title, its colour bar and its legend, inside the axes or below them."""
     dots = _draw(axes, scene, view)
-    axes.set_title(_title(scene))
+    axes.set_title(f"{_where(scene)}\n{_seen(scene, view) if is_close else _contents(scene)}")
+    _note_unreadable(axes, scene)
     _add_colours(axes, dots, scene)
     if legend_inside:
         legend = axes.legend(loc="upper left", fontsize=8, framealpha=0.8)
@@ -152,16 +161,38 @@ def _make_visible(legend: Legend) -> None:
             handle.set_alpha(1)
 
 
-def _title(scene: Scene) -> str:
+def _where(scene: Scene) -> str:
+    what = "" if scene.is_partition else ", an empty pixel"
+    return f"{scene.name}: order {scene.order}, pixel {scene.pixel}{what}"
+
+
+def _contents(scene: Scene) -> str:
+    own = f"{_count(len(scene.own))} of the partition, " if scene.is_partition else ""
+    if (scene.order, scene.pixel) in scene.unreadable:
+        own = "the rows of the partition cannot be read, "
+    return f"{own}{_count(len(scene.margin))} in its margin"
+
+
+def _seen(scene: Scene, view: View) -> str:
+    """What a close-up shows."""
     rows = len(scene.margin)
-    where = f"order {scene.order}, pixel {scene.pixel}"
-    first = (
-        f"One partition ({where}): {_count(len(scene.own))}"
-        if scene.is_partition
-        else f"An empty pixel ({where})"
-    )
-    second = f"the {_count(rows)} of its neighbours that its margin holds" if rows else "no row in its margin"
-    return f"{first},\nand {second}"
+    if not rows:
+        return "no row in its margin"
+    seen = int(view.sees(scene.margin).sum())
+    within = f"within {_angle(scene.threshold_arcsec)}"
+    if _has_more(scene):
+        within += " and, in pink, beyond"
+    some = f"{seen:,} of the {_count(rows)}" if seen < rows else _count(rows)
+    return f"{some} of its margin, {within}"
+
+
+def _note_unreadable(axes: Axes, scene: Scene) -> None:
+    if scene.unreadable:
+        names = ", ".join(f"{order}/{pixel}" for order, pixel in list(scene.unreadable)[:_MOST_NAMED])
+        more = len(scene.unreadable) - _MOST_NAMED
+        note = f"cannot be read, rows not drawn: {names}" + (f" and {more:,} more" if more > 0 else "")
+        corner: dict[str, Any] = {"transform": axes.transAxes, "ha": "right", "va": "bottom", "color": _LINE}
+        axes.text(0.98, 0.015, note, gid="unreadable", **corner, **(_NOTE | {"zorder": 6}))
 
 
 def _has_more(scene: Scene) -> bool:
@@ -169,7 +200,7 @@ def _has_more(scene: Scene) -> bool:
 
 
 def _count(rows: int) -> str:
-    return f"{rows:,} row{'' if rows == 1 else 's'}"
+    return f"{rows:,} row{'' if rows == 1 else 's'}" if rows else "no row"
 
 
 def _add_colours(axes: Axes, dots: PathCollection, scene: Scene) -> None:
@@ -193,6 +224,7 @@ def _draw(axes: Axes, scene: Scene, view: View, *, name_separations: bool = True
             label += f" (1 of {step} drawn)"
         size, alpha = (45, 1.0) if close and len(visible) < 300 else (3, 0.55)
         style: dict[str, Any] = {"s": size, "color": colour, "alpha": alpha, "linewidths": 0, "zorder": 2}
+        style["rasterized"] = len(visible) > _MOST_VECTORS
         axes.scatter(*view.place(visible.at(slice(None, None, step))), label=label, gid=gid, **style)
     dots = _draw_margin_rows(axes, scene, view)
     if len(scene.lacking):
@@ -272,6 +304,7 @@ def _draw_margin_rows(axes: Axes, scene: Scene, view: View) -> PathCollection:
         label="row of its margin" + (" (pink: beyond the threshold)" if beyond else ""),
         zorder=4,
         gid="margin",
+        rasterized=shown > _MOST_VECTORS,
     )
 
 
@@ -285,7 +318,8 @@ def _finish(axes: Axes, view: View) -> None:
     axes.set_ylabel(f"to the north ({unit})")
     ra_deg, dec_deg = view.middle()
     digits = {"degrees": 2, "arcmin": 3, "arcsec": 5}[unit]
-    centre = f"centre: RA {round(ra_deg, digits) % 360:.{digits}f}\u00b0, Dec {dec_deg:+.{digits}f}\u00b0"
+    dec = f"{dec_deg:+.{digits}f}".replace("-", "\u2212")
+    centre = f"centre: RA {round(ra_deg, digits) % 360:.{digits}f}\u00b0, Dec {dec}\u00b0"
     corner: dict[str, Any] = {"transform": axes.transAxes, "ha": "right", "va": "top"}
     axes.text(0.98, 0.98, centre, **corner, **(_NOTE | {"zorder": 6}))
     bar_arcsec = round_arcsec(0.4 * view.half_width_rad / ARCSEC_RAD)
@@ -311,6 +345,9 @@ def _three_digits(value: float) -> str:
 
 
 def _angle(arcsec: float) -> str:
-    if arcsec >= 3600:
+    """An angle in the largest unit in which it has few digits."""
+    if arcsec >= 3600 and arcsec % 36 == 0:
         return f"{arcsec / 3600:g} degree{'' if arcsec == 3600 else 's'}"
-    return f"{arcsec / 60:g} arcmin" if arcsec >= 120 else f"{arcsec:g} arcsec"
+    if arcsec >= 120 and arcsec % 6 == 0 and arcsec < 36_000:
+        return f"{arcsec / 60:g} arcmin"
+    return f"{arcsec:,.0f} arcsec" if arcsec >= 1000 and arcsec % 1 == 0 else f"{arcsec:g} arcsec"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,7 +11,7 @@ import skymargin._core as _core
 from skymargin.catalogs.folder import CatalogFolder, inspect_margin
 from skymargin.catalogs.layout import Pixel
 from skymargin.catalogs.partition_reader import PartitionRows, as_float64
-from skymargin.errors import ArgumentError, CatalogError
+from skymargin.errors import ArgumentError, CatalogError, PartitionReadError
 from skymargin.geometry.limits import LARGEST_ORDER, LARGEST_THRESHOLD_ARCSEC
 from skymargin.geometry.outline import bounding_circle, centre, unit_vectors
 from skymargin.plot.view import ARCSEC_RAD, Rows
@@ -41,6 +41,8 @@ class Scene:
 
     Attributes
     ----------
+    name : str
+        The name of the margin catalog.
     order, pixel : int
         HEALPix order and nested index of the pixel.
     threshold_arcsec : float
@@ -59,8 +61,11 @@ class Scene:
         Rows of other partitions beyond the threshold, not in the margin.
     neighbours : list of (int, int)
         Partitions that the picture may show.
+    unreadable : dict
+        Partitions whose rows are not here because a file of them cannot be read, and why.
     """
 
+    name: str
     order: int
     pixel: int
     threshold_arcsec: float
@@ -71,6 +76,7 @@ class Scene:
     lacking: Rows
     others: Rows
     neighbours: list[Pixel]
+    unreadable: dict[Pixel, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -95,14 +101,14 @@ class MarginCatalog:
         return sorted(sizes, key=lambda pixel: (-sizes[pixel], pixel))[:most]
 
     def scene(self, pixel: Pixel) -> Scene:
-        """Read the data of a picture of a pixel.
+        """Read the data of a picture of a pixel, without the rows of partitions that cannot be read.
 
         Raises
         ------
         ArgumentError
             When the pixel is not a partition and has no margin; names the nearest ones.
         PartitionReadError
-            When a file cannot be read.
+            When the margin of the pixel cannot be read.
         """
         self._check(pixel)
         circle = bounding_circle(*pixel)
@@ -114,24 +120,27 @@ class MarginCatalog:
         ]
         margin = self.margin_rows(pixel)
         near = []
+        unreadable: dict[Pixel, str] = {}
         for other in neighbours:
-            rows = self._read(self.primary, other)
+            rows = self._primary_rows(other, unreadable)
             near.append(rows.at(unit_vectors(*rows) @ circle.centre >= np.cos(view_rad)))
         around = Rows.concatenate(near)
         around = around.at(~np.isin(_as_complex(around), _as_complex(margin)))
         within = _core.is_within(*around, *pixel, self.threshold_arcsec).to_numpy(zero_copy_only=False)
         within = within.astype(bool)
         return Scene(
+            name=self.margin.path.name,
             order=pixel[0],
             pixel=pixel[1],
             threshold_arcsec=self.threshold_arcsec,
             is_partition=pixel in self.primary.files,
-            own=self._read(self.primary, pixel),
+            own=self._primary_rows(pixel, unreadable),
             margin=margin,
             separation_arcsec=_core.separation_arcsec(*margin, *pixel).to_numpy(),
             lacking=around.at(within),
             others=around.at(~within),
             neighbours=neighbours,
+            unreadable=unreadable,
         )
 
     def _check(self, pixel: Pixel) -> None:
@@ -150,6 +159,14 @@ class MarginCatalog:
             f"pixel {order}/{number} is not allowed: {self.primary.path} has no such partition, and "
             f"{self.margin.path} no margin of it; the nearest are {names}"
         )
+
+    def _primary_rows(self, pixel: Pixel, unreadable: dict[Pixel, str]) -> Rows:
+        """The rows of a partition; one that cannot be read has none, and is added to `unreadable`."""
+        try:
+            return self._read(self.primary, pixel)
+        except PartitionReadError as error:
+            unreadable[pixel] = str(error)
+            return Rows.concatenate([])
 
     def _read(self, catalog: CatalogFolder, pixel: Pixel) -> Rows:
         ra, dec = self.columns.ra, self.columns.dec

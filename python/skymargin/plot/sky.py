@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 import skymargin._core as _core
 from skymargin.catalogs.partition_reader import PartitionRows
+from skymargin.errors import PartitionReadError
 from skymargin.geometry.limits import LARGEST_ORDER
 from skymargin.geometry.outline import outline
 
@@ -22,16 +24,20 @@ if TYPE_CHECKING:
     from skymargin.catalogs.layout import Pixel
     from skymargin.plot.scene import MarginCatalog
 
+_log = logging.getLogger("skymargin")
+
 # The sky in a Mollweide projection is 4 sqrt(2) radians wide and half as high.
 _WIDTH, _HEIGHT = 1200, 600
 _WIDTH_DEG = float(np.degrees(4 * np.sqrt(2)))
-_NONE = "#D9D9D9"
+_NONE, _UNREADABLE = "#D9D9D9", "#CC79A7"
 _COLOUR_MAP = "viridis"
 # A longer step of an edge jumps from one side of the map to the other.
 _JUMP = _WIDTH / 4
 # With more pixels than these, edges would hide the colours; coverage is drawn at an order that can be seen.
 _MOST_EDGES = 3_000
 _FINEST_SEEN = 8
+# Up to this maximum, the colour bar has 2 and 5 beside the powers of ten.
+_MANY = 2_000
 
 
 def count_rows(catalog: MarginCatalog) -> tuple[list[Pixel], NDArray[np.int64]]:
@@ -42,56 +48,73 @@ def count_rows(catalog: MarginCatalog) -> tuple[list[Pixel], NDArray[np.int64]]:
     pixels : list of (int, int)
         Order and nested index of every partition and every other pixel with a margin, in the order of the sky.
     rows : numpy.ndarray, shape (n,)
-        Rows in the margin of each.
-
-    Raises
-    ------
-    PartitionReadError
-        When a file cannot be read.
+        Rows in the margin of each; -1 when a file of it cannot be read, of which a warning is logged.
     """
     pixels = sorted(set(catalog.primary.files) | set(catalog.margin.files), key=_first_index)
     rows = np.zeros(len(pixels), np.int64)
     for number, pixel in enumerate(pixels):
         files = catalog.margin.file_paths(pixel)
         if files:
-            with PartitionRows(files) as margin:
-                rows[number] = margin.rows
+            try:
+                with PartitionRows(files) as margin:
+                    rows[number] = margin.rows
+            except PartitionReadError as error:
+                _log.warning("not counted: %s", error)
+                rows[number] = -1
     return pixels, rows
 
 
 def draw_sky(figure: Figure, catalog: MarginCatalog) -> WCSAxes:
-    """Draw the map and its colour bar; `PartitionReadError` if a file is unreadable."""
+    """Draw the map and its colour bar."""
     from astropy.visualization.wcsaxes.frame import EllipticalFrame
     from matplotlib.colors import ListedColormap, LogNorm
-    from matplotlib.ticker import StrMethodFormatter
 
     pixels, counts = count_rows(catalog)
     sky = _mollweide()
     axes: WCSAxes = figure.add_subplot(projection=sky, frame_class=EllipticalFrame)
     number = pixels_at(sky, pixels)
     rows = np.where(number >= 0, counts[number], 0)
-    grey = np.ma.masked_where((number < 0) | (rows > 0), np.ones_like(rows))
     style: dict[str, Any] = {"origin": "lower", "interpolation": "nearest"}
-    axes.imshow(grey, cmap=ListedColormap([_NONE]), zorder=0, **style)
-    scale = LogNorm(1, max(int(counts.max(initial=1)), 2))
-    image = axes.imshow(np.ma.masked_equal(rows, 0), cmap=_COLOUR_MAP, norm=scale, zorder=1, **style)
+    for colour, where in ((_NONE, (number >= 0) & (rows == 0)), (_UNREADABLE, rows < 0)):
+        plain = np.ma.masked_where(~where, np.ones_like(rows))
+        axes.imshow(plain, cmap=ListedColormap([colour]), zorder=0, **style)
+    most = int(counts.max(initial=0))
+    scale = LogNorm(1, max(most, 2))
+    image = axes.imshow(np.ma.masked_less_equal(rows, 0), cmap=_COLOUR_MAP, norm=scale, zorder=1, **style)
     image.set_gid("rows")
     if len(pixels) <= _MOST_EDGES:
         _draw_edges(axes, sky, pixels)
     has_boundary = _draw_coverage(axes, sky, catalog.primary.files)
     _label(axes)
-    with_rows = int((counts > 0).sum())
+    with_rows, unreadable = int((counts > 0).sum()), int((counts < 0).sum())
     empty = len(set(catalog.margin.files) - set(catalog.primary.files))
-    where = ", inside the black line" if has_boundary else ""
+    about = [
+        f"{len(catalog.primary.files):,} partitions" + (", inside the black line" if has_boundary else "")
+    ]
+    if empty:
+        about.append(
+            f"{empty:,} of the margins {'are of empty pixels' if empty > 1 else 'is of an empty pixel'}"
+        )
+    about += [f"{unreadable:,} margin{'s' * (unreadable > 1)} cannot be read"] if unreadable else []
+    total = f"{int(counts.clip(0).sum()):,} rows within {catalog.threshold_arcsec:g} arcsec"
     axes.set_title(
-        f"{catalog.margin.path.name}: {int(counts.sum()):,} rows within {catalog.threshold_arcsec:g} arcsec, "
-        f"in the margins of {with_rows:,} pixels\n"
-        f"({len(catalog.primary.files):,} partitions{where}; {empty:,} of the margins are of empty pixels)",
+        f"{catalog.margin.path.name}: {total}, in the margins of {with_rows:,} pixels\n({'; '.join(about)})",
         pad=14,
     )
-    bar = figure.colorbar(image, ax=axes, label="rows in the margin (grey: none)", shrink=0.7, pad=0.03)
-    bar.ax.yaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
+    label = "rows in the margin (grey: none" + (", pink: cannot be read)" if unreadable else ")")
+    bar = figure.colorbar(image, ax=axes, label=label, shrink=0.7, pad=0.03)
+    ticks = bar_ticks(most)
+    bar.set_ticks(ticks, labels=[f"{tick:,}" for tick in ticks], minor=False)
+    bar.minorticks_off()
     return axes
+
+
+def bar_ticks(most: int) -> list[int]:
+    """Numbers of rows beside the colour bar: 1, the maximum, and round numbers between that leave room for both."""
+    steps = (1, 2, 5) if most < _MANY else (1,)
+    powers = range(len(str(most)))
+    between = [step * 10**power for power in powers for step in steps if 1 < step * 10**power < most / 1.25]
+    return [1, *between, *([most] if most > 1 else [])]
 
 
 def pixels_at(sky: WCS, pixels: list[Pixel]) -> NDArray[np.int64]:
