@@ -59,9 +59,10 @@ PACKAGES = ["hipscat_import", "hats_import"]
 
 
 def run(script: str, folder: Path, package: str, **options: str) -> subprocess.CompletedProcess[str]:
-    """Run a script in a folder, after the one line that makes it ours."""
+    """Run a script in a folder, after the one line that makes it ours, as if the package were not installed."""
     file = folder / "script.py"
-    file.write_text(f"import skymargin\nskymargin.install_as_{package}()\n{textwrap.dedent(script)}")
+    absent = "import skymargin.compat.install\nskymargin.compat.install.is_installed = lambda _package: False"
+    file.write_text(f"{absent}\nskymargin.install_as_{package}()\n{textwrap.dedent(script)}")
     return subprocess.run(
         [sys.executable, "-W", "error", str(file)],
         cwd=folder,

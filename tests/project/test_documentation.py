@@ -21,6 +21,7 @@ from skymargin import errors
 from skymargin.cli.main import cli
 from skymargin.plot import figures
 from tools.mkdocs_hooks import MARK, command_sections, on_config, on_page_markdown
+from tools.mkdocs_notebooks import notebooks
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
@@ -48,7 +49,10 @@ def named() -> dict[str, object]:
 def test_every_page_is_in_the_navigation_once() -> None:
     pages = list(pages_of(yaml.safe_load((ROOT / "mkdocs.yml").read_text(encoding="utf-8"))["nav"]))
     assert len(pages) == len(set(pages))
-    assert set(pages) == {path.relative_to(DOCS).as_posix() for path in DOCS.rglob("*.md")}
+    # A notebook becomes a page when the site is built.
+    sources = [*DOCS.rglob("*.md"), *(book.with_suffix(".md") for book in notebooks())]
+    assert len(sources) == len(set(sources))
+    assert set(pages) == {path.relative_to(DOCS).as_posix() for path in sources}
 
 
 def test_every_public_name_is_in_the_reference_with_its_docstring() -> None:

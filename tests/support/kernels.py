@@ -78,7 +78,11 @@ def kernel(folder: Path) -> Iterator[Kernel]:
     from jupyter_client.manager import KernelManager
 
     own = {name: str(folder / name.lower()) for name in ("IPYTHONDIR", "JUPYTER_RUNTIME_DIR")}
-    manager = KernelManager(kernel_name="python3", connection_file=str(folder / "connection.json"))
+    manager = KernelManager(
+        kernel_name="python3",
+        connection_file=str(folder / "kernel.json"),
+        transport="tcp" if os.name == "nt" else "ipc",
+    )
     manager.start_kernel(cwd=str(folder), env={**os.environ, **own})
     client = manager.client()
     client.start_channels()

@@ -76,8 +76,10 @@ class MarginReport(Shown):
             ("margin", self.catalog_path),
             ("what", self._what()),
             ("threshold", f"{self.margin_threshold_arcsec:.12g} arcsec"),
-            ("catalog", self.primary_path),
-            ("of", f"{self.primary_rows:,} rows in {self.primary_partitions:,} partitions"),
+            (
+                "catalog",
+                f"{self.primary_path}: {self.primary_rows:,} rows in {self.primary_partitions:,} partitions",
+            ),
             ("read", f"{readable_bytes(self.bytes_read)}, {self.pages_decoded:,} pages"),
             ("hints ignored", ignored),
             ("seconds", f"{sum(self.seconds.values()):.1f}" + (f": {stages}" if stages else "")),
