@@ -147,6 +147,19 @@ def test_a_survey_on_s3(executed: Executed) -> None:
     }
 
 
+@of("without-a-margin-cache")
+def test_lsdb_without_a_margin_cache(executed: Executed) -> None:
+    check(executed)
+    complete, alone = numbers(r"(\d+) pairs; LSDB alone finds (\d+)", executed.printed)
+    assert numbers(r"\n(\d+) pairs by astropy", executed.printed) == [complete]
+    assert alone < complete
+    filtered, pairs = numbers(r"(\d+) pairs, (\d+) by astropy", executed.printed)
+    assert filtered == pairs > 0
+    part, whole = numbers(r"(\d+) of (\d+) partitions", executed.printed)
+    assert 0 < part < whole
+    assert numbers(r"(\d+) in the margin around it", executed.printed)[0] > 0
+
+
 def test_every_notebook_has_a_test() -> None:
     marks = [
         mark
