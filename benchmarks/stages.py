@@ -17,7 +17,7 @@ NAMES = {name: f"stages-{name}" for name in _CATALOGS}
 # threads of the extension included, when the stage begins and ends.
 BUILD = """
 import json, sys, time
-import tqdm.auto
+import tqdm.std
 from skymargin import MarginCacheArguments, pipeline
 
 stages = {}
@@ -34,7 +34,7 @@ class Clock:
     def update(self, _steps):
         pass
 
-tqdm.auto.tqdm = Clock
+tqdm.std.tqdm = Clock
 catalog, output, threshold = sys.argv[1:]
 report = pipeline(MarginCacheArguments(
     output, "margin", input_catalog_path=catalog, margin_threshold=float(threshold),
