@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable
 from copy import copy
 from dataclasses import KW_ONLY, dataclass, field, fields, replace
 from difflib import get_close_matches
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from skymargin.build import preflight
 from skymargin.build import validators as check
+from skymargin.build.argument_positions import by_name
 from skymargin.build.argument_rules import validate
 from skymargin.build.default_name import default_name
 from skymargin.build.execution.main_guard import end_if_imported_by_worker
@@ -29,28 +30,6 @@ if TYPE_CHECKING:
 Location: TypeAlias = "str | os.PathLike[str] | UPath"
 _POSITIONS = ("output_path", "output_artifact_name")
 _Class = TypeVar("_Class")
-
-
-def by_name(
-    owner: str, positions: Sequence[str], values: Sequence[Any], named: Mapping[str, Any]
-) -> dict[str, Any]:
-    """Arguments by name, from values by position and by name.
-
-    Raises
-    ------
-    ArgumentError
-        When there are more values than positions, or an argument is given twice.
-    """
-    if len(values) > len(positions):
-        raise ArgumentError(
-            f"{owner} takes at most {len(positions)} arguments by position: {', '.join(positions)}; "
-            f"{len(values)} were given. Pass the others by name"
-        )
-    given = dict(zip(positions, values, strict=False))
-    for name in given:
-        if name in named:
-            raise ArgumentError(f"{name} was given by position and by name")
-    return given | dict(named)
 
 
 def _with_checked_names(cls: type[_Class]) -> type[_Class]:

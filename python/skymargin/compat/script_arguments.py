@@ -6,7 +6,8 @@ from dataclasses import fields
 from functools import cached_property
 from typing import Any, ClassVar
 
-from skymargin.build.arguments import MarginCacheArguments, by_name
+from skymargin.build.argument_positions import by_name
+from skymargin.build.arguments import MarginCacheArguments
 from skymargin.build.stages.plan import coarse_margin_order, coarse_threshold_arcsec
 from skymargin.errors import ArgumentError
 from skymargin.storage.paths import AnyPath, with_options
