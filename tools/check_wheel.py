@@ -15,7 +15,9 @@ MAX_BYTES = 12_000_000
 def check(wheel: Path) -> str:
     size_bytes = wheel.stat().st_size
     if size_bytes > MAX_BYTES:
-        sys.exit(f"{wheel} has {size_bytes:,} bytes, more than {MAX_BYTES:,}: are there symbols in the extension?")
+        sys.exit(
+            f"{wheel} has {size_bytes:,} bytes, more than {MAX_BYTES:,}: are there symbols in the extension?"
+        )
     said = f"{wheel}: {size_bytes / 1e6:.1f} MB"
     if not sys.platform.startswith("linux"):
         return said

@@ -64,7 +64,9 @@ def test_all_addresses_are_in_one_place() -> None:
         f"{REPOSITORY}/issues",
     }
     citation, recipe = read_yaml("CITATION.cff"), read_yaml("conda/recipe.yaml")
-    assert citation["repository-code"] == WORKSPACE["repository"] == recipe["about"]["repository"] == REPOSITORY
+    assert (
+        citation["repository-code"] == WORKSPACE["repository"] == recipe["about"]["repository"] == REPOSITORY
+    )
     assert citation["url"] == PROJECT["urls"]["Documentation"] == recipe["about"]["documentation"]
     assert (ROOT / "CHANGELOG.md").is_file()
     [link] = read_yaml(".github/ISSUE_TEMPLATE/config.yml")["contact_links"]
@@ -90,11 +92,15 @@ def test_pythons_are_those_that_are_tested() -> None:
         assert jobs[job]["strategy"]["matrix"]["python-version"] == [f"3.{minor}" for minor in stated]
     # The extension is built once, for the oldest and all later ones.
     assert f"abi3-py3{stated[0]}" in (ROOT / "rust/py/Cargo.toml").read_text(encoding="utf-8")
-    assert not [kind for kind in PROJECT["classifiers"] if kind.startswith("License ::")], "licence is an expression"
+    assert not [kind for kind in PROJECT["classifiers"] if kind.startswith("License ::")], (
+        "licence is an expression"
+    )
 
 
 def test_systems_are_those_that_wheels_are_built_for() -> None:
-    systems = {kind.rpartition(" :: ")[2] for kind in PROJECT["classifiers"] if kind.startswith("Operating System")}
+    systems = {
+        kind.rpartition(" :: ")[2] for kind in PROJECT["classifiers"] if kind.startswith("Operating System")
+    }
     included = read_yaml(".github/workflows/wheels.yml")["jobs"]["wheels"]["strategy"]["matrix"]["include"]
     names = {"ubuntu": "Linux", "macos": "MacOS", "windows": "Windows"}
     built = {(names[entry["os"].partition("-")[0]], entry["target"]) for entry in included}
@@ -108,7 +114,9 @@ def test_systems_are_those_that_wheels_are_built_for() -> None:
 def test_workflows_may_read_alone_and_pin_their_actions(path: Path) -> None:
     workflow = read_yaml(path)
     assert workflow["permissions"] == {"contents": "read"}
-    used = [step["uses"] for job in workflow["jobs"].values() for step in job.get("steps", ()) if "uses" in step]
+    used = [
+        step["uses"] for job in workflow["jobs"].values() for step in job.get("steps", ()) if "uses" in step
+    ]
     assert used
     # By the tag or branch of the major version, which gets their fixes.
     assert not [action for action in used if not re.fullmatch(r"[\w.-]+/[\w.-]+@(v\d+|release/v\d+)", action)]
@@ -143,7 +151,9 @@ def test_workflows_run_files_and_commands_that_exist() -> None:
 
 def test_hooks_use_the_locked_versions() -> None:
     hooks = {repo["repo"]: repo.get("rev", "") for repo in read_yaml(".pre-commit-config.yaml")["repos"]}
-    assert {hooks["https://github.com/astral-sh/ruff-pre-commit"].removeprefix("v")} == locked("dev.lock")["ruff"]
+    assert {hooks["https://github.com/astral-sh/ruff-pre-commit"].removeprefix("v")} == locked("dev.lock")[
+        "ruff"
+    ]
 
 
 def test_the_recipe_needs_what_the_package_needs() -> None:
@@ -219,7 +229,9 @@ def test_nothing_is_called_published() -> None:
     assert not [str(page) for page in pages if said.search(page.read_text(encoding="utf-8"))]
 
 
-def test_the_check_of_wheels_refuses_what_is_too_large(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_check_of_wheels_refuses_what_is_too_large(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     wheel = tmp_path / "skymargin-0.1.0-cp311-abi3-manylinux_2_28_x86_64.whl"
     wheel.write_bytes(bytes(2_000))
     monkeypatch.setattr(check_wheel, "MAX_BYTES", 1_999)

@@ -79,5 +79,7 @@ for arcsec in (60.0, 10.0):
         output_artifact_name=f"m{{arcsec:g}}", margin_threshold=arcsec, progress_bar=False))
 """
     run_python(AS_ON_WINDOWS + code)
-    assert "all_margins=m60 m10\n" in (tmp_path / "mine" / "collection.properties").read_text().replace(" = ", "=")
+    assert "all_margins=m60 m10\n" in (tmp_path / "mine" / "collection.properties").read_text().replace(
+        " = ", "="
+    )
     assert ids_of(tmp_path / "mine" / "m10") == SKY.margins(10.0)
