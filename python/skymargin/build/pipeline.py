@@ -210,7 +210,7 @@ def _workers(args: MarginCacheArguments, client: Client | None) -> Iterator[Work
 def _on_stores(plan: RunPlan, state: RunState) -> OnStores:
     margins = [margin.paths.final for margin in state.margins]
     return OnStores(
-        catalog=not is_local(plan.catalog.path),
+        catalog=not is_local(plan.spec.files_root),
         shards=not is_local(state.shards),
         margins=not all(map(is_local, margins)),
     )
