@@ -146,6 +146,7 @@ fn scan_with(schema: &SchemaRef, index_column: Option<&str>, bytes: &Bytes) -> b
         ra_column: "ra".to_string(),
         dec_column: "dec".to_string(),
         memory_bytes: MEMORY_BYTES,
+        other_columns: false,
     };
     let Ok(scanner) = Scanner::new(options) else { panic!("the options are right") };
     let outcomes = [true, false].map(|low_latency| scan_file(&scanner, Memory { bytes: bytes.clone(), low_latency }));

@@ -282,11 +282,11 @@ mod tests {
         // Field 3 of a column as a boolean, then its name; the root has one child.
         for boolean in [0x31, 0x32] {
             let footer = [0x29, 0x2c, 0x48, 1, b's', 0x15, 2, 0, boolean, 0x18, 2, b'r', b'a', 0, 0];
-            let error = walk(&footer, None).unwrap_err();
+            let error = walk(&footer, &[]).unwrap_err();
             assert!(matches!(&error, FooterError::Repetition { column } if column == "ra"), "{error}");
         }
         let footer = [0x29, 0x2c, 0x48, 1, b's', 0x15, 2, 0, 0x35, 2, 0x18, 2, b'r', b'a', 0, 0];
-        assert!(walk(&footer, None).is_ok());
+        assert!(walk(&footer, &[]).is_ok());
     }
 
     #[test]

@@ -168,7 +168,7 @@ fn arrays_that_do_not_fit_are_refused() {
     refused(&nulls, 3, "column 'id' has nulls, which it may not");
     let mut text = columns(3);
     text[0] = Arc::new(StringArray::from(vec!["1", "2", "x"]));
-    refused(&text, 3, "column 'id': Cast error: Cannot cast string 'x'");
+    refused(&text, 3, "column 'id': Cast error: Utf8 cannot become Int32");
 }
 
 #[test]
