@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from upath import UPath
 
-from skymargin.build.checkpoint import pending
+from skymargin.build.checkpoint import pending, resume
 from skymargin.catalogs.layout import MARKS_ASIDE, RECORD, VALID_BY
 from skymargin.errors import OutputExistsError, StorageError
 from skymargin.storage.output_folder import RemoteFile, RemoteFolder
@@ -55,6 +55,12 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
             bucket.put(made / catalog, catalog)
         yield Store(bucket, server.record)
         bucket.fs.rm(bucket.name, recursive=True)
+
+
+@pytest.fixture(autouse=True)
+def _in_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Write new margins to their place at once, as no run does yet."""
+    monkeypatch.setattr(resume, "IN_PLACE", True)
 
 
 @pytest.fixture(autouse=True)

@@ -12,7 +12,7 @@ import fsspec
 import pytest
 
 from skymargin.build import run
-from skymargin.build.checkpoint import pending, publish, state
+from skymargin.build.checkpoint import pending, publish, resume, state
 from skymargin.catalogs.layout import RECORD
 from skymargin.errors import ArgumentError, OutputExistsError, StorageError
 from skymargin.storage import remote_output
@@ -83,6 +83,12 @@ def test_what_is_no_margin_is_kept_on_s3(kind: str, bucket: Bucket, made: Path, 
         with pytest.raises(OutputExistsError, match=message):
             bucket.make(prefix, **asked)
     assert bucket.contents(f"bucket/{prefix}") == before != {}
+
+
+@pytest.fixture(autouse=True)
+def _in_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Write new margins to their place at once, as no run does yet."""
+    monkeypatch.setattr(resume, "IN_PLACE", True)
 
 
 class Killed(BaseException):

@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from skymargin.build.checkpoint import resume
 from skymargin.catalogs.catalog import open_catalog
 from skymargin.catalogs.layout import RECORD
 from skymargin.errors import PartitionReadError
@@ -171,6 +172,13 @@ def make_on(store: Store, catalog: str, output: str, **arguments: Any) -> Any:
     return make_margin(catalog, url, THRESHOLD_ARCSEC, **options, **arguments)  # type: ignore[arg-type]
 
 
+@pytest.fixture
+def in_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Write new margins to their place at once, as no run does yet."""
+    monkeypatch.setattr(resume, "IN_PLACE", True)
+
+
+@pytest.mark.usefixtures("in_place")
 def test_a_new_margin_is_one_request(margins: str, store: Store) -> None:
     report = make_on(store, margins, "new")
     place = f"/{store.bucket.name}/new"
@@ -186,6 +194,7 @@ def test_a_new_margin_is_one_request(margins: str, store: Store) -> None:
     assert set(others.values()) == {1}
 
 
+@pytest.mark.usefixtures("in_place")
 def test_an_output_is_listed_once_a_phase(margins: str, store: Store) -> None:
     for overwrite, listed in ((False, 6), (True, 4)):
         store.record.reset()

@@ -50,8 +50,8 @@ def remove(folder: UPath, *, last: str = "") -> None:
         _remove_all(folder, [name for name in data if name != last])
         _remove_all(folder, [last] if last in data else [])
         folder.fs.invalidate_cache()
-        # On file systems with folders, the empty folder is left.
-        if folder.fs.exists(folder.path):
+        # On file systems with folders, the empty folder is left. What has come to it meanwhile is of others.
+        if folder.fs.exists(folder.path) and not (_is_pattern(folder.path) or list_files(folder)):
             folder.fs.rm(folder.path, recursive=True)
         folder.fs.invalidate_cache()
 
@@ -129,7 +129,12 @@ def abort_uploads(folder: UPath, temporary: str) -> None:
 
 def remove_files(folder: UPath, names: Sequence[str]) -> None:
     """Remove files by their paths relative to a folder."""
-    folder.fs.rm(_keys(folder, names))
+    keys = _keys(folder, names)
+    if plain := [key for key in keys if not _is_pattern(key)]:
+        folder.fs.rm(plain)
+    for key in keys:
+        if _is_pattern(key):
+            folder.fs.rm_file(key)
 
 
 def _remove_marks(folder: UPath, marks: Sequence[str]) -> None:
@@ -165,8 +170,14 @@ def _refuse_left(folder: UPath, left: Sequence[str]) -> None:
         raise StorageError(f"{folder / left[0]} (of {len(left)} files) was not deleted by the store")
 
 
+def _is_pattern(path: str) -> bool:
+    """Whether fsspec would take a path for a pattern, and remove every file that matches it."""
+    return any(character in path for character in "*?[")
+
+
 def _copy(source: UPath, target: UPath, names: Sequence[str]) -> None:
     if names:
+        # Of lists, fsspec takes no path for a pattern.
         source.fs.copy(_keys(source, names), _keys(target, names))
 
 

@@ -40,6 +40,9 @@ from skymargin.storage.paths import (
 _log = logging.getLogger("skymargin")
 
 _RUN = "run.json"
+# Margins go to their place at once only when every task can tell that no other run has begun to write there: a run on
+# another machine, which sees no lock of this one, could replace what is being written, and both would mix their files.
+IN_PLACE = False
 
 
 @contextmanager
@@ -169,7 +172,7 @@ def _may_be_in_place(margin: MarginSpec) -> bool:
     begun to write to the same path.
     """
     # The files that describe a margin catalog are made from all of its files in one folder.
-    return not is_local(margin.target.paths.final) and not margin.output.describes
+    return IN_PLACE and not is_local(margin.target.paths.final) and not margin.output.describes
 
 
 def _interrupted(

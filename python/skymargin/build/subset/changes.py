@@ -250,7 +250,8 @@ def _copy(source: AnyPath, target: AnyPath) -> None:
     """Copy one file within its file system; a hard link where possible, which takes no space."""
     if not (isinstance(source, Path) and isinstance(target, Path)):
         with translate_errors(target):
-            source.fs.copy(source.path, target.path)  # type: ignore[union-attr]
+            # As lists: fsspec would take brackets of single paths for a pattern.
+            source.fs.copy([source.path], [target.path])  # type: ignore[union-attr]
         return
     target.parent.mkdir(parents=True, exist_ok=True)
     try:
