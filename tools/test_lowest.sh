@@ -11,7 +11,7 @@ uv pip compile --quiet --no-config --python "$venv/bin/python" --resolution lowe
     --extra demo --extra plot --extra s3 pyproject.toml --output-file "$requirements"
 VIRTUAL_ENV=$PWD/$venv
 export VIRTUAL_ENV
-uv pip install --quiet --requirement "$requirements" maturin hypothesis pytest jsonschema
+uv pip install --quiet --requirement "$requirements" maturin hypothesis pytest jsonschema mpmath
 MATURIN_PEP517_ARGS="--locked --config rust/checked.toml" uv pip install --quiet --no-deps --no-build-isolation .
 [ $# -gt 0 ] || set -- tests/geometry tests/catalogs/test_hats.py tests/build/test_exact.py tests/polars tests/test_demo.py
 # The libraries of that time warn of what came after them.

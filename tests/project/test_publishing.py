@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import subprocess
+import sys
+import tarfile
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,7 @@ import pytest
 import yaml
 
 import skymargin
+from tests.support.processes import run
 from tools import check_wheel
 
 ROOT = Path(__file__).parents[2]
@@ -224,9 +227,80 @@ def test_the_documentation_is_built_with_the_settings_of_the_repository() -> Non
 def test_nothing_is_called_published() -> None:
     """Remove this when it is."""
     pages = [ROOT / "README.md", *(ROOT / "docs").rglob("*.md"), ROOT / "rust/geometry/README.md"]
-    said = re.compile(r"(pypi\.org/project/skymargin|crates\.io/crates/skymargin|anaconda\.org/\S*skymargin)")
-    assert len(pages) > 20
+    pages += [*(ROOT / "docs").rglob("*.ipynb"), *(ROOT / "python").rglob("*.py")]
+    said = re.compile(
+        r"pypi\.org/project/skymargin|crates\.io/crates/skymargin|anaconda\.org/\S*skymargin"
+        r"|pip install (?:[\\'\"\w\[\],-]* )*[\\'\"]*skymargin\b"
+    )
+    for refused in (
+        "pip install skymargin",
+        "pip install 'skymargin[s3]'",
+        r"pip install lsdb \"skymargin[a,b]\"",
+    ):
+        assert said.search(refused), refused
+    assert not said.search('pip install "$(ls dist/skymargin-*.whl)[plot]"')
+    assert len(pages) > 100
     assert not [str(page) for page in pages if said.search(page.read_text(encoding="utf-8"))]
+
+
+@pytest.fixture(scope="module")
+def sdist(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The source distribution, unpacked."""
+    folder = tmp_path_factory.mktemp("sdist")
+    run([sys.executable, "-m", "maturin", "sdist", "--out", folder], ROOT)
+    [archive] = folder.glob("skymargin-*.tar.gz")
+    with tarfile.open(archive) as packed:
+        packed.extractall(folder, filter="data")
+    return archive.with_name(archive.name.removesuffix(".tar.gz"))
+
+
+def test_the_source_distribution_has_what_its_tests_import(sdist: Path) -> None:
+    script = (ROOT / "tools/test_sdist.sh").read_text(encoding="utf-8")
+    tests = re.findall(r"tests/[\w./]+", script.rpartition("-m pytest")[2])
+    assert len(tests) > 2
+    files = [
+        file
+        for name in tests
+        for file in ((sdist / name).rglob("*.py") if (sdist / name).is_dir() else [sdist / name])
+    ]
+    roots = ("tests", "benchmarks", "conformance", "tools")
+    imported = {
+        name
+        for file in files
+        for name in re.findall(r"^(?:from|import) ([\w.]+)", file.read_text(encoding="utf-8"), re.MULTILINE)
+        if name.partition(".")[0] in roots
+    }
+    assert {"tests.support.catalogs", "conformance.reference"} <= imported
+    places = [sdist / name.replace(".", "/") for name in imported]
+    assert not [
+        str(place) for place in places if not place.with_suffix(".py").exists() and not place.is_dir()
+    ]
+    assert {path.name for path in (sdist / "conformance/v1").iterdir()} == {
+        path.name for path in (ROOT / "conformance/v1").iterdir()
+    }
+
+
+def test_the_source_distribution_is_built_with_the_locked_crates(sdist: Path) -> None:
+    """It lacks the crates that only tests need, so Cargo.lock loses entries; it gets none and changes none."""
+    before = crates_of(sdist)
+    run(["cargo", "metadata", "--offline", "--quiet", "--format-version", "1"], sdist)
+    after = crates_of(sdist)
+    assert after < before
+    assert {name for name, _ in after} >= {"skymargin-scan", "skymargin-py", "parquet", "pyo3"}
+    # `--locked` would refuse that.
+    script = (ROOT / "tools/test_sdist.sh").read_text(encoding="utf-8")
+    assert re.findall(r'^MATURIN_PEP517_ARGS="(.*)"', script, re.MULTILINE) == ["--config rust/checked.toml"]
+
+
+def crates_of(folder: Path) -> set[tuple[str, str]]:
+    lock = tomllib.loads((folder / "Cargo.lock").read_text(encoding="utf-8"))
+    return {(package["name"], package["version"]) for package in lock["package"]}
+
+
+def test_the_oldest_versions_are_tested_with_all_that_the_tests_import() -> None:
+    script = (ROOT / "tools/test_lowest.sh").read_text(encoding="utf-8")
+    assert "tests/geometry" in script
+    assert re.search(r"uv pip install .* mpmath\b", script)
 
 
 def test_the_check_of_wheels_refuses_what_is_too_large(
