@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import math
 from collections.abc import Iterator
+from itertools import zip_longest
 from pathlib import Path
 
 import mpmath
@@ -35,11 +36,11 @@ def records_of(table: str) -> list[Record]:
         return list(csv.DictReader(file))
 
 
-def write_tables() -> None:
+def computed_tables() -> dict[str, list[Record]]:
     """Compute all tables anew."""
     with mpmath.workdps(DIGITS):
         separations = list(map(separation_record, positions()))
-        tables = {
+        tables: dict[str, list[Record]] = {
             "separations": separations,
             "decisions": [decision for record in separations for decision in decision_records(record)],
         }
@@ -49,9 +50,32 @@ def write_tables() -> None:
             tables["partitions"] += partition_records(catalog)
             tables["rows"] += row_records(catalog)
             tables["margins"] += margin_records(catalog)
-    FOLDER.mkdir(exist_ok=True)
+    return tables
+
+
+def differences(tables: dict[str, list[Record]]) -> list[str]:
+    """What of some tables differs from the tables as kept: for each of them its first line that does."""
+    lines = []
     for name, records in tables.items():
-        with (FOLDER / f"{name}.csv").open("w", newline="", encoding="utf-8") as file:
+        kept = records_of(name)
+        pairs = enumerate(zip_longest(records, kept), start=2)
+        unlike = [(line, *pair) for line, pair in pairs if pair[0] != pair[1]]
+        if unlike:
+            line, now, before = unlike[0]
+            lines.append(
+                f"{name}.csv: {len(unlike):,} of {max(len(records), len(kept)):,} records differ, the first in "
+                f"line {line}: computed {_shown(now)}, kept {_shown(before)}"
+            )
+    return lines
+
+
+def write_tables(tables: dict[str, list[Record]], folder: Path) -> None:
+    """Write tables into a folder. The tables as kept are frozen, so their folder is refused."""
+    if folder.resolve() == FOLDER.resolve():
+        raise SystemExit(f"{folder}: version 1 does not change; write into another folder")
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, records in tables.items():
+        with (folder / f"{name}.csv").open("w", newline="", encoding="utf-8") as file:
             writer = csv.DictWriter(file, COLUMNS[name], lineterminator="\n")
             writer.writeheader()
             writer.writerows(records)
@@ -118,6 +142,10 @@ def margin_records(catalog: Catalog) -> Iterator[Record]:
                 names = (catalog.name, repr(threshold_arcsec), str(order), str(pixel), str(row))
                 values = (*names, text_of(separation_arcsec))
                 yield dict(zip(COLUMNS["margins"], values, strict=True))
+
+
+def _shown(record: Record | None) -> str:
+    return "nothing" if record is None else ",".join(record.values())
 
 
 def _word(truth: bool) -> str:

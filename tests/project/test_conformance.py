@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
 from pathlib import Path
 
@@ -21,8 +22,11 @@ from conformance.tables import (
     TOLERANCE_ARCSEC,
     Record,
     decision_records,
+    differences,
     partition_records,
+    records_of,
     separation_record,
+    write_tables,
 )
 from tests.support.catalogs import ids_of, make_margins
 from tests.support.conformance import (
@@ -34,6 +38,7 @@ from tests.support.conformance import (
     table,
     write_conformance_catalog,
 )
+from tests.support.processes import run
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs/explanation/guarantees.md"
@@ -51,6 +56,31 @@ def arguments(record: Record) -> tuple[np.ndarray, np.ndarray, int, int]:
     """A record as functions of arrays take it."""
     ra_deg, dec_deg = position_of(record)
     return np.array([ra_deg]), np.array([dec_deg]), *pixel_of(record)
+
+
+def test_the_command_changes_nothing_that_is_kept(tmp_path: Path) -> None:
+    kept = {path: path.read_bytes() for path in FOLDER.iterdir()}
+    assert "--write FOLDER" in run([sys.executable, "-m", "conformance", "--help"], ROOT).stdout
+    refused = run([sys.executable, "-m", "conformance", "anything"], ROOT, code=2)
+    assert "unrecognized arguments: anything" in refused.stderr
+    tables = {name: records_of(name) for name in COLUMNS}
+    with pytest.raises(SystemExit, match="version 1 does not change"):
+        write_tables(tables, FOLDER)
+    write_tables(tables, tmp_path / "new")
+    assert {path: (tmp_path / "new" / path.name).read_bytes() for path in kept} == kept
+    assert {path: path.read_bytes() for path in FOLDER.iterdir()} == kept
+
+
+def test_the_command_says_what_differs() -> None:
+    tables = {name: records_of(name) for name in COLUMNS}
+    assert differences(tables) == []
+    tables["partitions"][3] = {**tables["partitions"][3], "kind": "none"}
+    removed = tables["margins"].pop()
+    changed, shorter = differences(tables)
+    rows = len(tables["partitions"])
+    assert changed.startswith(f"partitions.csv: 1 of {rows:,} records differ, the first in line 5: computed ")
+    assert ",none, kept " in changed
+    assert shorter.endswith(f"computed nothing, kept {','.join(removed.values())}")
 
 
 def test_every_table_has_its_columns() -> None:
