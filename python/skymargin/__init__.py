@@ -6,9 +6,11 @@ Public names are loaded when they are first used, so that importing the package 
 from __future__ import annotations
 
 import importlib
+import importlib.util
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from skymargin import lsdb as lsdb
     from skymargin import plot, polars
     from skymargin._core import CoordinateError
     from skymargin.audit.info import CatalogInfo, info
@@ -65,7 +67,7 @@ __all__ = [
     "write_catalog",
 ]
 
-# The module of each public name. `plot` and `polars` are modules themselves.
+# The module of each public name. `lsdb`, `plot` and `polars` are modules themselves.
 _HOME = {
     "CatalogInfo": "audit.info",
     "CollectionInfo": "catalogs.collection_margins",
@@ -99,7 +101,7 @@ _HOME = {
 def __getattr__(name: str) -> Any:
     if name == "__version__":
         value: Any = importlib.import_module(f"{__name__}._core").VERSION
-    elif name in ("plot", "polars"):
+    elif name in ("lsdb", "plot", "polars"):
         return importlib.import_module(f"{__name__}.{name}")
     elif name in _HOME:
         value = getattr(importlib.import_module(f"{__name__}.{_HOME[name]}"), name)
@@ -110,4 +112,6 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return __all__
+    # Not in __all__: `from skymargin import *` would import LSDB, or fail without it. So would `help(skymargin)`, which
+    # asks for all names here.
+    return sorted([*__all__, "lsdb"]) if importlib.util.find_spec("lsdb") else __all__

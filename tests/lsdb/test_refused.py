@@ -139,7 +139,7 @@ def test_versions_that_work(found: str) -> None:
     check_version(found)
 
 
-def test_without_lsdb_the_extra_is_named() -> None:
+def test_without_lsdb_the_package_is_named() -> None:
     code = (
         "import importlib.metadata as m\n"
         "real = m.version\n"
@@ -152,7 +152,7 @@ def test_without_lsdb_the_extra_is_named() -> None:
     )
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert ended.returncode != 0
-    assert "MissingExtraError: skymargin.lsdb needs LSDB: pip install 'skymargin[lsdb]'" in ended.stderr
+    assert "MissingExtraError: skymargin.lsdb needs LSDB: pip install 'lsdb>=0.11,<0.12'" in ended.stderr
 
 
 def test_crossmatch(right: Any) -> None:

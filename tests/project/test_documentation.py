@@ -55,10 +55,13 @@ def test_every_page_is_in_the_navigation_once() -> None:
     assert set(pages) == {path.relative_to(DOCS).as_posix() for path in sources}
 
 
+# LSDB warns when it is imported.
+@pytest.mark.filterwarnings("ignore")
 def test_every_public_name_is_in_the_reference_with_its_docstring() -> None:
     documented = named()
     public = {
         *(getattr(skymargin, name) for name in skymargin.__all__ if callable(getattr(skymargin, name))),
+        *(getattr(skymargin.lsdb, name) for name in skymargin.lsdb.__all__),
         *(getattr(skymargin.polars, name) for name in skymargin.polars.__all__),
         *(getattr(figures, name) for name in figures.__all__),
         *(error for error in vars(errors).values() if isinstance(error, type)),

@@ -51,14 +51,37 @@ def test_loading_is_noticed() -> None:
 
 def test_the_public_names_are_listed_and_load_nothing() -> None:
     modules = loaded_after(
-        "import skymargin; assert dir(skymargin) == skymargin.__all__ == sorted(skymargin.__all__)"
+        "import skymargin; assert skymargin.__all__ == sorted(skymargin.__all__);"
+        "assert dir(skymargin) == sorted([*skymargin.__all__, 'lsdb'])"
     )
-    assert not {"skymargin.plot", "skymargin.polars", "skymargin.build"} & modules
+    assert not {"lsdb", "skymargin.lsdb", "skymargin.plot", "skymargin.polars", "skymargin.build"} & modules
 
 
-@pytest.mark.parametrize("name", ["plot", "polars"])
-def test_plot_and_polars_are_loaded_when_they_are_first_used(name: str) -> None:
-    assert f"skymargin.{name}" in loaded_after(f"import skymargin; skymargin.{name}.__all__")
+@pytest.mark.parametrize("name", ["lsdb", "plot", "polars"])
+def test_modules_are_loaded_when_they_are_first_used(name: str) -> None:
+    code = f"import warnings; import skymargin; warnings.simplefilter('ignore'); skymargin.{name}.__all__"
+    assert f"skymargin.{name}" in loaded_after(code)
+
+
+def test_without_lsdb_its_module_says_what_it_needs_and_all_else_works() -> None:
+    code = """
+import importlib.metadata, importlib.util
+def version(name):
+    raise importlib.metadata.PackageNotFoundError(name)
+find_spec = importlib.util.find_spec
+importlib.metadata.version = version
+importlib.util.find_spec = lambda name, package=None: None if name == "lsdb" else find_spec(name, package)
+import inspect
+import skymargin
+from skymargin import *
+assert dir(skymargin) == skymargin.__all__
+inspect.getmembers(skymargin)
+try:
+    skymargin.lsdb
+except skymargin.errors.MissingExtraError as error:
+    print(error)
+"""
+    assert run_python(code).strip() == "skymargin.lsdb needs LSDB: pip install 'lsdb>=0.11,<0.12'"
 
 
 def loaded_by_a_build(catalog: Path, folder: Path, *, bars: bool = False) -> tuple[list[str], str, list[str]]:
@@ -120,7 +143,7 @@ for use in (lambda: args.to_catalog_info(60), args.catalog.get_healpix_pixels):
 """
     said = run_python(code).splitlines()
     assert len(said) == 2
-    assert all(line.endswith("is needed for it: pip install 'skymargin[hipscat]'") for line in said)
+    assert all(line.endswith("is needed for it: pip install 'hipscat>=0.3.9,<0.4'") for line in said)
 
 
 @pytest.fixture

@@ -137,7 +137,7 @@ def _needs_hipscat(what: str) -> Iterator[None]:
         yield
     except ImportError as error:
         raise MissingExtraError(
-            f"{what} of the hipscat library, which is needed for it: pip install 'skymargin[hipscat]' ({error})"
+            f"{what} of the hipscat library, which is needed for it: pip install 'hipscat>=0.3.9,<0.4' ({error})"
         ) from error
 
 

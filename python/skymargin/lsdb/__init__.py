@@ -1,10 +1,10 @@
 """Exact margins of any radius for catalogs of LSDB, computed when they are used.
 
 `with_margin` gives a catalog a margin that no one has to build before: LSDB computes it together with what needs it,
-and only for the partitions that are asked for. `crossmatch` puts on the margins that a crossmatch needs, and calls
+and only for the partitions that are asked for. `crossmatch` gives both catalogs the margins that it needs, and calls
 LSDB's. `recommend_threshold` says how wide a margin must be to be stored.
 
-It needs LSDB: ``pip install 'skymargin[lsdb]'``. Importing this module imports LSDB.
+It needs LSDB (``pip install 'lsdb>=0.11,<0.12'``). Importing this module imports LSDB.
 """
 
 from skymargin.lsdb.versions import require_lsdb

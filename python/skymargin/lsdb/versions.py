@@ -14,6 +14,7 @@ from skymargin.errors import MissingExtraError
 # The series, and the releases of it with which the tests were run.
 SERIES = (0, 11)
 TESTED = ("0.11.0", "0.11.1")
+_INSTALL = "pip install 'lsdb>=0.11,<0.12'"
 
 
 def require_lsdb() -> None:
@@ -27,7 +28,7 @@ def require_lsdb() -> None:
     try:
         found = version("lsdb")
     except PackageNotFoundError as error:
-        raise MissingExtraError("skymargin.lsdb needs LSDB: pip install 'skymargin[lsdb]'") from error
+        raise MissingExtraError(f"skymargin.lsdb needs LSDB: {_INSTALL}") from error
     check_version(found)
 
 
@@ -43,7 +44,7 @@ def check_version(found: str) -> None:
         wanted = ".".join(map(str, SERIES))
         raise MissingExtraError(
             f"LSDB {found} is not supported by skymargin.lsdb, which works with LSDB {wanted} (tested: "
-            f"{' and '.join(TESTED)}): pip install 'skymargin[lsdb]', or build a margin catalog with "
+            f"{' and '.join(TESTED)}): {_INSTALL}, or build a margin catalog with "
             "skymargin.pipeline and open it with lsdb.open_catalog(..., margin_cache=...)"
         )
 
