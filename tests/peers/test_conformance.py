@@ -65,4 +65,4 @@ def test_the_check_of_hipscat_decides_many_rows_otherwise(
     counts = json.loads(run_peer(hipscat_import_python, "decide_with_hipscat.py", tmp_path / "decisions.csv"))
     total = sum(counts.values())
     assert page_says(f"Of the {total} required decisions about positions outside the pixel")
-    assert page_says(f"it makes {counts['otherwise']} otherwise, and {counts['error']} end in an error")
+    assert page_says(f"it decides {counts['otherwise']} differently, and {counts['error']} end in an error")
