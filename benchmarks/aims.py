@@ -164,4 +164,5 @@ def markdown(results: Results) -> str:
     """The table."""
     rows = [aim.row(results) for aim in AIMS]
     met = sum(row[-1] == "yes" for row in rows)
-    return f"{met} of {len(rows)} are met.\n\n{table(['case', 'measured', 'aim', 'met'], rows)}"
+    layout = "Catalogs in *yesterday's layout* have one row group in each file and no page index."
+    return f"{met} of {len(rows)} are met. {layout}\n\n{table(['case', 'measured', 'aim', 'met'], rows)}"

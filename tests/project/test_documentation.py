@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import json
 import re
 import tomllib
 from collections.abc import Iterator
@@ -53,6 +54,44 @@ def test_every_page_is_in_the_navigation_once() -> None:
     sources = [*DOCS.rglob("*.md"), *(book.with_suffix(".md") for book in notebooks())]
     assert len(sources) == len(set(sources))
     assert set(pages) == {path.relative_to(DOCS).as_posix() for path in sources}
+
+
+def titles_of(nav: Any) -> Iterator[tuple[str, str]]:
+    """Yield the titles that a navigation gives to pages, with the pages."""
+    for entry in nav:
+        if isinstance(entry, dict):
+            [(title, inside)] = entry.items()
+            if isinstance(inside, str):
+                yield title, inside
+            else:
+                yield from titles_of(inside)
+
+
+def test_pages_have_the_titles_that_the_navigation_and_the_tables_of_links_say() -> None:
+    titles = dict(titles_of(yaml.safe_load((ROOT / "mkdocs.yml").read_text(encoding="utf-8"))["nav"]))
+    assert titles.pop("Home") == "index.md"
+    heads = {}
+    for page in titles.values():
+        file = DOCS / page
+        if file.exists():
+            heads[file.resolve()] = file.read_text(encoding="utf-8").partition("\n")[0].removeprefix("# ")
+        else:
+            book = file.with_suffix(".ipynb")
+            [first, *_] = json.loads(book.read_text(encoding="utf-8"))["cells"]
+            heads[book.resolve()] = "".join(first["source"]).partition("\n")[0].removeprefix("# ")
+    assert list(heads.values()) == list(titles)
+    for page in (ROOT / "README.md", DOCS / "index.md"):
+        table = page.read_text(encoding="utf-8").partition("## Where to go")[2].partition("\n## ")[0]
+        links = [
+            (text, (page.parent / link).resolve())
+            for text, link in re.findall(r"\[([^]]+)\]\(([^)#]+)\)", table)
+            if "docs/" in link or page.parent == DOCS
+        ]
+        assert len(links) > 20
+        # A few words of a sentence may be a link, too.
+        assert not [
+            (text, target) for text, target in links if text[0].isupper() and heads.get(target, text) != text
+        ]
 
 
 # LSDB warns when it is imported.

@@ -36,7 +36,9 @@ INSTALLATIONS = {
     "pip install .",
     'pip install ".[plot]"',
     "pip install dist/skymargin-*.whl",
-    'pip install "$(ls dist/skymargin-*.whl)[plot]"',
+    'pip install "$(echo dist/skymargin-*.whl)[plot]"',
+    'pip install "$(echo dist/skymargin-*.whl)[demo]"',
+    "skymargin demo",
 }
 COLLECTION = ".venv/bin/skymargin collection my_gaia"
 

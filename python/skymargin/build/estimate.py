@@ -100,7 +100,7 @@ class MarginPlan(Shown):
         return "\n".join(
             [
                 f"{self.catalog_path}: nothing was written",
-                f"threshold {self.margin_threshold_arcsec:g} arcsec, of {self.primary_path}",
+                f"threshold {self.margin_threshold_arcsec:g} arcsec; catalog {self.primary_path}",
                 f"writes at most {self._partitions()}",
                 f"writes {self._rows()}",
                 f"reads {self._reads()}",
