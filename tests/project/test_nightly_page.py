@@ -158,6 +158,19 @@ def test_a_night_is_not_appended_twice_as_a_file(tmp_path: Path) -> None:
         module("append").append(survey, night, "night")
 
 
+def test_a_night_without_rows_changes_nothing(survey: Path) -> None:
+    before = {path: path.stat().st_mtime_ns for path in survey.rglob("*")}
+    said = append_night(survey, stars(0, (20.0, 21.0), ROWS, seed=2), "cloudy")
+    assert said == "survey: 0 partitions have grown, 0 are new\n"
+    assert {path: path.stat().st_mtime_ns for path in survey.rglob("*")} == before
+
+
+def test_the_script_that_appends_says_what_it_needs() -> None:
+    for arguments in ([], ["survey"], ["survey", "night.parquet", "another.parquet"]):
+        ended = run([sys.executable, FILES / "append.py", *arguments], code=1)
+        assert ended.stderr == "Usage: python append.py CATALOG NIGHT.parquet\n"
+
+
 def test_a_row_goes_to_the_partition_that_holds_it() -> None:
     """Partitions of several orders with gaps; new ones are as small as the smallest."""
     from hats.pixel_math import HealpixPixel

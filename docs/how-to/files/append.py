@@ -27,6 +27,8 @@ INDEX_ORDER = 29
 
 def append(catalog: Path, rows: pa.Table, night: str) -> tuple[int, int]:
     """Append rows to a catalog, and return how many of its partitions have grown and how many are new."""
+    if not len(rows):
+        return 0, 0
     about = TableProperties.read_from_dir(catalog)
     partitions = PartitionInfo.read_from_dir(catalog).get_healpix_pixels()
     schema = pq.read_schema(catalog / "dataset" / "_common_metadata")
@@ -86,6 +88,8 @@ def add_to_partition(
 
 
 if __name__ == "__main__":
+    if len(sys.argv) != 3:
+        sys.exit("Usage: python append.py CATALOG NIGHT.parquet")
     catalog, night = map(Path, sys.argv[1:])
     grown, new = append(catalog, pq.read_table(night), night.stem)
     print(f"{catalog}: {grown} partitions have grown, {new} are new")
