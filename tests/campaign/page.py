@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -10,6 +11,8 @@ from benchmarks.tables import table, write_between
 from tests.campaign.outcomes import Outcome
 
 PAGE = Path(__file__).parents[2] / "docs" / "explanation" / "reliability.md"
+# At the end of a traceback.
+EXCEPTION = re.compile(r"(?:\w+\.)*\w+(?:Error|Exception|Exit|Interrupt|Warning)\b(?!\()")
 
 
 def write_page(outcomes: Iterable[Outcome], page: Path = PAGE) -> None:
@@ -50,9 +53,20 @@ def details(outcome: Outcome) -> str:
         ]
         parts.append(table(["fault", "tried", "survived", "refused clearly", "failed"], rows))
     parts += [f"{figures.title}\n\n{table(figures.heads, figures.rows)}" for figures in outcome.figures]
-    parts += [f"Failed: {failure}" for failure in outcome.all_failures]
+    parts += [f"Failed: {brief(failure)}" for failure in outcome.all_failures]
     parts += [f"Not tried: {reason}" for reason in outcome.left_out]
     return "\n\n".join(parts)
+
+
+def brief(failure: str) -> str:
+    """A failure in one line without folders of this machine: of a traceback, the exception and its message."""
+    what, mark, trace = failure.partition("Traceback (most recent call last):")
+    # A traceback may be in one line: then two blanks and more are where lines began, but for the last.
+    last = re.split(r"\n|  +", trace.strip())[-1]
+    if named := EXCEPTION.search(last):
+        last = last[named.start() :]
+    text = f"{what}{last}" if mark else " ".join(what.split())
+    return re.sub(r"(?<![\w.:/])/(?:[\w.+@%=~-]+/)+", "", text.strip())
 
 
 def _numbers(outcomes: list[Outcome]) -> list[str]:

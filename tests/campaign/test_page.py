@@ -12,7 +12,7 @@ import tests.campaign
 from tests.campaign import __main__ as command
 from tests.campaign import outcomes
 from tests.campaign.outcomes import Figures, Outcome, Tally, keep, kept
-from tests.campaign.page import PAGE, counts, details, write_page
+from tests.campaign.page import PAGE, brief, counts, details, write_page
 
 ROOT = Path(__file__).parents[2]
 
@@ -68,6 +68,22 @@ def test_each_part_is_a_package_with_a_short_form_in_the_tests() -> None:
     assert {path.parent.name for path in folder.glob("*/campaign.py")} == set(command.PARTS)
     texts = "".join(path.read_text(encoding="utf-8") for path in Path(__file__).parent.glob("test_*.py"))
     assert set(re.findall(r'run_short\("(\w+)"', texts)) == set(command.PARTS)
+
+
+def test_a_failure_is_one_line_without_places_of_the_machine() -> None:
+    trace = (
+        "Traceback (most recent call last):\n"
+        '  File "/home/someone/clone/auth.py", line 432, in add_auth\n'
+        "    raise NoCredentialsError()\n"
+        "botocore.exceptions.NoCredentialsError: none in /home/someone/.aws\n"
+    )
+    said = "case 7 (a kill), seed 5: botocore.exceptions.NoCredentialsError: none in .aws"
+    for failure in (trace, trace.replace("\n", " ")):
+        assert brief(f"case 7 (a kill), seed 5: {failure}") == said
+    assert brief("exit status 3: /scratch/here/margin: s3://bucket/name is gone") == (
+        "exit status 3: margin: s3://bucket/name is gone"
+    )
+    assert "\n" not in brief("two\nlines")
 
 
 def test_a_failure_is_the_exit_status(
