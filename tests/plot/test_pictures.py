@@ -5,26 +5,30 @@ from __future__ import annotations
 import logging
 import re
 import shutil
+from itertools import combinations
 from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.text import Annotation
 from PIL import Image
 
 from skymargin.cli.main import main
 from skymargin.errors import ArgumentError, PartitionReadError
 from skymargin.plot import partition
 from skymargin.plot.figures import most_telling_pixel, plot_partition, plot_sky
-from skymargin.plot.partition import _angle, close_view, whole_view
+from skymargin.plot.partition import _angle, close_view, label_offsets, whole_view
 from skymargin.plot.scene import open_margin
 from skymargin.plot.sky import bar_ticks
 from skymargin.plot.view import Rows
 from tests.plot.test_figures import AT_RA_0, POLE, SKY, THRESHOLD_ARCSEC, artists
 from tests.support.catalogs import files_of, make_margin, sky_near_edges, write_catalog
 from tests.support.workspace import Workspace
+from tools.draw_figures import crowded_catalog
 
 WHERE = f"margin: order {POLE[0]}, pixel {POLE[1]}"
 
@@ -45,6 +49,38 @@ def copied(made: Workspace, tmp_path: Path) -> Path:
     shutil.copytree(made.catalog, tmp_path / made.catalog.name)
     shutil.copytree(made.margin, tmp_path / "margin")
     return tmp_path
+
+
+def test_labels_of_a_close_up_cover_neither_another_nor_a_dot(tmp_path: Path) -> None:
+    """Measured in the drawn picture, of stars as close as in an open cluster."""
+    margin = crowded_catalog(tmp_path, "corner", 41.8103, 0.0, 60.0)
+    shown, left_out = 0, 0
+    for order, pixel in list(files_of(margin))[2:10]:
+        axes = plot_partition(margin, (order, pixel)).axes[1]
+        figure = axes.figure
+        FigureCanvasAgg(figure).draw()
+        labels = [text for text in axes.texts if isinstance(text, Annotation)]
+        boxes = [label.get_window_extent() for label in labels]
+        assert not [pair for pair in combinations(boxes, 2) if pair[0].overlaps(pair[1])]
+        dots = axes.transData.transform(axes_dots(axes, "margin"))
+        assert not [box for box in boxes if any(box.contains(*dot) for dot in dots)]
+        scene = open_margin(margin, None).scene((order, pixel))
+        seen = int(close_view(scene).sees(scene.margin).sum())
+        shown += len(labels)
+        left_out += seen - len(labels) if labels else 0
+    assert shown > 30
+    assert left_out < 0.2 * shown
+
+
+def test_labels_without_room_are_left_out() -> None:
+    """Four dots in one place have labels below, above and on both sides; a fifth has none."""
+    places = np.zeros((5, 2))
+    offsets = label_offsets(places, ["1.23 arcsec"] * 5)
+    assert offsets[:2] == [(0.0, -15.0), (0.0, 15.0)]
+    assert offsets[4] is None
+    assert len(set(offsets)) == 5
+    # Far from each other, all are below.
+    assert label_offsets(np.array([[0.0, 0.0], [200.0, 0.0]]), ["1 arcsec"] * 2) == [(0.0, -15.0)] * 2
 
 
 def test_titles_say_what_is_shown(made: Workspace) -> None:

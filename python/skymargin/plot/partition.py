@@ -41,6 +41,8 @@ _WIDEST = 8.0
 _SIMILAR = 0.6
 _GRID = 300
 _MOST_LABELS = 12
+# The mean width of a letter of a label, the height of a label, and the radius of a dot that has one.
+_LETTER_POINTS, _LABEL_POINTS, _DOT_POINTS = 5.4, 15.0, 6.5
 # Partitions that cannot be read are named up to this number.
 _MOST_NAMED = 3
 # Rows this near to the threshold may be in the margin or not.
@@ -246,11 +248,55 @@ def _write_separations(axes: Axes, scene: Scene, view: View) -> None:
     seen = np.flatnonzero(view.sees(scene.margin))
     if len(seen) > _MOST_LABELS:
         return
-    # Alternately above and below, so that labels of close neighbours do not overlap.
-    for turn, row in enumerate(seen[np.argsort(east[seen])]):
-        label = f"{_three_digits(scene.separation_arcsec[row])} arcsec"
-        offset: dict[str, Any] = {"xytext": (0, 15 if turn % 2 else -15), "textcoords": "offset points"}
-        axes.annotate(label, (east[row], north[row]), **offset, **_MIDDLE, **_NOTE)
+    seen = seen[np.argsort(east[seen])]
+    labels = [f"{_three_digits(scene.separation_arcsec[row])} arcsec" for row in seen]
+    # East is to the left. The layout, which comes later, may make the axes smaller.
+    extent = axes.get_window_extent()
+    points = 0.8 * min(extent.width, extent.height) * 72 / _figure_of(axes).dpi / (2 * view.half_width)
+    places = np.column_stack((-east[seen], north[seen])) * points
+    for row, label, offset in zip(seen, labels, label_offsets(places, labels), strict=True):
+        if offset is not None:
+            axes.annotate(
+                label, (east[row], north[row]), xytext=offset, textcoords="offset points", **_MIDDLE, **_NOTE
+            )
+
+
+def label_offsets(places: Floats, labels: list[str]) -> list[tuple[float, float] | None]:
+    """Where labels go, so that none covers another or a dot.
+
+    Parameters
+    ----------
+    places
+        Those of the dots, in points to the right and up, shape (k, 2).
+    labels
+        Their labels.
+
+    Returns
+    -------
+    list
+        The offset of the middle of each label from its dot, in points; None where there is no room for it.
+    """
+    taken: list[tuple[float, float, float]] = []
+    offsets: list[tuple[float, float] | None] = []
+    for number, (place, label) in enumerate(zip(places, labels, strict=True)):
+        half_width = 0.5 * _LETTER_POINTS * len(label) + 2
+        beside = half_width + _DOT_POINTS + 2
+        others = np.delete(places, number, axis=0)
+        found = None
+        for offset in ((0.0, -15.0), (0.0, 15.0), (beside, 0.0), (-beside, 0.0)):
+            x, y = place + offset
+            apart = np.abs(others - (x, y))
+            hides_dot = ((apart[:, 0] < half_width + _DOT_POINTS) & (apart[:, 1] < 7 + _DOT_POINTS)).any()
+            hides_label = any(
+                abs(x - left) < half_width + other and abs(y - up) < _LABEL_POINTS
+                for left, up, other in taken
+            )
+            if not hides_dot and not hides_label:
+                found = offset
+                taken.append((x, y, half_width))
+                break
+        offsets.append(found)
+    return offsets
 
 
 def _draw_ground(axes: Axes, scene: Scene, view: View) -> None:
@@ -282,7 +328,7 @@ def _draw_threshold(axes: Axes, scene: Scene, view: View) -> None:
     style: dict[str, Any] = {"colors": [_LINE], "linestyles": "--", "linewidths": 1.8}
     line = axes.contour(east, north, separation, levels=[scene.threshold_arcsec], zorder=3, **style)
     line.set_gid("threshold")
-    label = f"{_angle(scene.threshold_arcsec)} from it"
+    label = f"threshold, {_angle(scene.threshold_arcsec)}"
     axes.plot([], [], color=_LINE, linestyle="--", linewidth=1.8, label=label)
 
 
