@@ -94,6 +94,12 @@ def test_pages_have_the_titles_that_the_navigation_and_the_tables_of_links_say()
         ]
 
 
+def test_pages_have_no_traceback_and_no_place_of_a_machine() -> None:
+    pages = [ROOT / "README.md", *DOCS.rglob("*.md")]
+    refused = re.compile(r"(?<![\w.])/(?:work|home|root|Users)/|Traceback \(most recent")
+    assert not [str(page) for page in pages if refused.search(page.read_text(encoding="utf-8"))]
+
+
 # LSDB warns when it is imported.
 @pytest.mark.filterwarnings("ignore")
 def test_every_public_name_is_in_the_reference_with_its_docstring() -> None:
