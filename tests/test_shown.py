@@ -62,7 +62,7 @@ def test_a_plan(small_catalog: Path, tmp_path: Path) -> None:
     assert list(rows) == ["margin", "threshold", "catalog", "writes", "reads", "takes"]
     printed = str(plan).splitlines()
     assert printed[0] == f"{rows['margin']}: nothing was written"
-    assert printed[1] == f"threshold {rows['threshold']}, of {small_catalog}"
+    assert printed[1] == f"threshold {rows['threshold']}; catalog {small_catalog}"
     assert f"writes {rows['writes'].partition(', in ')[0]}" in printed
     assert f"writes {rows['writes'].partition(', in ')[2]}" in printed
     assert {f"reads {rows['reads']}", f"takes {rows['takes']}"} <= set(printed)
