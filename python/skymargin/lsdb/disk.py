@@ -2,7 +2,7 @@
 
 A catalog on which nothing was done but opening it, with columns and filters perhaps, is read by the scan of the core
 instead of through its partitions. Where LSDB was asked to read in a way that the scan does not know, its partitions are
-used as for any other catalog.
+used as for any other catalog; so is a single partition that the scan refuses, and LSDB reads.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import lsdb
 import nested_pandas as npd
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 from lsdb.loaders.hats.read_hats import read_pixel
 from lsdb.operations.lsdb_ops import FromHealpixMap
 from nested_pandas.nestedframe.io import from_pyarrow
@@ -27,8 +28,17 @@ from pyarrow.parquet import filters_to_expression
 import skymargin._core as _core
 from skymargin.arrow.transport import from_transport
 from skymargin.catalogs.layout import INDEX_COLUMN, INDEX_ORDER, is_data_file
-from skymargin.errors import PartitionReadError
-from skymargin.lsdb.edges import EdgeRows, MarginColumns, Memberships, cover_of, positions_of
+from skymargin.errors import PartitionReadError, PositionError
+from skymargin.lsdb.edges import (
+    EdgeRows,
+    MarginColumns,
+    Memberships,
+    NearPixels,
+    cover_of,
+    edges_of_frame,
+    has_numbers,
+    positions_of,
+)
 from skymargin.storage.paths import recorded_path
 from skymargin.storage.range_reader import RangeReader
 
@@ -77,6 +87,8 @@ class StoredCatalog:
         The column of the spatial index.
     index_order : int
         Its order.
+    arguments : dict
+        What LSDB passes to the function that reads a partition.
     """
 
     folder: Any
@@ -88,6 +100,11 @@ class StoredCatalog:
     frame_index: str | None
     index: str | None
     index_order: int
+    arguments: dict[str, Any]
+
+    def load(self, pixel: Any) -> npd.NestedFrame:
+        """All rows of a partition, as LSDB loads them."""
+        return read_pixel(pixel, **self.arguments)
 
     def files(self, pixel: Any) -> list[AnyPath]:
         """The files of a partition, in the order in which its rows are loaded."""
@@ -195,9 +212,10 @@ def stored_catalog(catalog: Any) -> StoredCatalog | None:
     ):
         return None
     info = catalog.hc_structure.catalog_info
-    index = info.healpix_column if info.healpix_column in names else None
-    if index is None and INDEX_COLUMN in names:
-        index = INDEX_COLUMN
+    # LSDB also reads catalogs whose index is stored as another type; there coordinates decide.
+    integers = {field.name for field in schema if pa.types.is_integer(field.type)}
+    index = next((name for name in (info.healpix_column, INDEX_COLUMN) if name in integers), None)
+    is_named = index is not None and index == info.healpix_column and info.healpix_order is not None
     return StoredCatalog(
         folder=given["catalog_base_dir"],
         suffix=given["npix_suffix"],
@@ -207,7 +225,8 @@ def stored_catalog(catalog: Any) -> StoredCatalog | None:
         filters=filters,
         frame_index=given["index_column"],
         index=index,
-        index_order=INDEX_ORDER if index is None or info.healpix_order is None else info.healpix_order,
+        index_order=info.healpix_order if is_named else INDEX_ORDER,
+        arguments=dict(given),
     )
 
 
@@ -223,8 +242,25 @@ def edges_of_files(
     PositionError
         When rows have no position, or another than their index or partition says.
     """
-    columns, stored = reader.columns, reader.stored
     near = (near_orders, near_pixels)
+    try:
+        return _edges_of_pages(reader, pixel, near)
+    except PositionError:
+        # The scan decides before it filters: perhaps these rows are left out.
+        if reader.stored.filters is None:
+            raise
+        frame = reader.stored.load(pixel)
+    except PartitionReadError:
+        loaded = _loaded_if_other(reader, pixel)
+        if loaded is None:
+            raise
+        frame = loaded
+    return edges_of_frame(reader.columns, frame, (int(pixel.order), int(pixel.pixel)), *near)
+
+
+def _edges_of_pages(reader: CatalogReader, pixel: Any, near: NearPixels) -> EdgeRows:
+    """What `edges_of_files` returns, from the pages that hold rows of margins."""
+    columns, stored = reader.columns, reader.stored
     source = (int(pixel.order), int(pixel.pixel))
     tables, members, first_row = [], [], 0
     with positions_of(columns, source), _read_errors():
@@ -255,7 +291,21 @@ def edges_of_files(
         passed = np.isin(belonging.rows, kept)
         belonging = Memberships(belonging.rows[passed], belonging.starts[passed])
     frame = stored.frame(from_transport(table.take(pa.array(kept)), reader.schema))
-    return belonging.edge_rows(frame, index_of_row[kept], kept, is_numbered=stored.frame_index is None)
+    return belonging.edge_rows(frame, index_of_row[kept], kept, is_numbered=has_numbers(frame))
+
+
+def _loaded_if_other(reader: CatalogReader, pixel: Any) -> npd.NestedFrame | None:
+    """The rows of a partition whose files have other columns than the schema, if LSDB can load them."""
+    try:
+        for path in reader.stored.files(pixel):
+            with path.open("rb") as file:
+                types = {field.name: field.type for field in pq.read_schema(file)}
+            if any(types.get(field.name) != field.type for field in reader.schema):
+                return reader.stored.load(pixel)
+    except (OSError, ValueError, TypeError, pa.ArrowException):
+        # The error of the scan says what is wrong, and with which file.
+        return None
+    return None
 
 
 def _rows_within(table: pa.Table, filters: list[Any]) -> NDArray[np.int64]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import nested_pandas as npd
 import numpy as np
 import pandas as pd
+from pandas.api.types import is_integer_dtype
 
 import skymargin._core as _core
 from skymargin.errors import PositionError
@@ -152,7 +153,7 @@ def edges_of_frame(
     The spatial index is computed from the coordinates: the frame may have none, and what it has is not needed.
     """
     near = (near_orders, near_pixels)
-    is_numbered = frame.index.name is None and isinstance(frame.index, pd.RangeIndex)
+    is_numbered = has_numbers(frame)
     if not len(frame):
         nowhere = Memberships(np.empty(0, np.int64), np.empty(0, np.uint64))
         return nowhere.edge_rows(frame, nowhere.rows, nowhere.rows, is_numbered=is_numbered)
@@ -169,9 +170,16 @@ def edges_of_frame(
         near,
     )
     chosen = np.unique(members.rows)
-    has_index = frame.index.name in columns.index
-    by_index = frame.index[chosen].to_numpy(dtype=np.int64) if has_index else index[chosen]
+    by_index, own = index[chosen], frame.index[chosen]
+    # A column that was stored as another type, or that a file lacks, orders nothing.
+    if own.name in columns.index and is_integer_dtype(own.dtype) and not own.hasnans:
+        by_index = own.to_numpy(dtype=np.int64)
     return members.edge_rows(frame.iloc[chosen], by_index, chosen, is_numbered=is_numbered)
+
+
+def has_numbers(frame: pd.DataFrame) -> bool:
+    """Whether the index of a partition's frame only counts its rows."""
+    return frame.index.name is None and isinstance(frame.index, pd.RangeIndex)
 
 
 def gather_margin(meta: npd.NestedFrame, margin: tuple[int, int], *edges: EdgeRows) -> npd.NestedFrame:

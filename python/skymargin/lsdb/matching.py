@@ -16,7 +16,8 @@ How = Literal["inner", "left", "outer"]
 # How many radii the margins of the left and the right catalog reach. A match is looked for around each left row: among
 # the rows of its partition on the right, and the margin of that. An outer crossmatch also asks of each right row
 # whether any left row takes it. That may be one across the border, within a radius of the partition; and which right
-# row is the nearest to that one is only known with all within a radius of it, two radii from the partition.
+# row is the nearest to that one is only known with all within a radius of it, two radii from the partition. Where rows
+# are moved after they were given margins, each of these steps is longer by the motion.
 _RADII: dict[str, tuple[int, int]] = {"inner": (0, 1), "left": (0, 1), "outer": (1, 2)}
 
 
@@ -86,22 +87,29 @@ def recommend_threshold(
     radius_arcsec : float or astropy Quantity
         The largest separation of a pair when it is matched: arcseconds.
     how : {'inner', 'left', 'outer'}
-        The kind of crossmatch. An outer one needs twice the radius; on the left, the radius suffices.
+        The kind of crossmatch. An outer one needs twice as much, and a margin on the left, too: half of what is
+        returned suffices there.
     years : float
         Years between the epoch of the catalog's positions and that of the match, if rows are moved by their proper
         motions.
     max_proper_motion_mas_per_year : float
-        The largest proper motion, milliarcseconds per year. Barnard's star has 10,393.
+        The largest proper motion, milliarcseconds per year. Barnard's star has 10,393. If the rows of both catalogs
+        are moved, the sum of both largest.
 
     Returns
     -------
     float
-        Arcseconds: the radius, or twice it, and how far the fastest row moves in these years.
+        Arcseconds: the radius and how far the fastest row moves in these years; twice that for an outer crossmatch.
 
     Raises
     ------
     ArgumentError
         When an argument is not allowed, or the threshold would be above 90 degrees.
+
+    Notes
+    -----
+    Rows that are moved stay in their partitions and margins. Give the margins before moving, for an outer crossmatch
+    those of both catalogs: `crossmatch` cannot give one to rows that have left their partition.
 
     Examples
     --------
@@ -112,6 +120,8 @@ def recommend_threshold(
     2.0
     >>> recommend_threshold(1.0, years=16, max_proper_motion_mas_per_year=10_400)
     167.4
+    >>> recommend_threshold(1.0, how="outer", years=16, max_proper_motion_mas_per_year=10_400)
+    334.8
     """
     radius_arcsec = allowed_arcsec("radius_arcsec", radius_arcsec)
     _, radii = _radii(how)
@@ -120,7 +130,7 @@ def recommend_threshold(
         * _not_negative("max_proper_motion_mas_per_year", max_proper_motion_mas_per_year)
         / 1000
     )
-    return allowed_arcsec("the threshold", radii * radius_arcsec + moved_arcsec)
+    return allowed_arcsec("the threshold", radii * (radius_arcsec + moved_arcsec))
 
 
 def _radii(how: str) -> tuple[int, int]:
