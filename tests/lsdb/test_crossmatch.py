@@ -181,3 +181,29 @@ def test_an_algorithm_of_ones_own(two_catalogs: TwoCatalogs, all_pairs: AllPairs
     algorithm = KdTreeCrossmatch(n_neighbors=NEIGHBOURS, radius_arcsec=60.0)
     matched = match(left, right, 60.0, algorithm=algorithm, n_neighbors=None)
     assert pairs_of(matched) == all_pairs(60.0)
+
+
+def test_stars_that_were_moved() -> None:
+    """A star one arcsecond inside its partition moves by 60 across the border, where another catalog has it."""
+    from skymargin.lsdb import recommend_threshold, with_margin
+
+    arcsec_deg = 1 / 3600
+
+    def catalog(ids: list[int], ra_deg: list[float]) -> Any:
+        # On the equator at 45 degrees two pixels of order 2 meet.
+        frame = pd.DataFrame({"id": ids, "ra": ra_deg, "dec": np.zeros(len(ids))})
+        return quietly(
+            lambda: lsdb.from_dataframe(frame, lowest_order=2, highest_order=2, margin_threshold=None)
+        )
+
+    def moved(frame: pd.DataFrame) -> pd.DataFrame:
+        return frame.assign(ra=frame["ra"].where(frame["id"] != 10, frame["ra"] + 60 * arcsec_deg))
+
+    threshold = recommend_threshold(5.0, how="outer", years=1, max_proper_motion_mas_per_year=60_000)
+    assert threshold == 130.0
+    left = with_margin(catalog([0, 1, 2], [45 + 59 * arcsec_deg, 40.0, 50.0]), threshold / 2)
+    right = with_margin(catalog([10, 11, 12], [45 - arcsec_deg, 40.1, 50.1]), threshold)
+    right = quietly(lambda: right.map_partitions(moved))
+    frame = compute(match(left, right, 5.0, how="outer", n_neighbors=1))
+    pairs = frame[["id_left", "id_right"]].fillna(-1).to_numpy().tolist()
+    assert sorted(pairs) == [[-1, 11], [-1, 12], [0, 10], [1, -1], [2, -1]]

@@ -182,7 +182,7 @@ def test_recommended_thresholds() -> None:
     moved = recommend_threshold(1.0, years=10, max_proper_motion_mas_per_year=10_393)
     assert moved == pytest.approx(1.0 + 103.93)
     outer = recommend_threshold(1.0, how="outer", years=10, max_proper_motion_mas_per_year=10_393)
-    assert outer == pytest.approx(2.0 + 103.93)
+    assert outer == pytest.approx(2 * (1.0 + 103.93))
     with pytest.raises(ArgumentError, match=r"^years -1 is not allowed: it must be a number, 0 or more$"):
         recommend_threshold(1.0, years=-1)
     with pytest.raises(ArgumentError, match=r"^max_proper_motion_mas_per_year '9' is not allowed"):

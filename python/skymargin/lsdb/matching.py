@@ -109,7 +109,7 @@ def recommend_threshold(
     Notes
     -----
     Rows that are moved stay in their partitions and margins. Give the margins before moving, for an outer crossmatch
-    those of both catalogs: `crossmatch` cannot give one to rows that have left their partition.
+    those of both catalogs: `crossmatch` knows nothing of the motion.
 
     Examples
     --------
