@@ -111,6 +111,10 @@ def recommend_threshold(
     Rows that are moved stay in their partitions and margins. Give the margins before moving, for an outer crossmatch
     those of both catalogs: `crossmatch` knows nothing of the motion.
 
+    Every pair is found then. But where the left catalog has no partition, or a larger one than the right, LSDB's outer
+    crossmatch looks for left rows beside a partition within the radius alone. A moved row of the right can
+    therefore be in a pair, and once more without a partner.
+
     Examples
     --------
     >>> from skymargin.lsdb import recommend_threshold
