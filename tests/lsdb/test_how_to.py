@@ -18,7 +18,7 @@ EXAMPLES = re.findall(r"^```python\n(.*?)^```", PAGE.read_text(encoding="utf-8")
 def test_every_example_runs(demo: Demo) -> None:
     """In one process, as LSDB takes long to import; each begins with its own imports."""
     pytest.importorskip("lsdb", reason="LSDB is not installed: extra `lsdb`")
-    assert len(EXAMPLES) == 5
+    assert len(EXAMPLES) == 6
     code = "\n".join(EXAMPLES)
     printed = run([sys.executable, "-W", "ignore", "-c", code], demo.folder.parent).stdout.splitlines()
     counts = [float(re.match(r"[\d.]+", line)[0]) for line in printed if re.match(r"\d", line)]
