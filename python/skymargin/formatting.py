@@ -25,6 +25,11 @@ def readable_duration(seconds: float) -> str:
     return "1 minute" if minutes == 1 else f"{minutes} minutes"
 
 
+def seconds_text(seconds: float) -> str:
+    """A short duration: `1.2 s`, or `12 ms` where tenths of a second would show none."""
+    return f"{seconds * 1000:.0f} ms" if 0 < seconds < 0.05 else f"{seconds:.1f} s"
+
+
 def wrapped(text: str, first: str, indent: int) -> list[str]:
     """Text in lines of 100 columns, longer only for a longer word.
 
@@ -38,6 +43,11 @@ def wrapped(text: str, first: str, indent: int) -> list[str]:
         break_long_words=False,
         break_on_hyphens=False,
     )
+
+
+def arcsec_text(arcsec: float) -> str:
+    """A threshold as people read it, with as many digits as tell it apart: `1.7000000001 arcsec`."""
+    return f"{arcsec:.12g} arcsec"
 
 
 def threshold_name(catalog_name: str, threshold_arcsec: float) -> str:

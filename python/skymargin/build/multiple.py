@@ -8,6 +8,7 @@ from typing import Any
 
 from skymargin.build.arguments import MarginCacheArguments
 from skymargin.errors import ArgumentError
+from skymargin.formatting import arcsec_text
 from skymargin.storage.paths import absolute
 
 # The catalog is read once for all margins, so these arguments apply to all of them.
@@ -36,6 +37,13 @@ _IN_COMMON = (
 _ARGUMENT = {"search_order": "margin_order"}
 # These may hold credentials.
 _NOT_SHOWN = ("input_storage_options",)
+
+
+def validate_one(given: object) -> None:
+    """Check the arguments of one margin, as `validate_group`."""
+    if not isinstance(given, MarginCacheArguments):
+        raise ArgumentError(f"args must be MarginCacheArguments, not {type(given).__name__}")
+    given.check_values()
 
 
 def validate_group(given: object) -> list[MarginCacheArguments]:
@@ -131,8 +139,8 @@ def _check_apart(margins: Sequence[MarginCacheArguments]) -> None:
             continue
         if str(first) == str(second):
             raise ArgumentError(
-                f"args[{i}] ({margins[i].margin_threshold:g} arcsec) and args[{j}] "
-                f"({margins[j].margin_threshold:g} arcsec) have the same output, {margins[i].catalog_path}; "
+                f"args[{i}] ({arcsec_text(margins[i].margin_threshold)}) and args[{j}] "
+                f"({arcsec_text(margins[j].margin_threshold)}) have the same output, {margins[i].catalog_path}; "
                 "each margin needs a folder of its own"
             )
         if first in second.parents or second in first.parents:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 import math
-import os
 import re
 import warnings
 from collections.abc import Callable, Iterable, Mapping
@@ -17,7 +16,7 @@ from skymargin.catalogs.properties import OWN_PROPERTIES
 from skymargin.errors import ArgumentError, ThresholdWarning
 from skymargin.geometry.angles import allowed_arcsec, as_float, in_degrees, is_quantity
 from skymargin.geometry.limits import LARGEST_ORDER
-from skymargin.storage.paths import TEMP_MARK, AnyPath, with_options
+from skymargin.storage.paths import TEMP_MARK, AnyPath, is_path, with_options
 from skymargin.storage.remote import is_http
 
 # Thresholds beyond these are rare: a hundredth of what catalogs resolve, and a degree.
@@ -130,7 +129,7 @@ def artifact_name(value: object) -> str:
 
 def path_or_url(name: str, value: Any) -> Any:
     """A required path; kept as given."""
-    if not _is_path(value) or not str(value).strip():
+    if not is_path(value) or not str(value).strip():
         raise ArgumentError(f"{name} is required, as a path or URL, not {value!r}")
     if "\0" in str(value):
         raise ArgumentError(f"{name} {value!r} is not allowed: no path has a null character")
@@ -161,7 +160,7 @@ def local_folder(name: str, value: Any) -> Path | None:
     """A folder on this machine, which need not exist; None and empty text mean none."""
     if value is None or value == "":
         return None
-    if not _is_path(value):
+    if not is_path(value):
         raise ArgumentError(f"{name} {value!r} is not allowed: it must be a local folder, or None")
     if "\0" in str(value):
         raise ArgumentError(f"{name} {value!r} is not allowed: no path has a null character")
@@ -326,11 +325,6 @@ def partition_picture(value: object) -> bool:
     if yes_or_no(name, value) and importlib.util.find_spec("matplotlib") is None:
         raise ArgumentError(f"{name} needs matplotlib: pip install matplotlib")
     return bool(value)
-
-
-def _is_path(value: object) -> bool:
-    """Whether it is text or a path; remote paths are not `os.PathLike`, but have a protocol."""
-    return isinstance(value, str | os.PathLike) or hasattr(value, "protocol")
 
 
 def _refuse_unset_variable(name: str, value: Any) -> None:

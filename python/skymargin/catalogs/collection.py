@@ -149,8 +149,8 @@ def create_collection(
     StorageError
         When the file cannot be written.
     """
-    collection = absolute(as_path(folder))
-    initial = _new_properties(collection, absolute(with_options(catalog, storage_options)))
+    collection = absolute(as_path(folder, "folder"))
+    initial = _new_properties(collection, absolute(with_options(catalog, storage_options, "catalog")))
     make_folder(collection, exist_ok=True)
     change_file(collection / COLLECTION, lambda text: text, initial)
     return collection

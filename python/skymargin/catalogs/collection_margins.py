@@ -13,7 +13,7 @@ from skymargin.catalogs.ownership import inspect_existing
 from skymargin.catalogs.properties import edit_properties, parse_properties, read_properties
 from skymargin.catalogs.shared_file import change_file
 from skymargin.errors import ArgumentError, CatalogNotFoundError
-from skymargin.formatting import wrapped
+from skymargin.formatting import arcsec_text, wrapped
 from skymargin.shown import Shown, Table
 from skymargin.storage.paths import (
     AnyPath,
@@ -94,7 +94,7 @@ class CollectionInfo(Shown):
         for margin in self.margins:
             parts = [margin.problem] if margin.problem else []
             if margin.margin_threshold_arcsec is not None:
-                parts.append(f"{margin.margin_threshold_arcsec:g} arcsec")
+                parts.append(arcsec_text(margin.margin_threshold_arcsec))
             if margin.rows is not None:
                 parts.append(f"{margin.rows:,} rows")
             mark = " (default)" if margin.default else ""
@@ -208,7 +208,7 @@ def remove_margin(collection: Location, name: str, *, keep_files: bool = False) 
 
 
 def _folder(collection: Location) -> AnyPath:
-    folder = absolute(as_path(collection))
+    folder = absolute(as_path(collection, "collection"))
     if not exists(folder / COLLECTION):
         raise CatalogNotFoundError(f"{folder} is not a collection: it has no {COLLECTION}")
     return folder

@@ -94,7 +94,7 @@ def write_catalog(
     """
     import pyarrow as pa
 
-    folder = as_path(catalog_path)
+    folder = as_path(catalog_path, "catalog_path")
     if not isinstance(folder, Path):
         raise ValueError(
             f"catalog_path {catalog_path} is not allowed: a catalog is written to a local folder"

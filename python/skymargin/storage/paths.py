@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 from urllib.parse import urlsplit
 
-from skymargin.errors import StorageError
+from skymargin.errors import ArgumentError, StorageError
 from skymargin.storage import remote, remote_output
 
 if TYPE_CHECKING:
@@ -28,21 +28,39 @@ TEMP_MARK = ".skymargin-"
 REMOVED = "removed-"
 
 
-def as_path(path: str | os.PathLike[str] | UPath) -> AnyPath:
+def as_path(path: str | os.PathLike[str] | UPath, argument: str = "path") -> AnyPath:
     """Return a path object for what a user gives: a local path, a URL of fsspec (`s3://...`) or a path object.
 
     In a local path `~` or `~user` at the beginning becomes the home folder, and `$NAME` or `${NAME}` the value of the
     environment variable, which may be a URL. Where there is no such user or variable the text stays: a folder may have
     this name. Nothing is replaced in a URL. Local paths are returned as `Path`.
+
+    Raises
+    ------
+    ArgumentError
+        When it is none of these. `argument` is the name of what was given, for the message.
     """
+    check_path(path, argument)
     is_local_path = "://" not in path if isinstance(path, str) else isinstance(path, os.PathLike)
     plain = recorded_path(expanded(path) if is_local_path else path)  # type: ignore[arg-type]
     # A folder may have this name: as an absolute path it stays what it is when it comes by here again.
     return absolute(plain) if str(plain).startswith("~") else plain
 
 
-def expanded(path: str | os.PathLike[str]) -> str | Path:
+def check_path(value: object, argument: str) -> None:
+    """Refuse what is no path, by the name of the argument."""
+    if not is_path(value):
+        raise ArgumentError(f"{argument} must be a path or URL, not {_shown(value)}")
+
+
+def is_path(value: object) -> bool:
+    """Whether it is text or a path; remote paths are not `os.PathLike`, but have a protocol."""
+    return isinstance(value, str | os.PathLike) or hasattr(value, "protocol")
+
+
+def expanded(path: str | os.PathLike[str], argument: str = "path") -> str | Path:
     """A local path with the home folder and environment variables in place, as `as_path` describes."""
+    check_path(path, argument)
     text = os.fspath(path)
     # `Path.expanduser` fails where there is no such user.
     new = os.path.expanduser(os.path.expandvars(text))  # noqa: PTH111
@@ -61,9 +79,16 @@ def recorded_path(path: str | os.PathLike[str] | UPath) -> AnyPath:
     return Path(plain.path) if plain.protocol in ("", "file", "local") else remote.checked(plain)
 
 
-def with_options(path: str | os.PathLike[str] | UPath, storage_options: Mapping[str, Any] | None) -> AnyPath:
-    """Return `as_path(path)` with options of fsspec, which override those of a `UPath`; local paths have none."""
-    plain = as_path(path)
+def with_options(
+    path: str | os.PathLike[str] | UPath,
+    storage_options: Mapping[str, Any] | None,
+    argument: str = "path",
+) -> AnyPath:
+    """Return `as_path(path, argument)` with options of fsspec, which override those of a `UPath`.
+
+    Local paths have none.
+    """
+    plain = as_path(path, argument)
     if not storage_options or isinstance(plain, Path):
         return plain
     from upath import UPath
@@ -267,6 +292,12 @@ def remove_file(path: AnyPath) -> None:
     else:
         with remote.translate_errors(path), suppress(FileNotFoundError):
             path.fs.rm_file(path.path)
+
+
+def _shown(value: object) -> str:
+    """A value, or its type where the value would be long."""
+    text = repr(value)
+    return text if len(text) <= 40 and text.isprintable() else type(value).__name__
 
 
 def _refuse_no_file(path: Path) -> None:
