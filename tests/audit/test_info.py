@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections import Counter
 from pathlib import Path
@@ -69,7 +70,8 @@ def test_a_margin(made: Workspace) -> None:
 def test_an_empty_margin(tmp_path: Path) -> None:
     work = made_in(tmp_path, SKY, 1e-7)
     about = info(work.margin)
-    assert (about.rows, about.partitions, about.sorted_by_index) == (0, 0, True)
+    assert (about.rows, about.partitions, about.sorted_by_index) == (0, 0, None)
+    assert re.search(r"^ *sorted +not known$", about.summary(), re.MULTILINE)
     assert "partitions  none" in about.summary()
 
 

@@ -20,6 +20,7 @@ from skymargin.build.planning import plan_run
 from skymargin.build.subset.provenance import RECORD
 from skymargin.cli.main import main
 from skymargin.errors import ArgumentError, CatalogError, MissingPartitionError
+from skymargin.plot import most_telling_pixel, plot_partition
 from skymargin.progress import Stages
 from tests.support.catalogs import Layout, Pixel, files_of, ids_of, sky_near_edges, write_catalog
 from tests.support.hipscat_catalogs import write_hipscat_catalog
@@ -196,14 +197,23 @@ def test_paths_in_metadata_are_used_for_files_that_are_not_at_home(work: Workspa
         work.make("lost")
 
 
-def test_verify_reads_the_same_files(work: Workspace) -> None:
+def test_verify_and_plot_read_the_same_files(work: Workspace) -> None:
     leafs = move(work.catalog)
     work.make(path_generator=TEMPLATE)
     for path_generator in (TEMPLATE, leaf_of):
         report = verify(work.margin, path_generator=path_generator)
         assert (report.right, report.primary_rows) == (True, len(SKY))
-    with pytest.raises(CatalogError, match="or its files lie elsewhere, as path_generator tells verify"):
+    with pytest.raises(CatalogError, match="or its files lie elsewhere, where path_generator can say"):
         verify(work.margin)
+    with pytest.raises(CatalogError, match="where path_generator can say"):
+        plot_partition(work.margin)
+    pixel = most_telling_pixel(work.margin, path_generator=leaf_of)
+    figure = plot_partition(work.margin, pixel, path_generator=TEMPLATE)
+    figure.canvas.draw()
+    picture = work.output / "sky.png"
+    command = ["plot", str(work.margin), "--sky", "-o", str(picture)]
+    assert main([*command, "--path-template", TEMPLATE]) == 0
+    assert picture.read_bytes()[:4] == b"\x89PNG"
     file = leafs / "1/star_000014.parquet"
     pq.write_table(pq.ParquetFile(file).read().slice(1), file)
     assert not verify(work.margin, path_generator=TEMPLATE).right

@@ -205,3 +205,8 @@ def test_the_margin_says_what_it_is(stored: Callable[..., Any]) -> None:
     assert ours.margin._operation.name.startswith("Margin(12.5 arcsec, ")
     assert repr(ours)
     assert repr(ours.margin)
+    # As the margin catalogs of these thresholds are named, no two alike.
+    for threshold_arcsec, digits in ((10, "10"), (1.7000000001, "1.7000000001")):
+        margin = with_margin(catalog, threshold_arcsec).margin
+        assert margin.name == f"{catalog.name}_{digits}arcs"
+        assert f"Margin({digits} arcsec, " in margin._operation.name

@@ -194,7 +194,7 @@ def test_what_is_no_position_is_an_error_that_names_it(
         (lambda: smp.pixel(7, index_order=31), "index_order 31 is not allowed"),
         (lambda: smp.separation_arcsec(1, 48), "pixel 48 does not exist at order 1"),
         (lambda: smp.within_margin(1, 48, 1.0), "pixel 48 does not exist at order 1"),
-        (lambda: smp.within_margin(1, 4, 0.0), "margin_threshold 0 arcsec is not allowed"),
+        (lambda: smp.within_margin(1, 4, 0.0), "margin_threshold_arcsec 0.0 is not allowed"),
         (lambda: smp.within_margin(1, 4, 324_001.0), "at most 324000"),
     ],
 )

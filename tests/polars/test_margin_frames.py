@@ -276,8 +276,8 @@ REFUSED: list[tuple[Any, float, str]] = [
     ([(0, 4), (0, 4)], 1.0, "listed twice"),
     ([(0, 4), (1, 16)], 1.0, "overlap"),
     (pl.DataFrame({"order": [0]}), 1.0, "no column 'Norder'; it has order"),
-    ([(0, 4)], 0.0, "margin_threshold 0 arcsec is not allowed"),
-    ([(0, 4)], float("nan"), "margin_threshold NaN"),
+    ([(0, 4)], 0.0, "margin_threshold_arcsec 0.0 is not allowed"),
+    ([(0, 4)], float("nan"), "margin_threshold_arcsec nan is not"),
     ([(0, 4)], 324_001.0, "at most 324000"),
 ]
 NOT_A_COLUMN = "ra must be a column of Float64"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import fsspec
@@ -10,7 +11,10 @@ import pyarrow.parquet as pq
 import pytest
 from upath import UPath
 
-from skymargin.errors import StorageError
+import skymargin
+from skymargin.errors import ArgumentError, StorageError
+from skymargin.plot import plot_partition, plot_sky
+from skymargin.polars import read_margin
 from skymargin.storage.output_folder import RemoteFolder
 from skymargin.storage.paths import (
     as_path,
@@ -150,3 +154,30 @@ def test_a_margin_of_a_remote_catalog_at_a_remote_place(tmp_path: Path, remote: 
         assert far.read_bytes() == file.read_bytes(), pixel
     with open_input(remote / "far" / "dataset" / "_metadata") as source:
         assert pq.read_metadata(source).num_rows == sum(map(len, sky.margins(60.0).values()))
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: skymargin.info(5), "catalog must be a path or URL, not 5"),
+        (lambda: skymargin.info(b"a"), "catalog must be a path or URL, not b'a'"),
+        (lambda: skymargin.info(list(range(100))), "catalog must be a path or URL, not list"),
+        (lambda: skymargin.verify(None), "margin must be a path or URL, not None"),
+        (lambda: skymargin.write_catalog({}, 5), "catalog_path must be a path or URL, not 5"),
+        (lambda: skymargin.create_collection(5, 5), "folder must be a path or URL, not 5"),
+        (lambda: skymargin.create_collection("a", 5), "catalog must be a path or URL, not 5"),
+        (lambda: skymargin.inspect_collection(None), "collection must be a path or URL, not None"),
+        (lambda: skymargin.remove_margin(3, "x"), "collection must be a path or URL, not 3"),
+        (lambda: plot_sky(5), "margin must be a path or URL, not 5"),
+        (lambda: plot_partition("a", picture=5), "picture must be a path or URL, not 5"),
+        (lambda: read_margin(5), "path must be a path or URL, not 5"),
+        (lambda: skymargin.plan_margin(5), "args must be MarginCacheArguments, not int"),
+        (
+            lambda: skymargin.pipeline(5),
+            "args must be MarginCacheArguments, or a list of them, not int",
+        ),
+    ],
+)
+def test_what_is_no_path_is_refused_by_name(call: Callable[[], object], message: str) -> None:
+    with pytest.raises(ArgumentError, match=f"^{re.escape(message)}$"):
+        call()

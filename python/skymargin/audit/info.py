@@ -14,9 +14,9 @@ from skymargin.catalogs.folder import CatalogFolder, collection_properties, insp
 from skymargin.catalogs.layout import COLLECTION, PARTITION_INFO
 from skymargin.catalogs.properties import whole_number
 from skymargin.errors import CatalogNotFoundError
-from skymargin.formatting import readable_bytes, wrapped
+from skymargin.formatting import arcsec_text, readable_bytes, wrapped
 from skymargin.shown import Shown, Table
-from skymargin.storage.paths import AnyPath, as_path, list_files
+from skymargin.storage.paths import AnyPath, as_path, list_files, translate_errors
 
 if TYPE_CHECKING:
     from upath import UPath
@@ -107,7 +107,7 @@ class CatalogInfo(Shown):
         return [
             ("catalog", self.path),
             ("what", f"{self.format} {self.kind}, {self.name}"),
-            ("threshold", self.margin_threshold_arcsec and f"{self.margin_threshold_arcsec:.12g} arcsec"),
+            ("threshold", self.margin_threshold_arcsec and arcsec_text(self.margin_threshold_arcsec)),
             ("primary", self.primary),
             *((part, ", ".join(names)) for part, names in self.members.items()),
             ("rows", self._rows()),
@@ -171,8 +171,10 @@ def info(catalog: str | os.PathLike[str] | UPath) -> CatalogInfo:
     CatalogError
         When its properties cannot be read.
     """
-    path = as_path(catalog)
-    if not path.exists():
+    path = as_path(catalog, "catalog")
+    with translate_errors(path):
+        is_there = path.exists()
+    if not is_there:
         raise CatalogNotFoundError(f"there is nothing at {path}")
     properties = collection_properties(path)
     return _catalog(inspect_catalog(path)) if properties is None else _collection(path, properties)

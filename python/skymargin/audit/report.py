@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from skymargin.catalogs.layout import below_dataset
-from skymargin.formatting import wrapped
+from skymargin.formatting import arcsec_text, seconds_text, wrapped
 from skymargin.shown import Shown, Table
 
 # The name of each kind of fault, singular and plural.
@@ -208,14 +208,14 @@ class VerifyReport(Shown):
         )
 
     def _lines(self) -> list[tuple[str, str]]:
-        threshold = f"{self.margin_threshold_arcsec:.12g} arcsec"
+        threshold = arcsec_text(self.margin_threshold_arcsec)
         sample = f"{self.pixels_checked:,} pixels of seed {self.seed}" if self.seed is not None else ""
         return [
             ("Margin", f"{self.margin_path}: {self.format}, {threshold}, by {self.builder}"),
             ("Primary", self.primary_path),
             ("Checked", self.checked()),
             ("Sample", sample),
-            ("Result", f"{'' if self.right else 'WRONG: '}{self.verdict()}; {self.seconds:.1f} s"),
+            ("Result", f"{'' if self.right else 'WRONG: '}{self.verdict()}; {seconds_text(self.seconds)}"),
             ("Hint", "" if self.right else self.hint),
         ]
 

@@ -15,13 +15,14 @@ from typing import TYPE_CHECKING, Any
 import skymargin._core as _core
 from skymargin.build import preflight
 from skymargin.build.memory import MemoryShares
+from skymargin.build.multiple import validate_one
 from skymargin.build.planning import plan_run
 from skymargin.build.stages.partition_scan import PartitionScan, feeds, make_scanner, only_of
 from skymargin.build.stages.plan import catalog_format
-from skymargin.build.stages.tasks import nested_position
 from skymargin.build.subset.scope import pixels_of
 from skymargin.catalogs.catalog import Catalog
-from skymargin.formatting import readable_bytes
+from skymargin.formatting import arcsec_text, readable_bytes, seconds_text
+from skymargin.geometry.pixels import starts_of
 from skymargin.interrupts import with_short_interrupts
 from skymargin.progress import Stages
 from skymargin.shown import Shown, Table
@@ -100,22 +101,22 @@ class MarginPlan(Shown):
         return "\n".join(
             [
                 f"{self.catalog_path}: nothing was written",
-                f"threshold {self.margin_threshold_arcsec:g} arcsec; catalog {self.primary_path}",
+                f"threshold {arcsec_text(self.margin_threshold_arcsec)}; catalog {self.primary_path}",
                 f"writes at most {self._partitions()}",
                 f"writes {self._rows()}",
                 f"reads {self._reads()}",
-                f"takes about {self.estimated_seconds:.1f} s",
+                f"takes about {seconds_text(self.estimated_seconds)}",
             ]
         )
 
     def _table(self) -> Table:
         rows = [
             ("margin", self.catalog_path),
-            ("threshold", f"{self.margin_threshold_arcsec:g} arcsec"),
+            ("threshold", arcsec_text(self.margin_threshold_arcsec)),
             ("catalog", self.primary_path),
             ("writes", f"{self._rows()}, in at most {self._partitions()}"),
             ("reads", self._reads()),
-            ("takes", f"about {self.estimated_seconds:.1f} s"),
+            ("takes", f"about {seconds_text(self.estimated_seconds)}"),
         ]
         return Table("Margin planned, nothing was written", rows)
 
@@ -183,7 +184,7 @@ def plan_margin(args: MarginCacheArguments) -> MarginPlan:
         When the run would be refused: the catalog is incomplete, the output exists, an argument is not allowed.
     """
     began = time.perf_counter()
-    args.check_values()
+    validate_one(args)
     preflight.check(args.target)
     plan = plan_run([args], Stages(progress_bar=False))
     catalog, spec, scope, sources = plan.catalog, plan.spec, plan.scope, plan.scope.sources
@@ -259,7 +260,7 @@ def _chosen(sources: Catalog, feeding: np.ndarray) -> tuple[dict[int, int], np.n
     # The share of rows near an edge grows with edge / area, which doubles with each order.
     size = sources.size_bytes * 2.0**sources.orders * np.where(feeding, 1.0, 0.05)
     weights = size / size.sum()
-    along_sky = np.argsort(nested_position(sources.orders, sources.pixels))
+    along_sky = np.argsort(starts_of(sources.orders, sources.pixels))
     places = (np.arange(_MEASURED_PARTITIONS) + 0.5) / _MEASURED_PARTITIONS
     drawn = along_sky[np.searchsorted(np.cumsum(weights[along_sky]), places).clip(max=count - 1)]
     numbers, times = np.unique(drawn, return_counts=True)

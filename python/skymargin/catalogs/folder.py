@@ -62,6 +62,7 @@ from skymargin.storage.paths import (
     list_files,
     recorded_path,
     resolve_reference,
+    translate_errors,
 )
 
 if TYPE_CHECKING:
@@ -197,7 +198,9 @@ def inspect_catalog(path: AnyPath) -> CatalogFolder:
     CatalogError
         When it is a collection, or its properties or its list of partitions cannot be read.
     """
-    if not path.exists():
+    with translate_errors(path):
+        is_there = path.exists()
+    if not is_there:
         raise CatalogNotFoundError(f"there is nothing at {path}")
     for name in HATS_PROPERTIES:
         if (path / name).exists():
@@ -236,9 +239,9 @@ def inspect_margin(
     CatalogError
         When the margin does not state an allowed threshold, or the primary is incomplete or not a primary catalog.
     """
-    catalog = inspect_catalog(as_path(margin))
+    catalog = inspect_catalog(as_path(margin, "margin"))
     threshold_arcsec = _threshold_arcsec(catalog)
-    reference = _inspect_primary(_primary_of(catalog) if primary is None else as_path(primary))
+    reference = _inspect_primary(_primary_of(catalog) if primary is None else as_path(primary, "primary"))
     reference = _with_files_elsewhere(reference, partition_paths(path_generator))
     _check_primary(reference)
     schema = reference.schema()
@@ -339,7 +342,7 @@ def _check_primary(primary: CatalogFolder) -> None:
     if missing:
         raise CatalogError(
             f"{primary.data / primary.partition_path(missing[0])} is not there, but listed in {PARTITION_INFO}: "
-            "the primary catalog is not complete, or its files lie elsewhere, as path_generator tells verify"
+            "the primary catalog is not complete, or its files lie elsewhere, where path_generator can say"
         )
     if not primary.files:
         raise CatalogError(f"{primary.path} has no partitions: there is nothing to check a margin against")

@@ -80,11 +80,6 @@ def directory(pixel: Any) -> Any:
     return pixel // 10_000 * 10_000
 
 
-def pixel_exists(order: int, pixel: int) -> bool:
-    """Whether HEALPix has such a pixel."""
-    return 0 <= order <= LARGEST_ORDER and 0 <= pixel < 12 << (2 * order)
-
-
 def partition_path(order: int, pixel: int) -> str:
     """Path of a partition in the folder of the data, without the suffix of its file."""
     return f"Norder={order}/Dir={directory(pixel)}/Npix={pixel}"

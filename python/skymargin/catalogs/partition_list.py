@@ -19,13 +19,13 @@ from skymargin.catalogs.layout import (
     is_partition_path,
     partition_path,
     partition_pixel,
-    pixel_exists,
 )
 from skymargin.catalogs.leaf_paths import LeafFiles, PartitionPaths, generated_files, named_files
 from skymargin.catalogs.metadata_file import read_footer, read_schema
 from skymargin.catalogs.properties import whole_number, without_byte_order_mark
 from skymargin.catalogs.row_counts import check_stated, rows_in_metadata
 from skymargin.errors import CatalogError, MissingPartitionError
+from skymargin.geometry.pixels import pixel_exists
 from skymargin.storage.paths import (
     AnyPath,
     can_list,

@@ -19,6 +19,7 @@ from skymargin.cli.options import (
     quiet_option,
     read_pixel,
     storage_options,
+    template_option,
     value,
 )
 from skymargin.cli.terminal import shows_bars
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
 )
 @flag("--sky", "Draw the whole sky instead, coloured by rows per margin.")
 @primary_option()
+@template_option("the primary catalog")
 @flag("--overwrite", "Replace a picture of that name.")
 @storage_options()
 @quiet_option("Print nothing but errors.")
@@ -52,6 +54,7 @@ def plot(
     view: ViewName | None,
     sky: bool,
     primary: str | None,
+    path_generator: str | None,
     overwrite: bool,
     storage: dict[str, Any],
     anon: bool,
@@ -73,10 +76,22 @@ def plot(
     catalog = opened(margin, storage, anon=anon)
     reference = None if primary is None else opened(primary, storage, anon=anon)
     if sky:
-        plot_sky(catalog, primary=reference, picture=output, overwrite=overwrite)
+        plot_sky(
+            catalog,
+            primary=reference,
+            picture=output,
+            overwrite=overwrite,
+            path_generator=path_generator,
+        )
     else:
         plot_partition(
-            catalog, pixel, primary=reference, view=view or "both", picture=output, overwrite=overwrite
+            catalog,
+            pixel,
+            primary=reference,
+            view=view or "both",
+            picture=output,
+            overwrite=overwrite,
+            path_generator=path_generator,
         )
     if not quiet:
         print(expanded(output))

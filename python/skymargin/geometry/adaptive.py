@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from skymargin.geometry.limits import LARGEST_ORDER
+from skymargin.geometry.pixels import starts_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -58,5 +59,5 @@ def adaptive_partitions(
             )
         pixels = (4 * pixels[full][:, None] + np.arange(4)).ravel()
     orders, pixels, rows = (np.concatenate(columns) for columns in zip(*levels, strict=True))
-    along_sky = np.argsort(pixels << (2 * (LARGEST_ORDER - orders.astype(np.int64))))
+    along_sky = np.argsort(starts_of(orders, pixels))
     return orders[along_sky], pixels[along_sky].astype(np.uint64), rows[along_sky].astype(np.uint64)

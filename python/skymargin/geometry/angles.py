@@ -45,6 +45,29 @@ def allowed_arcsec(name: str, value: object) -> float:
     return arcsec
 
 
+def arcsec_of(name: str, value: Any) -> float:
+    """As `allowed_arcsec`, for functions on arrays: anything that Python takes for a number is one.
+
+    Raises
+    ------
+    TypeError
+        When it is not a number; text is none.
+    ArgumentError
+        When it is not above 0 and up to 90 degrees.
+    """
+    number = in_arcsec(name, value)
+    try:
+        # Text has no such method, but `float` reads it.
+        arcsec = float(number.__float__())
+    except (AttributeError, TypeError, ValueError):
+        raise TypeError(
+            f"{name} {value!r} is not allowed: it must be a number of arcseconds, or an angle of astropy"
+        ) from None
+    except OverflowError:
+        arcsec = math.inf
+    return allowed_arcsec(name, arcsec)
+
+
 def as_float(value: object) -> float:
     """A number as a float, infinite if it is too large for one; NaN for anything else."""
     try:

@@ -10,8 +10,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import skymargin._core as _core
-from skymargin.geometry.angles import in_arcsec
+from skymargin.geometry.angles import arcsec_of
 from skymargin.geometry.limits import LARGEST_ORDER
+from skymargin.geometry.pixels import allowed_order, allowed_pixel
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -56,7 +57,7 @@ def separation_arcsec(ra_deg: Column, dec_deg: Column, order: int, pixel: int) -
     >>> separation_arcsec([11.25802281], [78.28414956], 5, 1000).to_pylist()
     [3.479867...]
     """
-    return _core.separation_arcsec(ra_deg, dec_deg, order, pixel)
+    return _core.separation_arcsec(ra_deg, dec_deg, *allowed_pixel(order, pixel))
 
 
 def is_within(
@@ -88,7 +89,8 @@ def is_within(
     ValueError, TypeError
         When there is no such pixel, the threshold is not allowed, lengths differ, or a column is not numeric.
     """
-    return _core.is_within(ra_deg, dec_deg, order, pixel, _in_arcsec("threshold_arcsec", threshold_arcsec))
+    within_arcsec = arcsec_of("threshold_arcsec", threshold_arcsec)
+    return _core.is_within(ra_deg, dec_deg, *allowed_pixel(order, pixel), within_arcsec)
 
 
 def neighbours(order: int, pixel: int, at_order: int, radius_arcsec: float) -> pa.UInt64Array:
@@ -124,7 +126,8 @@ def neighbours(order: int, pixel: int, at_order: int, radius_arcsec: float) -> p
     >>> neighbours(5, 1000, 5, 10.0).to_pylist()
     [951, 957, 959, 994, 995, 1001, 1002, 1003]
     """
-    return _core.neighbours(order, pixel, at_order, _in_arcsec("radius_arcsec", radius_arcsec))
+    within_arcsec = arcsec_of("radius_arcsec", radius_arcsec)
+    return _core.neighbours(*allowed_pixel(order, pixel), allowed_order("at_order", at_order), within_arcsec)
 
 
 def spatial_index(ra_deg: Column, dec_deg: Column, order: int = LARGEST_ORDER) -> pa.Int64Array:
@@ -149,7 +152,7 @@ def spatial_index(ra_deg: Column, dec_deg: Column, order: int = LARGEST_ORDER) -
     ValueError, TypeError
         When the order is not allowed, lengths differ, or a column is not numeric.
     """
-    return _core.spatial_index(ra_deg, dec_deg, order)
+    return _core.spatial_index(ra_deg, dec_deg, allowed_order("order", order))
 
 
 def margin_rows(
@@ -192,16 +195,7 @@ def margin_rows(
     """
     import pyarrow as pa
 
-    threshold_arcsec = _in_arcsec("margin_threshold_arcsec", margin_threshold_arcsec)
+    threshold_arcsec = arcsec_of("margin_threshold_arcsec", margin_threshold_arcsec)
     margins = _core.TableMargins(_core.Tiling(orders, pixels), threshold_arcsec)
     members = margins.rows(ra_deg, dec_deg)
     return members.set_column(0, "row", members.column("row").cast(pa.uint64()))
-
-
-def _in_arcsec(name: str, value: Any) -> Any:
-    number = in_arcsec(name, value)
-    if not hasattr(number, "__float__"):
-        raise TypeError(
-            f"{name} {value!r} is not allowed: it must be a number of arcseconds, or an angle of astropy"
-        )
-    return number

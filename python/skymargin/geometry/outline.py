@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from skymargin.geometry.limits import LARGEST_ORDER
+from skymargin.geometry.pixels import pixel_exists
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -108,7 +108,7 @@ def _sky(
     order: int, pixel: int, along_x: NDArray[np.float64], along_y: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return positions, degrees, of points in a pixel: fractions of its sides to the north-east and north-west."""
-    if not (0 <= order <= LARGEST_ORDER and 0 <= pixel < 12 << (2 * order)):
+    if not pixel_exists(order, pixel):
         raise ValueError(
             f"pixel {pixel} of order {order} does not exist: an order is 0 to 29, a pixel below 12 * 4**order"
         )

@@ -16,7 +16,7 @@ import skymargin._core as _core
 from skymargin.errors import PositionError
 from skymargin.geometry.column_names import in_names_of
 from skymargin.geometry.limits import LARGEST_ORDER
-from skymargin.lsdb.tiles import starts_of
+from skymargin.geometry.pixels import starts_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

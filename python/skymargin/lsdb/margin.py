@@ -11,6 +11,7 @@ from pandas.api.types import is_bool_dtype, is_numeric_dtype
 from skymargin.catalogs.layout import INDEX_COLUMN
 from skymargin.catalogs.library_catalog import hats_margin
 from skymargin.errors import ArgumentError, CatalogError
+from skymargin.formatting import threshold_name
 from skymargin.geometry.angles import allowed_arcsec
 from skymargin.lsdb.disk import CatalogReader, stored_catalog
 from skymargin.lsdb.edges import MarginColumns
@@ -79,7 +80,7 @@ def with_margin(catalog: Catalog, threshold_arcsec: float) -> Catalog:
         else StoredPartitions(CatalogReader(columns, stored))
     )
     margin = MarginOperation(operation, tiles, source)
-    name = f"{catalog.name}_{threshold_arcsec:g}arcs"
+    name = threshold_name(catalog.name, threshold_arcsec)
     structure = hats_margin(catalog.hc_structure, margin.healpix_pixels, name, threshold_arcsec)
     result = copy(catalog)
     result.margin = MarginCatalog(margin, structure)

@@ -17,9 +17,11 @@ from dask.base import tokenize
 from lsdb.operations.operation import HealpixGraph, Operation
 
 from skymargin.catalogs.library_catalog import hats_pixels
+from skymargin.formatting import arcsec_text
+from skymargin.geometry.pixels import starts_of
 from skymargin.lsdb.disk import CatalogReader, edges_of_files
 from skymargin.lsdb.edges import MarginColumns, NearPixels, edges_of_frame, gather_margin
-from skymargin.lsdb.tiles import NearTiles, Tiles, starts_of
+from skymargin.lsdb.tiles import NearTiles, Tiles
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -116,7 +118,7 @@ class MarginOperation(Operation):  # type: ignore[misc]
     @property
     def name(self) -> str:
         """What LSDB calls it."""
-        return f"Margin({self._source.columns.threshold_arcsec:g} arcsec, {self._base.name})"
+        return f"Margin({arcsec_text(self._source.columns.threshold_arcsec)}, {self._base.name})"
 
     @cached_property
     def key_name(self) -> str:

@@ -10,16 +10,10 @@ import numpy as np
 
 import skymargin._core as _core
 from skymargin.errors import CatalogError
-from skymargin.geometry.limits import LARGEST_ORDER
+from skymargin.geometry.pixels import starts_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-
-
-def starts_of(orders: Any, pixels: Any) -> NDArray[np.uint64]:
-    """The index at order 29 at which each pixel starts: the order of the sky, and distinct for disjoint pixels."""
-    shifts = 2 * (np.uint64(LARGEST_ORDER) - np.asarray(orders, np.uint64))
-    return np.asarray(pixels, np.uint64) << shifts
 
 
 @dataclass(frozen=True)

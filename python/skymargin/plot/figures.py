@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from upath import UPath
 
+    from skymargin.catalogs.leaf_paths import PathGenerator
+
     PathLike = str | os.PathLike[str] | UPath
 
 __all__ = ["most_telling_pixel", "plot_partition", "plot_sky"]
@@ -40,6 +42,7 @@ def plot_partition(
     axes: Axes | None = None,
     picture: str | os.PathLike[str] | None = None,
     overwrite: bool = False,
+    path_generator: PathGenerator | None = None,
 ) -> Figure:
     """Draw a pixel and its margin: rows coloured by separation, the true edges, and the line at the threshold.
 
@@ -66,6 +69,9 @@ def plot_partition(
         Write this file, whose name ends in .png, .pdf or .svg; it appears only when it is complete.
     overwrite
         Replace a file of that name.
+    path_generator
+        Where the partitions of the primary lie, if not where its format has them: a template or a function, as for
+        `MarginCacheArguments`.
 
     Returns
     -------
@@ -91,7 +97,7 @@ def plot_partition(
     if axes is not None and view == "both":
         raise ArgumentError("view 'both' needs two axes: choose 'whole' or 'close-up' for the axes given")
     check_picture(picture, overwrite=overwrite)
-    catalog = open_margin(margin, primary)
+    catalog = open_margin(margin, primary, path_generator)
     scene = catalog.scene(_most_telling(catalog) if pixel is None else _order_and_index(pixel))
     if view == "both" and not has_close_up(scene):
         view = "whole"
@@ -119,6 +125,7 @@ def plot_sky(
     primary: PathLike | None = None,
     picture: str | os.PathLike[str] | None = None,
     overwrite: bool = False,
+    path_generator: PathGenerator | None = None,
 ) -> Figure:
     """Draw the whole sky (Mollweide), each pixel coloured by the number of rows in its margin.
 
@@ -126,7 +133,7 @@ def plot_sky(
 
     Parameters
     ----------
-    margin, primary, picture, overwrite
+    margin, primary, picture, overwrite, path_generator
         As for `plot_partition`.
 
     Returns
@@ -145,14 +152,19 @@ def plot_sky(
     from skymargin.plot.sky import draw_sky
 
     check_picture(picture, overwrite=overwrite)
-    catalog = open_margin(margin, primary)
+    catalog = open_margin(margin, primary, path_generator)
     figure = _new_figure(11, 6)
     draw_sky(figure, catalog)
     _save(figure, picture)
     return figure
 
 
-def most_telling_pixel(margin: PathLike, *, primary: PathLike | None = None) -> tuple[int, int]:
+def most_telling_pixel(
+    margin: PathLike,
+    *,
+    primary: PathLike | None = None,
+    path_generator: PathGenerator | None = None,
+) -> tuple[int, int]:
     """Return order and pixel of the partition that makes the best picture.
 
     Preferred are partitions whose close-up shows rows of all kinds (its own, those of its margin, and those too far
@@ -161,7 +173,7 @@ def most_telling_pixel(margin: PathLike, *, primary: PathLike | None = None) -> 
 
     Parameters
     ----------
-    margin, primary
+    margin, primary, path_generator
         As for `plot_partition`.
 
     Raises
@@ -171,7 +183,7 @@ def most_telling_pixel(margin: PathLike, *, primary: PathLike | None = None) -> 
     PartitionReadError
         When none of these margins can be read.
     """
-    return _most_telling(open_margin(margin, primary))
+    return _most_telling(open_margin(margin, primary, path_generator))
 
 
 def require(*libraries: str) -> None:
@@ -195,7 +207,7 @@ def check_picture(picture: str | os.PathLike[str] | None, *, overwrite: bool) ->
     """
     if picture is None:
         return
-    path = Path(expanded(picture))
+    path = Path(expanded(picture, "picture"))
     if path.suffix.lower() not in _FORMATS:
         raise ArgumentError(f"the picture {path} is not allowed: its name must end in .png, .pdf or .svg")
     if not path.parent.is_dir():

@@ -12,8 +12,9 @@ from skymargin.catalogs.folder import CatalogFolder, inspect_margin
 from skymargin.catalogs.layout import Pixel
 from skymargin.catalogs.partition_reader import PartitionRows, as_float64
 from skymargin.errors import ArgumentError, CatalogError, PartitionReadError
-from skymargin.geometry.limits import LARGEST_ORDER, LARGEST_THRESHOLD_ARCSEC
+from skymargin.geometry.limits import LARGEST_THRESHOLD_ARCSEC
 from skymargin.geometry.outline import bounding_circle, centre, unit_vectors
+from skymargin.geometry.pixels import pixel_exists
 from skymargin.plot.view import ARCSEC_RAD, Rows
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from upath import UPath
 
     from skymargin.catalogs.folder import Columns
+    from skymargin.catalogs.leaf_paths import PathGenerator
 
     Floats = NDArray[np.float64]
     PathLike = str | os.PathLike[str] | UPath
@@ -148,7 +150,7 @@ class MarginCatalog:
         if pixel in existing:
             return
         order, number = pixel
-        if not (0 <= order <= LARGEST_ORDER and 0 <= number < 12 << (2 * order)):
+        if not pixel_exists(order, number):
             raise ArgumentError(
                 f"pixel {order}/{number} does not exist: an order is 0 to 29, a pixel below 12 * 4**order"
             )
@@ -188,7 +190,9 @@ class MarginCatalog:
                 yield other
 
 
-def open_margin(margin: PathLike, primary: PathLike | None) -> MarginCatalog:
+def open_margin(
+    margin: PathLike, primary: PathLike | None, path_generator: PathGenerator | None = None
+) -> MarginCatalog:
     """Open a margin catalog and its primary.
 
     Raises
@@ -196,7 +200,7 @@ def open_margin(margin: PathLike, primary: PathLike | None) -> MarginCatalog:
     CatalogNotFoundError, CatalogError
         When the margin or its primary does not exist, or cannot be used; names the file.
     """
-    both = inspect_margin(margin, primary)
+    both = inspect_margin(margin, primary, path_generator)
     return MarginCatalog(both.margin, both.primary, both.threshold_arcsec, both.columns)
 
 

@@ -10,8 +10,10 @@ import numpy as np
 import skymargin._core as _core
 from skymargin.catalogs.partition_reader import PartitionRows
 from skymargin.errors import PartitionReadError
+from skymargin.formatting import arcsec_text
 from skymargin.geometry.limits import LARGEST_ORDER
 from skymargin.geometry.outline import outline
+from skymargin.geometry.pixels import starts_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -50,7 +52,9 @@ def count_rows(catalog: MarginCatalog) -> tuple[list[Pixel], NDArray[np.int64]]:
     rows : numpy.ndarray, shape (n,)
         Rows in the margin of each; -1 when a file of it cannot be read, of which a warning is logged.
     """
-    pixels = sorted(set(catalog.primary.files) | set(catalog.margin.files), key=_first_index)
+    pixels = sorted(
+        set(catalog.primary.files) | set(catalog.margin.files), key=lambda pixel: int(starts_of(*pixel))
+    )
     rows = np.zeros(len(pixels), np.int64)
     for number, pixel in enumerate(pixels):
         files = catalog.margin.file_paths(pixel)
@@ -96,7 +100,7 @@ def draw_sky(figure: Figure, catalog: MarginCatalog) -> WCSAxes:
             f"{empty:,} of the margins {'are of empty pixels' if empty > 1 else 'is of an empty pixel'}"
         )
     about += [f"{unreadable:,} margin{'s' * (unreadable > 1)} cannot be read"] if unreadable else []
-    total = f"{int(counts.clip(0).sum()):,} rows within {catalog.threshold_arcsec:g} arcsec"
+    total = f"{int(counts.clip(0).sum()):,} rows within {arcsec_text(catalog.threshold_arcsec)}"
     axes.set_title(
         f"{catalog.margin.path.name}: {total}, in the margins of {with_rows:,} pixels\n({'; '.join(about)})",
         pad=14,
@@ -128,15 +132,12 @@ def pixels_at(sky: WCS, pixels: list[Pixel]) -> NDArray[np.int64]:
     index = np.asarray(
         _core.spatial_index(np.mod(ra_deg[on_sky], 360), np.clip(dec_deg[on_sky], -90, 90), LARGEST_ORDER)
     )
-    first = np.array([_first_index(pixel) for pixel in pixels])
+    # Signed, as the index: numpy compares unsigned numbers with signed ones as floats.
+    first = starts_of(*zip(*pixels, strict=True)).astype(np.int64)
     size = np.array([1 << (2 * (LARGEST_ORDER - order)) for order, _ in pixels])
     number = np.searchsorted(first, index, side="right") - 1
     numbers[on_sky] = np.where((number >= 0) & (index < first[number] + size[number]), number, -1)
     return numbers.reshape(east.shape)
-
-
-def _first_index(pixel: Pixel) -> int:
-    return pixel[1] << (2 * (LARGEST_ORDER - pixel[0]))
 
 
 def _mollweide() -> WCS:

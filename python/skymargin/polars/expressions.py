@@ -13,9 +13,10 @@ import polars as pl
 
 import skymargin._core as _core
 from skymargin.catalogs.layout import INDEX_COLUMN
-from skymargin.geometry.angles import in_arcsec
+from skymargin.geometry.angles import arcsec_of
 from skymargin.geometry.column_names import in_names_of
 from skymargin.geometry.limits import LARGEST_ORDER
+from skymargin.geometry.pixels import allowed_order, allowed_pixel, whole
 from skymargin.polars.frames import readable, rows_of_a_batch
 
 IntoColumn: TypeAlias = "str | pl.Expr"
@@ -54,7 +55,7 @@ def spatial_index(
     >>> stars.select(smp.spatial_index(order=5)).to_series().to_list()
     [1001]
     """
-    _core.spatial_index([], [], order)
+    order = allowed_order("order", order)
     return _of_positions(
         f"_healpix_{order}", pl.Int64, ra_deg, dec_deg, lambda ra, dec: _core.spatial_index(ra, dec, order)
     )
@@ -91,8 +92,7 @@ def pixel(order: int, index: IntoColumn = INDEX_COLUMN, *, index_order: int = LA
     >>> pl.DataFrame({"_healpix_29": [281944101599211816]}).select(smp.pixel(5)).to_series().to_list()
     [1001]
     """
-    if not 0 <= index_order <= LARGEST_ORDER:
-        raise ValueError(f"index_order {index_order} is not allowed: a HEALPix order is 0 to {LARGEST_ORDER}")
+    order, index_order = whole("order", order), allowed_order("index_order", index_order)
     if not 0 <= order <= index_order:
         raise ValueError(
             f"order {order} is not allowed: for an index of order {index_order} it is 0 to {index_order}"
@@ -145,7 +145,7 @@ def separation_arcsec(
     >>> stars.select(smp.separation_arcsec(5, 1000)).to_series().to_list()
     [3.479867...]
     """
-    _core.separation_arcsec([], [], order, pixel)
+    order, pixel = allowed_pixel(order, pixel)
     return _of_positions(
         "separation_arcsec",
         pl.Float64,
@@ -194,8 +194,8 @@ def within_margin(
     >>> stars.filter(smp.within_margin(5, 1000, 10.0)).height
     1
     """
-    threshold_arcsec = in_arcsec("margin_threshold_arcsec", margin_threshold_arcsec)
-    _core.is_within([], [], order, pixel, threshold_arcsec)
+    threshold_arcsec = arcsec_of("margin_threshold_arcsec", margin_threshold_arcsec)
+    order, pixel = allowed_pixel(order, pixel)
 
     def decide(ra: pl.Series, dec: pl.Series) -> pl.Series:
         within = pl.Series(_core.is_within(ra, dec, order, pixel, threshold_arcsec))

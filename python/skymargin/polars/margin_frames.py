@@ -9,9 +9,9 @@ import numpy as np
 import polars as pl
 
 import skymargin._core as _core
-from skymargin.geometry.angles import in_arcsec
+from skymargin.geometry.angles import arcsec_of
 from skymargin.geometry.column_names import in_names_of
-from skymargin.geometry.limits import LARGEST_ORDER
+from skymargin.geometry.pixels import starts_of
 from skymargin.polars.frames import Rows, require_columns, rows_of, rows_of_a_batch
 from skymargin.polars.partitions import Partitions, as_tiling
 
@@ -103,7 +103,7 @@ def margins(
     [(1, 0, 0), (1, 0, 5), (1, 0, 8)]
     """
     tiling = as_tiling(partitions)
-    threshold_arcsec = in_arcsec("margin_threshold_arcsec", margin_threshold_arcsec)
+    threshold_arcsec = arcsec_of("margin_threshold_arcsec", margin_threshold_arcsec)
     table_margins = _core.TableMargins(tiling, threshold_arcsec)
     _check_threads(threads)
     own_tiles = None if empty_pixels else _positions(tiling.partitions(), "order", "pixel")
@@ -175,7 +175,7 @@ def partition_and_margin(
     (0, 5) [2] [1]
     """
     tiling = as_tiling(partitions)
-    threshold_arcsec = in_arcsec("margin_threshold_arcsec", margin_threshold_arcsec)
+    threshold_arcsec = arcsec_of("margin_threshold_arcsec", margin_threshold_arcsec)
     table_margins = _core.TableMargins(tiling, threshold_arcsec)
     _check_threads(threads)
     if isinstance(frame, pl.LazyFrame):
@@ -244,8 +244,7 @@ def _margin_positions(members: pa.RecordBatch) -> np.ndarray:
 
 def _positions(batch: pa.RecordBatch, order: str, pixel: str) -> np.ndarray:
     """Return the index at which each pixel starts; distinct for the pixels of a tiling."""
-    orders, pixels = (batch.column(name).to_numpy().astype(np.uint64) for name in (order, pixel))
-    return np.asarray(pixels << (2 * (np.uint64(LARGEST_ORDER) - orders)))
+    return starts_of(batch.column(order).to_numpy(), batch.column(pixel).to_numpy())
 
 
 def _as_mask(mask: np.ndarray) -> pa.BooleanArray:

@@ -51,11 +51,36 @@ fn cast(name: &str, column: &Bound<'_, PyAny>, wanted: &DataType) -> PyResult<Ar
 }
 
 fn import(name: &str, column: &Bound<'_, PyAny>) -> PyResult<ArrayRef> {
+    let refuse =
+        |given: &str| PyTypeError::new_err(format!("{name} must be a one-dimensional column of numbers, not {given}"));
+    if let Some(given) = no_column(column)? {
+        return Err(refuse(&given));
+    }
     let imported = array_of(column).and_then(|array| ArrayData::from_pyarrow_bound(&array));
     imported.map(make_array).map_err(|error| {
-        let kind = column.get_type();
-        PyTypeError::new_err(format!("{name} must be an array of numbers, not {kind}: {error}"))
+        let kind = kind_of(column);
+        refuse(&format!("{kind}: {}", error.value(column.py())))
     })
+}
+
+/// What a value is that can be no column of numbers, whatever it holds; `None` for one that may be.
+fn no_column(column: &Bound<'_, PyAny>) -> PyResult<Option<String>> {
+    let is_arrow = column.hasattr("__arrow_c_array__")? || column.hasattr("__arrow_c_stream__")?;
+    if !is_arrow && column.try_iter().is_err() && !column.hasattr("ndim")? {
+        return Ok(Some(kind_of(column)));
+    }
+    // Those of numpy and pandas.
+    let Ok(dimensions) = column.getattr("ndim").and_then(|ndim| ndim.extract::<usize>()) else { return Ok(None) };
+    if dimensions != 1 {
+        return Ok(Some(format!("{} of shape {}", kind_of(column), column.getattr("shape")?)));
+    }
+    let Ok(data_type) = column.getattr("dtype") else { return Ok(None) };
+    let is_complex = data_type.getattr("kind").and_then(|kind| kind.extract::<char>()).is_ok_and(|kind| kind == 'c');
+    Ok(is_complex.then(|| format!("{} of {data_type}", kind_of(column))))
+}
+
+fn kind_of(value: &Bound<'_, PyAny>) -> String {
+    value.get_type().name().map_or_else(|_| "this".to_owned(), |name| name.to_string())
 }
 
 /// A column as one array that has the PyCapsule interface.

@@ -5,10 +5,11 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from skymargin.build.stages.tasks import nested_position
 from skymargin.catalogs.catalog import Catalog, MarginContents, format_named
 from skymargin.catalogs.layout import VALID_BY
 from skymargin.errors import IncompleteMarginError, StorageError
+from skymargin.formatting import arcsec_text
+from skymargin.geometry.pixels import starts_of
 from skymargin.storage.paths import exists, remove_files, translate_errors
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ def contents_of(
         for result in reduced
     ]
     # A task is a stretch of the sky, so tasks in order are margins in order.
-    parts.sort(key=lambda part: int(nested_position(part[0], part[1])[0]))
+    parts.sort(key=lambda part: int(starts_of(part[0], part[1])[0]))
     return MarginContents(
         name=name,
         margin_threshold_arcsec=margin_threshold_arcsec,
@@ -90,7 +91,7 @@ def empty_reason(
     if not rows:
         return "because the catalog has no rows"
     nearby = (
-        f"lies within {contents.margin_threshold_arcsec:g} arcsec of a pixel other than that of its own partition"
+        f"lies within {arcsec_text(contents.margin_threshold_arcsec)} of a pixel other than that of its own partition"
         if fine_filtering
         else "lies in a margin pixel next to a pixel other than that of its own partition"
     )

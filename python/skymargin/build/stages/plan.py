@@ -13,13 +13,13 @@ from skymargin.build.stages.tasks import (
     MarginWriterSpec,
     ReduceTask,
     SelectionRule,
-    nested_position,
 )
 from skymargin.catalogs.catalog import Catalog, format_named
 from skymargin.catalogs.hats_extras import as_written
 from skymargin.catalogs.parquet_format import ParquetFormat, parquet_format
 from skymargin.errors import ArgumentError, CatalogError
 from skymargin.geometry.limits import LARGEST_ORDER
+from skymargin.geometry.pixels import starts_of
 from skymargin.storage.paths import absolute
 
 if TYPE_CHECKING:
@@ -143,7 +143,7 @@ def map_tasks(catalog: Catalog, threads: int) -> list[MapTask]:
     """Partitions in tasks of about equal size for the threads of all workers, neighbours together."""
     import numpy as np
 
-    along_sky = np.argsort(nested_position(catalog.orders, catalog.pixels))
+    along_sky = np.argsort(starts_of(catalog.orders, catalog.pixels))
     cost = catalog.size_bytes[along_sky] + _FILE_BYTES
     parts = _parts(cost, threads, bool(catalog.file_sizes))
     along_sky, of_parts = np.repeat(along_sky, parts), np.repeat(parts, parts)
@@ -261,7 +261,7 @@ def reduce_tasks(
     shard = np.repeat(np.array(numbers, dtype=np.int64), [len(table) for table, _ in contents])
     counts = [rows[:, writer.threshold_index] for table, rows in contents if len(table)]
     slice_rows = np.concatenate([np.empty(0, dtype=np.int64), *counts])
-    position = nested_position(slices["order"], slices["pixel"])
+    position = starts_of(slices["order"], slices["pixel"])
     # The slices of a shard are in its order, and stay in it.
     along_sky = np.lexsort((shard, position))
     along_sky = along_sky[slice_rows[along_sky] > 0]

@@ -10,7 +10,6 @@ from skymargin.build.memory import MemoryShares
 from skymargin.catalogs.catalog import SpatialColumns
 from skymargin.catalogs.output_options import OutputOptions
 from skymargin.errors import StorageError
-from skymargin.geometry.limits import LARGEST_ORDER
 from skymargin.storage.paths import AnyPath
 
 if TYPE_CHECKING:
@@ -238,13 +237,6 @@ class ReduceTask:
 def shard_name(number: int, token: str) -> str:
     """The name of the shard that one map task writes; `token` tells apart those of a task that ran twice."""
     return f"shard-{number:06d}-{token}.arrow"
-
-
-def nested_position(orders: np.ndarray, pixels: np.ndarray) -> np.ndarray:
-    """Where pixels start along the sky in nested order, as uint64; distinct for disjoint pixels."""
-    import numpy as np
-
-    return pixels.astype(np.uint64) << (2 * (LARGEST_ORDER - orders.astype(np.uint64)))
 
 
 def given_up() -> StorageError:
