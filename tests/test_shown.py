@@ -156,6 +156,34 @@ def test_arguments_show_what_differs(small_catalog: Path, tmp_path: Path) -> Non
     assert again.catalog_path == args.catalog_path
 
 
+def test_arguments_show_no_addresses_and_no_passwords(small_catalog: Path, tmp_path: Path) -> None:
+    def leaf(*_: object) -> str:
+        return "x"
+
+    class Stream:
+        def write(self, _: str) -> None: ...
+
+    args = MarginCacheArguments(
+        tmp_path,
+        input_catalog_path=small_catalog,
+        path_generator=leaf,
+        tmp_dir="memory://someone:p@ss@host/a",
+        tqdm_kwargs={"file": Stream()},
+    )
+    rows = shown(args)[1]
+    here = f"{__name__}.test_arguments_show_no_addresses_and_no_passwords.<locals>"
+    assert rows["path_generator"] == f"{here}.leaf"
+    assert rows["tmp_dir"] == "'memory://someone:***@host/a'"
+    assert rows["tqdm_kwargs"] == f"{{'file': <{here}.Stream object>}}"
+    assert "p@ss" not in repr(args) + args._repr_html_()
+
+
+def test_small_runs_are_timed_in_milliseconds() -> None:
+    short = MarginReport(**REPORT.to_dict() | {"seconds": {"planning": 0.0021, "mapping": 0.031}})
+    assert shown(short)[1]["milliseconds"] == "33: planning 2, mapping 31"
+    assert short.summary().endswith("13.7 MB read; 33 ms")
+
+
 def test_arguments_never_show_storage_options(small_catalog: Path) -> None:
     args = MarginCacheArguments(
         "memory://out", input_catalog_path=small_catalog, output_storage_options={"secret": "hidden"}

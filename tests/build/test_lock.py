@@ -111,3 +111,12 @@ def test_locks_are_those_of_the_place_however_it_is_written(tmp_path: Path) -> N
             pass
         with locked(other.locks, "it"):
             pass
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="a file system that makes no files, of Linux")
+def test_where_no_lock_can_be_made_no_other_run_is_blamed() -> None:
+    with (
+        pytest.raises(StorageError, match=r"^/proc cannot be written to: "),
+        locked([Path("/proc/stars_3arcs.lock")], "/proc/stars_3arcs"),
+    ):
+        pass

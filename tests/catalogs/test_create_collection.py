@@ -191,7 +191,7 @@ def test_the_collection_may_be_named_after_construction(stars: Path, tmp_path: P
     args.default_margin = True
     args.output_path = ""
     assert args.catalog_path == tmp_path / "mine" / "m"
-    with pytest.raises(ArgumentError, match="needs add_to_collection=True or a collection"):
+    with pytest.raises(ArgumentError, match="needs add_to_collection=True or collection=DIR"):
         args.collection = None
     with pytest.raises(ArgumentError, match="is a catalog"):
         args.collection = stars
@@ -260,4 +260,4 @@ def test_the_command_makes_an_overlay(
     assert main([*command, "--overwrite"]) == 0
     assert read_hats(overlay).all_margins == ["stars_60arcs", "stars_5arcs", "stars_30arcs", "stars_7arcs"]
     assert main([*command, "--add-to-collection"]) == 1
-    assert "--add-to-collection and collection=" in capsys.readouterr().err
+    assert "--add-to-collection and --collection '" in capsys.readouterr().err

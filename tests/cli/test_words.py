@@ -41,6 +41,19 @@ from skymargin.cli.words import in_words_of_options
         ("args[1] (x_5arcs) has fine_filtering=False; y", "x_5arcs has --coarse; y"),
         ("create_partition_info_png needs matplotlib", "--with picture needs matplotlib"),
         ("cone and debug_filter_pixel_list cannot", "--cone and --pixel cannot"),
+        (
+            "cone is (ra_deg, dec_deg, radius_deg): radius above 0; not (1.0, -95.0, 2e-05)",
+            "--cone is RA,DEC,RADIUS: radius above 0; not 1.0,-95.0,2e-05",
+        ),
+        (
+            "add_to_collection=True and collection='my stars/c' cannot be combined",
+            "--add-to-collection and --collection 'my stars/c' cannot be combined",
+        ),
+        (
+            "default_margin=True needs add_to_collection=True or collection=DIR",
+            "--default-margin needs --add-to-collection or --collection DIR",
+        ),
+        ("a/collection=x is a collection", "a/collection=x is a collection"),
         ("a cone of the sky, a sample, to overwrite", "a cone of the sky, a sample, to overwrite"),
         (
             "s3://b: no; give them in the storage options, which for a public bucket are {'anon': True}",

@@ -9,7 +9,7 @@ from typing import Any
 
 from skymargin.build import validators as check
 from skymargin.catalogs.leaf_paths import check_path_generator
-from skymargin.errors import ArgumentError
+from skymargin.errors import ArgumentError, StorageError
 from skymargin.geometry.limits import LARGEST_ORDER
 from skymargin.storage.paths import can_list, with_options
 from skymargin.storage.remote import without_secrets
@@ -74,6 +74,10 @@ def _file_system(path_name: str, options_name: str, values: Mapping[str, Any]) -
         path.fs  # noqa: B018 - created at first access
     except ArgumentError:
         raise
+    except OSError as error:
+        raise StorageError(
+            without_secrets(f"{path_name} {value} cannot be reached: {error}", options)
+        ) from None
     except (ImportError, ValueError, TypeError) as error:
         raise ArgumentError(
             without_secrets(f"{path_name} {value} with its {options_name} cannot be used: {error}", options)
@@ -87,7 +91,7 @@ def _default_of_collection(values: Mapping[str, Any]) -> None:
             "the collection that the catalog lies in"
         )
     if values["default_margin"] and not values["add_to_collection"] and values["collection"] is None:
-        raise ArgumentError("default_margin=True needs add_to_collection=True or a collection")
+        raise ArgumentError("default_margin=True needs add_to_collection=True or collection=DIR")
 
 
 def _one_kind_of_part(values: Mapping[str, Any]) -> None:

@@ -6,7 +6,7 @@ import dataclasses
 from dataclasses import dataclass, field
 from typing import Any
 
-from skymargin.formatting import readable_bytes
+from skymargin.formatting import arcsec_text, readable_bytes, seconds_text
 from skymargin.shown import Shown, Table
 
 
@@ -59,9 +59,9 @@ class MarginReport(Shown):
     def summary(self) -> str:
         """One readable line."""
         return (
-            f"{self.catalog_path}: {self._what()}; threshold {self.margin_threshold_arcsec:.12g} arcsec; catalog of "
+            f"{self.catalog_path}: {self._what()}; threshold {arcsec_text(self.margin_threshold_arcsec)}; catalog of "
             f"{self.primary_rows:,} rows in {self.primary_partitions:,} partitions, "
-            f"{readable_bytes(self.bytes_read)} read; {sum(self.seconds.values()):.1f} s"
+            f"{readable_bytes(self.bytes_read)} read; {seconds_text(sum(self.seconds.values()))}"
         )
 
     def _what(self) -> str:
@@ -70,21 +70,27 @@ class MarginReport(Shown):
         return f"{self.rows:,} rows in {self.partitions:,} partitions"
 
     def _table(self) -> Table:
-        stages = ", ".join(f"{name} {seconds:.1f}" for name, seconds in self.seconds.items())
         ignored = f"{self.hints_ignored:,} that contradicted their pages" if self.hints_ignored else None
         rows = [
             ("margin", self.catalog_path),
             ("what", self._what()),
-            ("threshold", f"{self.margin_threshold_arcsec:.12g} arcsec"),
+            ("threshold", arcsec_text(self.margin_threshold_arcsec)),
             (
                 "catalog",
                 f"{self.primary_path}: {self.primary_rows:,} rows in {self.primary_partitions:,} partitions",
             ),
             ("read", f"{readable_bytes(self.bytes_read)}, {self.pages_decoded:,} pages"),
             ("hints ignored", ignored),
-            ("seconds", f"{sum(self.seconds.values()):.1f}" + (f": {stages}" if stages else "")),
+            self._times(),
         ]
         return Table("Margin built", rows)
+
+    def _times(self) -> tuple[str, str]:
+        # Tenths of a second show nothing of a small catalog.
+        is_short = 0 < max(self.seconds.values(), default=0.0) < 0.05
+        unit, factor, digits = ("milliseconds", 1000, 0) if is_short else ("seconds", 1, 1)
+        stages = ", ".join(f"{name} {factor * time:.{digits}f}" for name, time in self.seconds.items())
+        return unit, f"{factor * sum(self.seconds.values()):.{digits}f}" + (f": {stages}" if stages else "")
 
     def to_dict(self) -> dict[str, Any]:
         """The report as plain values, for JSON."""

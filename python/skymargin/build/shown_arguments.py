@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import MISSING, fields
 from typing import Any
 
 from skymargin.shown import Table
+
+# Of an object in memory, which is another in each run.
+_ADDRESS = re.compile(r" at 0x[0-9A-Fa-f]+")
+# In a URL, what is between the name of the user and the server.
+_PASSWORD = re.compile(r"(\b[A-Za-z][\w+.-]*://[^\s/@:'\"]*:)[^\s/'\"]+@")
 
 
 class ShownArguments:
@@ -36,4 +42,11 @@ def _is_default(value: Any, default: Any) -> bool:
 
 def _plain(value: Any) -> str:
     """The value as it would be given; paths as text, in which their storage options are left out."""
-    return repr(str(value) if hasattr(value, "__fspath__") or hasattr(value, "storage_options") else value)
+    if hasattr(value, "__fspath__") or hasattr(value, "storage_options"):
+        value = str(value)
+    elif callable(value) and hasattr(value, "__qualname__"):
+        return f"{value.__module__}.{value.__qualname__}"
+    text = repr(value)
+    if not isinstance(value, str):
+        text = _ADDRESS.sub("", text)
+    return _PASSWORD.sub(r"\1***@", text)

@@ -244,7 +244,18 @@ def _build(args: list[MarginCacheArguments], scheduler: str | None) -> list[Marg
         return pipeline(args)
     from distributed import Client
 
-    with Client(scheduler, timeout=_CONNECT_SECONDS) as client:
+    from skymargin.errors import ArgumentError, WorkerError
+
+    try:
+        client = Client(scheduler, timeout=_CONNECT_SECONDS)
+    except ValueError as error:
+        # Where distributed cannot read the address.
+        raise ArgumentError(
+            f"--scheduler {scheduler} is not allowed: {error}; it must be an address, such as host:8786"
+        ) from error
+    except OSError as error:
+        raise WorkerError(f"--scheduler {scheduler} cannot be reached: {error}") from error
+    with client:
         return pipeline_with_client(args, client)
 
 

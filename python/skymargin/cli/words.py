@@ -49,6 +49,11 @@ _SWITCHES = {
 }
 # Words of plain English that are an argument at the beginning of a message.
 _FIRST = re.compile(r"^(cone|sample|seed|collection)\b")
+# The same words with a value after them.
+_VALUED = re.compile(r"(?<![\w/.'\"\\-])(cone|sample|seed|collection)=('[^']*'|[\w./-]+)")
+_CONE = re.compile(
+    r"^cone is \(ra_deg, dec_deg, radius_deg\)(.*?)(?:; not \((-?[\w.+-]+), (-?[\w.+-]+), ([\w.+-]+)\))?$"
+)
 # A name in a path or in quotation marks is none of an argument.
 _ARGUMENT = re.compile(
     r"(?<![\w/.'\"\\-])("
@@ -65,5 +70,12 @@ def in_words_of_options(message: str) -> str:
     message = message.replace(_CREDENTIALS, "give them with --storage-option, or --anon for a public bucket")
     message = _NUMBERED.sub(r"\1", message)
     message = _COMPRESSION.sub(r"--compression \1", message)
+    message = _CONE.sub(_in_words_of_cone, message)
+    message = _VALUED.sub(r"--\1 \2", message)
     message = _FIRST.sub(r"--\1", message)
     return _ARGUMENT.sub(lambda match: (_SWITCHES | _OPTIONS)[match[1]], message)
+
+
+def _in_words_of_cone(match: re.Match[str]) -> str:
+    given = f"; not {','.join(match.groups()[1:])}" if match[2] else ""
+    return f"--cone is RA,DEC,RADIUS{match[1]}{given}"

@@ -45,7 +45,7 @@ def subfolders(folder: AnyPath) -> list[AnyPath]:
         except (FileNotFoundError, NotADirectoryError):
             return []
         return sorted(entry for entry in inside if entry.is_dir() and not entry.is_symlink())
-    folder.fs.invalidate_cache()
+    remote.forget_listings(folder)
 
     def listed() -> list[dict[str, Any]]:
         try:
@@ -70,7 +70,7 @@ def files_with_times(folder: AnyPath) -> dict[str, FileStatus]:
     if isinstance(folder, Path):
         return _local_files(folder)
     root = folder.path.rstrip("/")
-    folder.fs.invalidate_cache()
+    remote.forget_listings(folder)
 
     def found() -> dict[str, Any]:
         try:

@@ -62,7 +62,7 @@ def _at_once(folder: AnyPath, names: Iterable[str], ask: Callable[[Any], T]) -> 
     paths = [folder / name for name in names]
     if isinstance(folder, Path):
         return dict(zip(names, map(ask, paths), strict=True))
-    folder.fs.invalidate_cache()
+    remote.forget_listings(folder)
     with ThreadPoolExecutor(max_workers=remote.ASKED_AT_ONCE) as pool:
         return dict(zip(names, pool.map(ask, paths), strict=True))
 

@@ -149,7 +149,8 @@ def translate_errors(path: UPath, *, named: bool = True) -> Iterator[None]:
             # There is no option for this, and each process has its own file system object.
             path.fs.retries = _TRIES_OF_S3FS
         yield
-    except SkymarginError:
+    except (SkymarginError, ImportError):
+        # A package that is missing is named by fsspec.
         raise
     except Exception as error:
         cause = _unmasked(error)
@@ -161,9 +162,15 @@ def translate_errors(path: UPath, *, named: bool = True) -> Iterator[None]:
             reason = "there is no such file"
         if type(cause).__name__ == "NoCredentialsError":
             reason += "; give them in the storage options, which for a public bucket are {'anon': True}"
-        text = without_secrets(f"{path}: {reason}" if named else reason, path.storage_options)
+        text = without_secrets(f"{_url(path)}: {reason}" if named else reason, path.storage_options)
         # Chained only if nothing was hidden: a traceback would print the original message.
         raise kind(text) from (error if message in text else None)
+
+
+def _url(path: UPath) -> str:
+    """The path as text; UPath keeps the server of some kinds, such as FTP, in the options alone."""
+    host = path.storage_options.get("host")
+    return str(path).replace(":///", f"://{host}/", 1) if isinstance(host, str) else str(path)
 
 
 def is_transient(error: BaseException) -> bool:
@@ -182,10 +189,19 @@ def without_secrets(text: str, options: Mapping[str, Any]) -> str:
     return text
 
 
+def forget_listings(path: UPath) -> None:
+    """Drop what fsspec has kept of listings; raises `StorageError` when the server cannot be reached.
+
+    It is the first use of a file system, and some connect when they are made.
+    """
+    with translate_errors(path):
+        path.fs.invalidate_cache()
+
+
 def exists(path: UPath) -> bool:
     """Whether there is a file or, except over HTTP, a folder, without using caches."""
     if not is_http(path):
-        path.fs.invalidate_cache()
+        forget_listings(path)
         return retry(path, lambda: bool(path.fs.exists(path.path)))
     try:
         file_size(path)
@@ -267,7 +283,7 @@ def version_of(entry: Mapping[str, Any]) -> str | None:
 def names_in(folder: UPath) -> frozenset[str]:
     """Names of the files and folders directly in a folder, by one listing, without using caches."""
     root = folder.path.rstrip("/")
-    folder.fs.invalidate_cache()
+    forget_listings(folder)
 
     def listed() -> list[str]:
         try:
@@ -314,7 +330,7 @@ def _find(folder: UPath) -> dict[str, Any]:
 
 def _listed(path: UPath) -> dict[str, Any]:
     """All that fsspec finds below a path, or at the path itself."""
-    path.fs.invalidate_cache()
+    forget_listings(path)
 
     def find() -> dict[str, Any]:
         try:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import os
 import socket
+import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
@@ -63,6 +64,8 @@ def _acquire(file: Path, what: str, locks: ExitStack) -> None:
                 raise
             lock.acquire()
     except Timeout:
+        if not file.exists():
+            _check_files_can_be_made(file.parent)
         # Windows lets nobody read a locked file.
         with suppress(OSError):
             owner = file.read_text(encoding="utf-8", errors="replace").strip()
@@ -75,6 +78,16 @@ def _acquire(file: Path, what: str, locks: ExitStack) -> None:
             raise
     locks.callback(lock.release)
     locks.callback(_remove, file)
+
+
+def _check_files_can_be_made(folder: Path) -> None:
+    """Raise `OSError` where no file can be made.
+
+    Of such a folder, /proc for one, `filelock` says what it says of a file that another run holds.
+    """
+    # Another name than that of the lock: that file is another run's as soon as it exists.
+    with tempfile.TemporaryFile(dir=folder):
+        pass
 
 
 def _write_owner(descriptor: int) -> None:
