@@ -61,6 +61,22 @@ def test_narrower_numbers_are_widened(kind: type) -> None:
     assert separation_arcsec(ra_deg, dec_deg, 3, 7).equals(wide)
 
 
+@pytest.mark.parametrize("kind", [">f8", ">f4", "<f8", "<f4"])
+def test_numbers_in_the_other_order_of_bytes_are_the_same_numbers(kind: str) -> None:
+    """Columns of FITS files are big-endian. Half degrees, read as native bytes, are positions near (0, 0)."""
+    found = spatial_index(np.array([10.5, 20.25], kind), np.array([1.0, 2.0], kind))
+    assert found.to_pylist() == [1274673444360410494, 1279735101102865272]
+    strided = np.array([44.999, 9.0, 0.0, 9.0], kind.replace("4", "8"))[::2]
+    orders, pixels = np.array([0], ">i4"), np.array([4], ">i8")
+    members = margin_rows(strided, np.zeros(2, ">f8"), orders, pixels, 60)
+    assert len(members) == len(margin_rows([44.999, 0.0], [0.0, 0.0], [0], [4], 60)) > 0
+
+
+def test_masked_values_are_nulls() -> None:
+    ra_deg = np.ma.masked_array([10.5, 20.25], [True, False])
+    assert spatial_index(ra_deg, [1.0, 2.0]).to_pylist() == [None, 1279735101102865272]
+
+
 def test_float64_columns_are_read_where_they_are() -> None:
     ra_deg = np.full(4_000_000, 10.0)
     before = pa.total_allocated_bytes()

@@ -171,7 +171,7 @@ def test_every_part_is_written_and_nothing_else(results: Results, page: Path) ->
         assert "a machine; skymargin 1.2.3, Python 3.11.7. Run of 2026-11-28 10:00:00" in between(page, name)
     assert "All tables of this page are from one run." in between(page, "run")
     assert "| 2 threads | 2.00 | 2.00 | 1.80 | 2.00 | 0.90 | 0.90 | 90 MB |" in between(page, "parallel")
-    assert "| one worker process | 2.00 | 0.73 | 4.00 | 0.90 | 0.90 | 0.90 | 90 MB |" in between(
+    assert "| one worker process | 5.50 | 0.73 | 4.00 | 0.90 | 2.00 | 2.00 | 90 MB |" in between(
         page, "parallel"
     )
     assert "| reducing | 1.50 | 1.20 | 0.60 ms |" in between(page, "stages")

@@ -101,14 +101,20 @@ fn array_of<'py>(column: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
     }
 }
 
-/// An array of numpy that has numbers side by side; `None` for anything else.
+/// An array of numpy that has numbers of this machine side by side; `None` for anything else, and for one with a mask.
 fn numpy_column<'py>(column: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, PyAny>>> {
-    if !column.hasattr("__array_interface__")? || !column.hasattr("flags")? {
+    if !column.hasattr("__array_interface__")? || !column.hasattr("flags")? || column.hasattr("mask")? {
         return Ok(None);
     }
-    let is_number = "iuf".contains(column.getattr("dtype")?.getattr("kind")?.extract::<char>()?);
+    let data_type = column.getattr("dtype")?;
+    let is_number = "iuf".contains(data_type.getattr("kind")?.extract::<char>()?);
     if !is_number || column.getattr("ndim")?.extract::<usize>()? != 1 {
         return Ok(None);
+    }
+    if !data_type.getattr("isnative")?.is_truthy()? {
+        // FITS files have the other order of bytes; the memory would be read as other numbers.
+        let native = data_type.call_method1("newbyteorder", ("=",))?;
+        return column.call_method1("astype", (native,)).map(Some);
     }
     let flags = column.getattr("flags")?;
     let is_whole = flags.getattr("c_contiguous")?.is_truthy()? && flags.getattr("aligned")?.is_truthy()?;
