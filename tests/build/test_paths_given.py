@@ -65,7 +65,7 @@ def test_the_home_folder_on_the_command_line(home: Path, capsys: pytest.CaptureF
 def test_the_home_folder_in_scripts_of_other_packages(home: Path) -> None:
     for kind in (HatsImportArguments, HipscatImportArguments):
         args = kind(output_path="~/out", output_artifact_name="m", input_catalog_path="~/sky/small")
-        assert args.catalog_path == home / "out" / "m"
+        assert Path(args.catalog_path) == home / "out" / "m"
         assert args.primary_path == home / "sky" / "small"
 
 
