@@ -67,7 +67,9 @@ class Hosts:
 
     def connect(self, workers: int) -> Client:
         """A client, when there are so many workers."""
-        client: Client = self._stack.enter_context(Client(scheduler_file=str(self._file), timeout=15))
+        client = Client(scheduler_file=str(self._file), timeout=15)
+        # Not as a context: leaving that of a client whose scheduler was lost has failed, in Dask itself.
+        self._stack.callback(client.close)
         client.wait_for_workers(workers, timeout=60)
         return client
 
