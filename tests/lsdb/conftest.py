@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+import dask
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -20,6 +21,13 @@ lsdb = quietly(lambda: pytest.importorskip("lsdb", reason="LSDB is not installed
 SEED = 20_261_128
 JITTER_ARCSEC = 4.0
 Pairs = set[tuple[int, int]]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _threads() -> Iterator[None]:
+    """Compute in threads: a client of another test that lost its scheduler leaves `dask.distributed` as the default."""
+    with dask.config.set(scheduler="threads"):
+        yield
 
 
 @dataclass(frozen=True)
