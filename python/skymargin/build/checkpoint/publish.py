@@ -12,9 +12,9 @@ otherwise makes `old` `final` again |
 
 Each move is one atomic rename. Object stores cannot rename: objects are copied, in an order in which no mixture of two
 catalogs is ever a valid catalog. There is none from the moment when the properties of the old one are removed until
-those of the new one are written, last. Where there is nothing to replace, threads of this process write margins to the
-final path at once. The few other files wait on this machine, in two folders of which neither is a catalog, and are sent
-when all margins are there, the properties last.
+those of the new one are written, last. Where there is nothing to replace, threads of this process can write margins to
+the final path at once; no run does yet (`IN_PLACE` in `resume`). The few other files wait on this machine, in two
+folders of which neither is a catalog, and are sent when all margins are there, the properties last.
 
 | a run is killed | a reader finds | the next run |
 |---|---|---|
