@@ -197,6 +197,43 @@ def test_pages_that_are_damaged_are_refused_with_an_index_and_without(tmp_path: 
         assert str(file) in str(caught.value)
 
 
+def test_a_text_that_is_passed_over_and_longer_than_its_page_is_refused(tmp_path: Path) -> None:
+    """The decoder went on behind the end of the page, and asked for so much memory that the process ended."""
+    table = rows_of(SKY, Layout())
+    texts = pa.array([f"text{row_id:04}" for row_id in table.column("id").to_pylist()])
+    table = table.append_column("text", texts)
+    layout = Layout(options={"use_dictionary": False, "compression": "none"})
+    write_catalog(tmp_path / "catalog", SKY, layout, table)
+    file = fullest(tmp_path / "catalog")
+    ids = rows_in_file(file).column("id").to_pylist()
+    near = {row_id for rows in SKY.margins(2.0).values() for row_id in rows}
+    passed_over = next(
+        row_id
+        for row_id, after, later in zip(ids, ids[1:], ids[2:], strict=False)
+        if row_id not in near and after in near and later not in near
+    )
+    text = f"text{passed_over:04}".encode()
+    data = file.read_bytes()
+    assert data.count(b"\x08\0\0\0" + text) == 1
+    file.write_bytes(data.replace(b"\x08\0\0\0" + text, b"\xff\xff\xff\x7f" + text))
+    with pytest.raises(
+        PartitionReadError, match="damaged: the Parquet decoder stopped with: attempt to subtract"
+    ):
+        make_margin(tmp_path / "catalog", tmp_path, 2.0)
+
+
+def test_a_name_with_line_breaks_is_told_on_one_line(tmp_path: Path) -> None:
+    write_catalog(tmp_path / "catalog", SKY, NOT_INDEXED)
+    file = fullest(tmp_path / "catalog")
+    table = rows_in_file(file)
+    pq.write_table(table.append_column("a\nb\x1b[31m", table.column("mag")), file)
+    with pytest.raises(
+        PartitionReadError, match=r"column 'a\\nb\\u\{1b\}\[31m': is not in the catalog's schema"
+    ) as caught:
+        make_margin(tmp_path / "catalog", tmp_path, THRESHOLD_ARCSEC)
+    assert "\n" not in str(caught.value)
+
+
 def test_encrypted_columns_are_named(tmp_path: Path) -> None:
     write_catalog(tmp_path / "stars", SKY)
     file = fullest(tmp_path / "stars")

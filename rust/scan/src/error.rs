@@ -8,6 +8,7 @@ use parquet::errors::ParquetError;
 use thiserror::Error;
 
 use crate::int96::Int96Error;
+use crate::one_line::OneLine;
 
 /// Why a file could not be scanned.
 #[derive(Debug, Error)]
@@ -29,7 +30,7 @@ pub enum ScanError {
         source: FooterError,
     },
     /// A column is not what the catalog's schema says, or not usable for what it is named for.
-    #[error("{file}: column '{column}': {source}")]
+    #[error("{file}: column '{}': {source}", OneLine(column))]
     Column {
         /// The file.
         file: String,
@@ -39,7 +40,7 @@ pub enum ScanError {
         source: ColumnError,
     },
     /// The pages of a column are damaged.
-    #[error("{file}: column '{column}', row group {row_group}: damaged page: {source}")]
+    #[error("{file}: column '{}', row group {row_group}: damaged page: {source}", OneLine(column))]
     Page {
         /// The file.
         file: String,
@@ -51,7 +52,7 @@ pub enum ScanError {
         source: PageError,
     },
     /// The values of a column could not be decoded.
-    #[error("{file}: column '{column}': cannot be decoded: {source}")]
+    #[error("{file}: column '{}': cannot be decoded: {}", OneLine(column), OneLine(source))]
     Decode {
         /// The file.
         file: String,
@@ -61,7 +62,7 @@ pub enum ScanError {
         source: ParquetError,
     },
     /// There is no memory for what a column holds.
-    #[error("{file}: column '{column}': there is no memory for {bytes} bytes of it")]
+    #[error("{file}: column '{}': there is no memory for {bytes} bytes of it", OneLine(column))]
     Room {
         /// The file.
         file: String,
@@ -79,7 +80,7 @@ pub enum ScanError {
         source: Box<dyn Error + Send + Sync>,
     },
     /// A decoder panicked on the bytes of the file. The scan ends, the process goes on.
-    #[error("{file}: damaged: the Parquet decoder stopped with: {message}")]
+    #[error("{file}: damaged: the Parquet decoder stopped with: {}", OneLine(message))]
     Panic {
         /// The file.
         file: String,
@@ -101,7 +102,7 @@ pub enum FooterError {
     #[error("is encrypted; encrypted Parquet is not supported")]
     Encrypted,
     /// A column is encrypted, though the footer is not.
-    #[error("column '{column}' is encrypted; encrypted Parquet is not supported")]
+    #[error("column '{}' is encrypted; encrypted Parquet is not supported", OneLine(column))]
     EncryptedColumn {
         /// The column.
         column: String,
@@ -125,15 +126,16 @@ pub enum FooterError {
     },
     /// A schema that does not say whether a column may be null, but something of another type.
     #[error(
-        "damaged footer: it does not say whether column '{column}' may be null; fastparquet writes such files with \
-         has_nulls='infer', and readers misread the text in them: write it again with has_nulls=True"
+        "damaged footer: it does not say whether column '{}' may be null; fastparquet writes such files with \
+         has_nulls='infer', and readers misread the text in them: write it again with has_nulls=True",
+        OneLine(column)
     )]
     Repetition {
         /// The column.
         column: String,
     },
     /// The Parquet library refuses it.
-    #[error("damaged footer: {0}")]
+    #[error("damaged footer: {}", OneLine(.0))]
     Undecodable(#[from] ParquetError),
     /// Rows do not add up.
     #[error("damaged footer: its row groups hold {in_row_groups} rows, it claims {claimed}")]
@@ -144,7 +146,7 @@ pub enum FooterError {
         claimed: i64,
     },
     /// The footer describes a column chunk that is impossible.
-    #[error("damaged footer: row group {row_group}, column '{column}': {problem}")]
+    #[error("damaged footer: row group {row_group}, column '{}': {problem}", OneLine(column))]
     Chunk {
         /// The row group, from 0.
         row_group: usize,
@@ -196,7 +198,7 @@ pub enum ColumnError {
         wanted: DataType,
     },
     /// A cast that loses nothing for most values of the type failed for these.
-    #[error("a value of type {found} does not fit the schema's {wanted}: {source}")]
+    #[error("a value of type {found} does not fit the schema's {wanted}: {}", OneLine(source))]
     Cast {
         /// The type in the file.
         found: DataType,
@@ -294,7 +296,7 @@ pub enum PageError {
         offset: u64,
     },
     /// The bytes do not decompress to what the header says.
-    #[error("page at byte {offset}: {codec} does not give the {wanted_bytes} bytes the header claims{reason}")]
+    #[error("page at byte {offset}: {codec} does not give the {wanted_bytes} bytes the header claims{}", OneLine(reason))]
     Decompress {
         /// Where the page starts in the file.
         offset: u64,

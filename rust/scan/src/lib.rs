@@ -57,6 +57,7 @@ mod history;
 mod index_column;
 mod int96;
 mod levels;
+mod one_line;
 mod page_body;
 mod page_bounds;
 mod page_header;
