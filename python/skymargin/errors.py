@@ -23,7 +23,10 @@ class OutputExistsError(FileExistsError, ArgumentError):
 
 
 class OutputInUseError(SkymarginError, RuntimeError):
-    """Another run writes a margin catalog to the same path. The message names the path and the process."""
+    """Another run writes a margin catalog to the same path.
+
+    The message names the path and, on the same machine, the process.
+    """
 
 
 class CatalogError(SkymarginError, ValueError):

@@ -10,57 +10,30 @@ from typing import Any
 import pytest
 from upath import UPath
 
-from skymargin.build.checkpoint import pending, resume
-from skymargin.catalogs.layout import MARKS_ASIDE, RECORD, VALID_BY
-from skymargin.errors import OutputExistsError, StorageError
+from skymargin.build.checkpoint import pending
+from skymargin.build.checkpoint.state import RunState
+from skymargin.catalogs import place_mark
+from skymargin.catalogs.layout import MARKS_ASIDE, PARTITION_INFO, RECORD, VALID_BY
+from skymargin.errors import ArgumentError, OutputExistsError, StorageError
 from skymargin.storage.output_folder import RemoteFile, RemoteFolder
-from tests.build.overwriting import THRESHOLD_ARCSEC, make_examples
+from tests.build.margin_store import FORMATS, Killed, Store, killed, opened_store
+from tests.build.overwriting import THRESHOLD_ARCSEC
 from tests.campaign.readers import accepting
-from tests.support.catalogs import Pixel, make_margin, make_margins, same_margin
-from tests.support.servers import Bucket, Record, new_bucket, s3_server
+from tests.support.catalogs import Pixel, same_margin
 
-FORMATS = {"stars": "hats", "hipscat_stars": "hipscat"}
 Patch = pytest.MonkeyPatch
-
-
-class Killed(BaseException):
-    """The end of a process, as far as another one can see it."""
-
-
-class Store:
-    """A bucket with a primary catalog of each format."""
-
-    def __init__(self, bucket: Bucket, record: Record) -> None:
-        self.bucket, self.record = bucket, record
-        self.options = dict.fromkeys(("input_storage_options", "output_storage_options"), bucket.options)
-
-    def make(self, output: str, catalog: str = "stars", **arguments: Any) -> Any:
-        values = {"threshold_arcsec": THRESHOLD_ARCSEC, **self.options, **arguments}
-        return make_margin(f"{self.bucket.url}/{catalog}", f"{self.bucket.url}/{output}", **values)  # type: ignore[arg-type]
-
-    def make_several(self, output: str, thresholds_arcsec: tuple[float, ...], **arguments: Any) -> Any:
-        url = self.bucket.url
-        return make_margins(f"{url}/stars", f"{url}/{output}", thresholds_arcsec, **self.options, **arguments)  # type: ignore[arg-type]
-
-    def path(self, name: str) -> Any:
-        return UPath(f"{self.bucket.url}/{name}", **self.bucket.options)
 
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
-    made = make_examples(tmp_path_factory.mktemp("made"))
-    with s3_server() as server:
-        bucket = new_bucket(server)
-        for catalog in FORMATS:
-            bucket.put(made / catalog, catalog)
-        yield Store(bucket, server.record)
-        bucket.fs.rm(bucket.name, recursive=True)
+    with opened_store(tmp_path_factory.mktemp("made")) as store:
+        yield store
 
 
 @pytest.fixture(autouse=True)
-def _in_place(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Write new margins to their place at once, as no run does yet."""
-    monkeypatch.setattr(resume, "IN_PLACE", True)
+def _without_grace(monkeypatch: Patch) -> None:
+    """Wait for no other run: there is none."""
+    monkeypatch.setattr(place_mark, "GRACE_SECONDS", 0.0)
 
 
 @pytest.fixture(autouse=True)
@@ -78,15 +51,23 @@ class Requests:
     def __init__(self, monkeypatch: Patch) -> None:
         self.written = 0
         self.most = 1_000
-        create = RemoteFolder.create
+        create, mark = RemoteFolder.create, place_mark._create
 
         def counted(folder: RemoteFolder, name: str) -> RemoteFile:
-            if self.written >= self.most:
-                raise Killed
-            self.written += 1
+            self._count()
             return create(folder, name)
 
+        def marked(file: UPath, content: bytes) -> None:
+            self._count()
+            mark(file, content)
+
         monkeypatch.setattr(RemoteFolder, "create", counted)
+        monkeypatch.setattr(place_mark, "_create", marked)
+
+    def _count(self) -> None:
+        if self.written >= self.most:
+            raise Killed
+        self.written += 1
 
     def allow(self, most: int = 1_000) -> None:
         self.written, self.most = 0, most
@@ -237,3 +218,58 @@ def test_margins_that_were_changed_are_not_published(store: Store, requests: Req
     # The next run starts over.
     store.make("changed")
     assert same_margin(store.bucket.contents("changed/margin"), store.bucket.contents("changed-count/margin"))
+
+
+@pytest.mark.parametrize("change", ["removed", "cut"])
+def test_what_waits_on_this_machine_is_made_again_when_it_is_not_whole(
+    change: str, store: Store, system: Path, monkeypatch: Patch
+) -> None:
+    output = f"waiting-{change}"
+    with monkeypatch.context() as patch:
+        patch.setattr(pending, "complete", killed)
+        with pytest.raises(Killed):
+            store.make(output)
+    (file,) = system.rglob(PARTITION_INFO)
+    if change == "removed":
+        file.unlink()
+    else:
+        file.write_bytes(file.read_bytes()[:-1])
+    store.make(output)
+    store.make(f"{output}-expected")
+    assert same_margin(
+        store.bucket.contents(f"{output}/margin"), store.bucket.contents(f"{output}-expected/margin")
+    )
+
+
+def test_the_first_error_is_raised_when_nothing_can_be_removed(store: Store, monkeypatch: Patch) -> None:
+    def broken(*_: Any) -> Any:
+        raise ArgumentError("the format does not allow it")
+
+    def refused(*_: Any, **__: Any) -> None:
+        raise StorageError("the store is gone")
+
+    monkeypatch.setattr("skymargin.build.run.finish", broken)
+    monkeypatch.setattr(RunState, "throw_away", refused)
+    with pytest.raises(ArgumentError, match="the format does not allow it") as caught:
+        store.make("hidden")
+    assert caught.value.__notes__ == ["What was done cannot be removed: the store is gone"]
+
+
+def test_a_file_that_comes_to_an_unfinished_margin_stays(store: Store, requests: Requests) -> None:
+    requests.allow(3)
+    with pytest.raises((Killed, StorageError)):
+        store.make("shared")
+    requests.allow()
+    left = store.bucket.contents("shared/margin")
+    theirs = {"thesis.tex": b"mine", "dataset/Norder=9/Dir=0/Npix=7.parquet": b"theirs"}
+    for name, content in theirs.items():
+        store.bucket.write({f"shared/margin/{name}": content})
+        # With the same arguments, and with others; one of the names is one that a margin may have.
+        for asked in ({}, {"threshold_arcsec": 5.0}):
+            with pytest.raises(OutputExistsError):
+                store.make("shared", **asked)
+            assert store.bucket.contents("shared/margin") == left | {name: content}
+        store.bucket.remove(f"shared/margin/{name}")
+    store.make("shared")
+    store.make("shared-expected")
+    assert same_margin(store.bucket.contents("shared"), store.bucket.contents("shared-expected"))

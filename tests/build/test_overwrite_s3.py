@@ -12,9 +12,10 @@ import fsspec
 import pytest
 
 from skymargin.build import run
-from skymargin.build.checkpoint import pending, publish, resume, state
+from skymargin.build.checkpoint import pending, publish, state
+from skymargin.catalogs import place_mark
 from skymargin.catalogs.layout import RECORD
-from skymargin.errors import ArgumentError, OutputExistsError, StorageError
+from skymargin.errors import ArgumentError, OutputExistsError, OutputInUseError, StorageError
 from skymargin.storage import remote_output
 from tests.build.overwriting import (
     KEPT,
@@ -70,6 +71,12 @@ def _own_temporary_folder(tmp_path_factory: pytest.TempPathFactory, monkeypatch:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path_factory.mktemp("temporary")))
 
 
+@pytest.fixture(autouse=True)
+def _without_grace(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wait for no other run: there is none."""
+    monkeypatch.setattr(place_mark, "GRACE_SECONDS", 0.0)
+
+
 @pytest.mark.parametrize("kind", [kind for kind in KEPT if "link" not in kind and "elsewhere" not in kind])
 def test_what_is_no_margin_is_kept_on_s3(kind: str, bucket: Bucket, made: Path, tmp_path: Path) -> None:
     arrange, message = KEPT[kind]
@@ -83,12 +90,6 @@ def test_what_is_no_margin_is_kept_on_s3(kind: str, bucket: Bucket, made: Path, 
         with pytest.raises(OutputExistsError, match=message):
             bucket.make(prefix, **asked)
     assert bucket.contents(f"bucket/{prefix}") == before != {}
-
-
-@pytest.fixture(autouse=True)
-def _in_place(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Write new margins to their place at once, as no run does yet."""
-    monkeypatch.setattr(resume, "IN_PLACE", True)
 
 
 class Killed(BaseException):
@@ -347,6 +348,55 @@ def test_what_comes_to_the_place_on_s3_while_the_margin_is_made_is_kept(
     monkeypatch.undo()
     bucket.make("late", overwrite=True)
     assert "hats.properties" in bucket.contents("bucket/late/margin")
+
+
+def test_what_comes_to_the_place_on_s3_while_it_is_copied_is_kept(
+    bucket: Bucket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bucket.make("copied")
+    copy_original = remote_output._copy
+
+    def late(source: Any, target: Any, names: list[str]) -> None:
+        copy_original(source, target, names)
+        if len(names) > 3:
+            bucket.fs.pipe_file("bucket/copied/margin/thesis.tex", b"my thesis")
+
+    again = {"threshold_arcsec": 5.0, "overwrite": True}
+    with monkeypatch.context() as patch:
+        patch.setattr(remote_output, "_copy", late)
+        with pytest.raises(
+            OutputExistsError, match=r"stays there.* also holds thesis\.tex, which this run did"
+        ):
+            bucket.make("copied", **again)
+    left = bucket.contents("bucket/copied/margin")
+    assert left["thesis.tex"] == b"my thesis"
+    assert "hats.properties" not in left
+    with pytest.raises(OutputExistsError, match=r"thesis\.tex"):
+        bucket.make("copied", **again)
+    assert bucket.contents("bucket/copied/margin") == left
+    bucket.fs.rm_file("bucket/copied/margin/thesis.tex")
+    bucket.make("copied", **again)
+    assert b"hats_margin_threshold=5.0" in bucket.contents("bucket/copied/margin")["hats.properties"]
+
+
+def test_properties_are_not_copied_over_the_files_of_another_run(
+    bucket: Bucket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bucket.make("between")
+    copy_original = remote_output._copy
+
+    def late(source: Any, target: Any, names: list[str]) -> None:
+        copy_original(source, target, names)
+        if len(names) > 3:
+            # As large as its own, as any other file of the other run might be.
+            size = bucket.fs.size(f"bucket/between/margin/{RECORD}")
+            bucket.fs.pipe_file(f"bucket/between/margin/{RECORD}", b"x" * size)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(remote_output, "_copy", late)
+        with pytest.raises(OutputInUseError, match="another run writes to s3://bucket/between/margin"):
+            bucket.make("between", threshold_arcsec=5.0, overwrite=True)
+    assert "hats.properties" not in bucket.contents("bucket/between/margin")
 
 
 def test_a_folder_that_cannot_be_listed_is_not_replaced(

@@ -14,7 +14,6 @@ import pytest
 from fsspec.implementations.memory import MemoryFileSystem
 from upath import UPath
 
-from skymargin.build.checkpoint import resume
 from skymargin.build.checkpoint.leftovers import find_leftovers, remove_leftover
 from skymargin.build.checkpoint.lock import locked
 from skymargin.build.run import Run
@@ -144,7 +143,6 @@ def test_the_same_call_makes_the_margin_when_what_it_left_is_removed(
 def test_an_unfinished_margin_at_its_place_is_named_and_removed(
     bucket: Store, monkeypatch: Patch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(resume, "IN_PLACE", True)
     bucket.make("collection/stars", "placed", name="whole")
     with ended_early(monkeypatch), pytest.raises(KeyboardInterrupt):
         bucket.make("collection/stars", "placed")

@@ -65,3 +65,10 @@ def test_what_comes_while_a_folder_is_removed_stays(memory: UPath, monkeypatch: 
     monkeypatch.setattr(MemoryFileSystem, "invalidate_cache", late)
     remove_folder(folder)
     assert (folder / "thesis.tex").read_bytes() == b"mine"
+
+
+def test_only_the_files_that_are_named_are_removed(memory: UPath) -> None:
+    folder = memory / "run1" / "margin"
+    folder.fs.pipe_file(f"{folder.path}/thesis.tex", b"mine")
+    remove_folder(folder, last="a.parquet", only={"a.parquet", "hats.properties", "b.parquet"})
+    assert list_files(folder) == {"thesis.tex": 4}

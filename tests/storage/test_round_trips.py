@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from skymargin.build.checkpoint import resume
+from skymargin.catalogs import place_mark
 from skymargin.catalogs.catalog import open_catalog
 from skymargin.catalogs.layout import RECORD
 from skymargin.errors import PartitionReadError
@@ -172,14 +172,8 @@ def make_on(store: Store, catalog: str, output: str, **arguments: Any) -> Any:
     return make_margin(catalog, url, THRESHOLD_ARCSEC, **options, **arguments)  # type: ignore[arg-type]
 
 
-@pytest.fixture
-def in_place(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Write new margins to their place at once, as no run does yet."""
-    monkeypatch.setattr(resume, "IN_PLACE", True)
-
-
-@pytest.mark.usefixtures("in_place")
-def test_a_new_margin_is_one_request(margins: str, store: Store) -> None:
+def test_a_new_margin_is_one_request(margins: str, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(place_mark, "SEEN_SECONDS", 3_600.0)
     report = make_on(store, margins, "new")
     place = f"/{store.bucket.name}/new"
     asked = {each: count for each, count in store.requests().items() if each[1].startswith(f"{place}/")}
@@ -192,16 +186,19 @@ def test_a_new_margin_is_one_request(margins: str, store: Store) -> None:
     others = {path.rpartition("/")[2]: count for (method, path), count in asked.items() if method == "PUT"}
     assert others.pop(RECORD) == 2
     assert set(others.values()) == {1}
+    # The mark of the run is read when it is written, when the margins are, and four times while the catalog is
+    # completed; its size is asked for each time.
+    reads = {method: count for (method, path), count in asked.items() if path.endswith(RECORD)}
+    assert reads == {"PUT": 2, "HEAD": 6, "GET": 6}
 
 
-@pytest.mark.usefixtures("in_place")
 def test_an_output_is_listed_once_a_phase(margins: str, store: Store) -> None:
-    for overwrite, listed in ((False, 6), (True, 4)):
+    for overwrite, listed in ((False, 7), (True, 4)):
         store.record.reset()
         make_on(store, margins, "phases", overwrite=overwrite)
         of_output = [prefix for prefix, is_whole in store.record.listings if is_whole]
         # When the arguments are made, when the run starts, before it is published, and when all but the properties are
-        # there; a new one also before and after its margins are written.
+        # there; a new one also before and after its mark is written, and when its margins are.
         assert of_output.count("phases/margin/") == listed
 
 

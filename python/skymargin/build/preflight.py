@@ -170,8 +170,8 @@ def check_free(target: Target, *, is_own: bool = False, there: Listing | None = 
             f"{catalog} exists already and is {existing.description}. overwrite=True replaces a margin catalog and "
             "nothing else: move it away, or choose another name for the margin"
         )
-    # Where a run began with nothing, all files that it may have written are its own.
-    is_left = has_begun and target.paths.was_empty
+    # Where a run began with nothing, all files below its mark are its own.
+    is_left = has_begun and target.paths.was_in_place
     allowed = target.replace_interrupted or is_left if existing.interrupted else target.replace_margin
     if not (is_own or allowed):
         raise OutputExistsError(
@@ -183,14 +183,18 @@ def check_free(target: Target, *, is_own: bool = False, there: Listing | None = 
 def is_begun_copy(paths: RunPaths, there: Listing | None = None) -> bool:
     """Whether there are files at the output, all left by a run that ended before the margin catalog was complete.
 
-    `there` is what has just been listed at the output.
+    `there` is what has just been listed at the output. Of a run that wrote in place, its mark must be there; of others,
+    no mark of another run.
     """
     copied_names = paths.copied_names
     if not copied_names:
         return False
     if there is None:
         there = listing_of(paths.final)
-    return bool(there.files) and copied_names.issuperset(there.files)
+    if not there.files or not copied_names.issuperset(there.files):
+        return False
+    mark = paths.mark(paths.token)
+    return mark.is_own(there.files) if paths.was_in_place else not mark.is_of_another(there.files)
 
 
 def check_replaced(old: AnyPath) -> None:

@@ -107,7 +107,8 @@ class Run:
         tasks: list[ReduceTask] = []
         for index, margin in enumerate(self.state.margins):
             output, threshold_index = margin.spec.output, margin.spec.threshold_index
-            writer = margin_writer(margin.data, self.plan.catalog, row_bytes, output, threshold_index)
+            mark = margin.mark if margin.in_place else None
+            writer = margin_writer(margin.data, self.plan.catalog, row_bytes, output, threshold_index, mark)
             own = reduce_tasks(self.state.mapped, index, writer, row_bytes, threads, first=len(tasks))
             rows = sum(result.rows_per_threshold[threshold_index] for result in mapped)
             kept, place = len(self.plan.scope.kept), margin.spec.target.catalog

@@ -1,8 +1,8 @@
 """Names of the folders of a run, by which the next run of the same output finds them.
 
 They are `NAME.skymargin-PURPOSE-KEY` or `NAME.skymargin-PURPOSE-KEY-TOKEN`. KEY identifies the path of the output, so
-that runs of different outputs can share folders. TOKEN identifies one start of a run, so that a task of a run that was
-given up cannot write into the folders of a later run.
+that runs of different outputs can share folders. TOKEN, the beginning of a longer one, identifies one start of a run,
+so that a task of a run that was given up cannot write into the folders of a later run.
 """
 
 from __future__ import annotations
@@ -15,15 +15,21 @@ import tempfile
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
+from skymargin.catalogs.place_mark import PlaceMark
 from skymargin.storage.paths import REMOVED, TEMP_MARK, AnyPath, names_in, translate_errors
+
+if TYPE_CHECKING:
+    from upath import UPath
 
 # Records that others look for: all margins are made but not published yet; files of one are being written to its place
 # on an object store, with the names of those that may be there until it is complete; the run has ended.
 PUBLISHING = "placing.json"
 COPYING = "copying"
 COMPLETED = "completed"
+# How much of a token is in the names of folders.
+_TOKEN_LENGTH = 8
 
 
 @dataclass(frozen=True)
@@ -79,11 +85,22 @@ class RunPaths:
 
     def shards(self, token: str) -> AnyPath:
         """Folder of the shards."""
-        return self.intermediate / self._name("shards", token)
+        return self.intermediate / self._name("shards", token[:_TOKEN_LENGTH])
 
     def partial(self, token: str, *, in_place: bool = False) -> AnyPath:
         """Folder in which the margin catalog is built; with `in_place`, all but its margins, on this machine."""
-        return (self.progress if in_place else self.final.parent) / self._name("partial", token)
+        return (self.progress if in_place else self.final.parent) / self._name(
+            "partial", token[:_TOKEN_LENGTH]
+        )
+
+    def mark(self, token: str) -> PlaceMark:
+        """The mark of a run that writes to `final` at once, on an object store."""
+        return PlaceMark(cast("UPath", self.final), token, self.partial(token, in_place=True))
+
+    @staticmethod
+    def has_token(folder: AnyPath, token: str) -> bool:
+        """Whether the name of one of these two folders ends with this token."""
+        return folder.name.endswith(f"-{token[:_TOKEN_LENGTH]}")
 
     @property
     def locks(self) -> list[Path]:
@@ -113,9 +130,18 @@ class RunPaths:
         return frozenset(self._copying.get("names", ()))
 
     @property
-    def was_empty(self) -> bool:
-        """Whether there was nothing at `final` when the run began that left `copied_names`."""
-        return bool(self._copying.get("was_empty"))
+    def was_in_place(self) -> bool:
+        """Whether the run that left `copied_names` began with nothing at `final`, and wrote there at once.
+
+        Then they are its own only as long as its mark is there.
+        """
+        return bool(self._copying.get("in_place"))
+
+    @property
+    def token(self) -> str:
+        """Identifies the run that left `copied_names`."""
+        token = self._copying.get("token")
+        return token if isinstance(token, str) else ""
 
     @property
     def _copying(self) -> dict[str, Any]:

@@ -31,7 +31,10 @@ UPLOADING_BYTES = 8 << 20
 
 @contextmanager
 def output_folder(
-    folder: AnyPath, is_given_up: Callable[[], bool], uploading_bytes: int = UPLOADING_BYTES
+    folder: AnyPath,
+    is_given_up: Callable[[], bool],
+    uploading_bytes: int = UPLOADING_BYTES,
+    check_place: Callable[[], None] | None = None,
 ) -> Iterator[Path | RemoteFolder]:
     """What the core writes the files of a task into.
 
@@ -46,11 +49,14 @@ def output_folder(
         folder is moved away first.
     uploading_bytes
         How many bytes of complete files may wait to be sent while the next file is written.
+    check_place
+        Where another run may write to the same paths: raises an error when it does. Called before each file is opened,
+        and before it is completed.
     """
     if isinstance(folder, Path):
         yield folder
     else:
-        with RemoteFolder(folder, is_given_up, uploading_bytes) as remote:
+        with RemoteFolder(folder, is_given_up, uploading_bytes, check_place) as remote:
             yield remote
 
 
@@ -82,7 +88,7 @@ class RemoteFolder:
     ----------
     folder
         The folder.
-    is_given_up, uploading_bytes
+    is_given_up, uploading_bytes, check_place
         As for `output_folder`.
     """
 
@@ -91,8 +97,9 @@ class RemoteFolder:
         folder: UPath,
         is_given_up: Callable[[], bool] = lambda: False,
         uploading_bytes: int = UPLOADING_BYTES,
+        check_place: Callable[[], None] | None = None,
     ) -> None:
-        self._folder, self._is_given_up = folder, is_given_up
+        self._folder, self._is_given_up, self._check_place = folder, is_given_up, check_place
         self._uploading_bytes = uploading_bytes
         self._pool = ThreadPoolExecutor(_UPLOADS, thread_name_prefix="skymargin-upload")
         self._changed = threading.Condition()
@@ -116,6 +123,9 @@ class RemoteFolder:
     def create(self, name: str) -> RemoteFile:
         """Begin a file by its path relative to the folder."""
         self._raise_error()
+        if self._check_place is not None:
+            # Where files appear when they are opened, that would be too late.
+            self._check_place()
         path = self._folder / name
         with _writing(path):
             remote_output.make_parent(path)
@@ -139,12 +149,19 @@ class RemoteFolder:
         return not sending or (len(sending) < _UPLOADS and sum(sending) + held_bytes <= self._uploading_bytes)
 
     def _complete(self, file: RemoteFile) -> None:
-        if self._is_given_up():
+        try:
+            if self._is_given_up():
+                raise StorageError("the run was given up")
+            if self._check_place is not None:
+                self._check_place()
+        except BaseException:
             file.abandon()
-            raise StorageError("the run was given up")
+            raise
         file.close()
         if self._is_given_up():
-            remove_file(file.path)
+            # What another run may have written meanwhile is not removed; what is left is known by its mark.
+            if self._check_place is None:
+                remove_file(file.path)
             raise StorageError("the run was given up")
 
     def _done(self, upload: Future[None]) -> None:

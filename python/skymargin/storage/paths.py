@@ -9,7 +9,7 @@ import os
 import shutil
 import tempfile
 import uuid
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -235,14 +235,14 @@ def temporary_folder(base: Path, name: str, purpose: str = "shards") -> Iterator
         remove_folder(folder)
 
 
-def remove_folder(folder: AnyPath, *, last: str = "") -> None:
+def remove_folder(folder: AnyPath, *, last: str = "", only: Collection[str] | None = None) -> None:
     """Remove a folder and its contents; no error when it does not exist.
 
     A local folder is renamed first, so that a task that still runs cannot write a new file into it. Of a remote one,
-    the file `last` is the last to go.
+    the file `last` is the last to go, and files that are not among `only` stay.
     """
     if not isinstance(folder, Path):
-        remote_output.remove(folder, last=last)
+        remote_output.remove(folder, last=last, only=only)
         return
     if f"{TEMP_MARK}{REMOVED}" not in folder.name:
         # The new name contains the old one, so that an interrupted removal can be completed.

@@ -8,8 +8,8 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from skymargin.errors import StorageError
-from skymargin.storage.remote import list_files, names_in, translate_errors
+from skymargin.errors import OutputExistsError, OutputInUseError, StorageError
+from skymargin.storage.remote import list_files, names_in, read_whole, translate_errors
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -29,7 +29,7 @@ def make_parent(file: UPath) -> None:
             file.fs.makedirs(file.parent.path, exist_ok=True)
 
 
-def remove(folder: UPath, *, last: str = "") -> None:
+def remove(folder: UPath, *, last: str = "", only: Collection[str] | None = None) -> None:
     """Remove a folder and its contents, its marks first; no error when it does not exist.
 
     Parameters
@@ -38,13 +38,16 @@ def remove(folder: UPath, *, last: str = "") -> None:
         The folder.
     last
         A file that tells whose the others are, which is removed when they are gone.
+    only
+        Which files are removed, if not all.
 
     Raises
     ------
     StorageError
         When it cannot be removed. If the marks remain, so does everything else.
     """
-    data, marks = _marks_apart(list(list_files(folder)))
+    names = list_files(folder)
+    data, marks = _marks_apart([name for name in names if only is None or name in only])
     with translate_errors(folder):
         _remove_all(folder, marks)
         _remove_all(folder, [name for name in data if name != last])
@@ -76,8 +79,13 @@ def publish(
 
     Raises
     ------
+    OutputExistsError
+        When other files have come to `final`.
+    OutputInUseError
+        When another run writes to `final`.
     StorageError
-        When it cannot be completed. The new catalog then stays where it is, and the message says where.
+        When it cannot be completed. Whatever the error, the new catalog then stays where it is, and the message says
+        where.
     """
     rescue = f"the new catalog is complete at {source} and stays there, but could not replace {final}"
     try:
@@ -91,12 +99,16 @@ def publish(
             if old_data:
                 remove_files(final, old_data)
             _copy(source, final, data)
-            _check_copied(final, {name: size for name, size in sizes.items() if name not in marks})
+            _check_copied(final, {name: size for name, size in sizes.items() if name not in marks}, names)
+            if marker in sizes and read_whole(final / marker) != read_whole(source / marker):
+                raise OutputInUseError(f"another run writes to {final}")
             for mark in marks:
                 _copy(source, final, [mark])
             if missing := set(marks) - names_in(final):
                 raise StorageError(f"{final / min(missing)} was not copied")
     except BaseException as error:
+        if isinstance(error, (OutputExistsError, OutputInUseError)):
+            raise type(error)(f"{rescue}: {error}") from None
         if isinstance(error, Exception):
             raise StorageError(f"{rescue}: {error}") from error
         error.add_note(rescue)
@@ -144,10 +156,14 @@ def _remove_marks(folder: UPath, marks: Sequence[str]) -> None:
         _refuse_left(folder, sorted(set(marks) & names_in(folder)))
 
 
-def _check_copied(folder: UPath, sizes: Mapping[str, int]) -> None:
-    """Check that there are these files in a folder, and no others."""
+def _check_copied(folder: UPath, sizes: Mapping[str, int], removed: Collection[str]) -> None:
+    """Check that there are these files in a folder, and no others: those that were removed are gone."""
     arrived = list_files(folder)
-    _refuse_left(folder, sorted(arrived.keys() - sizes.keys()))
+    others = sorted(arrived.keys() - sizes.keys())
+    _refuse_left(folder, [name for name in others if name in removed])
+    if others:
+        more = f" and {len(others) - 1} more" if len(others) > 1 else ""
+        raise OutputExistsError(f"{folder} also holds {others[0]}{more}, which this run did not write")
     copied = sum(arrived.get(name) == size for name, size in sizes.items())
     if copied != len(sizes):
         raise StorageError(f"{copied} of {len(sizes)} files were copied completely")

@@ -137,7 +137,7 @@ def remove_leftover(leftover: Leftover) -> None:
             now = replace(leftover, files={})
         if now.files != leftover.files or now.foreign:
             raise StorageError(f"{path} has changed since it was listed, and was not removed")
-        remove_folder(path, last=RECORD)
+        remove_folder(path, last=RECORD, only=now.files)
         _check_removed(path)
 
 

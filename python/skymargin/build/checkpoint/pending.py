@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -19,8 +20,8 @@ from skymargin.catalogs.collection import add_margin
 from skymargin.catalogs.layout import MARKS_ASIDE, RECORD
 from skymargin.catalogs.output_options import OutputOptions
 from skymargin.catalogs.ownership import Listing, listed, listing_of
+from skymargin.catalogs.place_mark import PlaceMark
 from skymargin.errors import OutputExistsError, StorageError
-from skymargin.storage.output_folder import RemoteFolder
 from skymargin.storage.paths import AnyPath, list_files, make_folder, remove_folder
 
 if TYPE_CHECKING:
@@ -42,6 +43,8 @@ class PendingMargin:
         are written to `partial`, which is on this machine then, and are sent at the end.
     collection : Path or UPath, or None
         Folder of the collection that it is added to.
+    token : str
+        Identifies the run.
     reduced : dict of int to ReduceResult
         What finished tasks wrote, by their numbers.
     output : OutputOptions or None
@@ -52,17 +55,26 @@ class PendingMargin:
         Identifies the catalog that was made.
     files : dict of str to int
         The margins that were written in place, with their sizes, when it is made.
+    waiting : dict of str to int
+        The other files, which wait in `partial` until these are there, with their sizes; only in place.
     """
 
     spec: MarginSpec
     partial: AnyPath
     in_place: bool
     collection: AnyPath | None
+    token: str
     reduced: dict[int, ReduceResult] = field(default_factory=dict)
     output: OutputOptions | None = None
     report: MarginReport | None = None
     digest: str | None = None
     files: dict[str, int] = field(default_factory=dict)
+    waiting: dict[str, int] = field(default_factory=dict)
+
+    @cached_property
+    def mark(self) -> PlaceMark:
+        """The mark of the run at its final path, on an object store."""
+        return PlaceMark(cast("UPath", self.paths.final), self.token, self.partial)
 
     @property
     def paths(self) -> RunPaths:
@@ -86,8 +98,10 @@ class PendingMargin:
 
     @property
     def is_built(self) -> bool:
-        """Whether the catalog that was made is where it was built."""
-        return digest_of(self.marks_folder) == self.digest
+        """Whether the catalog that was made is where it was built; in place, all that waits there."""
+        if digest_of(self.marks_folder) != self.digest:
+            return False
+        return not self.in_place or self.waiting.items() <= list_files(self.partial).items()
 
     @property
     def is_lost(self) -> bool:
@@ -98,24 +112,37 @@ class PendingMargin:
             return False
         if not self.is_built:
             return True
-        return self.in_place and (existing is not None or bool(self._changed_file(there)))
+        if not self.in_place:
+            return False
+        return existing is not None or bool(self._changed_file(there)) or not self.mark.is_own(there.files)
 
-    def foreign_files(self, there: Listing) -> list[str]:
-        """Files at the final path that no run of this output has written there, as far as its record says."""
-        return sorted(there.files.keys() - self.paths.copied_names)
+    def is_own_place(self, there: Listing) -> bool:
+        """Whether there is nothing at the final path, or only what this run has written in place."""
+        if not there.files:
+            return not there.is_file
+        return self.paths.copied_names.issuperset(there.files) and self.mark.is_own(there.files)
 
     def check_in_place(self, there: Listing) -> None:
         """Check that at the final path are the margins that were written there, and nothing else.
 
         Raises
         ------
+        OutputInUseError
+            When another run writes there.
         OutputExistsError
             When there is something else.
         StorageError
             When a margin is missing or has changed.
         """
-        foreign = self.foreign_files(there)
-        if foreign:
+        if there.files and not self.mark.is_own(there.files):
+            if self.mark.is_of_another(there.files):
+                raise self.mark.in_use()
+            raise OutputExistsError(
+                f"{self.spec.target.catalog} also holds {listed(sorted(there.files))}, which this run did not write; "
+                "all of that stays"
+            )
+        # The mark does not keep other programs from adding files.
+        if foreign := sorted(there.files.keys() - self.paths.copied_names):
             raise OutputExistsError(
                 f"{self.spec.target.catalog} also holds {listed(foreign)}, which this run did not write: move that "
                 "elsewhere; the margins there stay, and the same call completes them"
@@ -134,6 +161,8 @@ class PendingMargin:
         ------
         OutputExistsError
             When there is something that may not be replaced.
+        OutputInUseError
+            When margins were written there, and another run writes there now.
         StorageError
             When a margin that was written there is missing or has changed.
         """
@@ -160,6 +189,8 @@ class PendingMargin:
         ------
         OutputExistsError
             When there is something that may not be replaced.
+        OutputInUseError
+            When another run writes to the same path.
         StorageError
             When it cannot be moved, or is lost.
         """
@@ -209,12 +240,22 @@ class PendingMargin:
             publish_folder(partial, final, self.paths.old)
             return
         names = [name.removeprefix(f"{MARKS_ASIDE}/") for name in list_files(partial)]
-        record_copying(self.paths, {*names, *there.files}, was_empty=self.in_place)
-        if not self.in_place:
-            publish_folder(partial, final, self.paths.old, there.files)
+        if self.in_place:
+            record_copying(self.paths, {*names, *there.files}, self.token, in_place=True)
+            complete(cast("Path", partial), final, self.files, self.mark)
+            remove_folder(partial)
             return
-        complete(cast("Path", partial), final, self.files)
-        remove_folder(partial)
+        is_of_others = digest_of(final, there.files) is None and not is_begun_copy(self.paths, there)
+        record_copying(self.paths, {*names, *there.files}, self.token)
+        if not there.files:
+            self.mark.claim()
+        elif is_of_others:
+            # What a run has not completed; on another machine, it may still work.
+            self.mark.take()
+            there = listing_of(final)
+            self.check_place(there, is_built=True)
+            record_copying(self.paths, {*names, *there.files}, self.token)
+        publish_folder(partial, final, self.paths.old, there.files)
 
     def _changed_file(self, there: Listing) -> str:
         return next((name for name, size in self.files.items() if there.files.get(name) != size), "")
@@ -244,29 +285,47 @@ def check_output(target: Target, made: PendingMargin | None) -> bool:
     return there.is_there
 
 
-def record_copying(paths: RunPaths, names: Iterable[str], *, was_empty: bool) -> None:
-    """Record the files that may be at the output until the margin catalog is complete there."""
-    content = {"was_empty": was_empty, "names": sorted(names)}
+def record_copying(paths: RunPaths, names: Iterable[str], token: str, *, in_place: bool = False) -> None:
+    """Record the files that the run of a token may have at the output until the margin catalog is complete there.
+
+    With `in_place`, they are its own only while its mark is there.
+    """
+    content = {"token": token, "in_place": in_place, "names": sorted(names)}
     make_folder(paths.records, exist_ok=True)
     write_record(paths.records, COPYING, json.dumps(content).encode())
 
 
 def begin_in_place(margin: PendingMargin, names: Iterable[str]) -> None:
-    """Record that these files are written to an empty output, and leave a mark there for runs without the record.
+    """Record that these files are written to an empty output, and leave the mark of the run there.
 
     Raises
     ------
     OutputExistsError
         When something has come to the output since the run began.
+    OutputInUseError
+        When another run has begun to write there.
     """
     # It may have taken hours since this was checked.
-    margin.check_in_place(listing_of(margin.paths.final))
-    paths = margin.paths
-    record_copying(paths, [*names, RECORD], was_empty=True)
-    with RemoteFolder(cast("UPath", paths.final)) as folder:
-        mark = folder.create(RECORD)
-        mark.write(b"{}\n")
-        mark.finish()
+    there = listing_of(margin.paths.final)
+    margin.check_in_place(there)
+    # Before the mark: what is there below a mark that no record knows cannot be resumed.
+    record_copying(margin.paths, [*names, RECORD], margin.token, in_place=True)
+    if not there.files:
+        margin.mark.claim()
+
+
+def remove_begun(paths: RunPaths) -> bool:
+    """Remove what a run without a use has written to an empty output, if its mark is there; nothing else.
+
+    Returns whether it was there.
+    """
+    if not paths.was_in_place:
+        return False
+    there = listing_of(paths.final)
+    if digest_of(paths.final, there.files) is not None or not is_begun_copy(paths, there):
+        return False
+    remove_folder(paths.final, last=RECORD, only=there.files)
+    return True
 
 
 def recover_outputs(targets: Sequence[Target]) -> None:

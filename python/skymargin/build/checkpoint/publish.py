@@ -12,9 +12,9 @@ otherwise makes `old` `final` again |
 
 Each move is one atomic rename. Object stores cannot rename: objects are copied, in an order in which no mixture of two
 catalogs is ever a valid catalog. There is none from the moment when the properties of the old one are removed until
-those of the new one are written, last. Where there is nothing to replace, threads of this process can write margins to
-the final path at once; no run does yet (`IN_PLACE` in `resume`). The few other files wait on this machine, in two
-folders of which neither is a catalog, and are sent when all margins are there, the properties last.
+those of the new one are written, last. Where there is nothing to replace, threads of this process write margins to the
+final path at once, below the mark of their run (`PlaceMark`). The few other files wait on this machine, in two folders
+of which neither is a catalog, and are sent when all margins are there, the properties last.
 
 | a run is killed | a reader finds | the next run |
 |---|---|---|
@@ -50,6 +50,8 @@ from skymargin.storage.paths import (
 
 if TYPE_CHECKING:
     from upath import UPath
+
+    from skymargin.catalogs.place_mark import PlaceMark
 
 
 def publish_folder(
@@ -87,10 +89,11 @@ def publish_folder(
     remove_folder(old)
 
 
-def complete(partial: Path, final: UPath, margins: Mapping[str, int]) -> None:
+def complete(partial: Path, final: UPath, margins: Mapping[str, int], mark: PlaceMark) -> None:
     """Send the files that make the margins at a final path on an object store a catalog.
 
-    Those of `MARKS_ASIDE` are the last, when all others are known to be there. It can be done again.
+    Those of `MARKS_ASIDE` are the last, when all others are known to be there. Just before them, the record of the
+    catalog takes the place of the mark of the run. It can be done again.
 
     Parameters
     ----------
@@ -100,9 +103,13 @@ def complete(partial: Path, final: UPath, margins: Mapping[str, int]) -> None:
         The final path.
     margins
         The margins there, with their sizes in bytes.
+    mark
+        The mark of the run at the final path.
 
     Raises
     ------
+    OutputInUseError
+        When another run writes to the final path.
     OutputExistsError
         When something else has come to the final path.
     StorageError
@@ -110,7 +117,8 @@ def complete(partial: Path, final: UPath, margins: Mapping[str, int]) -> None:
     """
     sizes = list_files(partial)
     marks = sorted(name for name in sizes if name.startswith(f"{MARKS_ASIDE}/"))
-    others = sorted(sizes.keys() - {*marks})
+    others = sorted(sizes.keys() - {*marks, RECORD})
+    mark.check()
     send_files({name: partial / name for name in others}, final)
     expected = {**margins, **{name: sizes[name] for name in others}}
     arrived = list_files(final)
@@ -118,11 +126,14 @@ def complete(partial: Path, final: UPath, margins: Mapping[str, int]) -> None:
         if arrived.get(name) != size:
             now = f"has {arrived[name]} bytes" if name in arrived else "is missing"
             raise StorageError(f"{final / name} was written with {size} bytes and {now} now")
-    own = {mark: mark.removeprefix(f"{MARKS_ASIDE}/") for mark in marks}
-    if foreign := sorted(arrived.keys() - expected.keys() - {*own.values()}):
+    own = {name: name.removeprefix(f"{MARKS_ASIDE}/") for name in marks}
+    if foreign := sorted(arrived.keys() - expected.keys() - {*own.values(), RECORD}):
         raise OutputExistsError(f"{final} also holds {listed(foreign)}, which this run did not write")
-    for mark, name in own.items():
-        send_files({name: partial / mark}, final)
+    mark.check()
+    send_files({RECORD: partial / RECORD}, final)
+    mark.check()
+    for aside, name in own.items():
+        send_files({name: partial / aside}, final)
 
 
 def restore(final: AnyPath, old: AnyPath) -> bool:

@@ -11,21 +11,26 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from skymargin.build.checkpoint.fingerprint import Fingerprint, fingerprint_of
-from skymargin.build.checkpoint.pending import PendingMargin, check_output, record_copying, recover_outputs
-from skymargin.build.checkpoint.publish import digest_of
+from skymargin.build.checkpoint.pending import (
+    PendingMargin,
+    check_output,
+    record_copying,
+    recover_outputs,
+    remove_begun,
+)
 from skymargin.build.checkpoint.records import check_owner, read_json
 from skymargin.build.checkpoint.state import RunState
 from skymargin.build.planning import MarginSpec, RunPlan
 from skymargin.build.preflight import find_collection, is_begun_copy
 from skymargin.build.run_paths import COMPLETED, PUBLISHING, RunPaths
 from skymargin.build.stages.plan import task_sizes
-from skymargin.catalogs.layout import RECORD
 from skymargin.catalogs.ownership import file_names, foreign_to_run, listed, listing_of
 from skymargin.errors import (
     ArgumentError,
     CatalogError,
     IncompleteMarginError,
     OutputExistsError,
+    OutputInUseError,
     PartitionReadError,
 )
 from skymargin.storage.paths import (
@@ -40,9 +45,8 @@ from skymargin.storage.paths import (
 _log = logging.getLogger("skymargin")
 
 _RUN = "run.json"
-# Margins go to their place at once only when every task can tell that no other run has begun to write there: a run on
-# another machine, which sees no lock of this one, could replace what is being written, and both would mix their files.
-IN_PLACE = False
+# The errors of a run whose output is not its own, or not its own alone.
+_NOT_OWN = (OutputExistsError, OutputInUseError)
 
 
 @contextmanager
@@ -84,12 +88,10 @@ def open_run_state(plan: RunPlan, threads: int) -> Iterator[RunState]:
             )
     if state is None:
         for number, target in enumerate(targets):
-            final = target.paths.final
-            if is_begun_copy(target.paths) and target.paths.was_empty and digest_of(final) is None:
-                remove_folder(final, last=RECORD)
+            if remove_begun(target.paths):
                 is_free[number] = True
     begun_copies = [
-        (target.paths, target.paths.copied_names, target.paths.was_empty)
+        (target.paths, target.paths.copied_names, target.paths.token, target.paths.was_in_place)
         for target in targets
         if is_begun_copy(target.paths)
     ]
@@ -100,9 +102,9 @@ def open_run_state(plan: RunPlan, threads: int) -> Iterator[RunState]:
         _log.info("%s: resumes from what is kept in %s", targets[0].paths.final, state.shards)
     else:
         state = _new(plan, collections, fingerprint, threads, is_free)
-    for paths, names, was_empty in begun_copies:
+    for paths, names, token, was_in_place in begun_copies:
         # The records that were removed said whose files are at the output.
-        record_copying(paths, names, was_empty=was_empty)
+        record_copying(paths, names, token, in_place=was_in_place)
     try:
         if not state.is_made:
             for folder in (state.shards, *(margin.partial for margin in state.margins)):
@@ -110,15 +112,25 @@ def open_run_state(plan: RunPlan, threads: int) -> Iterator[RunState]:
         yield state
     except BaseException as error:
         if _is_usable(state, error, is_local(plan.catalog.path)):
-            places = [
-                state.shards,
-                *(margin.paths.final for margin in state.margins if margin.has_begun_in_place),
-            ]
-            kept = " and in ".join(map(str, places))
-            error.add_note(f"What is done is kept in {kept}; the same call goes on from there.")
+            error.add_note(
+                f"What is done is kept in {_kept(state, error)}; the same call goes on from there."
+            )
         else:
-            state.throw_away()
+            try:
+                state.throw_away(place_is_own=not isinstance(error, _NOT_OWN))
+            except Exception as second:
+                # The first says what went wrong.
+                error.add_note(f"What was done cannot be removed: {second}")
         raise
+
+
+def _kept(state: RunState, error: BaseException) -> str:
+    """Where the work of a run is kept after an error, in words that follow "in"."""
+    places = [state.shards]
+    if not isinstance(error, _NOT_OWN):
+        # Those say what is at the final path, and that not all of it is of this run.
+        places += [margin.paths.final for margin in state.margins if margin.has_begun_in_place]
+    return " and in ".join(map(str, places))
 
 
 def _state(
@@ -130,7 +142,7 @@ def _state(
 ) -> RunState:
     margins = [
         PendingMargin(
-            margin, margin.target.paths.partial(token, in_place=is_in_place), is_in_place, collection
+            margin, margin.target.paths.partial(token, in_place=is_in_place), is_in_place, collection, token
         )
         for margin, is_in_place, collection in zip(plan.margins, in_place, collections, strict=True)
     ]
@@ -145,7 +157,7 @@ def _new(
     is_free: Sequence[bool],
 ) -> RunState:
     """A new run; `is_free` says of each output whether there is nothing."""
-    token = uuid.uuid4().hex[:8]
+    token = uuid.uuid4().hex
     in_place = [
         is_free_now and plan.in_this_process and _may_be_in_place(margin)
         for margin, is_free_now in zip(plan.margins, is_free, strict=True)
@@ -168,11 +180,11 @@ def _new(
 def _may_be_in_place(margin: MarginSpec) -> bool:
     """Whether margins may be written to the final path at once: on a store, where nothing is replaced.
 
-    By threads of this process alone: a Dask worker may complete a file when its run was given up, and another run has
-    begun to write to the same path.
+    By threads of this process alone: a Dask worker may complete a file when its run was given up, and the next one, for
+    which the mark of that run is its own, goes on.
     """
     # The files that describe a margin catalog are made from all of its files in one folder.
-    return IN_PLACE and not is_local(margin.target.paths.final) and not margin.output.describes
+    return not is_local(margin.target.paths.final) and not margin.output.describes
 
 
 def _interrupted(
@@ -223,7 +235,7 @@ def _interrupted(
         if any(in_place) and not plan.in_this_process:
             return None, "it wrote margins to their place, which only threads of one process do"
         for margin in state.margins:
-            if margin.in_place and margin.foreign_files(listing_of(margin.paths.final)):
+            if margin.in_place and not margin.is_own_place(listing_of(margin.paths.final)):
                 return None, f"something else has come to {margin.paths.final}"
         if records.get("task_sizes") != list(task_sizes()):
             return None, "its tasks had other sizes"
@@ -275,7 +287,7 @@ def _checked_leftovers(paths: RunPaths, leftovers: Sequence[AnyPath]) -> list[An
             ):
                 folders.append(elsewhere)
     for folder in folders:
-        if token and folder != paths.records and folder.name.endswith(f"-{token}"):
+        if isinstance(token, str) and token and folder != paths.records and paths.has_token(folder, token):
             # A record names it, by a token that only its maker knew.
             continue
         foreign = foreign_to_run(file_names(folder))
@@ -291,9 +303,11 @@ def _is_usable(state: RunState, error: BaseException, input_is_local: bool) -> b
     """Whether a run can be resumed after an error: not when the catalog or the arguments are at fault."""
     import pyarrow as pa
 
-    if state.is_made and isinstance(error, OutputExistsError):
-        # Something has come to the output while the margins were made; when it is gone, they can be published.
-        return True
+    if isinstance(error, _NOT_OWN):
+        # When what has come to the output is gone, margins that are made can be published, and those below the mark of
+        # the run be completed.
+        has_begun = any(margin.has_begun_in_place for margin in state.margins)
+        return state.is_made or (has_begun and isinstance(error, OutputExistsError))
     if not state.mapped and not state.is_made:
         return False
     if isinstance(error, PartitionReadError):

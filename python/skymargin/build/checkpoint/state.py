@@ -7,9 +7,11 @@ A run writes these files into its folder of records, each atomically:
 - `mapped-N` and `reduced-N` for each finished task, with the sizes of the files it wrote. A record counts when the
   files exist in that size.
 - `reducing.json` when reducing begins: its number of threads.
-- `placing.json` when all margin catalogs are made and verified, before they are published: their reports.
+- `placing.json` when all margin catalogs are made and verified, before they are published: their reports, and the sizes
+  of their files where margins were written to their place.
 - `copying` when files begin to be written to the path of a margin catalog on an object store: their names and those of
-  the files that are there, all of which are its own or those of the margin catalog that it replaces.
+  the files that are there, all of which are its own or those of the margin catalog that it replaces; and the token of
+  the run. Of margins that are written in place, no file is its own without its mark there (`PlaceMark`).
 - `completed` at the end, when the records are to be kept.
 
 A run of several margin catalogs keeps its records beside the widest. The others get a folder of records when all are
@@ -25,16 +27,14 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from skymargin.build.checkpoint.pending import PendingMargin
+from skymargin.build.checkpoint.pending import PendingMargin, remove_begun
 from skymargin.build.checkpoint.publish import digest_of
 from skymargin.build.checkpoint.records import read_json, read_pickle, write_record
-from skymargin.build.preflight import is_begun_copy
 from skymargin.build.report import MarginReport
 from skymargin.build.run_paths import COMPLETED, PUBLISHING
 from skymargin.build.stages.map import MapResult
 from skymargin.build.stages.reduce import ReduceResult
 from skymargin.build.stages.tasks import MapTask, ReduceTask
-from skymargin.catalogs.layout import RECORD
 from skymargin.errors import IncompleteMarginError, StorageError
 from skymargin.storage.paths import (
     AnyPath,
@@ -119,11 +119,15 @@ class RunState:
 
         Raises
         ------
+        OutputInUseError
+            When margins are written in place, and another run writes there.
         IncompleteMarginError
             When a margin is missing or incomplete.
         """
         for margin in self.margins:
             sizes = _current_files(margin.data)
+            if margin.in_place:
+                margin.mark.check()
             expected = {
                 name: size for result in margin.reduced.values() for name, size in result.files.items()
             }
@@ -147,7 +151,12 @@ class RunState:
             make_folder(margin.paths.records, exist_ok=True)
             write_record(margin.paths.records, PUBLISHING, json.dumps({"with": str(self.records)}).encode())
         made = [
-            {"report": report.to_dict(), "digest": digest_of(margin.marks_folder), "files": _in_place(margin)}
+            {
+                "report": report.to_dict(),
+                "digest": digest_of(margin.marks_folder),
+                "files": _in_place(margin),
+                "waiting": list_files(margin.partial) if margin.in_place else {},
+            }
             for margin, report in zip(self.margins, reports, strict=True)
         ]
         self.record(PUBLISHING, json.dumps({"made": made}).encode())
@@ -160,17 +169,21 @@ class RunState:
             catalog_path = str(margin.spec.target.catalog)
             margin.report = replace(MarginReport(**entry["report"]), catalog_path=catalog_path)
             margin.digest = entry["digest"]
-            margin.files = dict(entry["files"])
+            margin.files, margin.waiting = dict(entry["files"]), dict(entry["waiting"])
 
-    def throw_away(self) -> None:
-        """Remove all that the run has made, when it is of no use."""
+    def throw_away(self, *, place_is_own: bool) -> None:
+        """Remove all that the run has made, when it is of no use.
+
+        Uploads to its output are aborted where those are not the ones of another run (`place_is_own`).
+        """
         for margin in self.margins:
             # First: the records say whose these files are.
-            if margin.in_place and is_begun_copy(margin.paths) and digest_of(margin.paths.final) is None:
-                remove_folder(margin.paths.final, last=RECORD)
+            if margin.in_place:
+                remove_begun(margin.paths)
         for folder in self.folders:
             remove_folder(folder)
-        self._abort_uploads()
+        if place_is_own:
+            self._abort_uploads()
 
     def clean_up(self, shards: bool, records: bool) -> None:
         """Remove what is not needed once the margin catalogs are published.
@@ -212,7 +225,7 @@ class RunState:
                 self.mapped[number] = result
 
     def _read_reduced(self) -> None:
-        sizes = [_current_files(margin.data) for margin in self.margins]
+        sizes = [_own_files(margin) for margin in self.margins]
         for file in self.records.glob("reduced-??????"):
             number, index, result = read_pickle(file) or (0, 0, None)
             if isinstance(result, ReduceResult) and all(
@@ -225,6 +238,12 @@ def _in_place(margin: PendingMargin) -> dict[str, int]:
     if not margin.in_place:
         return {}
     return {name: size for result in margin.reduced.values() for name, size in result.files.items()}
+
+
+def _own_files(margin: PendingMargin) -> dict[str, int]:
+    """The files in the folder of the margins; in place, none when that is not the place of the run any more."""
+    files = _current_files(margin.data)
+    return files if not margin.in_place or margin.mark.is_own(files) else {}
 
 
 def _current_files(folder: AnyPath) -> dict[str, int]:

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from skymargin._core import Tiling
     from skymargin.build.stages.map import MapResult
     from skymargin.catalogs.output_options import OutputOptions
+    from skymargin.catalogs.place_mark import PlaceMark
     from skymargin.storage.paths import AnyPath
 
 # Opening a file and reading its footer takes about as long as decoding this much.
@@ -204,7 +205,12 @@ def average_row_bytes(mapped: Sequence[MapResult]) -> int:
 
 
 def margin_writer(
-    folder: AnyPath, catalog: Catalog, row_bytes: int, output: OutputOptions, threshold_index: int
+    folder: AnyPath,
+    catalog: Catalog,
+    row_bytes: int,
+    output: OutputOptions,
+    threshold_index: int,
+    place: PlaceMark | None = None,
 ) -> MarginWriterSpec:
     """Where and how the files of a margin catalog are written."""
     return MarginWriterSpec(
@@ -214,6 +220,7 @@ def margin_writer(
         group_rows=group_rows(catalog, row_bytes, output),
         output=output,
         threshold_index=threshold_index,
+        place=place,
     )
 
 

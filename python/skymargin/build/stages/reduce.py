@@ -67,7 +67,15 @@ def reduce_batch(job: Job, task: ReduceTask, is_given_up: GivenUp) -> ReduceResu
     ReduceResult or SkymarginError
         Expected failures are returned, not raised: Dask logs raised errors on every worker.
     """
+    place = task.writer.place
+    result = _reduce(job, task, is_given_up)
+    # The core says of it only that a file could not be written.
+    return place.lost if place is not None and place.lost is not None else result
+
+
+def _reduce(job: Job, task: ReduceTask, is_given_up: GivenUp) -> ReduceResult | SkymarginError:
     writer = task.writer
+    check_place = None if writer.place is None else writer.place.seen
     try:
         context = worker_context(job)
         names = margin_names(task)
@@ -76,7 +84,9 @@ def reduce_batch(job: Job, task: ReduceTask, is_given_up: GivenUp) -> ReduceResu
         data = writer.folder / names[0].removesuffix(below[0])
         spec = _reduce_spec(context, task.margin, writer)
         uploading_bytes = job.memory.uploading_bytes
-        with context.reducing, output_folder(data, is_given_up, uploading_bytes) as output:
+        with context.reducing, output_folder(data, is_given_up, uploading_bytes, check_place) as output:
+            if check_place is not None:
+                check_place()
             written, row_groups = _core.reduce_batch(
                 spec,
                 task.slices.tobytes(),
@@ -86,6 +96,8 @@ def reduce_batch(job: Job, task: ReduceTask, is_given_up: GivenUp) -> ReduceResu
                 output,
                 is_given_up,
             )
+        if check_place is not None:
+            check_place()
     except SkymarginError as error:
         return error
     except _core.GivenUpError:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from skymargin._core import MapSpec, Margins, ReduceSpec, Tiling
     from skymargin.catalogs.parquet_format import ParquetFormat
+    from skymargin.catalogs.place_mark import PlaceMark
 
 Pixel: TypeAlias = tuple[int, int]
 
@@ -188,6 +189,8 @@ class MarginWriterSpec:
         Names of the files, and which rows share a row group.
     threshold_index : int
         Which of the run's thresholds is its own.
+    place : PlaceMark or None
+        Says whose the folder is, where it is the final path; such a run has threads of one process.
     """
 
     folder: AnyPath
@@ -196,6 +199,7 @@ class MarginWriterSpec:
     group_rows: int
     output: OutputOptions = field(default_factory=OutputOptions)
     threshold_index: int = 0
+    place: PlaceMark | None = None
 
 
 @dataclass(frozen=True)
