@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,10 @@ import skymargin._core as _core
 from skymargin import MarginCacheArguments, MarginReport, pipeline, pipeline_with_client
 from skymargin.build.checkpoint.leftovers import find_leftovers, remove_leftover
 from skymargin.build.run import Run
-from skymargin.errors import OutputExistsError
+from skymargin.catalogs import place_mark
+from skymargin.catalogs.layout import RECORD
+from skymargin.catalogs.place_mark import PlaceMark
+from skymargin.errors import OutputExistsError, OutputInUseError
 from tests.storage.conftest import THRESHOLD_ARCSEC, Local
 from tests.support.catalogs import arguments_of, make_margin, on_disk
 from tests.support.catalogs import same_margin as same
@@ -120,6 +124,19 @@ def test_an_interrupted_run_goes_on(
             patch.setattr(_core, "reduce_batch", again)
         make(store, output, overwrite=overwrite)
     assert same(store.contents(output), beside(local, "margin"))
+
+
+def test_one_of_two_runs_has_a_new_place(store: Bucket, tmp_path: Path) -> None:
+    folder: Any = UPath(f"{store.url}/claimed/margin", **store.options)
+    first, second = (PlaceMark(folder, digit * 32, tmp_path) for digit in "01")
+    first.claim()
+    with pytest.raises(OutputInUseError, match="another run writes to"):
+        second.claim()
+    first.check()
+    # Each store has an error of its own; what counts is that it kept the first.
+    with suppress(OSError):
+        place_mark._create(folder / RECORD, b"another one")
+    first.check()
 
 
 def test_leftovers_are_found_and_removed(store: Bucket, local: Local, monkeypatch: Patch) -> None:
