@@ -97,9 +97,12 @@ def test_a_run_that_lost_its_place_is_told(
     other.take()
     assert slept == [place_mark.GRACE_SECONDS]
     # It has looked a moment ago.
-    now[0] += place_mark.SEEN_SECONDS - 0.1
+    now[0] += place_mark.SEEN_SECONDS / 2 - 0.1
     own.seen()
     now[0] += 0.1
+    with own._lock:
+        # Another thread is looking.
+        own.seen()
     assert own.lost is None
     with pytest.raises(OutputInUseError, match="another run writes to") as caught:
         own.seen()

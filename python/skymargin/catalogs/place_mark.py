@@ -67,16 +67,23 @@ class PlaceMark:
         return content is not None and _MARK.fullmatch(content) is not None and content != self._content
 
     def seen(self) -> None:
-        """Check that the place is that of this run, unless that was checked in the last `SEEN_SECONDS`.
+        """Check that the place was that of this run in the last `SEEN_SECONDS`.
 
         Raises
         ------
         OutputInUseError
             When it is not.
         """
-        with self._lock:
-            if time.monotonic() - self._seen_at >= SEEN_SECONDS:
-                self.check()
+        age_seconds = time.monotonic() - self._seen_at
+        if age_seconds < SEEN_SECONDS / 2:
+            return
+        # One thread looks again in time, so that the others need not wait for the answer.
+        if self._lock.acquire(blocking=age_seconds >= SEEN_SECONDS):
+            try:
+                if time.monotonic() - self._seen_at >= SEEN_SECONDS / 2:
+                    self.check()
+            finally:
+                self._lock.release()
 
     def check(self) -> None:
         """Check now that the place is that of this run.
