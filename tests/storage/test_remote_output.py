@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from fsspec.implementations.memory import MemoryFileSystem
 from upath import UPath
 
+from skymargin.catalogs.ownership import listing_of
 from skymargin.storage import remote_output
 from skymargin.storage.paths import list_files, remove_files, remove_folder
 
@@ -72,3 +74,20 @@ def test_only_the_files_that_are_named_are_removed(memory: UPath) -> None:
     folder.fs.pipe_file(f"{folder.path}/thesis.tex", b"mine")
     remove_folder(folder, last="a.parquet", only={"a.parquet", "hats.properties", "b.parquet"})
     assert list_files(folder) == {"thesis.tex": 4}
+
+
+def test_a_file_that_comes_while_an_output_is_listed_is_seen(
+    memory: UPath, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """s3fs then says that there is a folder, and nothing of what is in it."""
+    folder, find = memory / "run1" / "margin", MemoryFileSystem.find
+    answers = [{folder.path: {"name": folder.path, "size": 0, "type": "directory"}}]
+
+    def found(self: MemoryFileSystem, path: str, **options: Any) -> Any:
+        return answers.pop() if answers else find(self, path, **options)
+
+    monkeypatch.setattr(MemoryFileSystem, "find", found)
+    there = listing_of(folder)
+    assert there.files == {"hats.properties": 9, "a.parquet": 9}
+    assert there.is_there
+    assert not there.is_file

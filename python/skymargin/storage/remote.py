@@ -316,6 +316,9 @@ class Contents(NamedTuple):
 def contents(path: UPath) -> Contents:
     """What is at a path, without using caches."""
     root, entries = path.path.rstrip("/"), _listed(path)
+    if [entry.get("type") for entry in entries.values()] == ["directory"]:
+        # s3fs asks again where it has found nothing: another process may have written the first file in between.
+        entries = _listed(path)
     sizes = {name: int(entry["size"] or 0) for name, entry in _below(root, entries).items()}
     itself = entries.get(root)
     # fsspec says nothing of a file that is found at the path itself.
