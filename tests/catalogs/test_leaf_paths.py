@@ -189,6 +189,10 @@ def test_partitions_on_a_store(tmp_path: Path) -> None:
         ("../a/{order}/{pixel}.parquet", remote),
         (lambda base, pixel, *_: base.parent / f"a/{pixel.order}/{pixel.pixel}.parquet", remote),
         (lambda _, pixel, *__: f"memory://leafs/a/{pixel.order}/{pixel.pixel}.parquet", tmp_path),
+        # For a store `..` is a name.
+        ("memory://leafs/cat/../a/{order}/{pixel}.parquet", remote),
+        (lambda base, pixel, *_: base / ".." / f"a/./{pixel.order}/{pixel.pixel}.parquet", remote),
+        (lambda base, pixel, *_: f"{base}/../a/{pixel.order}/{pixel.pixel}.parquet", remote),
     ]
     for generator, catalog in generators:
         files = found(generator, catalog)
@@ -205,8 +209,28 @@ def test_the_options_of_a_local_catalog_are_for_its_files(tmp_path: Path) -> Non
     memory = fsspec.filesystem("memory")
     for order, pixel in PIXELS:
         memory.pipe(f"/kept/{order}/{pixel}.parquet", b"x" * 30)
-    files = found("memory://kept/{order}/{pixel}.parquet", tmp_path, skip_instance_cache=True)
-    assert files.root.storage_options == {"skip_instance_cache": True}  # type: ignore[union-attr]
+    generators: list[Any] = [
+        "memory://kept/{order}/{pixel}.parquet",
+        lambda _, pixel, *__: f"memory://kept/{pixel.order}/{pixel.pixel}.parquet",
+    ]
+    for generator in generators:
+        files = found(generator, tmp_path, skip_instance_cache=True)
+        assert files.root.storage_options == {"skip_instance_cache": True}  # type: ignore[union-attr]
+
+
+def test_urls_in_text_have_the_options_of_the_catalog() -> None:
+    memory = fsspec.filesystem("memory")
+    for order, pixel in PIXELS:
+        memory.pipe(f"/texts/{order}/{pixel}.parquet", b"x" * 30)
+    catalog = UPath("memory://texts/cat", skip_instance_cache=True)
+
+    def text_of(base: UPath, pixel: Any, *_: object) -> str:
+        return f"{base.parent}/{pixel.order}/{pixel.pixel}.parquet"
+
+    for generator in (text_of, "memory://texts/cat/../{order}/{pixel}.parquet"):
+        files = found(generator, catalog)
+        assert files.root.storage_options == {"skip_instance_cache": True}  # type: ignore[union-attr]
+        assert files.root.path == "/texts"  # type: ignore[union-attr]
 
 
 def test_a_catalog_is_listed_by_itself(tmp_path: Path) -> None:

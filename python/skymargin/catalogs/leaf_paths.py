@@ -37,6 +37,7 @@ _FIELDS = ("order", "dir", "pixel")
 _ALLOWED = "allowed are {order}, {dir} and {pixel}, also with a number of digits, such as {pixel:06}"
 # In `s3://bucket/` and `https://server/`.
 _SLASHES_OF_SERVER = 3
+_DOTS = (".", "..")
 _DIGITS = re.compile(r"(0?\d{1,2})?d?")
 
 
@@ -49,7 +50,7 @@ class PartitionPaths:
     generator : str or callable
         A template or a function.
     storage_options : mapping or None
-        Options of the file system that a template names, when the catalog itself is local.
+        Options of the file system of the files, when the catalog itself is local. Paths of UPath have their own.
     """
 
     generator: PathGenerator
@@ -224,9 +225,7 @@ def _from_template(
     if "://" in start:
         # The slash after a web server stays.
         is_server = start.startswith("http") and start.count("/") == _SLASHES_OF_SERVER
-        root = resolve_reference(catalog, start if is_server else start.rstrip("/"))
-        if isinstance(catalog, Path):
-            root = with_options(root, options)
+        root = _at_url(catalog, start if is_server else start.rstrip("/"), options)
     elif Path(start).is_absolute():
         root = Path(start)
     else:
@@ -240,6 +239,26 @@ def _from_template(
             f"path_generator {template!r} is not allowed: {{order}}, {{dir}} and {{pixel}} come after all .. in it"
         )
     return root, names
+
+
+def _at_url(catalog: AnyPath, url: str, options: Mapping[str, Any] | None) -> AnyPath:
+    """The path at a URL: on the catalog's own server with its options, for a local catalog with those given."""
+    path = resolve_reference(catalog, url)
+    if isinstance(catalog, Path) and not isinstance(path, Path):
+        path = with_options(path, options)
+    return _without_dots(path)
+
+
+def _without_dots(path: AnyPath) -> AnyPath:
+    """A remote path with its `.` and `..` resolved: for a store they are names. On disks `..` may follow a link."""
+    if isinstance(path, Path):
+        return path
+    protocol, mark, rest = str(path).partition("://")
+    server, slash, inside = rest.partition("/")
+    if all(part not in _DOTS for part in inside.split("/")):
+        return path
+    url = f"{protocol}{mark}{server}{posixpath.normpath(slash + inside)}"
+    return with_options(url, path.storage_options)
 
 
 def _below(folder: AnyPath, relative: str) -> AnyPath:
@@ -271,7 +290,10 @@ def _from_function(
             raise ArgumentError(f"{about} failed: {type(error).__name__}: {error}") from error
         if not isinstance(value, str | os.PathLike | UPath):
             raise ArgumentError(f"{about} gave {value!r}: it must give a path or a URL")
-        path = recorded_path(value)
+        if isinstance(value, str) and "://" in value:
+            path = _at_url(folder, value, paths.storage_options)
+        else:
+            path = _without_dots(recorded_path(value))
         if isinstance(path, Path) and not path.is_absolute():
             raise ArgumentError(
                 f"{about} gave the relative path {path}: it must be absolute, such as catalog_base_dir / {path.name!r}"
