@@ -14,10 +14,12 @@ from fsspec.implementations.memory import MemoryFileSystem
 from upath import UPath
 from upath.registry import register_implementation
 
+from skymargin import create_collection, verify
 from skymargin.cli.build import build
 from skymargin.cli.main import main
-from skymargin.cli.options import anonymous, read_storage_options
-from skymargin.errors import StorageError
+from skymargin.cli.options import read_storage_options, reading_options
+from skymargin.errors import ArgumentError, StorageError
+from skymargin.plot import most_telling_pixel
 from skymargin.storage.paths import list_files
 from tests.storage.conftest import Store
 from tests.support.catalogs import files_of, make_margin
@@ -133,7 +135,8 @@ def test_values_on_the_command_line(given: str, options: dict[str, Any]) -> None
     ],
 )
 def test_reading_without_credentials(url: str, options: dict[str, Any]) -> None:
-    assert anonymous(url) == options
+    assert reading_options(url, {"endpoint_url": "x"}, anon=True) == {"endpoint_url": "x", **options}
+    assert reading_options(url, {"endpoint_url": "x"}, anon=False) == {"endpoint_url": "x"}
 
 
 @pytest.mark.parametrize("side", ["input", "output"])
@@ -150,6 +153,59 @@ def test_options_go_before_those_of_a_path(tmp_path: Path) -> None:
     path = UPath("locked://input/catalog", key="wrong")
     options = {"key": "key of input"}
     assert make_margin(path, tmp_path, 3600.0, input_storage_options=options).rows > 0
+
+
+def test_files_of_a_local_primary_are_read_with_its_options(
+    small_catalog: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    primary, margin = tmp_path / "catalog", tmp_path / "margin"
+    shutil.copytree(small_catalog, primary)
+    for file in files_of(primary).values():
+        file.unlink()
+    template = "locked://input/catalog/dataset/Norder={order}/Dir={dir}/Npix={pixel}.parquet"
+    options = {"key": "key of input"}
+    make_margin(primary, tmp_path, 3600.0, path_generator=template, input_storage_options=options)
+
+    def path_of(_base: object, pixel: Any, *_: object) -> str:
+        return template.format(order=pixel.order, dir=pixel.dir, pixel=pixel.pixel)
+
+    for generator in (template, path_of):
+        assert verify(margin, path_generator=generator, primary_storage_options=options).right
+    assert most_telling_pixel(margin, path_generator=template, primary_storage_options=options)
+    with pytest.raises(StorageError, match="no key for"):
+        verify(margin, path_generator=template)
+    command = ["verify", str(margin), "--path-template", template]
+    assert main([*command, "--storage-option=key=key of input", "-q"]) == 0
+    assert main(command) == 1
+    assert "no key for" in capsys.readouterr().err
+
+
+def test_a_primary_has_options_of_its_own(small_catalog: Path, tmp_path: Path) -> None:
+    make_margin(small_catalog, tmp_path, 3600.0)
+    options = {"key": "key of input"}
+    assert verify(tmp_path / "margin", REMOTE[0], primary_storage_options=options).right
+    for name in ("hats.properties", "properties"):
+        file = tmp_path / "margin" / name
+        lines = file.read_text().splitlines()
+        file.write_text(
+            "\n".join(
+                f"hats_primary_table_url={REMOTE[0]}" if line.startswith("hats_primary_table_url") else line
+                for line in lines
+            )
+        )
+    assert verify(tmp_path / "margin", primary_storage_options=options).right
+    with pytest.raises(StorageError, match="no key for"):
+        verify(tmp_path / "margin")
+
+
+def test_what_are_no_storage_options(small_catalog: Path, tmp_path: Path) -> None:
+    options: Any = "secret"
+    with pytest.raises(
+        ArgumentError, match="^primary_storage_options must be a dict with text keys, not of type str$"
+    ):
+        verify(tmp_path, small_catalog, primary_storage_options=options)
+    with pytest.raises(ArgumentError, match="^storage_options must be a dict with text keys"):
+        create_collection(tmp_path / "collection", small_catalog, options)
 
 
 def test_a_public_bucket_on_the_command_line(bucket: Store, capsys: pytest.CaptureFixture[str]) -> None:

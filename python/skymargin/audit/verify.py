@@ -22,6 +22,9 @@ from skymargin.progress import Stages
 from skymargin.storage.paths import AnyPath
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
     import pyarrow as pa
     from upath import UPath
 
@@ -37,6 +40,7 @@ def verify(
     primary: PathLike | None = None,
     *,
     path_generator: PathGenerator | None = None,
+    primary_storage_options: Mapping[str, Any] | None = None,
     coarse: bool = False,
     sample: int | None = None,
     seed: int | None = None,
@@ -55,6 +59,9 @@ def verify(
     path_generator
         Where the partitions of the primary lie, if not where its format has them: a template or a function, as for
         `MarginCacheArguments`.
+    primary_storage_options
+        Options of the file system of the primary, as fsspec takes them; of a local primary, those of the files that
+        `path_generator` names.
     coarse
         Allow rows beyond the threshold, and rows in any order, as margins made of whole pixels have them (hats-import,
         ACID, ``fine_filtering=False``): a crossmatch loses nothing because of them. They are counted nevertheless.
@@ -79,14 +86,14 @@ def verify(
     PartitionReadError, PositionError
         When the primary cannot be read.
     ArgumentError
-        When `sample`, `seed` or `path_generator` is not allowed.
+        When an argument is not allowed.
     """
     from skymargin.audit.brute_force import margin_pixels
     from skymargin.audit.rows import RowAudit
 
     started = time.perf_counter()
     _check_numbers(sample, seed)
-    both = inspect_margin(margin, primary, path_generator)
+    both = inspect_margin(margin, primary, path_generator, primary_storage_options)
     catalog, reference, schema, columns = both.margin, both.primary, both.schema, both.columns
     tiles, strays = margin_pixels(reference.files, catalog.files)
     pixels = len(tiles)

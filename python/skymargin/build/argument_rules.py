@@ -13,6 +13,7 @@ from skymargin.errors import ArgumentError, StorageError
 from skymargin.geometry.limits import LARGEST_ORDER
 from skymargin.storage.paths import can_list, with_options
 from skymargin.storage.remote import without_secrets
+from skymargin.storage.storage_options import check_storage_options
 
 _SWITCHES = (
     *("fine_filtering", "check_index", "create_metadata", "create_thumbnail", "create_per_partition_stats"),
@@ -23,10 +24,10 @@ _SWITCHES = (
 # The check of each argument alone. The first fault in this order is reported.
 CHECKS: dict[str, Callable[[Any], Any]] = {
     "input_catalog_path": partial(check.path_or_url, "input_catalog_path"),
-    "input_storage_options": partial(check.storage_options, "input_storage_options"),
+    "input_storage_options": partial(check_storage_options, "input_storage_options"),
     "path_generator": check_path_generator,
     "output_path": check.output_path,
-    "output_storage_options": partial(check.storage_options, "output_storage_options"),
+    "output_storage_options": partial(check_storage_options, "output_storage_options"),
     "output_artifact_name": check.artifact_name,
     "margin_threshold": check.threshold_arcsec,
     "margin_order": partial(check.whole_number, "margin_order", least=-1, most=LARGEST_ORDER),

@@ -148,14 +148,6 @@ def output_path(value: Any) -> Any:
     return value
 
 
-def storage_options(name: str, value: Any) -> Any:
-    """Options of a file system; kept as given."""
-    if not isinstance(value, Mapping | None):
-        # The value is not shown: it may be a password.
-        raise ArgumentError(f"{name} must be a dict with text keys, not of type {type(value).__name__}")
-    return value
-
-
 def local_folder(name: str, value: Any) -> Path | None:
     """A folder on this machine, which need not exist; None and empty text mean none."""
     if value is None or value == "":

@@ -35,6 +35,7 @@ from skymargin.storage.paths import (
     resolve_reference,
     with_options,
 )
+from skymargin.storage.storage_options import check_storage_options
 
 if TYPE_CHECKING:
     from upath import UPath
@@ -145,10 +146,12 @@ def create_collection(
     Raises
     ------
     ArgumentError
-        When the folder is a catalog, or a collection of another catalog, or there is no HATS catalog.
+        When an argument is not allowed, the folder is a catalog, or a collection of another catalog, or there is no
+        HATS catalog.
     StorageError
         When the file cannot be written.
     """
+    check_storage_options("storage_options", storage_options)
     collection = absolute(as_path(folder, "folder"))
     initial = _new_properties(collection, absolute(with_options(catalog, storage_options, "catalog")))
     make_folder(collection, exist_ok=True)

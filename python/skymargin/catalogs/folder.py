@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from skymargin.catalogs.catalog import require_column
 from skymargin.catalogs.collection import collection_primary
@@ -59,14 +59,18 @@ from skymargin.storage.paths import (
     absolute,
     as_path,
     exists,
+    is_local,
     list_files,
     recorded_path,
     resolve_reference,
     translate_errors,
+    with_options,
 )
+from skymargin.storage.storage_options import check_storage_options
 
 if TYPE_CHECKING:
     import os
+    from collections.abc import Mapping
 
     import pyarrow as pa
     from upath import UPath
@@ -219,7 +223,10 @@ def collection_properties(path: AnyPath) -> dict[str, str] | None:
 
 
 def inspect_margin(
-    margin: PathLike, primary: PathLike | None = None, path_generator: PathGenerator | None = None
+    margin: PathLike,
+    primary: PathLike | None = None,
+    path_generator: PathGenerator | None = None,
+    primary_storage_options: Mapping[str, Any] | None = None,
 ) -> MarginAndPrimary:
     """Inspect a margin catalog and its primary catalog.
 
@@ -231,18 +238,28 @@ def inspect_margin(
         Its primary catalog, or the collection of that; default: the catalog that the margin's properties name.
     path_generator
         Where the partitions of the primary lie, if not where its format has them.
+    primary_storage_options
+        Options of the file system of the primary; of a local primary, those of the files that `path_generator` names.
 
     Raises
     ------
+    ArgumentError
+        When an argument is not allowed.
     CatalogNotFoundError
         When there is no margin, or no primary catalog.
     CatalogError
         When the margin does not state an allowed threshold, or the primary is incomplete or not a primary catalog.
     """
+    check_storage_options("primary_storage_options", primary_storage_options)
     catalog = inspect_catalog(as_path(margin, "margin"))
     threshold_arcsec = _threshold_arcsec(catalog)
-    reference = _inspect_primary(_primary_of(catalog) if primary is None else as_path(primary, "primary"))
-    reference = _with_files_elsewhere(reference, partition_paths(path_generator))
+    if primary is None:
+        path = _primary_of(catalog, primary_storage_options)
+    else:
+        path = with_options(primary, primary_storage_options, "primary")
+    reference = _with_files_elsewhere(
+        _inspect_primary(path), partition_paths(path_generator, primary_storage_options)
+    )
     _check_primary(reference)
     schema = reference.schema()
     return MarginAndPrimary(
@@ -250,13 +267,13 @@ def inspect_margin(
     )
 
 
-def _primary_of(margin: CatalogFolder) -> AnyPath:
+def _primary_of(margin: CatalogFolder, storage_options: Mapping[str, Any] | None) -> AnyPath:
     """The primary catalog that a margin names.
 
     Margins of some tools, and older ones of this package, have a name relative to the folder in which they were made:
     it is looked for in the margin, beside it, in the folder above, and from the current folder. Any name is also looked
     for by its last part beside the margin, which finds a catalog that was moved with its margin. A URL on the server of
-    the margin is asked with the options of the margin.
+    the margin is asked with the options of the margin; those that are given override them.
     """
     name = margin.properties.get("hats_primary_table_url", "").strip().rstrip("/")
     if not name:
@@ -270,6 +287,7 @@ def _primary_of(margin: CatalogFolder) -> AnyPath:
     if "://" not in name and not Path(name).is_absolute():
         candidates = [beside / name, beside.parent / name, folder / name, recorded_path(name)]
     candidates.append(beside / last)
+    candidates = [path if is_local(path) else with_options(path, storage_options) for path in candidates]
     marks = (*HATS_PROPERTIES, COLLECTION, HIPSCAT_INFO)
     unreached: OSError | None = None
     for candidate in candidates:

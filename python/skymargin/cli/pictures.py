@@ -14,6 +14,7 @@ from skymargin.cli.options import (
     FOLDER,
     flag,
     opened,
+    options_of_files,
     primary_option,
     progress_option,
     quiet_option,
@@ -75,6 +76,7 @@ def plot(
         raise click.UsageError("--sky draws all pixels: it cannot be used with --pixel or --view")
     catalog = opened(margin, storage, anon=anon)
     reference = None if primary is None else opened(primary, storage, anon=anon)
+    of_files = options_of_files(path_generator, storage, anon=anon)
     if sky:
         plot_sky(
             catalog,
@@ -82,6 +84,7 @@ def plot(
             picture=output,
             overwrite=overwrite,
             path_generator=path_generator,
+            primary_storage_options=of_files,
         )
     else:
         plot_partition(
@@ -92,6 +95,7 @@ def plot(
             picture=output,
             overwrite=overwrite,
             path_generator=path_generator,
+            primary_storage_options=of_files,
         )
     if not quiet:
         print(expanded(output))

@@ -11,6 +11,7 @@ _OPTIONS = {
     "output_artifact_name": "--name",
     "input_storage_options": "--storage-option",
     "output_storage_options": "--output-storage-option",
+    "primary_storage_options": "--storage-option",
     "path_generator": "--path-template",
     "margin_threshold": "--threshold",
     "margin_order": "--margin-order",

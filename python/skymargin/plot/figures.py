@@ -6,7 +6,7 @@ import logging
 import operator
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from skymargin.errors import ArgumentError, MissingExtraError, OutputExistsError, PartitionReadError
 from skymargin.plot.partition import close_view, densest, draw_both, draw_on, has_close_up, whole_view
@@ -14,6 +14,8 @@ from skymargin.plot.scene import MarginCatalog, Scene, check_has_rows, open_marg
 from skymargin.storage.paths import atomic_write, expanded
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
     from upath import UPath
@@ -43,6 +45,7 @@ def plot_partition(
     picture: str | os.PathLike[str] | None = None,
     overwrite: bool = False,
     path_generator: PathGenerator | None = None,
+    primary_storage_options: Mapping[str, Any] | None = None,
 ) -> Figure:
     """Draw a pixel and its margin: rows coloured by separation, the true edges, and the line at the threshold.
 
@@ -72,6 +75,9 @@ def plot_partition(
     path_generator
         Where the partitions of the primary lie, if not where its format has them: a template or a function, as for
         `MarginCacheArguments`.
+    primary_storage_options
+        Options of the file system of the primary, as fsspec takes them; of a local primary, those of the files that
+        `path_generator` names.
 
     Returns
     -------
@@ -97,7 +103,7 @@ def plot_partition(
     if axes is not None and view == "both":
         raise ArgumentError("view 'both' needs two axes: choose 'whole' or 'close-up' for the axes given")
     check_picture(picture, overwrite=overwrite)
-    catalog = open_margin(margin, primary, path_generator)
+    catalog = open_margin(margin, primary, path_generator, primary_storage_options)
     scene = catalog.scene(_most_telling(catalog) if pixel is None else _order_and_index(pixel))
     if view == "both" and not has_close_up(scene):
         view = "whole"
@@ -126,6 +132,7 @@ def plot_sky(
     picture: str | os.PathLike[str] | None = None,
     overwrite: bool = False,
     path_generator: PathGenerator | None = None,
+    primary_storage_options: Mapping[str, Any] | None = None,
 ) -> Figure:
     """Draw the whole sky (Mollweide), each pixel coloured by the number of rows in its margin.
 
@@ -133,7 +140,7 @@ def plot_sky(
 
     Parameters
     ----------
-    margin, primary, picture, overwrite, path_generator
+    margin, primary, picture, overwrite, path_generator, primary_storage_options
         As for `plot_partition`.
 
     Returns
@@ -152,7 +159,7 @@ def plot_sky(
     from skymargin.plot.sky import draw_sky
 
     check_picture(picture, overwrite=overwrite)
-    catalog = open_margin(margin, primary, path_generator)
+    catalog = open_margin(margin, primary, path_generator, primary_storage_options)
     figure = _new_figure(11, 6)
     draw_sky(figure, catalog)
     _save(figure, picture)
@@ -164,6 +171,7 @@ def most_telling_pixel(
     *,
     primary: PathLike | None = None,
     path_generator: PathGenerator | None = None,
+    primary_storage_options: Mapping[str, Any] | None = None,
 ) -> tuple[int, int]:
     """Return order and pixel of the partition that makes the best picture.
 
@@ -173,7 +181,7 @@ def most_telling_pixel(
 
     Parameters
     ----------
-    margin, primary, path_generator
+    margin, primary, path_generator, primary_storage_options
         As for `plot_partition`.
 
     Raises
@@ -183,7 +191,7 @@ def most_telling_pixel(
     PartitionReadError
         When none of these margins can be read.
     """
-    return _most_telling(open_margin(margin, primary, path_generator))
+    return _most_telling(open_margin(margin, primary, path_generator, primary_storage_options))
 
 
 def require(*libraries: str) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -19,7 +19,7 @@ from skymargin.plot.view import ARCSEC_RAD, Rows
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from numpy.typing import NDArray
     from upath import UPath
@@ -191,16 +191,19 @@ class MarginCatalog:
 
 
 def open_margin(
-    margin: PathLike, primary: PathLike | None, path_generator: PathGenerator | None = None
+    margin: PathLike,
+    primary: PathLike | None = None,
+    path_generator: PathGenerator | None = None,
+    primary_storage_options: Mapping[str, Any] | None = None,
 ) -> MarginCatalog:
-    """Open a margin catalog and its primary.
+    """Open a margin catalog and its primary; the arguments are those of `inspect_margin`.
 
     Raises
     ------
     CatalogNotFoundError, CatalogError
         When the margin or its primary does not exist, or cannot be used; names the file.
     """
-    both = inspect_margin(margin, primary, path_generator)
+    both = inspect_margin(margin, primary, path_generator, primary_storage_options)
     return MarginCatalog(both.margin, both.primary, both.threshold_arcsec, both.columns)
 
 
