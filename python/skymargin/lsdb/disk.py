@@ -69,38 +69,40 @@ class StoredCatalog:
 
     Attributes
     ----------
-    folder : UPath
-        Its folder.
-    suffix : str
-        What follows the path of a partition: `/` where it is a folder of files.
-    path_of : callable
-        The path of a partition, as LSDB asks for it.
-    schema : pyarrow.Schema
-        The schema of its files.
-    loaded : tuple of str, or None
-        The columns to load, in their order; None for all.
-    filters : list, or None
-        Which rows to load, in the disjunctive normal form of pyarrow.
-    frame_index : str or None
-        The column that becomes the index of a frame.
+    arguments : dict
+        What LSDB passes to the function that reads a partition.
     index : str or None
         The column of the spatial index.
     index_order : int
         Its order.
-    arguments : dict
-        What LSDB passes to the function that reads a partition.
     """
 
-    folder: Any
-    suffix: str
-    path_of: Any
-    schema: pa.Schema
-    loaded: tuple[str, ...] | None
-    filters: list[Any] | None
-    frame_index: str | None
+    arguments: dict[str, Any]
     index: str | None
     index_order: int
-    arguments: dict[str, Any]
+
+    @property
+    def schema(self) -> pa.Schema:
+        """The schema of its files."""
+        return self.arguments["schema"]
+
+    @property
+    def loaded(self) -> list[str] | None:
+        """The columns to load, in their order; None for all."""
+        columns = self.arguments["columns"]
+        return None if columns is None else list(columns)
+
+    @property
+    def filters(self) -> list[Any] | None:
+        """Which rows to load, in the disjunctive normal form of pyarrow."""
+        filters: list[Any] | None = self.arguments["filters"]
+        return filters
+
+    @property
+    def frame_index(self) -> str | None:
+        """The column that becomes the index of a frame."""
+        name: str | None = self.arguments["index_column"]
+        return name
 
     def load(self, pixel: Any) -> npd.NestedFrame:
         """All rows of a partition, as LSDB loads them."""
@@ -108,8 +110,11 @@ class StoredCatalog:
 
     def files(self, pixel: Any) -> list[AnyPath]:
         """The files of a partition, in the order in which its rows are loaded."""
-        path = recorded_path(self.path_of(self.folder, pixel, None, self.suffix))
-        if self.suffix != "/":
+        # A folder of files has the suffix `/`.
+        suffix = self.arguments["npix_suffix"]
+        path_of, folder = self.arguments["path_generator"], self.arguments["catalog_base_dir"]
+        path = recorded_path(path_of(folder, pixel, None, suffix))
+        if suffix != "/":
             return [path]
         inside: list[AnyPath] = [file for file in path.iterdir() if is_data_file(file.name, "")]
         return sorted(inside, key=lambda file: str(file.name))
@@ -124,11 +129,11 @@ class StoredCatalog:
     @cached_property
     def frame_columns(self) -> list[str]:
         """The columns of the table that becomes a frame."""
-        if self.loaded is None:
+        loaded, index = self.loaded, self.frame_index
+        if loaded is None:
             return list(self.schema.names)
-        index = self.frame_index
-        is_added = index is not None and index in self.schema.names and index not in self.loaded
-        return [*self.loaded, *([index] if is_added and index is not None else [])]
+        is_added = index is not None and index in self.schema.names and index not in loaded
+        return [*loaded, *([index] if is_added and index is not None else [])]
 
     @cached_property
     def filtered_columns(self) -> list[str]:
@@ -188,7 +193,7 @@ class CatalogReader:
 
     def __getstate__(self) -> dict[str, Any]:
         # A scanner cannot be pickled; each process makes its own.
-        return {"columns": self.columns, "stored": self.stored}
+        return {name: value for name, value in vars(self).items() if name != "scanner"}
 
 
 def stored_catalog(catalog: Any) -> StoredCatalog | None:
@@ -216,18 +221,7 @@ def stored_catalog(catalog: Any) -> StoredCatalog | None:
     integers = {field.name for field in schema if pa.types.is_integer(field.type)}
     index = next((name for name in (info.healpix_column, INDEX_COLUMN) if name in integers), None)
     is_named = index is not None and index == info.healpix_column and info.healpix_order is not None
-    return StoredCatalog(
-        folder=given["catalog_base_dir"],
-        suffix=given["npix_suffix"],
-        path_of=usual_path,
-        schema=schema,
-        loaded=None if loaded is None else tuple(loaded),
-        filters=filters,
-        frame_index=given["index_column"],
-        index=index,
-        index_order=info.healpix_order if is_named else INDEX_ORDER,
-        arguments=dict(given),
-    )
+    return StoredCatalog(dict(given), index, info.healpix_order if is_named else INDEX_ORDER)
 
 
 def edges_of_files(
