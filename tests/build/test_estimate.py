@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from skymargin import MarginPlan, pipeline, plan_margin
-from skymargin.build.stages.tasks import Pixel
+from skymargin.catalogs.layout import Pixel
 from skymargin.cli.main import main
 from skymargin.errors import OutputExistsError
 from tests.support.catalogs import (

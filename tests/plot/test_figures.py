@@ -18,12 +18,13 @@ from PIL import Image
 
 from skymargin.cli.main import main
 from skymargin.errors import ArgumentError, CatalogError, MissingExtraError
+from skymargin.geometry.angles import ARCSEC_RAD
 from skymargin.geometry.outline import bounding_circle, centre, unit_vectors
 from skymargin.plot.figures import most_telling_pixel, plot_partition, plot_sky
 from skymargin.plot.partition import close_view, densest, round_arcsec, whole_view
 from skymargin.plot.projection import Plane
 from skymargin.plot.scene import open_margin
-from skymargin.plot.view import ARCSEC_RAD, Rows, View
+from skymargin.plot.view import Rows, View
 from tests.support import brute_force
 from tests.support.catalogs import (
     MIXED_PARTITIONS,

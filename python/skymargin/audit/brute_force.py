@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 import skymargin._core as _core
+from skymargin.geometry.angles import ARCSEC_RAD
 from skymargin.geometry.outline import bounding_circle, unit_vectors
 
 if TYPE_CHECKING:
@@ -18,12 +19,11 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-_ARCSEC_RAD = np.pi / 648_000
+    from skymargin.catalogs.layout import Pixel
+
 # Far larger than the rounding errors of unit vectors and their products, too small to let many more rows through.
 _SLACK_RAD = 1e-7
 _ROUNDING = 1e-14
-
-Pixel = tuple[int, int]
 
 
 class Margins:
@@ -43,7 +43,7 @@ class Margins:
         circles = [bounding_circle(*pixel) for pixel in pixels]
         self._centres = np.array([circle.centre for circle in circles]).reshape(-1, 3)
         radii_rad = np.array([circle.radius_rad for circle in circles])
-        self._reach_rad = np.minimum(radii_rad + threshold_arcsec * _ARCSEC_RAD + _SLACK_RAD, np.pi)
+        self._reach_rad = np.minimum(radii_rad + threshold_arcsec * ARCSEC_RAD + _SLACK_RAD, np.pi)
         self._cos_reach, self._sin_reach = np.cos(self._reach_rad), np.sin(self._reach_rad)
 
     def near(self, pixel: Pixel) -> bool:

@@ -18,7 +18,7 @@ from skymargin.geometry.limits import LARGEST_ORDER
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from skymargin.audit.brute_force import Pixel
+    from skymargin.catalogs.layout import Pixel
 
     Floats = NDArray[np.float64]
     Numbers = NDArray[np.int64]

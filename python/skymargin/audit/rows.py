@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 import skymargin._core as _core
-from skymargin.audit.brute_force import Margins, Pixel
+from skymargin.audit.brute_force import Margins
 from skymargin.audit.digest import digests, digests_of_numbers
 from skymargin.audit.positions import (
     MarginRows,
@@ -26,6 +26,7 @@ from skymargin.audit.positions import (
 from skymargin.audit.report import MOST_NAMED, Fault
 from skymargin.audit.row_matching import Match, match_rows
 from skymargin.audit.schemas import comparable_columns, expected_schema, in_type, schema_difference
+from skymargin.catalogs.layout import PIXEL_COLUMNS, SOURCE_COLUMNS, directory
 from skymargin.catalogs.partition_reader import PartitionRows, as_float64
 from skymargin.errors import PartitionReadError, PositionError
 
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from skymargin.catalogs.folder import CatalogFolder, Columns
+    from skymargin.catalogs.layout import Pixel
 
     Digests = NDArray[np.uint64]
     Numbers = NDArray[np.int64]
@@ -43,9 +45,6 @@ _UNDECIDED_ARCSEC = 1e-9
 _GROUP_BYTES = 256 << 20
 # The numbers of a partition and of a row, in one integer: up to 8 million partitions of a trillion rows.
 _ROW_BITS = np.int64(40)
-# HiPSCat writes the pixel of the margin, and that of the row's own partition, into each row.
-_OF_MARGIN = ("Norder", "Dir", "Npix")
-_OF_SOURCE = ("margin_Norder", "margin_Dir", "margin_Npix")
 
 
 class RowAudit:
@@ -280,9 +279,9 @@ class RowAudit:
             return values
         source = np.array([self._parts[part] for part in rows.part], np.uint64).reshape(-1, 2)
         target = np.tile(np.array(self._tiles[number], np.uint64), (len(rows.part), 1))
-        for names, pixel in ((_OF_MARGIN, target), (_OF_SOURCE, source)):
-            folder = pixel[:, 1] // np.uint64(10_000) * np.uint64(10_000)
-            for name, column in zip(names, (pixel[:, 0], folder, pixel[:, 1]), strict=True):
+        for names, pixel in ((PIXEL_COLUMNS, target), (tuple(SOURCE_COLUMNS), source)):
+            numbers = (pixel[:, 0], directory(pixel[:, 1]), pixel[:, 1])
+            for name, column in zip(names, numbers, strict=True):
                 if name in self._schema.names:
                     values[:, self._schema.names.index(name)] = digests_of_numbers(column)
         return values

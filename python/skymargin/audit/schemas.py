@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, assert_never
 
 from skymargin.arrow.kinds import NUMBERS, Kind, kind_of
 from skymargin.arrow.transport import transport_type
+from skymargin.catalogs.layout import SOURCE_COLUMNS
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -25,9 +26,9 @@ def expected_schema(primary: pa.Schema, format_name: str) -> pa.Schema:
 
     if format_name != "HiPSCat":
         return primary
-    for name, kind in (("Norder", pa.uint8()), ("Dir", pa.uint64()), ("Npix", pa.uint64())):
-        if f"margin_{name}" not in primary.names:
-            primary = primary.append(pa.field(f"margin_{name}", kind))
+    for name, kind in SOURCE_COLUMNS.items():
+        if name not in primary.names:
+            primary = primary.append(pa.field(name, pa.type_for_alias(kind)))
     return primary
 
 

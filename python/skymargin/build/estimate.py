@@ -35,7 +35,8 @@ if TYPE_CHECKING:
 
     from skymargin._core import Margins, Scanner
     from skymargin.build.arguments import MarginCacheArguments
-    from skymargin.build.stages.tasks import Pixel, RunSpec
+    from skymargin.build.stages.tasks import RunSpec
+    from skymargin.catalogs.layout import Pixel
     from skymargin.catalogs.output_options import OutputOptions
 
 # Sixteen leave an error of some 25 % where density varies smoothly.

@@ -29,6 +29,7 @@ from skymargin.catalogs.layout import (
     PIXEL_COLUMN,
     PIXEL_COLUMNS,
     PROVENANCE,
+    SOURCE_COLUMNS,
     SUFFIX,
     directory,
     partition_path,
@@ -47,8 +48,6 @@ if TYPE_CHECKING:
 
 # The version of the hipscat library that these files are like, the last one. Provenance names it.
 _HIPSCAT_VERSION = "0.3.9"
-# The columns of a margin for the partition each row comes from; its other pixel columns name the margin's own pixel.
-_SOURCE_COLUMNS = {"margin_Norder": "uint8", "margin_Dir": "uint64", "margin_Npix": "uint64"}
 
 
 class _CatalogInfo(NamedTuple):
@@ -100,7 +99,7 @@ def margin_schema(schema: pa.Schema) -> pa.Schema:
     """Columns of a margin: those of its primary catalog, and the partition that each row comes from."""
     import pyarrow as pa
 
-    fields = [pa.field(name, pa.type_for_alias(kind)) for name, kind in _SOURCE_COLUMNS.items()]
+    fields = [pa.field(name, pa.type_for_alias(kind)) for name, kind in SOURCE_COLUMNS.items()]
     return pa.schema([*schema, *fields], metadata=_margin_metadata(schema.metadata))
 
 
@@ -229,7 +228,7 @@ def _check_pixel_columns(schema: pa.Schema, path: AnyPath, highest_order: int) -
                 f"{path} has the pixel column {name!r} of type {kind}, which cannot hold {largest}: "
                 f"it has partitions of order {highest_order}"
             )
-    taken = [name for name in _SOURCE_COLUMNS if name in schema.names]
+    taken = [name for name in SOURCE_COLUMNS if name in schema.names]
     if taken:
         raise CatalogError(f"{path} already has a column {taken[0]!r}, which is added to its margin")
 
@@ -240,7 +239,7 @@ def _margin_metadata(metadata: dict[bytes, bytes] | None) -> dict[bytes, bytes] 
         pandas = json.loads((metadata or {}).get(b"pandas", b""))
         pandas["columns"] += [
             {"name": name, "field_name": name, "pandas_type": kind, "numpy_type": kind, "metadata": None}
-            for name, kind in _SOURCE_COLUMNS.items()
+            for name, kind in SOURCE_COLUMNS.items()
         ]
     except (ValueError, TypeError, KeyError):
         # There is no such metadata, or pandas did not write it.

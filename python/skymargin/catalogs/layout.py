@@ -59,6 +59,9 @@ HIPSCAT_INDEX_ORDER = 19
 HIPSCAT_INDEX_SHIFT = 22
 # The columns of partition_info.csv, and of the rows of a HiPSCat catalog.
 ORDER_COLUMN, DIRECTORY_COLUMN, PIXEL_COLUMN = PIXEL_COLUMNS = ("Norder", "Dir", "Npix")
+# The columns of a HiPSCat margin for the partition each row comes from, with their types; its other pixel columns name
+# the margin's own pixel.
+SOURCE_COLUMNS = {"margin_Norder": "uint8", "margin_Dir": "uint64", "margin_Npix": "uint64"}
 
 SUFFIX = ".parquet"
 PARQUET_SUFFIXES = (SUFFIX, ".parq")

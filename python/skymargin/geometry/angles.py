@@ -9,6 +9,9 @@ from typing import Any
 from skymargin.errors import ArgumentError
 from skymargin.geometry.limits import LARGEST_THRESHOLD_ARCSEC
 
+# One arcsecond.
+ARCSEC_RAD = math.pi / 648_000
+
 
 def in_arcsec(name: str, value: Any) -> Any:
     """An angle in arcseconds: a quantity is converted, anything else is returned as it is.

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import skymargin._core as _core
+from skymargin.geometry.angles import ARCSEC_RAD
 from skymargin.geometry.limits import LARGEST_ORDER
 from skymargin.geometry.outline import bounding_circle, outline, unit_vectors
 from skymargin.plot.projection import Plane
 from skymargin.plot.scene import WHOLE, Scene
-from skymargin.plot.view import ARCSEC_RAD, UNITS, Rows, View
+from skymargin.plot.view import UNITS, Rows, View
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -12,10 +12,11 @@ from skymargin.catalogs.folder import CatalogFolder, inspect_margin
 from skymargin.catalogs.layout import Pixel
 from skymargin.catalogs.partition_reader import PartitionRows, as_float64
 from skymargin.errors import ArgumentError, CatalogError, PartitionReadError
+from skymargin.geometry.angles import ARCSEC_RAD
 from skymargin.geometry.limits import LARGEST_THRESHOLD_ARCSEC
 from skymargin.geometry.outline import bounding_circle, centre, unit_vectors
 from skymargin.geometry.pixels import pixel_exists
-from skymargin.plot.view import ARCSEC_RAD, Rows
+from skymargin.plot.view import Rows
 
 if TYPE_CHECKING:
     import os

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from skymargin.geometry.angles import ARCSEC_RAD
 from skymargin.geometry.outline import edge_points
 
 if TYPE_CHECKING:
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
-ARCSEC_RAD = np.pi / 648_000
 UNITS = ((1.0, "arcsec"), (60.0, "arcmin"), (3600.0, "degrees"))
 # Beyond this, near the antipode, a line would jump from one side of the plane to the other.
 _FARTHEST_RAD = 3.0

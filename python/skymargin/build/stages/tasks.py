@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple
 
 from skymargin.build.memory import MemoryShares
 from skymargin.catalogs.catalog import SpatialColumns
@@ -17,10 +17,9 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from skymargin._core import MapSpec, Margins, ReduceSpec, Tiling
+    from skymargin.catalogs.layout import Pixel
     from skymargin.catalogs.parquet_format import ParquetFormat
     from skymargin.catalogs.place_mark import PlaceMark
-
-Pixel: TypeAlias = tuple[int, int]
 
 _loading = threading.Lock()
 # The last jobs of this process, by their tokens.

@@ -38,8 +38,9 @@ from skymargin.storage.range_reader import read_tail
 
 if TYPE_CHECKING:
     from skymargin._core import Margins, Tiling
-    from skymargin.build.stages.tasks import Pixel, SelectionRule
+    from skymargin.build.stages.tasks import SelectionRule
     from skymargin.catalogs.catalog import Catalog
+    from skymargin.catalogs.layout import Pixel
     from skymargin.catalogs.output_options import OutputOptions
 
 # Along each edge of a pixel.

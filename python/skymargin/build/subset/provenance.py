@@ -21,8 +21,8 @@ from skymargin.storage.paths import AnyPath, exists, read_text, translate_errors
 
 if TYPE_CHECKING:
     from skymargin.build.stages.map import MapResult
-    from skymargin.build.stages.tasks import Pixel
     from skymargin.catalogs.catalog import Catalog
+    from skymargin.catalogs.layout import Pixel
     from skymargin.catalogs.output_options import OutputOptions
 
 # Raise it when the same rows are written to other files, or the content of the record changes.

@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from skymargin.build.stages.map import MapResult
-from skymargin.build.stages.tasks import Pixel
 from skymargin.geometry.limits import LARGEST_ORDER, LARGEST_THRESHOLD_ARCSEC
 
 if TYPE_CHECKING:
@@ -18,6 +17,7 @@ if TYPE_CHECKING:
 
     from skymargin._core import Tiling
     from skymargin.catalogs.catalog import Catalog
+    from skymargin.catalogs.layout import Pixel
 
 # More than the width of the deepest pixel, in which the centre of a cone is looked for.
 _SLACK_ARCSEC = 0.01
