@@ -30,6 +30,11 @@ def seconds_text(seconds: float) -> str:
     return f"{seconds * 1000:.0f} ms" if 0 < seconds < 0.05 else f"{seconds:.1f} s"
 
 
+def in_one_line(error: BaseException) -> str:
+    """The message of an error without line ends, which those of Thrift have."""
+    return " ".join(str(error).split())
+
+
 def wrapped(text: str, first: str, indent: int) -> list[str]:
     """Text in lines of 100 columns, longer only for a longer word.
 

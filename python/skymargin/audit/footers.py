@@ -8,6 +8,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from skymargin.catalogs.layout import INDEX_COLUMN, METADATA
+from skymargin.catalogs.parquet_errors import reading_parquet
 from skymargin.errors import CatalogError, PartitionReadError
 from skymargin.formatting import readable_bytes
 from skymargin.storage.paths import AnyPath, open_input
@@ -94,14 +95,8 @@ def read_parquet(path: AnyPath, read: Callable[[Any], T]) -> T:
     PartitionReadError
         When the file cannot be read as Parquet.
     """
-    import pyarrow as pa
-
-    try:
-        with open_input(path) as source:
-            return read(source)
-    except (OSError, pa.ArrowException, UnicodeDecodeError) as error:
-        reason = " ".join(str(error).split())
-        raise PartitionReadError(f"{path} cannot be read as Parquet: {reason}") from error
+    with reading_parquet(path, PartitionReadError), open_input(path) as source:
+        return read(source)
 
 
 def _sort_order(index: str, catalog: CatalogFolder, groups: Sequence[_Group]) -> tuple[bool | None, str]:

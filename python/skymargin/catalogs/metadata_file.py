@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import skymargin._core as _core
 from skymargin.catalogs.layout import COMMON_METADATA, METADATA
+from skymargin.catalogs.parquet_errors import reading_parquet
 from skymargin.catalogs.thrift import (
     I64,
     LIST,
@@ -131,7 +131,7 @@ def read_footer(file: AnyPath, size_bytes: int | None = None) -> pq.FileMetaData
 
     # The offsets of a footer count from the start of the file, but it is read from the end.
     with (
-        _reading(file),
+        reading_parquet(file, CatalogError),
         open_input(file)
         if isinstance(file, Path)
         else pa.BufferReader(read_tail(file, size_bytes)) as source,
@@ -148,26 +148,13 @@ def read_schema(file: AnyPath, size_bytes: int | None = None) -> pa.Schema:
         When it cannot be read.
     """
     footer = read_footer(file, size_bytes)
-    with _reading(file):
+    with reading_parquet(file, CatalogError):
         schema = footer.schema.to_arrow_schema()
     metadata = dict(schema.metadata or {})
     # pyarrow leaves an embedded schema that does not fit the columns among the metadata.
     if metadata.pop(b"ARROW:schema", None) is not None:
         schema = schema.with_metadata(metadata or None)
     return schema
-
-
-@contextmanager
-def _reading(file: AnyPath) -> Iterator[None]:
-    """Name the file in errors of reading it."""
-    import pyarrow as pa
-
-    try:
-        yield
-    # A name that is not UTF-8 is not an error of Arrow's.
-    except (OSError, pa.ArrowException, UnicodeDecodeError) as error:
-        # Messages of Thrift end with a line end.
-        raise CatalogError(f"{file} cannot be read as Parquet: {' '.join(str(error).split())}") from error
 
 
 def footer_rows(file: AnyPath, size: int) -> int:

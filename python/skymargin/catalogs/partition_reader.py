@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from itertools import repeat
 from typing import TYPE_CHECKING
 
@@ -12,6 +12,7 @@ import numpy as np
 from skymargin.arrow.kinds import Kind, kind_of
 from skymargin.arrow.transport import to_transport
 from skymargin.catalogs.int96 import int96_columns, out_of_range, unit_of
+from skymargin.catalogs.parquet_errors import reading_parquet
 from skymargin.errors import PartitionReadError
 from skymargin.storage.paths import AnyPath, open_input
 
@@ -63,7 +64,7 @@ class PartitionRows:
 
         with ExitStack() as opening:
             for path in self._paths:
-                with _reading(path):
+                with reading_parquet(path, PartitionReadError):
                     source = opening.enter_context(open_input(path))
                     file = pq.ParquetFile(source, buffer_size=1 << 20, pre_buffer=False)
                     if columns := int96_columns(file):
@@ -136,7 +137,7 @@ class PartitionRows:
                     continue
                 row_bytes = group.total_byte_size // max(group.num_rows, 1)
                 most = _MOST_ROWS if rows is None else min(_MOST_ROWS, _DECODED_BYTES // max(row_bytes, 1))
-                with _reading(path):
+                with reading_parquet(path, PartitionReadError):
                     batches = file.iter_batches(max(most, 1), [number], list(columns), use_threads=False)
                     in_seconds = self._in_seconds(place, number, columns, most)
                     for batch, seconds in zip(batches, in_seconds, strict=False):
@@ -215,17 +216,3 @@ def _check_int96(
         problem = out_of_range(*(column if rows is None else column.take(rows) for column in columns))
         if problem:
             raise PartitionReadError(f"{path}: column '{name}': {problem}")
-
-
-@contextmanager
-def _reading(path: AnyPath) -> Iterator[None]:
-    """Name the file in errors of reading it."""
-    import pyarrow as pa
-
-    try:
-        yield
-    except PartitionReadError:
-        raise
-    except (OSError, pa.ArrowException, UnicodeDecodeError) as error:
-        reason = " ".join(str(error).split())
-        raise PartitionReadError(f"{path} cannot be read as Parquet: {reason}") from error

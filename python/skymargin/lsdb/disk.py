@@ -9,10 +9,8 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import lsdb
@@ -28,6 +26,7 @@ from pyarrow.parquet import filters_to_expression
 import skymargin._core as _core
 from skymargin.arrow.transport import from_transport
 from skymargin.catalogs.layout import INDEX_COLUMN, INDEX_ORDER, is_data_file
+from skymargin.catalogs.scan_file import open_scan_file, scan_errors
 from skymargin.errors import PartitionReadError, PositionError
 from skymargin.lsdb.edges import (
     EdgeRows,
@@ -40,7 +39,6 @@ from skymargin.lsdb.edges import (
     positions_of,
 )
 from skymargin.storage.paths import recorded_path
-from skymargin.storage.range_reader import RangeReader
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -118,13 +116,6 @@ class StoredCatalog:
             return [path]
         inside: list[AnyPath] = [file for file in path.iterdir() if is_data_file(file.name, "")]
         return sorted(inside, key=lambda file: str(file.name))
-
-    def open(self, scanner: _core.Scanner, path: AnyPath) -> _core.ScanFile:
-        """Open a file of a partition."""
-        # Paths of UPath may be local, too; the core reads these itself.
-        if isinstance(path, Path):
-            return scanner.open_local(str(path))
-        return scanner.open_reader(str(path), RangeReader(path))
 
     @cached_property
     def frame_columns(self) -> list[str]:
@@ -257,8 +248,8 @@ def _edges_of_pages(reader: CatalogReader, pixel: Any, near: NearPixels) -> Edge
     columns, stored = reader.columns, reader.stored
     source = (int(pixel.order), int(pixel.pixel))
     tables, members, first_row = [], [], 0
-    with positions_of(columns, source), _read_errors():
-        files = [stored.open(reader.scanner, path) for path in stored.files(pixel)]
+    with positions_of(columns, source), scan_errors():
+        files = [open_scan_file(reader.scanner, path) for path in stored.files(pixel)]
         row_count = sum(file.rows for file in files)
         cover = cover_of(source, near, columns.threshold_arcsec, row_count, stored.index_order)
         for file in files:
@@ -333,12 +324,3 @@ def _conditions(filters: list[Any] | None) -> Iterator[tuple[str, str, Any]]:
 
 def _joined(parts: Sequence[NDArray[Any]]) -> NDArray[Any]:
     return np.concatenate(parts) if parts else np.empty(0, np.int64)
-
-
-@contextmanager
-def _read_errors() -> Iterator[None]:
-    """Translate the errors of reading, which name the file, into those of the package."""
-    try:
-        yield
-    except OSError as error:
-        raise PartitionReadError(" ".join(str(error).split())) from error

@@ -12,6 +12,7 @@ import skymargin._core as _core
 from skymargin.build.execution.tasks import GivenUp
 from skymargin.build.stages.tasks import Job, MapTask, given_up, shard_name, worker_context
 from skymargin.errors import PartitionReadError, PositionError, SkymarginError, StorageError
+from skymargin.formatting import in_one_line
 from skymargin.storage.output_folder import output_folder
 from skymargin.storage.range_reader import RangeReader
 
@@ -108,7 +109,7 @@ def map_batch(job: Job, task: MapTask, is_given_up: GivenUp) -> MapResult | Skym
     except (_core.ShardError, MemoryError) as error:
         return StorageError(f"the shards in {job.shards} cannot be written: {error}")
     except OSError as error:
-        return PartitionReadError(" ".join(str(error).split()))
+        return PartitionReadError(in_one_line(error))
     except (RuntimeError, ValueError) as error:
         where = f"order {task.orders[0]}, pixel {task.pixels[0]}"
         return PartitionReadError(f"the partitions from {where} on cannot be mapped: {error}")

@@ -10,14 +10,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import skymargin._core as _core
 from skymargin.arrow.columns import to_arrow, to_numpy
-from skymargin.errors import PartitionReadError, PositionError
+from skymargin.catalogs.scan_file import open_scan_file, scan_errors
+from skymargin.errors import PositionError
 from skymargin.storage.paths import AnyPath
-from skymargin.storage.range_reader import RangeReader
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -107,9 +106,7 @@ class PartitionScan:
     ) -> None:
         with _translate_errors():
             self._files = [
-                scanner.open_local(str(path))
-                if isinstance(path, Path)
-                else scanner.open_reader(str(path), RangeReader(path, size_bytes))
+                open_scan_file(scanner, path, size_bytes)
                 for path, size_bytes in zip(files, sizes or (None,) * len(files), strict=True)
             ]
         self.rows = sum(file.rows for file in self._files)
@@ -169,8 +166,7 @@ def only_of(selection: Selection, margins: frozenset[Pixel]) -> Selection:
 def _translate_errors() -> Iterator[None]:
     """Translate the core's errors, which name the file, into those of the package."""
     try:
-        yield
+        with scan_errors():
+            yield
     except _core.CoordinateError as error:
         raise PositionError(str(error)) from error
-    except OSError as error:
-        raise PartitionReadError(" ".join(str(error).split())) from error
