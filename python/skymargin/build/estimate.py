@@ -19,10 +19,9 @@ from skymargin.build.multiple import validate_one
 from skymargin.build.planning import plan_run
 from skymargin.build.stages.partition_scan import PartitionScan, feeds, make_scanner, only_of
 from skymargin.build.stages.plan import catalog_format
-from skymargin.build.subset.scope import pixels_of
 from skymargin.catalogs.catalog import Catalog
 from skymargin.formatting import arcsec_text, readable_bytes, seconds_text
-from skymargin.geometry.pixels import starts_of
+from skymargin.geometry.pixels import pixels_of, starts_of
 from skymargin.interrupts import with_short_interrupts
 from skymargin.progress import Stages
 from skymargin.shown import Shown, Table
@@ -240,10 +239,8 @@ def _destinations(margins: Margins, sources: Catalog, spec: RunSpec) -> tuple[se
 
     destinations: set[Pixel] = set()
     feeding = np.zeros(len(sources.orders), dtype=bool)
-    for number, (order, pixel) in enumerate(
-        zip(sources.orders.tolist(), sources.pixels.tolist(), strict=True)
-    ):
-        pixels = set(pixels_of(margins.cover(order, pixel, rows=1).destinations()))
+    for number, partition in enumerate(sources.partitions):
+        pixels = set(pixels_of(margins.cover(*partition, rows=1).destinations()))
         if spec.margins is not None:
             pixels &= spec.margins
         destinations |= pixels

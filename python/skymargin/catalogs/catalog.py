@@ -127,6 +127,11 @@ class Catalog:
         """The folder that its files are relative to: `path`, unless they lie elsewhere."""
         return self.path if self.elsewhere is None else self.elsewhere
 
+    @property
+    def partitions(self) -> list[Pixel]:
+        """Order and pixel of its partitions, in the order in which they are listed."""
+        return list(zip(self.orders.tolist(), self.pixels.tolist(), strict=True))
+
     def sizes_of(self, number: int) -> tuple[int | None, ...]:
         """The sizes of the files of a partition, given by its number, as they were listed; None for those on a disk."""
         return self.file_sizes[number] if self.file_sizes else (None,) * len(self.files[number])

@@ -67,10 +67,7 @@ class HipscatCatalog:
             from hipscat.pixel_math.healpix_pixel import HealpixPixel
 
         catalog = open_catalog(self.catalog_path).overlapping(self.pixels)
-        return [
-            HealpixPixel(order, pixel)
-            for order, pixel in zip(catalog.orders.tolist(), catalog.pixels.tolist(), strict=True)
-        ]
+        return [HealpixPixel(*pixel) for pixel in catalog.partitions]
 
 
 def library_catalog(path: AnyPath, pixels: list[Pixel]) -> Any:

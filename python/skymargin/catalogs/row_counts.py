@@ -125,10 +125,9 @@ def _at_fault(catalog: Catalog, metadata: AnyPath, rows: Mapping[tuple[int, int]
         group = footer.row_group(number)
         name = from_partition_path(group.column(0).file_path)
         stated_rows[name] = stated_rows.get(name, 0) + group.num_rows
-    partitions = zip(catalog.orders.tolist(), catalog.pixels.tolist(), catalog.files, strict=True)
-    for order, pixel, files in partitions:
+    for pixel, files in zip(catalog.partitions, catalog.files, strict=True):
         stated = sum(stated_rows.pop(below_dataset(name), 0) for name in files)
-        if stated != rows.get((order, pixel), 0):
-            return f" ({catalog.path / files[0]}: {rows.get((order, pixel), 0)}, not {stated})"
+        if stated != rows.get(pixel, 0):
+            return f" ({catalog.path / files[0]}: {rows.get(pixel, 0)}, not {stated})"
     lost = next(iter(stated_rows), None)
     return f" ({lost} is not among them)" if lost else ""

@@ -10,6 +10,7 @@ from skymargin.geometry.limits import LARGEST_ORDER
 
 if TYPE_CHECKING:
     import numpy as np
+    import pyarrow as pa
     from numpy.typing import NDArray
 
 
@@ -51,6 +52,11 @@ def starts_of(orders: Any, pixels: Any) -> NDArray[np.uint64]:
 
     shifts = 2 * (np.uint64(LARGEST_ORDER) - np.asarray(orders, np.uint64))
     return np.asarray(pixels, np.uint64) << shifts
+
+
+def pixels_of(batch: pa.RecordBatch) -> list[tuple[int, int]]:
+    """The pixels that the core returns in columns `order` and `pixel`, as pairs."""
+    return list(zip(batch.column("order").to_pylist(), batch.column("pixel").to_pylist(), strict=True))
 
 
 def whole(name: str, value: Any) -> int:

@@ -16,6 +16,7 @@ import skymargin._core as _core
 from skymargin.arrow.columns import to_arrow, to_numpy
 from skymargin.catalogs.scan_file import open_scan_file, scan_errors
 from skymargin.errors import PositionError
+from skymargin.geometry.pixels import pixels_of
 from skymargin.storage.paths import AnyPath
 
 if TYPE_CHECKING:
@@ -147,9 +148,7 @@ class PartitionScan:
 
 def feeds(cover: Cover, margins: frozenset[Pixel]) -> bool:
     """Whether rows of the partition of a cover may belong to one of the margins."""
-    pixels = cover.destinations()
-    pairs = zip(pixels.column("order").to_pylist(), pixels.column("pixel").to_pylist(), strict=True)
-    return not margins.isdisjoint(pairs)
+    return not margins.isdisjoint(pixels_of(cover.destinations()))
 
 
 def only_of(selection: Selection, margins: frozenset[Pixel]) -> Selection:

@@ -19,20 +19,15 @@ from skymargin.build.stages.map import MapResult
 from skymargin.build.stages.partition_scan import PartitionScan, make_scanner
 from skymargin.build.stages.plan import group_rows
 from skymargin.build.stages.reduce import ReduceResult
-from skymargin.build.subset.provenance import (
-    Partition,
-    decided_by,
-    partitions_of,
-    read_record,
-    record_digest,
-)
-from skymargin.build.subset.scope import Scope, pixels_of, tiles
+from skymargin.build.subset.provenance import Partition, decided_by, read_record, record_digest
+from skymargin.build.subset.scope import Scope, tiles
 from skymargin.catalogs.catalog import format_named
 from skymargin.catalogs.layout import DATASET, below_dataset
 from skymargin.catalogs.metadata_file import RowGroups
 from skymargin.catalogs.partition_list import list_partitions
 from skymargin.errors import ArgumentError, StorageError
 from skymargin.geometry.outline import outline, unit_vectors
+from skymargin.geometry.pixels import pixels_of
 from skymargin.storage.paths import AnyPath, exists, translate_errors
 from skymargin.storage.range_reader import read_tail
 
@@ -69,7 +64,7 @@ def changed_scope(
         raise ArgumentError(f"only_changed=True: there is no margin at {margin}; make a whole one first")
     digest = record_digest(margin)
     before = read_record(margin, decided_by(catalog, rule.widest_arcsec, rule.fine_filtering, output))
-    now = dict(zip(partitions_of(catalog), stamps, strict=True))
+    now = dict(zip(catalog.partitions, stamps, strict=True))
     if not all(now.values()) or not all(partition.stamp for partition in before.values()):
         raise ArgumentError(
             f"only_changed=True: {catalog.path} is on a server that does not tell when files changed; "
@@ -89,7 +84,7 @@ def changed_scope(
     touched |= _laid_out_anew(rows, catalog, output, before, sizes)
     kept = [pixel for pixel in written if pixel not in touched]
     sources = _feeding(margins, tiling, rule, touched, now)
-    chosen = [number for number, pixel in enumerate(partitions_of(catalog)) if pixel in sources]
+    chosen = [number for number, pixel in enumerate(catalog.partitions) if pixel in sources]
     unread = MapResult(
         sizes=[
             (*pixel, partition.rows, partition.memory_bytes)
@@ -194,7 +189,7 @@ def _measured(catalog: Catalog, changed: set[Pixel]) -> dict[Pixel, Partition]:
     """Rows and sizes of the partitions that changed, from their footers."""
     scanner = make_scanner(catalog.schema, catalog.columns, MemoryShares().scan_bytes)
     partitions = {}
-    for number, pixel in enumerate(partitions_of(catalog)):
+    for number, pixel in enumerate(catalog.partitions):
         if pixel in changed:
             files = [catalog.root / name for name in catalog.files[number]]
             scan = PartitionScan(scanner, files, catalog.sizes_of(number))

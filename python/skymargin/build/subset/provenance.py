@@ -75,11 +75,8 @@ def write_record(
         When it cannot be written.
     """
     sizes = {(order, pixel): size for result in mapped for order, pixel, *size in result.sizes}
-    pixels = partitions_of(catalog)
-    lines = [
-        [*pixel, *sizes[pixel], stamp]
-        for pixel, stamp in sorted(zip(pixels, stamps, strict=True))
-    ]  # fmt: skip
+    stamped = sorted(zip(catalog.partitions, stamps, strict=True))
+    lines = [[*pixel, *sizes[pixel], stamp] for pixel, stamp in stamped]
     about = {
         "format": RECORD_FORMAT,
         "decided_by": dict(decided),
@@ -157,11 +154,6 @@ def decided_by(
         "the version of pyarrow": pa.__version__,
     }
     return {name: str(value) for name, value in parts.items()}
-
-
-def partitions_of(catalog: Catalog) -> list[Pixel]:
-    """The partitions of a catalog as (order, pixel), in its order."""
-    return list(zip(catalog.orders.tolist(), catalog.pixels.tolist(), strict=True))
 
 
 def file_marks(catalog: Catalog) -> dict[str, str]:

@@ -11,10 +11,9 @@ from typing import TYPE_CHECKING
 
 from skymargin.build.stages.map import MapResult
 from skymargin.geometry.limits import LARGEST_ORDER, LARGEST_THRESHOLD_ARCSEC
+from skymargin.geometry.pixels import pixels_of
 
 if TYPE_CHECKING:
-    import pyarrow as pa
-
     from skymargin._core import Tiling
     from skymargin.catalogs.catalog import Catalog
     from skymargin.catalogs.layout import Pixel
@@ -75,8 +74,3 @@ def touched(tiling: Tiling, cone: tuple[float, float, float]) -> set[Pixel]:
 def tiles(tiling: Tiling) -> list[Pixel]:
     """All partitions and empty pixels: the pixels that have a margin."""
     return [*pixels_of(tiling.partitions()), *pixels_of(tiling.empty_pixels())]
-
-
-def pixels_of(batch: pa.RecordBatch) -> list[Pixel]:
-    """Pixels in columns `order` and `pixel`, as pairs."""
-    return list(zip(batch.column("order").to_pylist(), batch.column("pixel").to_pylist(), strict=True))
