@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import skymargin._core as _core
 from skymargin.catalogs.catalog import Catalog, MarginContents, SpatialColumns, require_numbers
+from skymargin.catalogs.catalog_schema import schema_source
 from skymargin.catalogs.layout import (
     COLLECTION,
     DATASET,
@@ -35,7 +36,7 @@ from skymargin.catalogs.layout import (
     partition_path,
 )
 from skymargin.catalogs.metadata_file import write_parquet_metadata
-from skymargin.catalogs.partition_list import read_partitions, schema_source, write_partition_info
+from skymargin.catalogs.partition_list import read_partitions, write_partition_info
 from skymargin.catalogs.properties import read_json, write_json
 from skymargin.catalogs.row_counts import stated_rows
 from skymargin.errors import CatalogError

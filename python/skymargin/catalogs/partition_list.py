@@ -1,13 +1,14 @@
-"""What the formats share in reading a catalog: its list of partitions, their files and the schema."""
+"""The partitions of a catalog: what lists them, and where their files are; the same for both formats."""
 
 from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Container, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
+from skymargin.catalogs.catalog_schema import catalog_schema
 from skymargin.catalogs.layout import (
     COMMON_METADATA,
     METADATA,
@@ -21,7 +22,7 @@ from skymargin.catalogs.layout import (
     partition_pixel,
 )
 from skymargin.catalogs.leaf_paths import LeafFiles, PartitionPaths, generated_files, named_files
-from skymargin.catalogs.metadata_file import read_footer, read_schema
+from skymargin.catalogs.metadata_file import read_footer
 from skymargin.catalogs.properties import whole_number, without_byte_order_mark
 from skymargin.catalogs.row_counts import check_stated, rows_in_metadata
 from skymargin.errors import CatalogError, MissingPartitionError
@@ -38,8 +39,6 @@ from skymargin.storage.paths import (
 )
 
 if TYPE_CHECKING:
-    import pyarrow as pa
-
     from skymargin.catalogs.catalog import StatedRows
 
 # The magic number at both ends of a Parquet file, and the length of its footer.
@@ -122,7 +121,7 @@ def read_partitions(
             first = (root / files[0][0], None if listed is None else sizes[files[0][0]])
     _check_sizes(root, files, sizes)
     return {
-        "schema": _read_schema(path, data, first, listed),
+        "schema": catalog_schema(path, data, first, listed),
         "orders": np.array([order for order, _ in partitions], dtype=np.uint8),
         "pixels": np.array([pixel for _, pixel in partitions], dtype=np.uint64),
         "files": files,
@@ -338,63 +337,3 @@ def _check_sizes(root: AnyPath, files: list[tuple[str, ...]], sizes: Mapping[str
     for name in chain.from_iterable(files):
         if sizes[name] < _SMALLEST_PARQUET_BYTES:
             raise CatalogError(f"{root / name} is not a Parquet file: it has {sizes[name]} bytes")
-
-
-def _read_schema(
-    path: AnyPath, data: AnyPath, first: tuple[AnyPath, int | None] | None, listed: Mapping[str, int] | None
-) -> pa.Schema:
-    """Schema of the catalog: that of _common_metadata, else of _metadata, else of its first partition.
-
-    `first` is the first file of a partition, if there is one, with its size where that is known.
-    """
-    name = _schema_name(data, [], listed)
-    if name is None and first is None:
-        raise CatalogError(
-            f"{path} has no partitions and no {COMMON_METADATA}: nothing says which columns it has"
-        )
-    if name is None:
-        assert first is not None
-        source, size_bytes = first
-    else:
-        source, size_bytes = data / name, None if listed is None else listed[name]
-    schema = read_schema(source, size_bytes)
-    if not _is_text(schema):
-        raise CatalogError(f"{source} has names or metadata of columns that are not UTF-8: it is damaged")
-    twice = sorted({name for name in schema.names if schema.names.count(name) > 1})
-    if twice:
-        raise CatalogError(f"{source} has more than one column named {twice[0]!r}")
-    return schema
-
-
-def schema_source(
-    data: AnyPath, files: list[tuple[str, ...]], listed: Container[str] | None
-) -> AnyPath | None:
-    """The file whose schema is that of the catalog, if there is one.
-
-    `listed` has the files directly in `data`; None where they cannot be listed.
-    """
-    name = _schema_name(data, files, listed)
-    return None if name is None else data / name
-
-
-def _schema_name(data: AnyPath, files: list[tuple[str, ...]], listed: Container[str] | None) -> str | None:
-    for name in (COMMON_METADATA, METADATA):
-        if exists(data / name) if listed is None else name in listed:
-            return name
-    return files[0][0] if files else None
-
-
-def _is_text(schema: pa.Schema) -> bool:
-    """Whether all names and metadata of a schema are UTF-8, which everything that reads them assumes."""
-    texts = dict(schema.metadata or {})
-    fields = list(schema)
-    try:
-        while fields:
-            field = fields.pop()
-            texts |= {field.name.encode(): b"", **(field.metadata or {})}
-            fields += [field.type.field(number) for number in range(field.type.num_fields)]
-        for text in (*texts.keys(), *texts.values()):
-            text.decode()
-    except UnicodeDecodeError:
-        return False
-    return True
