@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -175,12 +175,12 @@ def foreign_to_run(names: list[str]) -> list[str]:
     return foreign_files([name for name in names if not _OF_A_RUN.fullmatch(name)])
 
 
-def listed(names: list[str]) -> str:
-    """A few of the names, and how many more there are."""
+def listed(names: Sequence[str], most: int = _NAMED) -> str:
+    """The first of some names of files, at most so many, and how many more there are."""
     if not names:
         return "no files"
-    more = len(names) - _NAMED
-    return ", ".join(names[:_NAMED]) + (f" and {more} more" if more > 0 else "")
+    more = len(names) - most
+    return ", ".join(names[:most]) + (f" and {more} more" if more > 0 else "")
 
 
 def _kind_and_properties(file: AnyPath) -> tuple[str, dict[str, str]]:

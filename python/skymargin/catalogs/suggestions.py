@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from skymargin.catalogs.layout import CATALOG_FILES, COLLECTION, VALID_BY, is_data_folder
+from skymargin.catalogs.ownership import listed
 from skymargin.errors import CatalogNotFoundError
 from skymargin.storage.paths import AnyPath, absolute, can_list, exists, translate_errors
 
@@ -81,9 +82,7 @@ def _entries(folder: AnyPath) -> list[AnyPath]:
 def _hint(path: AnyPath) -> str:
     catalogs = [catalog.name for catalog in catalogs_in(path)]
     if catalogs:
-        more = len(catalogs) - _MOST_NAMED
-        named = ", ".join(catalogs[:_MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
-        return f"; catalogs in it: {named}"
+        return f"; catalogs in it: {listed(catalogs, _MOST_NAMED)}"
     is_file = isinstance(path, Path) and path.is_file()
     files = [path] if is_file else _entries(path)
     for suffixes in _READ_FILE:
