@@ -13,9 +13,9 @@ from skymargin.catalogs.library_catalog import hats_margin
 from skymargin.errors import ArgumentError, CatalogError
 from skymargin.formatting import threshold_name
 from skymargin.geometry.angles import allowed_arcsec
-from skymargin.lsdb.disk import CatalogReader, stored_catalog
 from skymargin.lsdb.edges import MarginColumns
 from skymargin.lsdb.operation import ComputedPartitions, EdgeSource, MarginOperation, StoredPartitions
+from skymargin.lsdb.stored_catalog import CatalogReader, stored_catalog
 from skymargin.lsdb.tiles import Tiles
 
 

@@ -19,8 +19,8 @@ from lsdb.operations.operation import HealpixGraph, Operation
 from skymargin.catalogs.library_catalog import hats_pixels
 from skymargin.formatting import arcsec_text
 from skymargin.geometry.pixels import starts_of
-from skymargin.lsdb.disk import CatalogReader, edges_of_files
 from skymargin.lsdb.edges import MarginColumns, NearPixels, edges_of_frame, gather_margin
+from skymargin.lsdb.stored_catalog import CatalogReader, edges_of_files
 from skymargin.lsdb.tiles import NearTiles, Tiles
 
 if TYPE_CHECKING:
