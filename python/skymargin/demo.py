@@ -69,7 +69,7 @@ def run_demo(output: str | Path, *, overwrite: bool = False, progress_bar: bool 
     _make_room(catalog_path, margin_path, picture_path, overwrite=overwrite)
 
     stars = load_stars()
-    # Under its name it is whole: what lies there without properties is not the work of a demo.
+    # It gets its name when it is complete: a folder of that name without properties is not from a demo.
     with temporary_folder(output, CATALOG_NAME, "partial") as aside:
         partitions = write_catalog(stars, aside / CATALOG_NAME, rows_per_partition=ROWS_PER_PARTITION)
         (aside / CATALOG_NAME).rename(catalog_path)

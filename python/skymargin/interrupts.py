@@ -13,8 +13,7 @@ _Result = TypeVar("_Result")
 def with_short_interrupts(function: Callable[_Arguments, _Result]) -> Callable[_Arguments, _Result]:
     """Make a function end with a KeyboardInterrupt without the lines of this package and of libraries below it.
 
-    Where in them the interrupt came is of no use to anybody, and hides the notes of the error, such as where the work
-    that is done is kept.
+    They would hide the notes of the error, such as where the finished work is kept.
     """
 
     @functools.wraps(function)

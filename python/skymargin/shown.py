@@ -6,8 +6,7 @@ import html
 from collections.abc import Sequence
 from typing import NamedTuple
 
-# Notebooks put their own style on tables: only what the words need is set. Text is to the left, in columns as wide as
-# their words; long paths break.
+# Notebooks style tables themselves: only what the words need is set.
 _LEFT = "text-align: left; vertical-align: top"
 
 
@@ -19,7 +18,7 @@ class Table(NamedTuple):
     title : str
         The line above the table.
     rows : sequence of (str, object)
-        A word and what there is to say of it; a row without that is left out.
+        Label and value; rows without a value are left out.
     below : str
         Text of fixed width below the table.
     """

@@ -79,7 +79,7 @@ def inspect_footers(catalog: CatalogFolder, paths: Sequence[str]) -> FooterSumma
         summary.index = index if index in schema.names else None
         groups = list(_groups(catalog, paths, index))
         summary.rows = sum(group.rows for group in groups)
-        # Of no files nothing is known.
+        # Without files, nothing is known of their order.
         if summary.index is not None and groups:
             summary.is_sorted, summary.sorted_from = _sort_order(summary.index, catalog, groups)
     except (CatalogError, PartitionReadError) as error:

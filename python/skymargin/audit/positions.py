@@ -89,7 +89,7 @@ class SuspectRows:
         self._key, self._tile, self._away = key[once], tile[once], away[once]
 
     def partitions(self, parts: Sequence[Pixel]) -> set[Pixel]:
-        """Those of some partitions that suspect rows lie in by their position."""
+        """Those of the given partitions in which suspect rows lie by their position."""
         if len(self.ra_deg) == 0:
             return set()
         index = np.asarray(_core.spatial_index(self.ra_deg, self.dec_deg, LARGEST_ORDER))

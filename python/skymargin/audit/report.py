@@ -29,7 +29,7 @@ KINDS = {
 }
 # Margins made of whole pixels have these by design; a crossmatch loses nothing because of them.
 ALLOWED_IF_COARSE = ("unsorted_file", "too_many")
-# So many faults of each kind are listed; all are counted.
+# How many faults of each kind are listed; all are counted.
 MOST_NAMED = 20
 _MOST_PRINTED = 5
 _MOST_PIXELS_PRINTED = 10

@@ -17,8 +17,8 @@ class BatchLimits:
     smallest_task_bytes, largest_task_bytes : int
         A smaller task is not worth sending, and a larger one is not safe to lose.
     smallest_share_bytes : int
-        Tasks are cut below `smallest_task_bytes` down to this, about four files, where else threads would have none: a
-        thread has 16 files on their way to a store, and more threads have more.
+        Where there would be fewer tasks than threads, tasks are smaller than `smallest_task_bytes`, down to this, which
+        is about four files: a thread sends up to 16 files to a store at a time, so that more threads send more.
     smallest_part_bytes : int
         A smaller part of a partition is not worth opening its file again.
     scan_bytes, gathered_bytes : int

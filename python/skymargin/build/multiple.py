@@ -105,8 +105,8 @@ def _check_alone(margins: Sequence[MarginCacheArguments]) -> None:
             )
         if args.only_changed:
             raise ArgumentError(
-                f"{where} has only_changed=True; what has changed since a margin was made is its own, so it needs a "
-                "run of its own"
+                f"{where} has only_changed=True; which margins changes affect depends on when the margin catalog was "
+                "made, so it needs a run of its own"
             )
 
 

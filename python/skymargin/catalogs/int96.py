@@ -1,4 +1,4 @@
-"""Timestamps stored as INT96 by old writers: pyarrow reads those that are out of range as others, without a word."""
+"""Timestamps stored as INT96 by old writers: those out of range are found, which pyarrow silently reads as others."""
 
 from __future__ import annotations
 

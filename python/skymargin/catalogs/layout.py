@@ -16,7 +16,7 @@ Pixel: TypeAlias = tuple[int, int]
 HATS_PROPERTIES = ("hats.properties", "properties")
 COLLECTION = "collection.properties"
 HIPSCAT_INFO = "catalog_info.json"
-# Readers take no folder without one of these for a catalog. In the order in which they are written.
+# Readers do not take a folder without one of these for a catalog. In the order in which they are written.
 VALID_BY = (HIPSCAT_INFO, *reversed(HATS_PROPERTIES))
 # Folder for these while the margins of a catalog are being written to its place on an object store: the other files
 # wait beside it, and nobody takes either folder for a catalog.

@@ -139,7 +139,7 @@ def generated_files(
     MissingPartitionError
         When a file is not there.
     CatalogError
-        When a file is none of Parquet.
+        When a path is that of a folder on a server that cannot list it.
     """
     if isinstance(paths.generator, str):
         root, names = _from_template(paths.generator, paths.storage_options, catalog, partitions)

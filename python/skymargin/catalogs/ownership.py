@@ -176,7 +176,7 @@ def foreign_to_run(names: list[str]) -> list[str]:
 
 
 def listed(names: Sequence[str], most: int = _NAMED) -> str:
-    """The first of some names of files, at most so many, and how many more there are."""
+    """Names of files in words: the first `most`, and how many more there are."""
     if not names:
         return "no files"
     more = len(names) - most

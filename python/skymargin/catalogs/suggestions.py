@@ -10,7 +10,7 @@ from skymargin.catalogs.ownership import listed
 from skymargin.errors import CatalogNotFoundError
 from skymargin.storage.paths import AnyPath, absolute, can_list, exists, translate_errors
 
-# So many entries of a folder are looked at, and so many catalogs are named.
+# How many entries of a folder are looked at, and how many catalogs are named.
 _MOST_ENTRIES = 1000
 _MOST_NAMED = 10
 # How files of tables are read, by the end of their names; `{}` is the path of one file, or of a folder of them.
@@ -56,7 +56,7 @@ def enclosing_catalog(path: AnyPath) -> AnyPath | None:
 
 
 def catalogs_in(folder: AnyPath) -> list[AnyPath]:
-    """The catalogs and collections that lie in a folder which is none, in the order of their names."""
+    """The catalogs and collections directly in a folder, by name."""
     return [path for path in _entries(folder) if is_catalog(path)]
 
 

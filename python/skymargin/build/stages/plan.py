@@ -38,10 +38,10 @@ if TYPE_CHECKING:
 _FILE_BYTES = 128 << 10
 # Cost of a row besides its bytes: rows are gathered from about as many places as there are rows.
 _ROW_BYTES = 64
-# On a server, the smallest part of a partition is so many times as large: for each part, a thread waits for the end of
-# the file again.
+# The smallest part of a partition on a server is this many times as large as on a disk: for each part, a thread waits
+# for the end of the file again.
 _REMOTE_PARTS = 4
-# A partition is cut into at most so many parts for each thread.
+# A partition is cut into at most this many parts for each thread.
 _PARTS_PER_THREAD = 4
 
 AnyTask = TypeVar("AnyTask", MapTask, ReduceTask)
@@ -172,7 +172,8 @@ def map_tasks(catalog: Catalog, threads: int) -> list[MapTask]:
 def _parts(cost: np.ndarray, threads: int, is_remote: bool) -> np.ndarray:
     """Into how many parts each partition is cut.
 
-    So many that none keeps one thread busy when the others are done, and none is too large to be lost with its task.
+    Enough that no part keeps one thread busy when the others are done, and that none is too large to be lost with its
+    task.
     """
     import numpy as np
 
