@@ -26,7 +26,6 @@ from pyarrow.parquet import filters_to_expression
 import skymargin._core as _core
 from skymargin.arrow.transport import from_transport
 from skymargin.catalogs.layout import INDEX_COLUMN, INDEX_ORDER, is_data_file
-from skymargin.catalogs.scan_file import open_scan_file, scan_errors
 from skymargin.errors import PartitionReadError, PositionError
 from skymargin.lsdb.edges import (
     EdgeRows,
@@ -39,6 +38,7 @@ from skymargin.lsdb.edges import (
     positions_of,
 )
 from skymargin.storage.paths import recorded_path
+from skymargin.storage.scan_file import open_scan_file, scan_errors
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING
 
 import skymargin._core as _core
 from skymargin.arrow.columns import to_arrow, to_numpy
-from skymargin.catalogs.scan_file import open_scan_file, scan_errors
 from skymargin.errors import PositionError
 from skymargin.geometry.pixels import pixels_of
 from skymargin.storage.paths import AnyPath
+from skymargin.storage.scan_file import open_scan_file, scan_errors
 
 if TYPE_CHECKING:
     import pyarrow as pa
