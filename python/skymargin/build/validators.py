@@ -83,7 +83,7 @@ def threshold_arcsec(value: object) -> float:
 
 
 def warn_of_unit(threshold: object) -> None:
-    """Ask whether an allowed threshold without a unit is meant in arcseconds, when hardly anybody needs such a one."""
+    """Warn of a threshold without a unit that is allowed, but so unusual that another unit may be meant."""
     if is_quantity(threshold):
         return
     arcsec = threshold_arcsec(threshold)

@@ -25,7 +25,7 @@ def change_file(file: AnyPath, change: Callable[[str], str], initial: str | None
     Parameters
     ----------
     file
-        The file. A local one is replaced at once, and its folder is locked meanwhile.
+        The file. A local one is replaced in one step, and its folder is locked meanwhile.
     change
         Returns the new text for the present one; it may be called several times.
     initial

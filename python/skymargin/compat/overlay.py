@@ -1,6 +1,6 @@
 """Modules of an installed package in which some names are replaced when they are loaded.
 
-All of the package is imported as ever. What it imports from these modules is replaced with them.
+The rest of the package is imported as it is; what it imports from these modules are the replaced names.
 """
 
 from __future__ import annotations

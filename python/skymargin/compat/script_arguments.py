@@ -40,7 +40,7 @@ class ScriptArguments(MarginCacheArguments):
         super().__init__(**self.meant(given))
         self._derive("margin_order")
         if self.debug_filter_pixel_list:
-            # As there: pixels that overlap no partition are refused now.
+            # As in the other package, pixels that overlap no partition are refused at construction.
             _ = self.catalog
 
     def _assign(self, name: str, value: Any) -> None:
@@ -55,7 +55,10 @@ class ScriptArguments(MarginCacheArguments):
         vars(self).pop("catalog", None)
 
     def _derive(self, changed: str) -> None:
-        """Set the threshold by the order, or the order by the threshold, as there. Exact margins keep the threshold."""
+        """Set the threshold by the order, or the order by the threshold, as the other package does.
+
+        Exact margins keep the threshold.
+        """
         order, threshold_arcsec = self.margin_order, self.margin_threshold
         if order < 0 or changed == "margin_threshold":
             vars(self)["margin_order"] = coarse_margin_order(threshold_arcsec)

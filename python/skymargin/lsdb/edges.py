@@ -96,9 +96,9 @@ class Memberships:
     def near(
         cls, rows: NDArray[Any], orders: NDArray[Any], pixels: NDArray[Any], near: NearPixels
     ) -> Memberships:
-        """Those of the margins of the near pixels alone.
+        """The memberships in margins of the near pixels.
 
-        Beside these a cover knows empty pixels, which are not tiles of the catalog.
+        Those in other margins are left out: a cover also has empty pixels that are not tiles of the catalog.
         """
         starts = starts_of(orders, pixels)
         kept = np.isin(starts, starts_of(*near))
@@ -112,7 +112,11 @@ class Memberships:
         *,
         is_numbered: bool,
     ) -> EdgeRows:
-        """These of the rows `chosen`, which are all rows of the memberships; `frame` and `index` are those rows'."""
+        """The memberships with their rows.
+
+        `chosen` has the numbers of all these rows, sorted; `frame` and `index` have the rows and their spatial index in
+        the same order.
+        """
         sorting = np.argsort(self.starts, kind="stable")
         places = np.searchsorted(chosen, self.rows)
         return EdgeRows(frame, index, self.starts[sorting], places[sorting], is_numbered)
