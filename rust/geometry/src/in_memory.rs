@@ -1,6 +1,6 @@
 //! The margin rows of a table in memory: all its partitions at once, on several threads.
 //!
-//! This is the only module that starts threads. The result and its order are the same for any number of them: each row
+//! No other module of the crate starts threads. The result and its order are the same for any number of them: each row
 //! is decided on its own, and the results are joined in the order of the partitions and then sorted.
 
 use std::collections::HashMap;

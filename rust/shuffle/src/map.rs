@@ -41,9 +41,9 @@ pub struct MapPart {
     pub pixel: Pixel,
     /// Its files, in the order in which their rows are numbered.
     pub files: Vec<String>,
-    /// The number of the part, and of how many parts. A part has the row groups whose middle is in it, by bytes.
+    /// Which part it is, counted from 0. A part has the row groups whose middle is in it, by bytes.
     pub part: u32,
-    /// The number of parts.
+    /// Into how many parts the partition is cut.
     pub parts: u32,
 }
 
