@@ -23,11 +23,10 @@ from skymargin.storage.paths import REMOVED, TEMP_MARK, AnyPath, names_in, trans
 if TYPE_CHECKING:
     from upath import UPath
 
-# Records that other runs look for. All margins are made, but not yet published:
+# Records that others look for: all margins are made but not published yet; files of one are being written to its place
+# on an object store, with the names of those that may be there until it is complete; the run has ended.
 PUBLISHING = "placing.json"
-# Files are being written to the place of a margin catalog on an object store; names those that may be there until it is complete:
 COPYING = "copying"
-# The run has ended:
 COMPLETED = "completed"
 # How much of a token is in the names of folders.
 _TOKEN_LENGTH = 8
@@ -37,8 +36,8 @@ _TOKEN_LENGTH = 8
 class RunPaths:
     """The folders of the runs that make one margin catalog.
 
-    Local folders are compared by their real paths, and keep the spelling of the user. A link at the path of the margin
-    catalog itself is not followed: it is what a run replaces.
+    However local folders are spelled, they are known by their real paths, so that the same folder is the same path. A
+    link at the path of the margin catalog itself stays: it is what a run replaces.
 
     Attributes
     ----------
