@@ -52,7 +52,7 @@ from skymargin.catalogs.properties import (
     with_hats_names,
 )
 from skymargin.catalogs.suggestions import no_catalog
-from skymargin.errors import CatalogError, CatalogNotFoundError
+from skymargin.errors import ArgumentError, CatalogError, CatalogNotFoundError
 from skymargin.geometry.limits import LARGEST_THRESHOLD_ARCSEC
 from skymargin.storage.paths import (
     AnyPath,
@@ -257,6 +257,10 @@ def inspect_margin(
         path = _primary_of(catalog, primary_storage_options)
     else:
         path = with_options(primary, primary_storage_options, "primary")
+    if primary_storage_options and not path_generator and is_local(path):
+        raise ArgumentError(
+            f"primary_storage_options are for remote file systems, but the primary catalog {path} is local"
+        )
     reference = _with_files_elsewhere(
         _inspect_primary(path), partition_paths(path_generator, primary_storage_options)
     )
