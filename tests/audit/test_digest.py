@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from skymargin.audit.digest import combined, digests
-from tests.build.test_types import TYPES
+from tests.support.column_types import TYPES
 
 
 def same(values: Sequence[Any]) -> list[list[bool]]:

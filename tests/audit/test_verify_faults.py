@@ -17,7 +17,6 @@ from skymargin import VerifyReport, verify
 from skymargin.arrow.transport import from_transport, in_transport
 from skymargin.errors import CatalogError
 from tests.audit.expectation import HALF, THRESHOLD_ARCSEC, balance, expected, margins_of, told
-from tests.build.test_types import TYPES, column_of
 from tests.support.brute_force import separations_arcsec
 from tests.support.catalogs import (
     Layout,
@@ -32,6 +31,7 @@ from tests.support.catalogs import (
     with_value,
     write_catalog,
 )
+from tests.support.column_types import TYPES, column_of
 
 Audit = Callable[..., VerifyReport]
 Change = Callable[[pa.Table], pa.Table]

@@ -24,8 +24,9 @@ from skymargin.catalogs.partition_reader import as_float64
 from skymargin.errors import CatalogError
 from skymargin.plot.figures import most_telling_pixel, plot_partition
 from skymargin.polars.frames import rows_of as table_rows
-from tests.build.test_types import SKY, THRESHOLD_ARCSEC, TYPES, column_of, read
+from tests.build.test_types import SKY, THRESHOLD_ARCSEC, read
 from tests.support.catalogs import Layout, files_of, ids_of, make_margin, rows_in, rows_of, write_catalog
+from tests.support.column_types import TYPES, column_of
 
 NOT_IN_PARQUET = {
     "INTERVAL_MONTH_DAY_NANO": pa.array([(1, 2, 3)], pa.month_day_nano_interval()),

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
-import uuid
-from collections.abc import Callable
-from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from skymargin.arrow.transport import from_transport, to_transport, transport_type
+from skymargin.arrow.transport import from_transport, to_transport
 from skymargin.errors import PartitionReadError
 from tests.support.catalogs import (
     MIXED_PARTITIONS,
@@ -27,77 +23,11 @@ from tests.support.catalogs import (
     sky_near_edges,
     write_catalog,
 )
+from tests.support.column_types import TYPES, column_of
 from tests.support.workspace import made_in
 
 THRESHOLD_ARCSEC = 60.0
 SKY = sky_near_edges(MIXED_PARTITIONS, rows=300, reach_arcsec=THRESHOLD_ARCSEC, seed=12)
-
-# Value number n of each type; every fifth is null.
-TYPES: dict[str, tuple[pa.DataType, Callable[[int], Any]]] = {
-    "bool": (pa.bool_(), lambda n: n % 3 == 0),
-    "uint64": (pa.uint64(), lambda n: 2**64 - 1 - n),
-    "int8": (pa.int8(), lambda n: n % 100),
-    "int16": (pa.int16(), lambda n: -n),
-    "int32": (pa.int32(), lambda n: n - 2**31),
-    "int64": (pa.int64(), lambda n: 2**63 - 1 - n),
-    "uint8": (pa.uint8(), lambda n: 255 - n % 200),
-    "uint16": (pa.uint16(), lambda n: 65_535 - n),
-    "uint32": (pa.uint32(), lambda n: 2**32 - 1 - n),
-    "float16": (pa.float16(), lambda n: np.float16(n)),
-    "float": (pa.float32(), lambda n: float("nan") if n % 2 else -0.0),
-    "double": (pa.float64(), lambda n: 1 / (n + 3)),
-    "string": (pa.string(), lambda n: "ä" * (n % 40)),
-    "large_string": (pa.large_string(), lambda n: f"{n}" * (n % 5)),
-    "string_view": (pa.string_view(), lambda n: f"{n} " * (n % 9)),
-    "binary": (pa.binary(), lambda n: bytes([n % 256, 0])),
-    "large_binary": (pa.large_binary(), lambda n: bytes(n % 7)),
-    "binary_view": (pa.binary_view(), lambda n: bytes([n % 256]) * (n % 30)),
-    "fixed_binary": (pa.binary(3), lambda n: bytes([n % 256, 1, 2])),
-    "decimal32": (pa.decimal32(9, 2), lambda n: Decimal(n) / 4),
-    "decimal64": (pa.decimal64(18, 5), lambda n: Decimal(-n) / 32),
-    "decimal": (pa.decimal128(20, 3), lambda n: Decimal(n) / 8),
-    "decimal256": (pa.decimal256(40, 1), lambda n: Decimal(n) * 10**30),
-    "date": (pa.date32(), lambda n: datetime.date(2020, 1, 1) + datetime.timedelta(n)),
-    "date64": (pa.date64(), lambda n: datetime.date(1999, 1, 1) + datetime.timedelta(n)),
-    "time32": (pa.time32("ms"), lambda n: datetime.time(n % 24, 1, 2, 3000)),
-    "time": (pa.time64("us"), lambda n: datetime.time(n % 24, 1, 2, 3)),
-    "timestamp": (pa.timestamp("ns"), lambda n: n * 10**15 + 1),
-    "zoned": (pa.timestamp("ms", "America/Santiago"), lambda n: n * 10**9),
-    "duration": (pa.duration("ms"), lambda n: n),
-    "null": (pa.null(), lambda n: None),  # noqa: ARG005
-    "dictionary": (pa.dictionary(pa.int8(), pa.string()), lambda n: "abc"[n % 3]),
-    "ordered": (pa.dictionary(pa.int32(), pa.large_string(), ordered=True), lambda n: "zyx"[n % 3]),
-    "list": (pa.list_(pa.float32()), lambda n: [float(n), None] * (n % 3)),
-    "large_list": (pa.large_list(pa.large_string()), lambda n: ["one", None, ""][: n % 4]),
-    "list_view": (pa.list_view(pa.int32()), lambda n: [n, None, 7][: n % 4]),
-    "large_list_view": (pa.large_list_view(pa.string()), lambda n: ["one", None, ""][: n % 4]),
-    "nested_list_view": (pa.struct([("seen", pa.list_view(pa.int64()))]), lambda n: {"seen": [n] * (n % 3)}),
-    "fixed_list": (pa.list_(pa.int16(), 2), lambda n: [n, -n]),
-    "map": (pa.map_(pa.string(), pa.int32()), lambda n: [("key", n), ("other", None)][: n % 3]),
-    "struct": (
-        pa.struct([("flag", pa.bool_()), ("inner", pa.struct([("text", pa.string())]))]),
-        lambda n: {"flag": None, "inner": {"text": str(n)}},
-    ),
-    "light_curve": (
-        pa.struct([("mjd", pa.list_(pa.float64())), ("band", pa.list_(pa.string()))]),
-        lambda n: {"mjd": [n + 0.5] * (n % 6), "band": ["g"] * (n % 6)},
-    ),
-    "nested_dictionary": (pa.list_(pa.dictionary(pa.int32(), pa.string())), lambda n: ["a", "b"][: n % 3]),
-    "nested_view": (pa.struct([("text", pa.string_view())]), lambda n: {"text": f"{n}" * 9}),
-    "list_of_struct": (pa.list_(pa.struct([("x", pa.int64())])), lambda n: [{"x": n}] * (n % 3)),
-    "uuid": (pa.uuid(), lambda n: uuid.UUID(int=n).bytes),
-    "json": (pa.json_(), lambda n: f'{{"n": {n}}}'),
-}
-
-
-def column_of(kind: pa.DataType, value: Callable[[int], Any], count: int) -> pa.Array:
-    values = [None if number % 5 == 0 else value(number) for number in range(count)]
-    if isinstance(kind, pa.BaseExtensionType):
-        return pa.ExtensionArray.from_storage(kind, pa.array(values, kind.storage_type))
-    try:
-        return pa.array(values, kind)
-    except pa.ArrowNotImplementedError:
-        return pa.array(values, transport_type(kind)).cast(kind)
 
 
 def read(file: Path) -> list[dict[str, Any]]:

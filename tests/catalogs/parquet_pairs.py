@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import datetime
-from collections.abc import Callable, Iterator, Mapping
-from decimal import Decimal
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from pyarrow import types
@@ -18,76 +15,11 @@ from benchmarks.thrift import TRUE, Value, read_struct
 from skymargin.arrow.transport import to_transport
 from skymargin.catalogs.hats_margin import encodings
 from skymargin.catalogs.parquet_format import parquet_format
-from tests.build.test_types import TYPES, column_of
+from tests.support.column_types import ALL_TYPES, column_of
 
 PATH = "Norder=1/Dir=0/Npix=13.parquet"
 RowGroupsTuple = tuple[bytes, int, int, bytes, bytes]
 _INTEGERS = {16: pa.int16(), 32: pa.int32(), 64: pa.int64()}
-
-
-# Value number n of types that the tests of the pipeline do not have.
-MORE_TYPES: dict[str, tuple[pa.DataType, Callable[[int], Any]]] = {
-    "int16": (pa.int16(), lambda n: -n),
-    "int32": (pa.int32(), lambda n: -(2**31) + n),
-    "int64": (pa.int64(), lambda n: 2**62 + n),
-    "uint8": (pa.uint8(), lambda n: 255 - n % 256),
-    "uint16": (pa.uint16(), lambda n: 2**16 - 1 - n),
-    "uint32": (pa.uint32(), lambda n: 2**32 - 1 - n),
-    **{
-        f"decimal{bits}": (kind, lambda n: Decimal(n - 50) / 4)
-        for bits, kind in (
-            (32, pa.decimal32(7, 2)),
-            (64, pa.decimal64(15, 2)),
-            ("128 of 5 digits", pa.decimal128(5, 2)),
-            ("128 of 12 digits", pa.decimal128(12, 2)),
-            ("128 of 38 digits", pa.decimal128(38, 2)),
-            ("256 of 5 digits", pa.decimal256(5, 2)),
-            ("256 of 76 digits", pa.decimal256(76, 2)),
-        )
-    },
-    **{
-        f"timestamp {unit} {zone}": (pa.timestamp(unit, zone), lambda n: (n - 50) * 86_400_001)
-        for unit in ("s", "ms", "us", "ns")
-        for zone in (None, "UTC", "Asia/Kolkata")
-    },
-    **{f"duration {unit}": (pa.duration(unit), lambda n: 1 - n) for unit in ("s", "ms", "us", "ns")},
-    "time s": (pa.time32("s"), lambda n: n * 800),
-    "time ms": (pa.time32("ms"), lambda n: n * 800_001),
-    "time ns": (pa.time64("ns"), lambda n: n * 800_001),
-    "date64": (pa.date64(), lambda n: datetime.date(1960, 1, 1) + datetime.timedelta(200 * n)),
-    "NaN and zeros": (pa.float64(), lambda n: (float("nan"), -0.0, 0.0, float("-inf"))[n % 4]),
-    "half NaN": (pa.float16(), lambda n: np.float16((float("nan"), -0.0, 2.5)[n % 3])),
-    "only NaN": (pa.float32(), lambda _: float("nan")),
-    "only nulls": (pa.string(), lambda _: None),
-    "empty text": (pa.string(), lambda _: ""),
-    "long text": (pa.string(), lambda n: f"{n:05}" * (1000 if n % 7 else 1)),
-    "long fixed binary": (pa.binary(5000), lambda n: bytes([n % 256]) * 5000),
-    "nested list": (
-        pa.list_(pa.list_(pa.large_list(pa.int8()))),
-        lambda n: [[], None, [[n % 5, None], []]][: n % 4],
-    ),
-    "list of nulls": (pa.list_(pa.null()), lambda n: [None] * (n % 3)),
-    "map of lists": (pa.map_(pa.int16(), pa.list_(pa.float64())), lambda n: [(n, [0.5, None])] * (n % 3)),
-    "fixed list of structs": (
-        pa.list_(pa.struct([("x", pa.float32()), ("y", pa.string())]), 3),
-        lambda n: [{"x": n, "y": None}, None, {"x": None, "y": "b"}],
-    ),
-    "not null inside": (
-        pa.struct(
-            [pa.field("x", pa.int32(), nullable=False), pa.field("y", pa.list_(pa.field("z", pa.bool_())))]
-        ),
-        lambda n: {"x": n, "y": [True, None][: n % 3]},
-    ),
-    "dictionary of numbers": (pa.dictionary(pa.uint16(), pa.int64()), lambda n: n % 7),
-    "struct of dictionary": (
-        pa.struct([("d", pa.dictionary(pa.int8(), pa.string()))]),
-        lambda n: {"d": "xyz"[n % 3]},
-    ),
-    "tensor": (pa.fixed_shape_tensor(pa.float32(), [2, 3]), lambda n: [float(n)] * 6),
-    "bool8": (pa.bool8(), lambda n: n % 2),
-    "opaque": (pa.opaque(pa.binary(), "kind", "maker"), lambda n: bytes([n % 256])),
-}
-ALL_TYPES = TYPES | MORE_TYPES
 
 # Options that change how values are stored.
 WAYS: dict[str, dict[str, Any]] = {

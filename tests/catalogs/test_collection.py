@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ from skymargin.cli.main import main
 from skymargin.errors import ArgumentError, StorageError
 from tests.support.catalogs import ids_of, make_margin, sky_near_edges, write_catalog
 from tests.support.killing import Moment, run_killed_at
+from tests.support.processes import run_at_once
 from tests.support.workspace import Workspace
 
 THRESHOLD_ARCSEC = 60.0
@@ -211,14 +211,7 @@ def _add_some(collection: Path, first: int, started: Any) -> None:
 
 
 def test_runs_at_once_lose_no_entry(collection: Path) -> None:
-    context = multiprocessing.get_context("spawn")
-    started = context.Barrier(4)
-    runs = [context.Process(target=_add_some, args=(collection, 20 * number, started)) for number in range(4)]
-    for run in runs:
-        run.start()
-    for run in runs:
-        run.join(60)
-    assert [run.exitcode for run in runs] == [0] * 4
+    run_at_once(_add_some, *((collection, 20 * number) for number in range(4)))
     names = CollectionProperties.read_from_dir(collection).all_margins
     assert sorted(names or []) == sorted(f"margin_{number}" for number in range(80))
     assert said_by(collection).startswith(SAID)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ from skymargin.errors import ArgumentError, StorageError
 from tests.support.catalogs import Sky, ids_of, sky_near_edges, write_catalog
 from tests.support.hipscat_catalogs import write_hipscat_catalog
 from tests.support.killing import Moment, run_killed_at
+from tests.support.processes import run_at_once
 
 THRESHOLD_ARCSEC = 60.0
 PARTITIONS = tuple((1, pixel) for pixel in range(8))
@@ -228,15 +228,8 @@ def _add_one(collection: Path, catalog: Path, number: int, started: Any) -> None
 
 
 def test_runs_that_make_one_collection_at_once_lose_no_entry(stars: Path, tmp_path: Path) -> None:
-    context = multiprocessing.get_context("spawn")
-    started = context.Barrier(4)
     overlay = tmp_path / "mine"
-    runs = [context.Process(target=_add_one, args=(overlay, stars, number, started)) for number in range(4)]
-    for run in runs:
-        run.start()
-    for run in runs:
-        run.join(60)
-    assert [run.exitcode for run in runs] == [0] * 4
+    run_at_once(_add_one, *((overlay, stars, number) for number in range(4)))
     properties = said_by(overlay)
     assert sorted(properties["all_margins"].split()) == [f"margin_{number}" for number in range(4)]
     assert properties["default_margin"] == properties["all_margins"].split()[0]

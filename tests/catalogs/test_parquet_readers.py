@@ -12,8 +12,8 @@ import pyarrow as pa
 import pytest
 from hats.io.file_io import read_parquet_file_to_pandas
 
-from tests.build.test_types import column_of
-from tests.catalogs.parquet_pairs import ALL_TYPES, MISCOUNTED, WAYS, both
+from tests.catalogs.parquet_pairs import MISCOUNTED, WAYS, both
+from tests.support.column_types import ALL_TYPES, column_of
 
 # polars panics at a file with list views.
 NAMES = [name for name in ALL_TYPES if name not in MISCOUNTED and "list_view" not in name]

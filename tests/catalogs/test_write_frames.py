@@ -24,7 +24,7 @@ from hats.io.validation import is_valid_catalog
 import skymargin
 from skymargin import write_catalog
 from tests.support.catalogs import file_bytes, files_of
-from tests.support.samples import scattered_stars
+from tests.support.samples import Capsule, scattered_stars
 
 STARS = scattered_stars(400, seed=11).append_column("name", pa.array([f"star {n}" for n in range(400)]))
 
@@ -32,14 +32,6 @@ STARS = scattered_stars(400, seed=11).append_column("name", pa.array([f"star {n}
 def rows_of(catalog: Path) -> pa.Table:
     tables = [pq.ParquetFile(file).read() for file in files_of(catalog).values()]
     return pa.concat_tables(tables).drop_columns(["_healpix_29"])
-
-
-class Capsule:
-    def __init__(self, table: pa.Table) -> None:
-        self.table = table
-
-    def __arrow_c_stream__(self, requested_schema: object = None) -> object:
-        return self.table.__arrow_c_stream__(requested_schema)
 
 
 def astropy_table(table: pa.Table) -> Table:

@@ -15,6 +15,7 @@ from astropy.table import MaskedColumn, QTable, Table
 
 import skymargin.polars as smp
 from tests.support.catalogs import MIXED_PARTITIONS, Pixel, Sky, sky_near_edges
+from tests.support.samples import Capsule
 
 SKY = sky_near_edges(MIXED_PARTITIONS, 600, 3_600.0, seed=20)
 
@@ -24,16 +25,6 @@ def frame_of(sky: Sky) -> pl.DataFrame:
     return pl.DataFrame(
         {"id": number, "ra": sky.ra_deg, "dec": sky.dec_deg, "name": [f"star {n}" for n in number]}
     )
-
-
-class Capsule:
-    """A table that speaks the PyCapsule interface and nothing else."""
-
-    def __init__(self, table: pa.Table) -> None:
-        self.table = table
-
-    def __arrow_c_stream__(self, requested_schema: object = None) -> object:
-        return self.table.__arrow_c_stream__(requested_schema)
 
 
 def arrow_table(sky: Sky) -> pa.Table:

@@ -201,13 +201,13 @@ def test_a_primary_has_options_of_its_own(small_catalog: Path, tmp_path: Path) -
 def test_what_are_no_storage_options(small_catalog: Path, tmp_path: Path) -> None:
     options: Any = "secret"
     with pytest.raises(
-        ArgumentError, match="^primary_storage_options must be a dict with text keys, not of type str$"
+        ArgumentError, match=r"^primary_storage_options must be a dict with text keys, not of type str$"
     ):
         verify(tmp_path, small_catalog, primary_storage_options=options)
     make_margin(small_catalog, tmp_path, 3600.0)
-    with pytest.raises(ArgumentError, match="^primary_storage_options are for remote file systems, but"):
+    with pytest.raises(ArgumentError, match=r"^primary_storage_options are for remote file systems, but"):
         verify(tmp_path / "margin", primary_storage_options={"key": "key of input"})
-    with pytest.raises(ArgumentError, match="^storage_options must be a dict with text keys"):
+    with pytest.raises(ArgumentError, match=r"^storage_options must be a dict with text keys"):
         create_collection(tmp_path / "collection", small_catalog, options)
 
 

@@ -7,8 +7,7 @@ from functools import cache
 import numpy as np
 import pyarrow as pa
 
-from skymargin.arrow.transport import transport_type
-from tests.catalogs.parquet_pairs import ALL_TYPES
+from tests.support.column_types import ALL_TYPES, array_of
 
 # As many rows as a catalog of these tests has at most.
 ROWS = 3_000
@@ -52,12 +51,7 @@ def column(name: str, nulls: str) -> pa.Array:
         return pa.array(bits.view(kind.to_pandas_dtype()), kind, mask=is_null)
     kind, value = ALL_TYPES[name]
     values = [None if null else value(number) for number, null in enumerate(is_null)]
-    if isinstance(kind, pa.BaseExtensionType):
-        return pa.ExtensionArray.from_storage(kind, pa.array(values, kind.storage_type))
-    try:
-        return pa.array(values, kind)
-    except pa.ArrowNotImplementedError:
-        return pa.array(values, transport_type(kind)).cast(kind)
+    return array_of(kind, values)
 
 
 def _nulls(nulls: str) -> np.ndarray:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import subprocess
 import sys
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 
@@ -28,6 +29,18 @@ def run(
     )
     assert code is None or done.returncode == code, done.stderr
     return done
+
+
+def run_at_once(target: Callable[..., object], *arguments: tuple[object, ...]) -> None:
+    """Call a function in several processes, each with its arguments and, last, a barrier at which all wait."""
+    context = multiprocessing.get_context("spawn")
+    started = context.Barrier(len(arguments))
+    runs = [context.Process(target=target, args=(*own, started)) for own in arguments]
+    for run in runs:
+        run.start()
+    for run in runs:
+        run.join(60)
+    assert [run.exitcode for run in runs] == [0] * len(arguments)
 
 
 def run_python(code: str, *arguments: object, ends_with: int = 0, **environment: str) -> str:

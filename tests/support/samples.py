@@ -1,4 +1,4 @@
-"""Made-up rows for tests."""
+"""Made-up rows for tests, and tables of unknown libraries."""
 
 from __future__ import annotations
 
@@ -16,3 +16,13 @@ def scattered_stars(rows: int, seed: int) -> pa.Table:
             "dec": np.degrees(np.arcsin(random.uniform(-1, 1, rows))),
         }
     )
+
+
+class Capsule:
+    """A table that has the PyCapsule interface and nothing else."""
+
+    def __init__(self, table: pa.Table) -> None:
+        self.table = table
+
+    def __arrow_c_stream__(self, requested_schema: object = None) -> object:
+        return self.table.__arrow_c_stream__(requested_schema)

@@ -162,8 +162,8 @@ def s3_server(host: str = "127.0.0.1") -> Iterator[Server]:
             return [b""]
 
     server = make_server(host, 0, app, threaded=True, request_handler=Quiet)
-    with _running(server, record) as running:
-        yield running
+    with serving(server) as url:
+        yield Server(url, record)
 
 
 @contextmanager
@@ -247,17 +247,19 @@ def http_server(folder: Path, *, ranges: bool = True) -> Iterator[Server]:
         daemon_threads = True
         request_queue_size = 128
 
-    with _running(Threads(("127.0.0.1", 0), Handler), record) as running:
-        yield running
+    with serving(Threads(("127.0.0.1", 0), Handler)) as url:
+        yield Server(url, record)
 
 
 @contextmanager
-def _running(server: Any, record: Record) -> Iterator[Server]:
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+def serving(server: Any, before_end: Callable[[], object] = lambda: None) -> Iterator[str]:
+    """Run a server in a thread; its URL. `before_end` is called before the server is shut down."""
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
     thread.start()
     try:
-        yield Server(f"http://{server.server_address[0]}:{server.server_port}", record)
+        yield f"http://{server.server_address[0]}:{server.server_address[1]}"
     finally:
+        before_end()
         server.shutdown()
         thread.join()
         server.server_close()

@@ -16,13 +16,13 @@ from benchmarks.thrift import BINARY, I32, I64, Value
 from tests.campaign.hostile.parquet_edit import (
     Fields,
     chunk_of,
-    edit_footer,
     page,
     repeated_levels,
     replace_pages,
     row_groups,
 )
 from tests.campaign.hostile.process import Asked, Case, Sandbox, build, tampered
+from tests.support.handmade_parquet import edit_footer
 
 Change = Callable[[Fields], object]
 _HUGE = 10**12

@@ -2,23 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 from benchmarks.parquet_file import ParquetFile
-from benchmarks.thrift import I32, I64, STRUCT, Value, read_struct, varint, write_struct
+from benchmarks.thrift import I32, I64, STRUCT, Value, varint, write_struct
+from tests.support.handmade_parquet import edit_footer
 
 Fields = dict[int, Value]
-
-
-def edit_footer(file: Path, change: Callable[[Fields], object], more: bytes = b"") -> None:
-    """Change the footer of a Parquet file; `more` comes between its data and the footer."""
-    parts = ParquetFile(file)
-    start = parts.footer.start
-    footer = read_struct(parts.data, start).content
-    change(footer)
-    written = write_struct(footer)
-    file.write_bytes(parts.data[:start] + more + written + len(written).to_bytes(4, "little") + b"PAR1")
 
 
 def row_groups(footer: Fields) -> list[Value]:

@@ -7,8 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from benchmarks.thrift import BINARY, Value
-from tests.campaign.hostile.parquet_edit import Fields, edit_footer, row_groups
+from tests.campaign.hostile.parquet_edit import Fields, row_groups
 from tests.campaign.hostile.process import Asked, Case, Sandbox, build, tampered
+from tests.support.handmade_parquet import edit_footer
 
 PARTITION = "dataset/Norder=1/Dir=0/Npix=4.parquet"
 

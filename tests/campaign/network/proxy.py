@@ -15,6 +15,8 @@ from dataclasses import dataclass, field
 from typing import Any, BinaryIO
 from urllib.parse import unquote, urlsplit
 
+from tests.support.servers import serving
+
 # What becomes of a request or of its answer.
 FAULTS = (
     "drop",  # the connection is closed before the answer
@@ -167,15 +169,8 @@ def proxy_of(server_url: str) -> Iterator[Proxy]:
         def handle_error(self, request: Any, client_address: Any) -> None:
             pass
 
-    with Threads(("127.0.0.1", 0), Handler) as running:
-        thread = threading.Thread(target=running.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
-        thread.start()
-        try:
-            yield Proxy(f"http://127.0.0.1:{running.server_address[1]}", faults)
-        finally:
-            closing.set()
-            running.shutdown()
-            thread.join()
+    with serving(Threads(("127.0.0.1", 0), Handler), closing.set) as url:
+        yield Proxy(url, faults)
 
 
 def _read_head(source: BinaryIO) -> bytes:
