@@ -5,14 +5,14 @@ use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Float64Type, Int64Type, UInt64Type};
-use arrow_array::{Array, ArrayRef, Float64Array, Int64Array, RecordBatch, UInt64Array, make_array};
+use arrow_array::{Array, ArrayRef, Float64Array, Int64Array, RecordBatch, UInt8Array, UInt64Array, make_array};
 use arrow_data::ArrayData;
 use arrow_pyarrow::{FromPyArrow, ToPyArrow};
 use arrow_schema::{DataType, Field, Schema};
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyList;
-use skymargin_geometry::angle::Threshold;
+use skymargin_geometry::angle::{AngleError, Threshold};
 use skymargin_geometry::pixel::{MAX_ORDER, Pixel};
 
 use crate::{errors, numbers};
@@ -166,14 +166,18 @@ impl Coordinates {
         Ok(Self { ra_deg, dec_deg })
     }
 
-    /// The positions, `None` where a coordinate is null.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = Option<(f64, f64)>> {
-        self.ra_deg.iter().zip(&self.dec_deg).map(|(ra, dec)| ra.zip(dec))
-    }
-
-    /// An error that names the row.
-    pub(crate) fn at_row<T>(row: usize, result: Result<T, skymargin_geometry::angle::AngleError>) -> PyResult<T> {
-        result.map_err(|error| errors::CoordinateError::new_err(format!("row {row}: {error}")))
+    /// A column of a value for each position, null where a coordinate is; an error names the row.
+    pub(crate) fn map<T, A: FromIterator<Option<T>>>(
+        &self,
+        value: impl Fn(f64, f64) -> Result<T, AngleError>,
+    ) -> PyResult<A> {
+        let of_row = |(row, (ra, dec)): (usize, (Option<f64>, Option<f64>))| match ra.zip(dec) {
+            Some((ra, dec)) => value(ra, dec)
+                .map(Some)
+                .map_err(|error| errors::CoordinateError::new_err(format!("row {row}: {error}"))),
+            None => Ok(None),
+        };
+        self.ra_deg.iter().zip(&self.dec_deg).enumerate().map(of_row).collect()
     }
 }
 
@@ -192,12 +196,28 @@ pub(crate) fn batch_to_pyarrow<'py>(py: Python<'py>, columns: Vec<(&str, ArrayRe
     batch.to_pyarrow(py)
 }
 
+/// The columns of memberships in margins, by pixel and separation: margin_order (uint8), margin_pixel (uint64) and
+/// separation_arcsec (float64; null where it is NaN, because none was computed).
+pub(crate) fn margin_columns(
+    margins: impl Iterator<Item = (Pixel, f64)> + Clone,
+) -> impl Iterator<Item = (&'static str, ArrayRef)> {
+    let orders: UInt8Array = margins.clone().map(|(pixel, _)| pixel.order()).collect();
+    let pixels: UInt64Array = margins.clone().map(|(pixel, _)| pixel.index()).collect();
+    let separations: Float64Array = margins.map(|(_, arcsec)| (!arcsec.is_nan()).then_some(arcsec)).collect();
+    let columns: [(&'static str, ArrayRef); 3] = [
+        ("margin_order", Arc::new(orders)),
+        ("margin_pixel", Arc::new(pixels)),
+        ("separation_arcsec", Arc::new(separations)),
+    ];
+    columns.into_iter()
+}
+
 /// Pixels for Python: their orders and their indices.
 pub(crate) fn pixels_to_pyarrow<'py>(
     py: Python<'py>,
     pixels: impl Iterator<Item = Pixel>,
 ) -> PyResult<Bound<'py, PyAny>> {
     let (orders, indices): (Vec<u8>, Vec<u64>) = pixels.map(|pixel| (pixel.order(), pixel.index())).unzip();
-    let orders = Arc::new(arrow_array::UInt8Array::from(orders));
+    let orders = Arc::new(UInt8Array::from(orders));
     batch_to_pyarrow(py, vec![("order", orders), ("pixel", Arc::new(UInt64Array::from(indices)))])
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use arrow_array::{Array, BooleanArray, Float64Array, UInt8Array, UInt64Array};
+use arrow_array::{Array, ArrayRef, BooleanArray, Float64Array, UInt64Array};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use skymargin_geometry::cover::{self as core, Filtering, INDEX_SLACK_ARCSEC, Source};
@@ -154,20 +154,10 @@ impl Cover {
 impl Cover {
     fn to_pyarrow<'py>(&self, py: Python<'py>, selected: &[SelectedRow]) -> PyResult<Bound<'py, PyAny>> {
         let destinations: Vec<Pixel> = self.0.destinations().collect();
-        let pixel = |row: &SelectedRow| destinations[row.destination as usize];
+        let margins = selected.iter().map(|row| (destinations[row.destination as usize], row.separation_arcsec));
         let rows: UInt64Array = selected.iter().map(|row| row.row).collect();
-        let orders: UInt8Array = selected.iter().map(|row| pixel(row).order()).collect();
-        let pixels: UInt64Array = selected.iter().map(|row| pixel(row).index()).collect();
-        let separations: Float64Array =
-            selected.iter().map(|row| (!row.separation_arcsec.is_nan()).then_some(row.separation_arcsec)).collect();
-        columns::batch_to_pyarrow(
-            py,
-            vec![
-                ("row", Arc::new(rows)),
-                ("margin_order", Arc::new(orders)),
-                ("margin_pixel", Arc::new(pixels)),
-                ("separation_arcsec", Arc::new(separations)),
-            ],
-        )
+        let mut named: Vec<(&str, ArrayRef)> = vec![("row", Arc::new(rows))];
+        named.extend(columns::margin_columns(margins));
+        columns::batch_to_pyarrow(py, named)
     }
 }

@@ -19,11 +19,10 @@ pub(crate) fn spatial_index<'py>(
     order: i64,
 ) -> PyResult<Bound<'py, PyAny>> {
     let (order, positions) = (columns::order("order", order)?, Coordinates::new(ra_deg, dec_deg)?);
-    let index_of = |(row, position): (usize, Option<(f64, f64)>)| {
-        let Some((ra_deg, dec_deg)) = position else { return Ok(None) };
-        Coordinates::at_row(row, UnitVector::from_ra_dec_deg(ra_deg, dec_deg))?;
-        Ok(Some(healpix::index_of_ra_dec_deg(order, ra_deg, dec_deg) as i64))
+    let index_of = |ra_deg, dec_deg| {
+        UnitVector::from_ra_dec_deg(ra_deg, dec_deg)?;
+        Ok(healpix::index_of_ra_dec_deg(order, ra_deg, dec_deg) as i64)
     };
-    let indices: PyResult<Int64Array> = py.detach(|| positions.iter().enumerate().map(index_of).collect());
-    columns::to_pyarrow(py, Arc::new(indices?))
+    let indices: Int64Array = py.detach(|| positions.map(index_of))?;
+    columns::to_pyarrow(py, Arc::new(indices))
 }

@@ -7,7 +7,7 @@ use std::io;
 use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use arrow_array::{Float64Array, Int64Array, UInt8Array, UInt64Array};
+use arrow_array::{ArrayRef, Int64Array, UInt64Array};
 use arrow_pyarrow::{PyArrowType, ToPyArrow};
 use arrow_schema::Schema;
 use bytes::Bytes;
@@ -165,25 +165,14 @@ impl Scan {
 
     fn memberships<'py>(&self, py: Python<'py>, batch: &ScanBatch) -> PyResult<Bound<'py, PyAny>> {
         let selected = &batch.selected;
-        let pixel = |destination: u32| self.destinations[destination as usize];
+        let margins = selected.iter().map(|one| (self.destinations[one.destination as usize], one.separation_arcsec));
         let positions: Int64Array = selected.iter().map(|one| one.batch_row as i64).collect();
         let rows: UInt64Array = selected.iter().map(|one| batch.rows[one.batch_row]).collect();
         let index: UInt64Array = selected.iter().map(|one| batch.index[one.batch_row]).collect();
-        let orders: UInt8Array = selected.iter().map(|one| pixel(one.destination).order()).collect();
-        let pixels: UInt64Array = selected.iter().map(|one| pixel(one.destination).index()).collect();
-        let known = |separation_arcsec: f64| (!separation_arcsec.is_nan()).then_some(separation_arcsec);
-        let separations: Float64Array = selected.iter().map(|one| known(one.separation_arcsec)).collect();
-        columns::batch_to_pyarrow(
-            py,
-            vec![
-                ("position", Arc::new(positions)),
-                ("row", Arc::new(rows)),
-                ("index", Arc::new(index)),
-                ("margin_order", Arc::new(orders)),
-                ("margin_pixel", Arc::new(pixels)),
-                ("separation_arcsec", Arc::new(separations)),
-            ],
-        )
+        let mut named: Vec<(&str, ArrayRef)> =
+            vec![("position", Arc::new(positions)), ("row", Arc::new(rows)), ("index", Arc::new(index))];
+        named.extend(columns::margin_columns(margins));
+        columns::batch_to_pyarrow(py, named)
     }
 }
 

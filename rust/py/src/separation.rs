@@ -21,14 +21,8 @@ pub(crate) fn separation_arcsec<'py>(
     let positions = Coordinates::new(ra_deg, dec_deg)?;
     // The value does not depend on the threshold; the largest needs the least preparation.
     let separation = PixelSeparation::new(columns::pixel(order, pixel)?, columns::threshold(MAX_THRESHOLD_ARCSEC)?);
-    let values: PyResult<Float64Array> = py.detach(|| {
-        let value_of = |(row, position): (usize, Option<(f64, f64)>)| match position {
-            Some((ra, dec)) => Coordinates::at_row(row, separation.separation_arcsec(ra, dec)).map(Some),
-            None => Ok(None),
-        };
-        positions.iter().enumerate().map(value_of).collect()
-    });
-    columns::to_pyarrow(py, Arc::new(values?))
+    let values: Float64Array = py.detach(|| positions.map(|ra, dec| separation.separation_arcsec(ra, dec)))?;
+    columns::to_pyarrow(py, Arc::new(values))
 }
 
 /// Whether positions lie in a closed pixel or within a threshold of it; null where a coordinate is.
@@ -44,12 +38,6 @@ pub(crate) fn is_within<'py>(
     let positions = Coordinates::new(ra_deg, dec_deg)?;
     let threshold: Threshold = columns::threshold(threshold_arcsec)?;
     let separation = PixelSeparation::new(columns::pixel(order, pixel)?, threshold);
-    let decisions: PyResult<BooleanArray> = py.detach(|| {
-        let decide = |(row, position): (usize, Option<(f64, f64)>)| match position {
-            Some((ra, dec)) => Coordinates::at_row(row, separation.is_within(ra, dec)).map(Some),
-            None => Ok(None),
-        };
-        positions.iter().enumerate().map(decide).collect()
-    });
-    columns::to_pyarrow(py, Arc::new(decisions?))
+    let decisions: BooleanArray = py.detach(|| positions.map(|ra, dec| separation.is_within(ra, dec)))?;
+    columns::to_pyarrow(py, Arc::new(decisions))
 }
