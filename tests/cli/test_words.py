@@ -23,6 +23,7 @@ from skymargin.cli.words import in_words_of_options
         ),
         ("/x exists already; overwrite=True replaces it", "/x exists already; --overwrite replaces it"),
         ("input_catalog_path: there is nothing at x", "CATALOG: there is nothing at x"),
+        ("primary_storage_options are for remote", "--storage-option are for remote"),
         ("output_path /tmp_dir/output_path is a file", "--output /tmp_dir/output_path is a file"),
         (
             "tmp_dir/x and x/tmp_dir and 'tmp_dir' and \"tmp_dir\"",
@@ -71,8 +72,8 @@ def test_every_option_exists_and_every_argument_of_two_words_has_one() -> None:
     assert {name.split()[0] for name in named} <= options
     arguments = {field.name for field in fields(MarginCacheArguments)}
     known = {name.partition("[")[0].partition("=")[0] for name in (*words._OPTIONS, *words._SWITCHES)}
-    # `remove_margin` has this one.
-    assert known <= arguments | {"keep_files"}
+    # `verify` has the first of these, `remove_margin` the second.
+    assert known <= arguments | {"primary_storage_options", "keep_files"}
     # The others have no option.
     assert {name for name in arguments - known if "_" in name} == {
         "npix_parquet_name", "delete_intermediate_parquet_files", "delete_resume_log_files", "progress_bar",
