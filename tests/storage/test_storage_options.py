@@ -15,6 +15,8 @@ from upath import UPath
 from upath.registry import register_implementation
 
 from skymargin import create_collection, verify
+from skymargin.catalogs.catalog import open_catalog
+from skymargin.catalogs.leaf_paths import partition_paths
 from skymargin.cli.build import build
 from skymargin.cli.main import main
 from skymargin.cli.options import read_storage_options, reading_options
@@ -178,6 +180,25 @@ def test_files_of_a_local_primary_are_read_with_its_options(
     assert main([*command, "--storage-option=key=key of input", "-q"]) == 0
     assert main(command) == 1
     assert "no key for" in capsys.readouterr().err
+
+
+def test_texts_with_dots_on_a_private_bucket(bucket: Store) -> None:
+    """They have the credentials of the catalog, and `..` is the folder above, which S3 itself takes for a name."""
+    catalog = UPath(f"{bucket.url}/collection/stars", **bucket.options)
+
+    def path_of(base: UPath, pixel: Any, _query: object, suffix: str) -> str:
+        inside = f"Norder={pixel.order}/Dir={pixel.dir}/Npix={pixel.pixel}{suffix}"
+        return f"{base}/../stars/dataset/{inside}"
+
+    usual = open_catalog(catalog)
+    template = (
+        f"{bucket.url}/collection/stars/../stars/dataset/Norder={{order}}/Dir={{dir}}/Npix={{pixel}}.parquet"
+    )
+    for generator in (path_of, template):
+        found = open_catalog(catalog, partition_paths(generator))
+        assert found.size_bytes.tolist() == usual.size_bytes.tolist()
+        paths = [[str(each.root / name) for names in each.files for name in names] for each in (found, usual)]
+        assert paths[0] == paths[1]
 
 
 def test_a_primary_has_options_of_its_own(small_catalog: Path, tmp_path: Path) -> None:
