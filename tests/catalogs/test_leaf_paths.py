@@ -10,8 +10,8 @@ import pytest
 from upath import UPath
 
 from skymargin.catalogs.catalog import open_catalog
+from skymargin.catalogs.leaf_files import LeafFiles
 from skymargin.catalogs.leaf_paths import (
-    LeafFiles,
     PartitionPaths,
     check_path_generator,
     generated_files,

@@ -1,4 +1,4 @@
-"""Where the files of partitions lie, when that is not where the format has them.
+"""What gives the paths of partitions, when these are not where the format has them.
 
 LSDB opens such catalogs with a function, its `path_generator`; here a template does, too. Whatever gives the paths is
 asked once, in the process that opens the catalog: from then on the catalog has paths.
@@ -17,13 +17,12 @@ from string import Formatter
 from typing import Any, TypeAlias
 from urllib.parse import urlsplit
 
-from skymargin.catalogs.layout import SUFFIX, Pixel, directory, is_data_file
-from skymargin.errors import ArgumentError, CatalogError, MissingPartitionError
-from skymargin.storage.path_status import PathStatus, files_in_folders, path_statuses
+from skymargin.catalogs.layout import Pixel, directory
+from skymargin.catalogs.leaf_files import LeafFiles, files_at
+from skymargin.errors import ArgumentError
 from skymargin.storage.paths import (
     AnyPath,
     absolute,
-    can_list,
     expanded,
     recorded_path,
     resolve_reference,
@@ -62,25 +61,6 @@ class PartitionPaths:
         if isinstance(self.generator, str):
             return repr(self.generator)
         return str(getattr(self.generator, "__name__", type(self.generator).__name__))
-
-
-@dataclass(frozen=True)
-class LeafFiles:
-    """The files of the partitions of a catalog.
-
-    Attributes
-    ----------
-    root : Path or UPath
-        The folder that their names are relative to.
-    files : list of tuple of str
-        The files of each partition.
-    statuses : dict of str to PathStatus
-        What each of them is.
-    """
-
-    root: AnyPath
-    files: list[tuple[str, ...]]
-    statuses: dict[str, PathStatus]
 
 
 def partition_paths(
@@ -152,27 +132,9 @@ def generated_files(
             f"path_generator {paths.described} gives {root / twice} for order {first[0]}, pixel {first[1]} and for "
             f"order {other[0]}, pixel {other[1]}: each partition has files of its own"
         )
-    return _existing(
+    return files_at(
         root, [(name,) for name in names], partitions, listed_in, f"path_generator {paths.described}"
     )
-
-
-def named_files(
-    data: AnyPath, files: Sequence[tuple[str, ...]], partitions: Sequence[Pixel], listed_in: AnyPath, by: str
-) -> LeafFiles:
-    """The files of partitions under names that a file of the catalog gives, relative to the folder of the data.
-
-    `by` says which file that is. Raises as `generated_files`.
-    """
-    root = absolute(data)
-    if not isinstance(root, Path):
-        # A store has no `..`: the root is the highest folder that a name goes up to.
-        plain = [posixpath.normpath(name) for names in files for name in names]
-        inside = ""
-        for _ in range(max((name.split("/").count("..") for name in plain), default=0)):
-            root, inside = root.parent, f"{root.name}/{inside}"
-        files = [tuple(posixpath.normpath(inside + name) for name in names) for names in files]
-    return _existing(root, files, partitions, listed_in, by)
 
 
 def _check_template(template: str) -> None:
@@ -338,34 +300,3 @@ def _server(path: AnyPath) -> tuple[str, str]:
 def _text(path: AnyPath) -> str:
     """A path as its file system has it, with forward slashes."""
     return path.as_posix() if isinstance(path, Path) else str(path.path)
-
-
-def _existing(
-    root: AnyPath, given: Sequence[tuple[str, ...]], partitions: Sequence[Pixel], listed_in: AnyPath, by: str
-) -> LeafFiles:
-    """The files at some names; for a folder the Parquet files in it."""
-    asked = [name for names in given for name in names]
-    statuses = path_statuses(root, [name for name in asked if not name.endswith("/")])
-    folders = [
-        name for name in asked if name.endswith("/") or (name in statuses and statuses[name].is_folder)
-    ]
-    if folders and not can_list(root):
-        raise CatalogError(
-            f"{root / folders[0]} is a folder, by {by}, and over HTTP the files in it cannot be listed; copy the "
-            "catalog to a disk or an object store"
-        )
-    inside: dict[str, tuple[str, ...]] = {}
-    for folder, entries in files_in_folders(root, folders).items():
-        held = sorted(entry for entry in entries if is_data_file(entry, SUFFIX))
-        inside[folder] = tuple(f"{folder.rstrip('/')}/{entry}" for entry in held)
-        statuses |= {f"{folder.rstrip('/')}/{entry}": entries[entry] for entry in held}
-    files = [tuple(file for name in names for file in inside.get(name, (name,))) for names in given]
-    for (order, pixel), names, found in zip(partitions, given, files, strict=True):
-        missing = next((name for name in found if name not in statuses), None if found else names[0])
-        if missing is not None:
-            what = "Parquet file in this folder" if names[0] in inside else "such file"
-            raise MissingPartitionError(
-                f"{root / missing}: there is no {what}. It is that of order {order}, pixel {pixel} by {by}; "
-                f"{listed_in} lists this partition"
-            )
-    return LeafFiles(root, files, statuses)

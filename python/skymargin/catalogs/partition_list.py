@@ -21,7 +21,8 @@ from skymargin.catalogs.layout import (
     partition_path,
     partition_pixel,
 )
-from skymargin.catalogs.leaf_paths import LeafFiles, PartitionPaths, generated_files, named_files
+from skymargin.catalogs.leaf_files import LeafFiles, named_files
+from skymargin.catalogs.leaf_paths import PartitionPaths, generated_files
 from skymargin.catalogs.metadata_file import read_footer
 from skymargin.catalogs.properties import whole_number, without_byte_order_mark
 from skymargin.catalogs.row_counts import check_stated, rows_in_metadata
