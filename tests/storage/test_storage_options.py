@@ -19,7 +19,7 @@ from skymargin.catalogs.catalog import open_catalog
 from skymargin.catalogs.leaf_paths import partition_paths
 from skymargin.cli.build import build
 from skymargin.cli.main import main
-from skymargin.cli.options import read_storage_options, reading_options
+from skymargin.cli.options import anonymous, read_storage_options
 from skymargin.errors import ArgumentError, StorageError
 from skymargin.plot import most_telling_pixel
 from skymargin.storage.paths import list_files
@@ -137,8 +137,7 @@ def test_values_on_the_command_line(given: str, options: dict[str, Any]) -> None
     ],
 )
 def test_reading_without_credentials(url: str, options: dict[str, Any]) -> None:
-    assert reading_options(url, {"endpoint_url": "x"}, anon=True) == {"endpoint_url": "x", **options}
-    assert reading_options(url, {"endpoint_url": "x"}, anon=False) == {"endpoint_url": "x"}
+    assert anonymous(url) == options
 
 
 @pytest.mark.parametrize("side", ["input", "output"])

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from skymargin.build.memory import read_size
-from skymargin.catalogs.properties import check_added
+from skymargin.catalogs.properties import OWN_PROPERTIES
 from skymargin.errors import ArgumentError, ThresholdWarning
 from skymargin.geometry.angles import allowed_arcsec, as_float, in_degrees, is_quantity
 from skymargin.geometry.limits import LARGEST_ORDER
@@ -275,7 +275,11 @@ def row_group_keywords(value: object) -> dict[str, int]:
 def properties(value: object) -> dict[str, Any]:
     """Properties that a margin does not set itself."""
     given = keywords("addl_hats_properties", value)
-    check_added("addl_hats_properties", given, "margin")
+    for key in given:
+        if key in OWN_PROPERTIES:
+            raise ArgumentError(f"addl_hats_properties must not contain {key!r}: the margin sets it")
+        if not re.fullmatch(r"[A-Za-z0-9_.-]+", key):
+            raise ArgumentError(f"addl_hats_properties: {key!r} is not the name of a property")
     return given
 
 

@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import skymargin._core as _core
-from skymargin.errors import ArgumentError, CatalogError
+from skymargin.errors import CatalogError
 from skymargin.storage.paths import atomic_write, read_text
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Mapping
+    from collections.abc import Mapping
 
     from skymargin.storage.paths import AnyPath
 
@@ -50,29 +50,11 @@ OWN_PROPERTIES = frozenset(
         *("hats_estsize", "hats_release_date", "hats_version"),
     }
 )
-_PROPERTY_NAME = re.compile(r"[A-Za-z0-9_.-]+")
 # Editors on Windows begin files with it.
 _BYTE_ORDER_MARK = "\ufeff"
 # pandas writes whole numbers as floats where a column has a missing value, and the hats library reads them.
 _WHOLE_NUMBER = re.compile(r"([0-9]{1,40})(\.0{0,40})?")
 _METADATA_COMMENT = re.compile(r"((?:\A|(?<![\\\r])(?:\r\n|\r|\n))[ \t\f]*[#!]):+")
-
-
-def check_added(
-    argument: str, properties: Mapping[str, object], owner: str, own: Container[str] = OWN_PROPERTIES
-) -> None:
-    """Check the names of properties that are added to those of a catalog or margin, the `owner`.
-
-    Raises
-    ------
-    ArgumentError
-        When one is not a name, or among those that the owner sets itself. `argument` has them.
-    """
-    for key in properties:
-        if key in own:
-            raise ArgumentError(f"{argument} must not contain {key!r}: the {owner} sets it")
-        if not isinstance(key, str) or not _PROPERTY_NAME.fullmatch(key):
-            raise ArgumentError(f"{argument}: {key!r} is not the name of a property")
 
 
 def read_properties(path: AnyPath) -> dict[str, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping, Sequence
 from numbers import Integral
 from pathlib import Path
@@ -14,7 +15,7 @@ import skymargin._core as _core
 from skymargin._core import CoordinateError
 from skymargin.arrow.transport import from_transport, to_transport
 from skymargin.catalogs.layout import INDEX_COLUMN, INDEX_ORDER
-from skymargin.catalogs.properties import BUILDER, OWN_PROPERTIES, check_added
+from skymargin.catalogs.properties import BUILDER, OWN_PROPERTIES
 from skymargin.catalogs.tables import arrow_table
 from skymargin.geometry.adaptive import adaptive_partitions
 from skymargin.geometry.column_names import in_names_of
@@ -129,7 +130,11 @@ def _check_arguments(
         raise ValueError(f"rows_per_partition {rows_per_partition!r} is not allowed: it must be at least 1")
     if catalog_type not in ("object", "source"):
         raise ValueError(f"catalog_type {catalog_type!r} is not allowed: it must be object or source")
-    check_added("properties", properties, "catalog", _OWN_PROPERTIES)
+    for key in properties:
+        if key in _OWN_PROPERTIES:
+            raise ValueError(f"properties must not contain {key!r}: the catalog sets it")
+        if not isinstance(key, str) or not re.fullmatch(r"[A-Za-z0-9_.-]+", key):
+            raise ValueError(f"properties: {key!r} is not the name of a property")
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise FileExistsError(f"{folder} holds files: a catalog is written to a new folder")
 

@@ -13,6 +13,7 @@ from skymargin.cli.options import (
     CONTEXT,
     FOLDER,
     GroupedCommand,
+    anonymous,
     flag,
     print_reports,
     progress_option,
@@ -21,7 +22,6 @@ from skymargin.cli.options import (
     read_pairs,
     read_pixels,
     read_storage_options,
-    reading_options,
     storage_options,
     template_option,
     value,
@@ -273,7 +273,7 @@ def _of_servers(
         or (storage and not (is_input_remote or is_output_remote))
     ):
         raise click.UsageError("--storage-option and --anon are for URLs, such as s3://bucket/catalog")
-    reading = reading_options(catalog, storage, anon=anon)
+    reading = storage | (anonymous(catalog) if anon else {})
     writing = storage | output_storage
     return {
         "input_storage_options": reading if is_input_remote and reading else None,

@@ -168,22 +168,22 @@ def opened(path: str, storage: dict[str, Any], *, anon: bool) -> AnyPath | str:
 
     if not (storage or anon) or is_local(as_path(path)):
         return path
-    return with_options(path, reading_options(path, storage, anon=anon))
+    return with_options(path, storage | (anonymous(path) if anon else {}))
+
+
+def anonymous(url: str) -> dict[str, Any]:
+    """The storage options for a URL that is read without credentials."""
+    protocol = url.partition("://")[0]
+    if protocol in ("http", "https"):
+        return {}
+    return {"token": "anon"} if protocol in ("gs", "gcs") else {"anon": True}
 
 
 def options_of_files(template: str | None, storage: dict[str, Any], *, anon: bool) -> dict[str, Any] | None:
     """The storage options of the files that a `--path-template` names by a URL; None for any other template."""
     if template is None or "://" not in template:
         return None
-    return reading_options(template, storage, anon=anon) or None
-
-
-def reading_options(url: str, storage: dict[str, Any], *, anon: bool) -> dict[str, Any]:
-    """The storage options with which a URL is read; without credentials when `anon`."""
-    protocol = url.partition("://")[0]
-    if not anon or protocol in ("http", "https"):
-        return storage
-    return storage | ({"token": "anon"} if protocol in ("gs", "gcs") else {"anon": True})
+    return storage | (anonymous(template) if anon else {}) or None
 
 
 def read_pixels(
