@@ -89,7 +89,12 @@ def process(*command: str, folder: Path) -> Iterator[subprocess.Popen[bytes]]:
             yield running
         finally:
             running.terminate()
-            running.wait(timeout=30)
+            try:
+                running.wait(timeout=30)
+            except subprocess.TimeoutExpired:
+                # A worker that lost its scheduler may wait for it.
+                running.kill()
+                running.wait()
 
 
 def _dask(what: str) -> list[str]:
