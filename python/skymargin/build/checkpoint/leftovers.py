@@ -168,9 +168,10 @@ def _unfinished(path: AnyPath) -> TemporaryName | None:
     It is no catalog: it has the mark that such a run leaves first, and nothing that makes it one.
     """
     # On a disk, whole folders are moved to their places.
-    if isinstance(path, Path) or not exists(path / RECORD):
+    if isinstance(path, Path):
         return None
-    if not (names_in(path) or frozenset()).isdisjoint((*VALID_BY, COLLECTION)):
+    names = names_in(path) or frozenset()
+    if RECORD not in names or not names.isdisjoint((*VALID_BY, COLLECTION)):
         return None
     return TemporaryName(path.name, "unfinished", key_of(str(path)))
 
