@@ -38,7 +38,7 @@ INSTALLATIONS = {
     "pip install dist/skymargin-*.whl",
     'pip install "$(echo dist/skymargin-*.whl)[plot]"',
     'pip install "$(echo dist/skymargin-*.whl)[demo]"',
-    "skymargin demo",
+    "skymargin demo --output demo",
 }
 COLLECTION = ".venv/bin/skymargin collection my_gaia"
 
