@@ -144,6 +144,25 @@ def test_an_interrupt_ends_with_130_and_leaves_no_margin(small_catalog: Path, tm
     assert not (tmp_path / "small_60arcs").exists()
 
 
+def test_an_interrupt_while_the_command_is_loaded_has_no_traceback() -> None:
+    done = run_code(
+        """
+        import sys
+
+        class Interrupted:
+            def find_spec(self, name, *_):
+                if name == "click":
+                    raise KeyboardInterrupt
+
+        sys.meta_path.insert(0, Interrupted())
+        from skymargin.__main__ import program
+        raise SystemExit(program())
+        """,
+        ends_with=128 + signal.SIGINT,
+    )
+    assert (done.stdout, done.stderr) == ("", "\nskymargin: interrupted\n")
+
+
 @pytest.mark.parametrize(
     ("catalog", "threshold_arcsec", "name"),
     [

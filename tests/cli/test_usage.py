@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import click
@@ -16,7 +17,7 @@ USAGE = [
     ("build", "Missing argument 'CATALOG'"),
     ("build catalog", "Missing option '-t' / '--threshold'"),
     ("build catalog --threshold 10", "Missing option '-o' / '--output'"),
-    ("build catalog --threshold ten --output out", "'ten' is not a valid float"),
+    ("build catalog --threshold ten --output out", "'ten' is not a number of arcseconds, such as 10"),
     ("build catalog --threshold 1 --output out --wide", "No such option"),
     ("build catalog --threshold 1 --output out --workers 1.5", "is not a valid int"),
     (f"{BUILD} --pixel 3-17", "'3-17' is not ORDER/PIXEL"),
@@ -43,7 +44,21 @@ USAGE = [
     ("plot a -o a.png --view near", "'near' is not one of"),
 ]
 ERRORS = [
-    ("build nowhere -t 10 -o out", "nowhere"),
+    ("build nowhere -t 10 -o out", "error: CATALOG: there is nothing at nowhere"),
+    # Its default name would be refused, but that is beside the point.
+    ("build no,where -t 10 -o out", "error: CATALOG: there is nothing at no,where"),
+    ("build {catalog}/dataset/Norder=1 -t 10 -o out", "Norder=1 is a folder of the catalog {catalog}: give "),
+    (
+        "build {commas} -t 10 -o out",
+        "error: --name is required here: the default 'a,b_10arcs' is not allowed: it ",
+    ),
+    ("build foo://x/y -t 10 -o out", "error: CATALOG foo://x/y with its --storage-option cannot be used: "),
+    (
+        "verify {collection}",
+        "{collection} is a collection: give one of the catalogs in it; its margins are {margin}",
+    ),
+    ("plot {collection} -o a.png", "give one of the catalogs in it; its margins are {margin}"),
+    ("collection nowhere", "error: there is nothing at "),
     *(
         (f"build {{catalog}} -t {threshold} -o out", f"{float(threshold)} is not allowed")
         for threshold in ("0", "-1", "nan", "324000.1")
@@ -110,12 +125,23 @@ def test_what_is_refused_leaves_no_file(
     small_catalog: Path,
     margins: Path,
     tmp_path: Path,
+    tmp_path_factory: pytest.TempPathFactory,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "there.png").write_text("precious")
-    places = {"catalog": small_catalog, "margin": margins / "margin"}
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    shutil.copytree(small_catalog, elsewhere / "a,b")
+    (elsewhere / "collection.properties").write_text(
+        f"obs_collection=sky\nhats_primary_table_url={small_catalog}\nall_margins={margins / 'margin'}\n"
+    )
+    places = {
+        "catalog": small_catalog,
+        "margin": margins / "margin",
+        "collection": elsewhere,
+        "commas": elsewhere / "a,b",
+    }
     assert main(command.format(**places).split()) == code
     said = capsys.readouterr()
     assert not said.out

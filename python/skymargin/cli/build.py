@@ -12,9 +12,11 @@ import click
 from skymargin.cli.options import (
     CONTEXT,
     FOLDER,
+    Arcseconds,
     GroupedCommand,
     anonymous,
     flag,
+    is_remote,
     print_reports,
     progress_option,
     quiet_option,
@@ -26,7 +28,7 @@ from skymargin.cli.options import (
     template_option,
     value,
 )
-from skymargin.cli.terminal import printed_warnings, shows_bars
+from skymargin.cli.terminal import shows_bars
 
 if TYPE_CHECKING:
     from skymargin import MarginCacheArguments, MarginReport
@@ -54,7 +56,7 @@ _CONNECT_SECONDS = 30
     "-t --threshold thresholds ARCSEC",
     "Width of the margin in arcseconds: above 0, at most 324000 (90 degrees). May be repeated: several margins are "
     "built from one reading of the catalog.",
-    type=float,
+    type=Arcseconds(),
     required=True,
     multiple=True,
 )
@@ -218,21 +220,20 @@ def build(
         "row_group_kwargs": None if row_group_rows is None else {"num_rows": row_group_rows},
         "progress_bar": shows_bars(arguments["progress_bar"] and not quiet),
     }
-    with printed_warnings():
-        margins = [
-            MarginCacheArguments(
-                margin_threshold=threshold,
-                default_margin=default_margin and threshold == max(thresholds),
-                **arguments,
-            )
-            for threshold in thresholds
-        ]
-        if dry_run:
-            print_reports("plan", [plan_margin(args) for args in margins], as_json=as_json)
-            return
-        # The pipeline prints where it shows progress bars.
-        with contextlib.redirect_stdout(sys.stderr) if as_json else contextlib.nullcontext():
-            reports = _build(margins, scheduler)
+    margins = [
+        MarginCacheArguments(
+            margin_threshold=threshold,
+            default_margin=default_margin and threshold == max(thresholds),
+            **arguments,
+        )
+        for threshold in thresholds
+    ]
+    if dry_run:
+        print_reports("plan", [plan_margin(args) for args in margins], as_json=as_json)
+        return
+    # The pipeline prints where it shows progress bars.
+    with contextlib.redirect_stdout(sys.stderr) if as_json else contextlib.nullcontext():
+        reports = _build(margins, scheduler)
     if as_json or not (quiet or margins[0].progress_bar):
         print_reports("build", reports, as_json=as_json)
 
@@ -263,10 +264,8 @@ def _of_servers(
     catalog: str, output: str | None, storage: dict[str, Any], output_storage: dict[str, Any], *, anon: bool
 ) -> dict[str, Any]:
     """The storage options of the catalog and of the output, where these are URLs."""
-    from skymargin.storage.paths import as_path, is_local
-
-    is_input_remote = not is_local(as_path(catalog))
-    is_output_remote = bool(output) and not is_local(as_path(output or ""))
+    is_input_remote = is_remote(catalog)
+    is_output_remote = bool(output) and is_remote(output or "")
     if (
         (anon and not is_input_remote)
         or (output_storage and not is_output_remote)

@@ -19,7 +19,7 @@ from skymargin.cli.collection import collection
 from skymargin.cli.completion import completion
 from skymargin.cli.options import CONTEXT
 from skymargin.cli.pictures import demo, plot
-from skymargin.cli.terminal import print_error
+from skymargin.cli.terminal import give_up_output, print_error, printed_messages
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -67,6 +67,11 @@ def program() -> int:
     try:
         return main()
     finally:
+        try:
+            sys.stdout.flush()
+        except OSError:
+            # It is said already.
+            give_up_output()
         # Python looks through all modules for garbage when it ends: 20 ms for those of pyarrow.
         gc.freeze()
 
@@ -83,7 +88,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         The arguments after the command's name; default ``sys.argv[1:]``.
     """
     try:
-        result = cli.main(arguments, prog_name="skymargin", standalone_mode=False)
+        with printed_messages():
+            result = cli.main(arguments, prog_name="skymargin", standalone_mode=False)
+        _flush()
     except click.UsageError as error:
         error.show()
         return EXIT_USAGE
@@ -94,7 +101,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return EXIT_INTERRUPTED
     except BrokenPipeError:
         # The reader is gone (skymargin ... | head): there is nobody to tell.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        give_up_output()
         return EXIT_ERROR
     except Exception as error:
         if os.environ.get("SKYMARGIN_TRACEBACK") == "1":
@@ -106,6 +113,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         message = str(error) if explains else f"{type(error).__name__}: {error}"
         return _report_error(_with_notes(message, error))
     return result if isinstance(result, int) else 0
+
+
+def _flush() -> None:
+    """Write what was printed now, so that a full disk is an error of the command."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        give_up_output()
+        raise OSError(f"standard output cannot be written: {error}") from error
 
 
 def _with_notes(message: str, error: BaseException) -> str:

@@ -18,9 +18,10 @@ if TYPE_CHECKING:
     from skymargin.storage.paths import AnyPath
 
     TextType = click.ParamType[str]
+    NumberType = click.ParamType[float]
 else:
     # It takes no parameter in older versions.
-    TextType = click.ParamType
+    TextType = NumberType = click.ParamType
 
 F = TypeVar("F", bound="Callable[..., Any]")
 
@@ -75,6 +76,19 @@ class PathOrURL(TextType):
     ) -> list[CompletionItem]:
         """Let the shell complete the path."""
         return [CompletionItem(incomplete, type=self.kind)]
+
+
+class Arcseconds(NumberType):
+    """A number of arcseconds; which are allowed is checked where they are used."""
+
+    name = "float"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Read a number."""
+        try:
+            return float(value)
+        except ValueError:
+            self.fail(f"{value!r} is not a number of arcseconds, such as 10 or 0.5", param, ctx)
 
 
 FOLDER = PathOrURL("dir")
@@ -169,6 +183,16 @@ def opened(path: str, storage: dict[str, Any], *, anon: bool) -> AnyPath | str:
     if not (storage or anon) or is_local(as_path(path)):
         return path
     return with_options(path, storage | (anonymous(path) if anon else {}))
+
+
+def is_remote(path: str) -> bool:
+    """Whether it is a URL of a server; one of an unknown kind is refused where it is opened."""
+    from skymargin.storage.paths import as_path, is_local
+
+    try:
+        return not is_local(as_path(path))
+    except ValueError:
+        return True
 
 
 def anonymous(url: str) -> dict[str, Any]:

@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 @template_option("the primary catalog")
 @flag("--overwrite", "Replace a picture of that name.")
 @storage_options()
-@quiet_option("Print nothing but errors.")
+@quiet_option("Print nothing but warnings and errors.")
 def plot(
     margin: str,
     output: str,

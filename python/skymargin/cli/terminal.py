@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import sys
@@ -50,24 +51,49 @@ def print_warning(message: str) -> None:
     _print_message("warning", message, fg="yellow", bold=True)
 
 
+class _PrintedLog(logging.Handler):
+    """Prints what the package logs."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Print a message."""
+        print_warning(record.getMessage())
+
+
 @contextmanager
-def printed_warnings() -> Iterator[None]:
-    """Print the warnings of a block, each in one line."""
+def printed_messages() -> Iterator[None]:
+    """Print the warnings of a block, and those that the package logs, each in one line."""
 
     def show(message: Warning | str, *_where: object) -> None:
         print_warning(str(message))
 
-    with warnings.catch_warnings():
-        warnings.showwarning = show  # type: ignore[assignment]
-        yield
+    logger, handler = logging.getLogger("skymargin"), _PrintedLog(logging.WARNING)
+    logger.addHandler(handler)
+    try:
+        with warnings.catch_warnings():
+            warnings.showwarning = show  # type: ignore[assignment]
+            yield
+    finally:
+        logger.removeHandler(handler)
+
+
+def give_up_output() -> None:
+    """Print nothing more: standard output cannot be written, and Python would complain of that again when it ends."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def one_line(message: str) -> str:
     """A message on one line; characters that a terminal would interpret are escaped, as they may come from a file."""
-    line = " ".join(message.split())
+    # Spaces stay as they are: names of files may have several.
+    line = " ".join(stripped for line in message.splitlines() if (stripped := line.strip()))
     return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in line)
 
 
 def _print_message(kind: str, message: str, **style: Any) -> None:
     head = click.style(f"{kind}:", **style) if has_colour(sys.stderr) else f"{kind}:"
-    print("skymargin:", head, one_line(in_words_of_options(message)), file=sys.stderr)
+    line = f"skymargin: {head} {one_line(in_words_of_options(message))}"
+    bars = sys.modules.get("tqdm.std")
+    if bars is None:
+        print(line, file=sys.stderr)
+    else:
+        # Above the progress bars that are shown.
+        bars.tqdm.write(line, file=sys.stderr)
