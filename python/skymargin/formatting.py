@@ -6,6 +6,11 @@ import textwrap
 from decimal import Decimal
 
 
+def counted(number: int, noun: str) -> str:
+    """A number of things: `1 row`, `1,000 rows`."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
 def readable_bytes(count_bytes: int) -> str:
     """A size in units of 1000: `13.7 MB`."""
     size = float(count_bytes)

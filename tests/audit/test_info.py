@@ -126,8 +126,10 @@ def test_what_does_not_fit_together_is_a_warning(margin: Path) -> None:
     assert about.rows == rows - lost
     said = " / ".join(about.warnings)
     assert f"its properties say {rows:,} rows, its files have {rows - lost:,}" in said
-    assert f"partition_info.csv lists {len(files)} partitions, {len(files) - 1} have files" in said
-    assert "1 files where no reader looks for them, first copy.parquet" in said
+    assert (
+        f"partition_info.csv lists {len(files)} partitions; with files: {len(files) - 1}, in both: " in said
+    )
+    assert "1 file where no reader looks, first copy.parquet" in said
     assert about.summary().count("WARNING") == 3
 
 
@@ -197,6 +199,19 @@ def test_real_catalogs() -> None:
     assert (index.kind, index.rows, index.warnings) == ("index", 131, [])
     for path in sorted((SHARED / "hats").iterdir()):
         assert info(path).warnings == [], path
+
+
+@pytest.mark.parametrize("between", [" ", ", ", ";"])
+def test_members_of_a_collection_are_separated_as_hats_has_it(
+    between: str, made: Workspace, tmp_path: Path
+) -> None:
+    for name in ("a", "b"):
+        (tmp_path / name).symlink_to(made.margin, target_is_directory=True)
+    (tmp_path / "collection.properties").write_text(
+        f"obs_collection=sky\nhats_primary_table_url={made.catalog}\nall_margins=a{between}b\ndefault_margin=b\n"
+    )
+    about = info(tmp_path)
+    assert (about.members, about.warnings) == ({"margins": ["a", "b (default)"]}, [])
 
 
 def test_a_collection_with_a_member_gone_is_a_warning(tmp_path: Path) -> None:

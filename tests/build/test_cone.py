@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from skymargin import info, verify
 from skymargin.catalogs.properties import read_properties
 from skymargin.cli.main import main
 from skymargin.errors import ArgumentError
@@ -60,6 +61,11 @@ def test_margins_in_a_cone_are_those_of_a_whole_run(
     said = read_properties(work.margin / "hats.properties")
     assert [float(value) for value in said["skymargin_cone_deg"].split()] == list(cone)
     assert "skymargin_cone_deg" not in read_properties(made.margin / "hats.properties")
+    part = f"only the margins that intersect the cone {','.join(map(str, map(float, cone)))}"
+    assert (info(work.margin).part, info(made.margin).part) == (part, "")
+    report = verify(work.margin)
+    assert set(report.wrong) <= {"missing", "missing_file"}
+    assert (part in report.hint) == (len(expected) < len(whole))
 
 
 def test_a_cone_reads_less_than_the_whole(made: Workspace, work: Workspace) -> None:

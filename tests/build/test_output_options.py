@@ -12,6 +12,7 @@ from hats import read_hats
 from hats.catalog import TableProperties
 from hats.io.validation import is_valid_catalog
 
+from skymargin import info
 from skymargin.catalogs.output_options import OutputOptions
 from skymargin.catalogs.properties import read_properties
 from skymargin.errors import ArgumentError
@@ -310,6 +311,7 @@ def test_a_part_of_a_catalog_is_a_catalog(pixels: list[Pixel], again: Workspace)
     assert report.primary_partitions == len(chosen)
     said = read_properties(again.margin / "hats.properties")["skymargin_debug_filter_pixel_list"]
     assert said == " ".join(f"{order}/{pixel}" for order, pixel in pixels)
+    assert info(again.margin).part == f"made of the partitions that overlap {said} alone"
 
 
 def test_types_stay_with_every_option(made: Workspace, again: Workspace) -> None:

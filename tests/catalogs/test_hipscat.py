@@ -21,6 +21,7 @@ from hipscat.catalog.margin_cache import MarginCacheCatalogInfo
 from hipscat.io.validation import is_valid_catalog
 from hipscat.io.write_metadata import write_catalog_info, write_provenance_info
 
+from skymargin import info
 from skymargin.catalogs.catalog import open_catalog
 from skymargin.catalogs.hipscat import _read_catalog_info
 from skymargin.errors import CatalogError, OutputExistsError
@@ -338,6 +339,17 @@ def test_a_margin_is_replaced_only_on_demand(work: Workspace) -> None:
     work.make(margin_threshold=20.0, overwrite=True)
     assert work.ids == SKY.margins(20.0)
     assert json.loads((work.margin / "catalog_info.json").read_text())["margin_threshold"] == 20.0
+
+
+def test_a_margin_of_a_part_says_so(made: Workspace, work: Workspace) -> None:
+    assert info(made.margin).part == ""
+    work.make(cone=(45.0, 10.0, 1.0))
+    assert info(work.margin).part == "only the margins that intersect the cone 45.0,10.0,1.0"
+    (order, pixel), *_ = SKY.partitions
+    work.make("other", debug_filter_pixel_list=[(order, pixel), (29, pixel << 2 * (29 - order))])
+    assert info(work.output / "other").part == (
+        f"made of the partitions that overlap {order}/{pixel} 29/{pixel << 2 * (29 - order)} alone"
+    )
 
 
 def test_overwrite_removes_no_folder_of_parquet_files(work: Workspace) -> None:

@@ -10,11 +10,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from skymargin.audit.footers import inspect_footers
+from skymargin.catalogs.collection import listed_names
 from skymargin.catalogs.folder import CatalogFolder, collection_properties, inspect_catalog
 from skymargin.catalogs.layout import COLLECTION, PARTITION_INFO
 from skymargin.catalogs.properties import whole_number
 from skymargin.errors import CatalogNotFoundError
-from skymargin.formatting import arcsec_text, readable_bytes, wrapped
+from skymargin.formatting import arcsec_text, counted, readable_bytes, wrapped
 from skymargin.shown import Shown, Table
 from skymargin.storage.paths import AnyPath, as_path, list_files, translate_errors
 
@@ -42,6 +43,8 @@ class CatalogInfo(Shown):
         Of a margin: the threshold in its properties, arcseconds.
     primary : str or None
         Of a margin, index or collection: its primary catalog.
+    part : str
+        Of a margin of a part of its catalog (a cone, some pixels): which part; empty for a whole one.
     rows_stated, rows : int or None
         Number of rows in its properties, and in the footers of its files; None when not all could be read.
     columns : int or None
@@ -74,6 +77,7 @@ class CatalogInfo(Shown):
     name: str
     margin_threshold_arcsec: float | None = None
     primary: str | None = None
+    part: str = ""
     rows_stated: int | None = None
     rows: int | None = None
     columns: int | None = None
@@ -109,6 +113,7 @@ class CatalogInfo(Shown):
             ("what", f"{self.format} {self.kind}, {self.name}"),
             ("threshold", self.margin_threshold_arcsec and arcsec_text(self.margin_threshold_arcsec)),
             ("primary", self.primary),
+            ("part", self.part),
             *((part, ", ".join(names)) for part, names in self.members.items()),
             ("rows", self._rows()),
             ("partitions", self._partitions()),
@@ -183,12 +188,12 @@ def info(catalog: str | os.PathLike[str] | UPath) -> CatalogInfo:
 def _collection(path: AnyPath, properties: dict[str, str]) -> CatalogInfo:
     defaults = {properties.get("default_margin"), properties.get("default_index")} - {None}
     members = {
-        part: [f"{name} (default)" if name in defaults else name for name in properties[key].split()]
+        part: [f"{name} (default)" if name in defaults else name for name in names]
         for part, key in (("margins", "all_margins"), ("indexes", "all_indexes"))
-        if properties.get(key)
+        if (names := listed_names(properties, key))
     }
     primary = properties.get("hats_primary_table_url")
-    names = [primary or "", *properties.get("all_margins", "").split()]
+    names = [primary or "", *listed_names(properties, "all_margins")]
     warnings = [
         f"{name} is not there" for name in names if name and "://" not in name and not (path / name).exists()
     ]
@@ -225,17 +230,16 @@ def _catalog(catalog: CatalogFolder) -> CatalogInfo:
     footers = inspect_footers(catalog, paths)
     warnings = [*footers.problems]
     rows_stated = whole_number(stated("hats_nrows", ""))
-    if None not in (footers.rows, rows_stated) and footers.rows != rows_stated:
-        warnings.append(f"its properties say {rows_stated:,} rows, its files have {footers.rows:,}")
+    if footers.rows is not None and rows_stated is not None and footers.rows != rows_stated:
+        warnings.append(f"its properties say {counted(rows_stated, 'row')}, its files have {footers.rows:,}")
     if catalog.listed is not None and has_partitions and set(catalog.listed) != set(catalog.files):
         warnings.append(
-            f"{PARTITION_INFO} lists {len(set(catalog.listed)):,} partitions, {len(catalog.files):,} have files; "
-            f"{len(set(catalog.listed) & set(catalog.files)):,} are in both"
+            f"{PARTITION_INFO} lists {counted(len(set(catalog.listed)), 'partition')}; with files: "
+            f"{len(catalog.files):,}, in both: {len(set(catalog.listed) & set(catalog.files)):,}"
         )
     if catalog.strays and has_partitions:
-        warnings.append(
-            f"{len(catalog.strays):,} files where no reader looks for them, first {catalog.strays[0]}"
-        )
+        strays = counted(len(catalog.strays), "file")
+        warnings.append(f"{strays} where no reader looks, first {catalog.strays[0]}")
     threshold_arcsec = None
     if (text := stated("hats_margin_threshold")) is not None:
         threshold_arcsec = _number(text)
@@ -250,6 +254,7 @@ def _catalog(catalog: CatalogFolder) -> CatalogInfo:
         name=stated("obs_collection", catalog.path.name),
         margin_threshold_arcsec=threshold_arcsec,
         primary=stated("hats_primary_table_url"),
+        part=catalog.part,
         rows_stated=rows_stated,
         rows=footers.rows,
         columns=footers.columns,

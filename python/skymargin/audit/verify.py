@@ -132,7 +132,7 @@ def verify(
         rows_found=int(audit.found.sum()),
         counts={kind: counts[kind] for kind in KINDS},
         largest_excess_arcsec=audit.largest_excess_arcsec,
-        hint=_hint(counts, audit, coarse),
+        hint=_hint(counts, audit, coarse, catalog.part),
         per_pixel=[
             PixelCounts(*tile, int(expected), int(actual), dict(wrong))
             for tile, expected, actual, wrong in zip(
@@ -230,8 +230,10 @@ def _wrong_properties(
     return [Fault("properties", str(margin.properties_file), note=note) for note in notes]
 
 
-def _hint(counts: Counter[str], audit: RowAudit, coarse: bool) -> str:
+def _hint(counts: Counter[str], audit: RowAudit, coarse: bool, part: str) -> str:
     """A likely cause of the faults; empty when there is none."""
+    if part and counts["missing"]:
+        return f"its properties say that it is a trial of a part, {part}: what is missing elsewhere was not asked for"
     right, missing = audit.farthest_right_arcsec, audit.nearest_missing_arcsec
     if counts["missing"] > counts["missing_file"] and not counts["too_many"] and right < missing:
         return (

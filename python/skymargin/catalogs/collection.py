@@ -19,6 +19,7 @@ from skymargin.catalogs.properties import (
     edit_properties,
     parse_properties,
     properties_text,
+    read_hats_properties,
     read_properties,
 )
 from skymargin.catalogs.shared_file import change_file
@@ -153,10 +154,22 @@ def create_collection(
     """
     check_storage_options("storage_options", storage_options)
     collection = absolute(as_path(folder, "folder"))
-    initial = _new_properties(collection, absolute(with_options(catalog, storage_options, "catalog")))
+    given = absolute(with_options(catalog, storage_options, "catalog"))
+    initial = _new_properties(collection, given)
+    _check_kind(collection_catalog(collection, given))
     make_folder(collection, exist_ok=True)
     change_file(collection / COLLECTION, lambda text: text, initial)
     return collection
+
+
+def _check_kind(primary: AnyPath) -> None:
+    """Refuse a margin, or another catalog without rows of its own, as the primary catalog of a collection."""
+    file = next(primary / name for name in HATS_PROPERTIES if exists(primary / name))
+    kind = read_hats_properties(file).get("dataproduct_type", "object")
+    if kind not in ("object", "source"):
+        raise ArgumentError(
+            f"catalog {primary} is of type {kind}: a collection is made around one of type object or source"
+        )
 
 
 def collection_catalog(collection: AnyPath, catalog: AnyPath) -> AnyPath:
@@ -184,6 +197,8 @@ def collection_catalog(collection: AnyPath, catalog: AnyPath) -> AnyPath:
         )
     primary = catalog
     if not any(exists(catalog / name) for name in HATS_PROPERTIES):
+        if can_list(catalog) and not exists(catalog):
+            raise ArgumentError(f"collection {collection}: there is nothing at its catalog {catalog}")
         if not exists(catalog / COLLECTION):
             raise ArgumentError(
                 f"collection {collection}: its catalog {catalog} must be a HATS catalog or collection, and has none of "
@@ -244,7 +259,12 @@ def add_margin(
 
 def listed_margins(text: str) -> list[str]:
     """The margins that the text of a collection's properties names."""
-    return [name for name in _DELIMITERS.split(parse_properties(text).get("all_margins", "")) if name]
+    return listed_names(parse_properties(text), "all_margins")
+
+
+def listed_names(properties: Mapping[str, str], key: str) -> list[str]:
+    """The names in a list of a collection's properties, such as `all_margins` or `all_indexes`."""
+    return [name for name in _DELIMITERS.split(properties.get(key, "")) if name]
 
 
 def is_own_collection(collection: AnyPath) -> bool:

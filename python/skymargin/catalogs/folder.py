@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from skymargin.catalogs.catalog import require_column
-from skymargin.catalogs.collection import collection_primary
+from skymargin.catalogs.collection import collection_primary, listed_names
 from skymargin.catalogs.layout import (
     COLLECTION,
     COMMON_METADATA,
@@ -45,6 +45,9 @@ from skymargin.catalogs.partition_list import (
     read_partition_info,
 )
 from skymargin.catalogs.properties import (
+    BUILDER_NAME,
+    CONE,
+    FILTER_PIXELS,
     read_hats_properties,
     read_json,
     read_properties,
@@ -121,6 +124,15 @@ class CatalogFolder:
     def kind(self) -> str:
         """The type in its properties: object, source, margin, index and others; empty without one."""
         return self.properties.get("dataproduct_type", "")
+
+    @property
+    def part(self) -> str:
+        """Of a margin of a part of its catalog: which part; empty for a whole one."""
+        if cone := self.properties.get(CONE):
+            return f"only the margins that intersect the cone {','.join(cone.split())}"
+        if pixels := self.properties.get(FILTER_PIXELS):
+            return f"made of the partitions that overlap {pixels} alone"
+        return ""
 
     @property
     def index(self) -> tuple[str | None, int]:
@@ -212,8 +224,15 @@ def inspect_catalog(path: AnyPath) -> CatalogFolder:
     if (path / HIPSCAT_INFO).exists():
         return _inspected(path, "HiPSCat", _hipscat_properties(path), path / HIPSCAT_INFO, path)
     if (path / COLLECTION).exists():
-        raise CatalogError(f"{path} is a collection: name one of the catalogs in it")
+        raise CatalogError(f"{path} is a collection: give one of the catalogs in it{_members(path)}")
     raise no_catalog(path)
+
+
+def _members(collection: AnyPath) -> str:
+    """The margins of a collection, in words."""
+    names = listed_names(read_properties(collection / COLLECTION), "all_margins")
+    margins = ", ".join(str(resolve_reference(collection, name)) for name in names)
+    return f"; its margins are {margins}" if names else "; it has no margins"
 
 
 def collection_properties(path: AnyPath) -> dict[str, str] | None:
@@ -401,4 +420,17 @@ def _hipscat_properties(path: AnyPath) -> dict[str, str]:
     tool = read_json(provenance).get("tool_args") if provenance.exists() else None
     if isinstance(tool, dict):
         properties["hats_builder"] = f"{tool.get('tool_name')} v{tool.get('version')}"
+        given = tool.get("runtime_args")
+        if properties["hats_builder"].startswith(BUILDER_NAME) and isinstance(given, dict):
+            properties |= _part(given)
+    return properties
+
+
+def _part(given: dict[str, Any]) -> dict[str, str]:
+    """The part of a catalog that a HiPSCat margin of this package is of, as HATS has it."""
+    properties = {}
+    if cone := given.get("cone_deg"):
+        properties[CONE] = " ".join(map(str, cone))
+    if pixels := given.get("debug_filter_pixel_list"):
+        properties[FILTER_PIXELS] = " ".join("/".join(map(str, pixel)) for pixel in pixels)
     return properties

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from skymargin.arrow.kinds import INTEGERS, Kind, kind_of
 from skymargin.catalogs.hats_extras import as_written
 from skymargin.catalogs.layout import HATS_PROPERTIES, INDEX_COLUMN
-from skymargin.catalogs.properties import BUILDER, write_properties
+from skymargin.catalogs.properties import BUILDER, CONE, FILTER_PIXELS, write_properties
 from skymargin.storage.paths import absolute, list_files
 
 if TYPE_CHECKING:
@@ -105,12 +105,9 @@ def write_margin_properties(folder: AnyPath, catalog: Catalog, contents: MarginC
         **_STANDARD,
     }
     if options.debug_filter_pixel_list:
-        # A margin of a part of the catalog must not be taken for a complete one.
-        info["skymargin_debug_filter_pixel_list"] = " ".join(
-            f"{order}/{pixel}" for order, pixel in options.debug_filter_pixel_list
-        )
+        info[FILTER_PIXELS] = " ".join(f"{order}/{pixel}" for order, pixel in options.debug_filter_pixel_list)
     if options.cone is not None:
-        info["skymargin_cone_deg"] = " ".join(map(repr, options.cone))
+        info[CONE] = " ".join(map(repr, options.cone))
     if options.addl_hats_properties:
         info |= as_written(options.addl_hats_properties)
     marks_folder = folder if contents.marks_folder is None else contents.marks_folder

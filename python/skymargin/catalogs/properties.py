@@ -50,6 +50,9 @@ OWN_PROPERTIES = frozenset(
         *("hats_estsize", "hats_release_date", "hats_version"),
     }
 )
+# What the properties of a margin of a part of its catalog say: it must not be taken for a complete one.
+CONE = "skymargin_cone_deg"
+FILTER_PIXELS = "skymargin_debug_filter_pixel_list"
 # Editors on Windows begin files with it.
 _BYTE_ORDER_MARK = "\ufeff"
 # pandas writes whole numbers as floats where a column has a missing value, and the hats library reads them.
