@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from pathlib import Path
 
 import pytest
@@ -57,7 +58,7 @@ def test_the_public_names_are_listed_and_load_nothing() -> None:
     assert not {"lsdb", "skymargin.lsdb", "skymargin.plot", "skymargin.polars", "skymargin.build"} & modules
 
 
-@pytest.mark.parametrize("name", ["lsdb", "plot", "polars"])
+@pytest.mark.parametrize("name", ["plot", "polars"])
 def test_modules_are_loaded_when_they_are_first_used(name: str) -> None:
     code = f"import warnings; import skymargin; warnings.simplefilter('ignore'); skymargin.{name}.__all__"
     assert f"skymargin.{name}" in loaded_after(code)
@@ -151,3 +152,9 @@ def small_catalog(tmp_path: Path) -> Path:
     path = tmp_path / "stars"
     write_catalog(path, sky_near_edges(((0, 4), (1, 20), (1, 21)), rows=60, reach_arcsec=60.0, seed=5))
     return path
+
+
+@pytest.mark.parametrize("name", ["plot", "polars"])
+def test_a_module_lists_what_is_for_users(name: str) -> None:
+    module = importlib.import_module(f"skymargin.{name}")
+    assert dir(module) == sorted(module.__all__)

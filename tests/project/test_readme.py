@@ -65,6 +65,16 @@ def examples() -> list[Example]:
     return blocks
 
 
+def test_no_example_prints_its_summary_twice() -> None:
+    """With progress bars, which are the default, a run prints it."""
+    printing = [
+        example for example in examples() if re.search(r"print\(pipeline(_with_client)?\(", example.code)
+    ]
+    assert len(printing) > 3
+    for example in printing:
+        assert "progress_bar=False" in example.code, f"{example.page}:{example.line}"
+
+
 def marks(example: Example) -> list[pytest.MarkDecorator]:
     return [pytest.mark.slow] if "import lsdb" in example.code else []
 
