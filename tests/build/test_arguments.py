@@ -236,6 +236,8 @@ def test_positions_that_are_refused(given: dict[str, Any]) -> None:
         ("threshold", "did you mean margin_threshold?"),
         ("n_workers", "did you mean dask_n_workers?"),
         ("temp_dir", "did you mean tmp_dir?"),
+        ("catalog", "did you mean input_catalog_path?"),
+        ("output", "did you mean output_path?"),
         ("file_list", "help(MarginCacheArguments) lists the arguments"),
     ],
 )

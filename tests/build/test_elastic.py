@@ -145,6 +145,13 @@ def test_a_client_that_is_closed_already(again: Workspace, connect: Connect) -> 
     assert nothing_left(again.output)
 
 
+@pytest.mark.parametrize("client", [None, "127.0.0.1:8786"])
+def test_what_is_no_client_is_refused(client: object, again: Workspace) -> None:
+    with pytest.raises(ArgumentError, match=f"client must be a .*Client, not {type(client).__name__}$"):
+        pipeline_with_client(again.arguments(), client)  # type: ignore[arg-type]
+    assert not again.margin.exists()
+
+
 def test_an_asynchronous_client(made: Workspace, again: Workspace, start: StartCluster) -> None:
     address = start(ABLE).scheduler_address
 

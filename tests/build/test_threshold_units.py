@@ -79,7 +79,7 @@ def test_functions_take_angles_too() -> None:
     ("threshold", "question"),
     [
         (0.001, "did you mean degrees? 0.001 degrees are 3.6 arcseconds"),
-        (3600.5, "did you mean so much? 3600.5 arcseconds are 1.00014 degrees"),
+        (3600.5, "did you mean that many? 3600.5 arcseconds are 1.00014 degrees"),
     ],
 )
 def test_thresholds_of_another_unit_are_asked_about(

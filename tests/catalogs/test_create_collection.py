@@ -14,7 +14,7 @@ from skymargin.catalogs.collection import add_margin
 from skymargin.catalogs.properties import read_properties
 from skymargin.cli.main import main
 from skymargin.errors import ArgumentError, StorageError
-from tests.support.catalogs import Sky, ids_of, sky_near_edges, write_catalog
+from tests.support.catalogs import Sky, ids_of, make_margin, sky_near_edges, write_catalog
 from tests.support.hipscat_catalogs import write_hipscat_catalog
 from tests.support.killing import Moment, run_killed_at
 from tests.support.processes import run_at_once
@@ -182,6 +182,17 @@ def test_what_is_no_place_for_a_collection_of_the_catalog(sky: Sky, stars: Path,
         with pytest.raises(ArgumentError, match=message):
             arguments(stars, **{"collection": tmp_path / "mine", **others})
     assert not (tmp_path / "mine").exists()
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_collection_is_not_made_around_a_margin(stars: Path, tmp_path: Path) -> None:
+    margin = make_margin(stars, tmp_path, 60.0).catalog_path
+    with pytest.raises(
+        ArgumentError, match=f"catalog {margin} is of type margin: a collection is made around"
+    ):
+        create_collection(tmp_path / "new", margin)
+    with pytest.raises(ArgumentError, match=r"there is nothing at its catalog .*nowhere$"):
+        create_collection(tmp_path / "new", tmp_path / "nowhere")
     assert not (tmp_path / "new").exists()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import re
 import subprocess
 import sys
@@ -23,6 +24,7 @@ from hats.io.validation import is_valid_catalog
 
 import skymargin
 from skymargin import write_catalog
+from skymargin.errors import StorageError
 from tests.support.catalogs import file_bytes, files_of
 from tests.support.samples import Capsule, scattered_stars
 
@@ -36,6 +38,12 @@ def rows_of(catalog: Path) -> pa.Table:
 
 def astropy_table(table: pa.Table) -> Table:
     return Table({name: table[name].to_numpy() for name in table.column_names})
+
+
+def swapped(column: pa.ChunkedArray) -> np.ndarray:
+    """The values with their bytes in the other order, as FITS has them."""
+    values: np.ndarray = column.to_numpy()
+    return values.astype(values.dtype.newbyteorder())
 
 
 @pytest.mark.parametrize(
@@ -53,10 +61,13 @@ def astropy_table(table: pa.Table) -> Table:
         lambda table: {name: table[name].to_numpy() for name in table.column_names},
         lambda table: {name: pd.Series(table[name].to_numpy()) for name in table.column_names},
         lambda table: {name: table[name] for name in table.column_names},
+        lambda table: pd.DataFrame({name: swapped(table[name]) for name in table.column_names}),
+        lambda table: {name: pd.Series(swapped(table[name])) for name in table.column_names},
+        lambda table: {name: swapped(table[name]) for name in table.column_names},
     ],
     ids=[
         "batch", "capsule", "polars", "lazy", "pandas", "pandas index", "pandas shuffled", "astropy", "lists", "arrays",
-        "series", "columns",
+        "series", "columns", "swapped pandas", "swapped series", "swapped arrays",
     ],
 )  # fmt: skip
 def test_tables_of_every_kind(convert: Callable[[pa.Table], Any], tmp_path: Path) -> None:
@@ -197,7 +208,13 @@ def test_a_null_is_no_position(tmp_path: Path) -> None:
             "rows cannot be sorted by sort_columns, light of type list",
         ),
         (STARS, {"rows_per_partition": 0}, "rows_per_partition 0 is not allowed"),
-        (STARS, {"rows_per_partition": 1.5}, "rows_per_partition 1.5 is not allowed"),
+        (
+            STARS,
+            {"rows_per_partition": 1.5},
+            "rows_per_partition 1.5 is not allowed: it must be a whole number",
+        ),
+        ({"ra": [], "dec": []}, {}, "the table has no rows: a catalog needs at least one"),
+        (STARS, {"properties": "x"}, "properties must be a dict, not 'x'"),
         (
             STARS,
             {"catalog_type": "margin"},
@@ -218,9 +235,20 @@ def test_catalogs_are_written_to_this_machine() -> None:
         write_catalog(STARS, "memory://c")
 
 
+def test_a_write_that_fails_names_the_catalog(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_arguments: object, **_options: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(pq, "write_table", full)
+    catalog = tmp_path / "c"
+    message = rf"^the catalog {re.escape(str(catalog))} cannot be written: \[Errno 28\] No space left"
+    with pytest.raises(StorageError, match=message):
+        write_catalog(STARS, catalog)
+
+
 def test_a_file_is_not_replaced(tmp_path: Path) -> None:
     (tmp_path / "c").write_text("mine")
-    with pytest.raises(FileExistsError, match=re.escape(str(tmp_path / "c"))):
+    with pytest.raises(FileExistsError, match=f"{re.escape(str(tmp_path / 'c'))} is a file: "):
         write_catalog(STARS, tmp_path / "c")
     assert (tmp_path / "c").read_text() == "mine"
 

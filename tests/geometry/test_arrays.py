@@ -7,11 +7,14 @@ import pickle
 from collections.abc import Callable
 from typing import Any
 
+import astropy.units as u
 import numpy as np
 import pandas as pd
 import polars as pl
 import pyarrow as pa
 import pytest
+from astropy.coordinates import Angle
+from astropy.table import Column, MaskedColumn
 
 import skymargin
 import skymargin._core as _core
@@ -98,6 +101,39 @@ def test_nulls_stay_nulls() -> None:
         assert [value is None for value in column.to_pylist()] == [False, True, True]
     with pytest.raises(skymargin.CoordinateError, match="ra_deg has 1 nulls"):
         margin_rows(ra_deg, dec_deg, [0], [0], 1.0)
+
+
+@pytest.mark.parametrize(
+    "angles",
+    [
+        lambda degrees: np.radians(degrees) * u.rad,
+        lambda degrees: degrees * u.deg,
+        lambda degrees: Angle(degrees / 15, "hourangle"),
+        lambda degrees: Column(degrees * 60, unit="arcmin"),
+        lambda degrees: Column(degrees, unit="deg"),
+        lambda degrees: Column(degrees),
+    ],
+)
+def test_angles_of_astropy_have_their_unit(angles: Callable[[np.ndarray], Any]) -> None:
+    ra_deg, dec_deg = np.array([11.25802281, 45.5]), np.array([78.28414956, 10.5])
+    ra, dec = angles(ra_deg), angles(dec_deg)
+    expected = separation_arcsec(ra_deg, dec_deg, 5, 1000).to_numpy()
+    np.testing.assert_allclose(separation_arcsec(ra, dec, 5, 1000).to_numpy(), expected, rtol=1e-9)
+    assert is_within(ra, dec, 5, 1000, 10.0).to_pylist() == [True, False]
+    assert spatial_index(ra, dec, 10) == spatial_index(ra_deg, dec_deg, 10)
+    pixels = spatial_index(ra_deg, dec_deg, 3).to_numpy()
+    assert (
+        margin_rows(ra, dec, [3, 3], pixels, 5e4).num_rows
+        == margin_rows(ra_deg, dec_deg, [3, 3], pixels, 5e4).num_rows
+    )
+
+
+def test_masked_angles_of_astropy_are_null() -> None:
+    ra = MaskedColumn(np.radians([11.25802281, 1.0]), mask=[False, True], unit="rad")
+    found = separation_arcsec(ra, [78.28414956, 1.0], 5, 1000).to_pylist()
+    assert found == [pytest.approx(3.479867, abs=1e-5), None]
+    with pytest.raises(ValueError, match=r"dec_deg \[1\.\] kg is not allowed: it must be an angle"):
+        spatial_index([1.0], [1.0] * u.kg)
 
 
 def test_no_rows_are_no_rows() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import re
 import shutil
@@ -18,7 +19,7 @@ from matplotlib.text import Annotation
 from PIL import Image
 
 from skymargin.cli.main import main
-from skymargin.errors import ArgumentError, PartitionReadError
+from skymargin.errors import ArgumentError, PartitionReadError, StorageError
 from skymargin.plot import partition
 from skymargin.plot.figures import most_telling_pixel, plot_partition, plot_sky
 from skymargin.plot.partition import _angle, close_view, label_offsets, whole_view
@@ -180,6 +181,21 @@ def test_a_picture_is_written_in_the_format_of_its_name(
 def test_other_formats_are_refused(name: str, made: Workspace, tmp_path: Path) -> None:
     with pytest.raises(ArgumentError, match=r"its name must end in \.png, \.pdf or \.svg"):
         plot_sky(made.margin, picture=tmp_path / name)
+
+
+def test_a_picture_that_cannot_be_written_is_named(
+    made: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_arguments: object, **_options: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Figure, "savefig", full)
+    picture = tmp_path / "a.png"
+    with pytest.raises(
+        StorageError, match=rf"^the picture {picture} cannot be written: \[Errno 28\] No space"
+    ):
+        plot_sky(made.margin, picture=picture)
+    assert not any(tmp_path.iterdir())
 
 
 def test_many_dots_are_one_image_in_a_drawing(made: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:

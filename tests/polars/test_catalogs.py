@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import skymargin.polars as smp
-from skymargin.errors import CatalogError, CatalogNotFoundError, MissingPartitionError
+from skymargin.errors import ArgumentError, CatalogError, CatalogNotFoundError, MissingPartitionError
 from tests.support.catalogs import (
     MIXED_PARTITIONS,
     Layout,
@@ -161,6 +161,8 @@ def test_what_is_no_margin_is_refused_by_name(tmp_path: Path, made: Workspace) -
         smp.scan_margin(tmp_path)
     with pytest.raises(CatalogError, match="says that this is a catalog of type object"):
         smp.scan_margin(made.catalog)
+    with pytest.raises(ArgumentError, match=r"path s3://bucket/margin is not allowed: .* a local folder"):
+        smp.scan_margin("s3://bucket/margin")
     with pytest.raises(TypeError, match="pixels must be pairs"):
         smp.scan_margin(made.margin, pixels=[3])
     margin = copy_of(made.margin, tmp_path)

@@ -275,7 +275,7 @@ REFUSED: list[tuple[Any, float, str]] = [
     ([(30, 0)], 1.0, "order 30 is not allowed"),
     ([(0, 4), (0, 4)], 1.0, "listed twice"),
     ([(0, 4), (1, 16)], 1.0, "overlap"),
-    (pl.DataFrame({"order": [0]}), 1.0, "no column 'Norder'; it has order"),
+    (pl.DataFrame({"order": [0]}), 1.0, "the table of partitions has no column 'Norder'; it has order"),
     ([(0, 4)], 0.0, "margin_threshold_arcsec 0.0 is not allowed"),
     ([(0, 4)], float("nan"), "margin_threshold_arcsec nan is not"),
     ([(0, 4)], 324_001.0, "at most 324000"),
@@ -293,6 +293,7 @@ NO_TABLE = "frame must be a polars, pandas, pyarrow or astropy table"
             (GOOD, partitions, 1.0, {}, TypeError, "partitions must be pairs of order and pixel")
             for partitions in ("abc", 7, [(0, 4.5)])
         ),
+        (GOOD, [(0, 4)], 1.0, {"threads": "2"}, TypeError, "threads '2' is not allowed: .* a whole number"),
         (GOOD, [(0, 4)], 1.0, {"threads": -1}, ValueError, "threads -1 is not allowed"),
         (GOOD, [(0, 4)], 1.0, {"threads": 1025}, ValueError, "threads 1025 is not allowed: .* to 1024"),
         (GOOD, [(0, 4)], 1.0, {"ra_column": "lon"}, ValueError, "no column 'lon'; it has ra, dec"),
@@ -322,8 +323,11 @@ def test_what_makes_no_sense_is_refused_by_name(
 
 
 def test_a_column_is_no_table() -> None:
-    with pytest.raises((TypeError, ValueError)):
-        smp.margins(pl.Series([1.0]), [(0, 4)], 1.0)
+    for function in (smp.margins, smp.partition_and_margin):
+        with pytest.raises(TypeError, match=NO_TABLE):
+            function(pl.Series([1.0]), [(0, 4)], 1.0)
+    with pytest.raises(TypeError, match=NO_TABLE):
+        smp.tile(pl.Series([1.0]), max_rows=5)
 
 
 def test_margin_rows_are_the_same_rows() -> None:

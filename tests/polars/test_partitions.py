@@ -103,6 +103,12 @@ def test_what_cannot_be_tiled_is_refused(
         smp.tile(stars.lazy() if lazy else stars, **{"max_rows": 5, **arguments})  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize("most", ["5", 5.5, None])
+def test_a_number_of_rows_is_a_whole_number(most: object) -> None:
+    with pytest.raises(TypeError, match=f"max_rows {most!r} is not allowed: it must be a whole number"):
+        smp.tile(pl.DataFrame({"ra": [1.0], "dec": [1.0]}), max_rows=most)  # type: ignore[arg-type]
+
+
 def test_a_frame_that_is_no_table_is_refused() -> None:
     with pytest.raises(TypeError, match="frame must be a polars, pandas, pyarrow or astropy table"):
         smp.tile([1, 2], max_rows=1)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from skymargin.catalogs.layout import below_dataset
-from skymargin.formatting import arcsec_text, seconds_text, wrapped
+from skymargin.formatting import arcsec_text, counted, seconds_text, wrapped
 from skymargin.shown import Shown, Table
 
 # The name of each kind of fault, singular and plural.
@@ -191,8 +191,8 @@ class VerifyReport(Shown):
         excess = f", by up to {self.largest_excess_arcsec:.6g} arcsec" if self.counts["too_many"] else ""
         part = f" of {self.pixels:,}" if self.pixels_checked < self.pixels else ""
         return (
-            f"{self.primary_rows:,} rows against {self.pixels_checked:,}{part} pixels: "
-            f"{self.rows_expected:,} rows belong to margins, {self.counts['missing']:,} missing, "
+            f"{counted(self.primary_rows, 'row')} against {self.pixels_checked:,}{part} pixels: "
+            f"{belonging(self.rows_expected)} to margins, {self.counts['missing']:,} missing, "
             f"{self.counts['too_many']:,} extra{excess}"
         )
 
@@ -248,6 +248,11 @@ class VerifyReport(Shown):
             if count > len(named):
                 lines.append(f"  and {count - len(named):,} more")
         return lines
+
+
+def belonging(rows: int) -> str:
+    """How many rows belong to a margin: `1 row belongs`, `2 rows belong`."""
+    return f"{counted(rows, 'row')} belong{'s' if rows == 1 else ''}"
 
 
 def _counted(counts: dict[str, int]) -> str:

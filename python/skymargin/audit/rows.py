@@ -23,7 +23,7 @@ from skymargin.audit.positions import (
     read_margin,
     unique_rows,
 )
-from skymargin.audit.report import MOST_NAMED, Fault
+from skymargin.audit.report import MOST_NAMED, Fault, belonging
 from skymargin.audit.row_matching import Match, match_rows
 from skymargin.audit.schemas import comparable_columns, expected_schema, in_type, schema_difference
 from skymargin.catalogs.layout import PIXEL_COLUMNS, SOURCE_COLUMNS, directory
@@ -311,7 +311,7 @@ class RowAudit:
         pixel = self._tiles[number]
         if len(rows.row) and not self._margin.file_paths(pixel):
             path = self._margin.data / self._margin.partition_path(pixel)
-            note = f"{len(rows.row):,} rows belong in it"
+            note = f"{belonging(len(rows.row))} in it"
             self.add(number, Fault("missing_file", str(path), pixel, note=note), len(rows.row))
         self._add_missing(number, rows)
 

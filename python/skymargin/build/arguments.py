@@ -68,7 +68,7 @@ def _names(args: Any) -> list[str]:
 def _check_name(args: Any, name: str) -> None:
     """Refuse an unknown name, and suggest the nearest known one."""
     if name not in _names(args):
-        near = get_close_matches(name, _names(args), n=1)
+        near = get_close_matches(name, _names(args), n=1) or [full for full in _names(args) if name in full]
         hint = f"did you mean {near[0]}?" if near else f"help({type(args).__name__}) lists the arguments"
         raise ArgumentError(f"{name} is not an argument; {hint}")
 
@@ -279,6 +279,8 @@ class MarginCacheArguments(ShownArguments):
 
     def __post_init__(self) -> None:
         self.check_values()
+        # First: there may be no catalog, and so no name to derive another one from.
+        preflight.check_input(self.primary_path)
         self._fill_output_path()
         preflight.check(self.target)
 
@@ -355,9 +357,8 @@ class MarginCacheArguments(ShownArguments):
         try:
             return check.artifact_name(name)
         except ArgumentError as error:
-            raise ArgumentError(
-                f"output_artifact_name is required here, because of its default: {error}"
-            ) from None
+            reason = str(error).removeprefix("output_artifact_name ")
+            raise ArgumentError(f"output_artifact_name is required here: the default {reason}") from None
 
     @property
     def tmp_path(self) -> AnyPath:

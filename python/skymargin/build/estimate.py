@@ -20,7 +20,7 @@ from skymargin.build.planning import plan_run
 from skymargin.build.stages.partition_scan import PartitionScan, feeds, make_scanner, only_of
 from skymargin.build.stages.plan import catalog_format
 from skymargin.catalogs.catalog import Catalog
-from skymargin.formatting import arcsec_text, readable_bytes, seconds_text
+from skymargin.formatting import arcsec_text, counted, readable_bytes, seconds_text
 from skymargin.geometry.pixels import pixels_of, starts_of
 from skymargin.interrupts import with_short_interrupts
 from skymargin.progress import Stages
@@ -122,11 +122,13 @@ class MarginPlan(Shown):
 
     def _partitions(self) -> str:
         kept = f"; {self.kept_partitions:,} more are taken over as they are" if self.kept_partitions else ""
-        return f"{self.most_partitions:,} partitions{kept}"
+        return f"{counted(self.most_partitions, 'partition')}{kept}"
 
     def _rows(self) -> str:
         about = "" if self.exact else "about "
-        return f"{about}{self.estimated_rows:,} rows, about {readable_bytes(self.estimated_size_bytes)}"
+        return (
+            f"{about}{counted(self.estimated_rows, 'row')}, about {readable_bytes(self.estimated_size_bytes)}"
+        )
 
     def _reads(self) -> str:
         if not self.sources:
@@ -139,8 +141,9 @@ class MarginPlan(Shown):
         )
         about_rows = "" if self.exact_primary_rows else "about "
         return (
-            f"{about}{readable_bytes(self.estimated_bytes_read)} of {about_rows}{self.estimated_primary_rows:,} "
-            f"rows in {self.sources:,} of {self.primary_partitions:,} partitions; {basis}"
+            f"{about}{readable_bytes(self.estimated_bytes_read)} of {about_rows}"
+            f"{counted(self.estimated_primary_rows, 'row')} in {self.sources:,} of "
+            f"{counted(self.primary_partitions, 'partition')}; {basis}"
         )
 
     def to_dict(self) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from skymargin.build.planning import RunPlan, plan_run
 from skymargin.build.report import MarginReport
 from skymargin.build.run import Run
 from skymargin.build.stages.tasks import Job
+from skymargin.errors import ArgumentError
 from skymargin.interrupts import with_short_interrupts
 from skymargin.progress import Stages, in_notebook
 from skymargin.storage.paths import absolute, is_local, remove_folder
@@ -104,13 +105,15 @@ def pipeline_with_client(
     Raises
     ------
     ArgumentError
-        When the client is asynchronous.
+        When the client is none, or asynchronous.
     WorkerError
         When no worker is there that sees the files and has skymargin, or the scheduler is lost.
     SkymarginError
         When the margin cannot be made completely. No catalog is left behind; finished work that the next call can use
         is kept for it.
     """
+    if not hasattr(client, "asynchronous"):
+        raise ArgumentError(f"client must be a dask.distributed.Client, not {type(client).__name__}")
     return _run(args, client)
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from skymargin.build.run_paths import RunPaths
 from skymargin.catalogs.collection import collection_catalog, collection_of, margin_entry
 from skymargin.catalogs.ownership import Listing, inspect_existing, listing_of
+from skymargin.catalogs.suggestions import enclosing_catalog, no_catalog
 from skymargin.errors import ArgumentError, CatalogNotFoundError, OutputExistsError
 from skymargin.storage.paths import AnyPath, absolute, can_list, exists, is_empty_folder, is_local
 
@@ -75,7 +76,7 @@ def check(target: Target) -> None:
     StorageError
         When a server cannot be asked.
     """
-    _check_input(target)
+    check_input(target.primary)
     find_collection(target)
     _check_output(target)
 
@@ -90,7 +91,7 @@ def check_assigned(target: Target, name: str) -> None:
     """
     if is_local(target.primary):
         if name == "input_catalog_path":
-            _check_input(target)
+            check_input(target.primary)
         if name in _OF_COLLECTION:
             find_collection(target)
     if name in ("output_path", "output_artifact_name") and is_local(target.catalog):
@@ -215,9 +216,18 @@ def check_replaced(old: AnyPath) -> None:
         )
 
 
-def _check_input(target: Target) -> None:
-    if can_list(target.primary) and not exists(target.primary):
-        raise CatalogNotFoundError(f"input_catalog_path: there is nothing at {target.primary}")
+def check_input(primary: AnyPath) -> None:
+    """Check that there is something at the input, and that it is not a folder inside a catalog.
+
+    Raises
+    ------
+    CatalogNotFoundError
+        When there is nothing, or a part of a catalog on this machine.
+    """
+    if can_list(primary) and not exists(primary):
+        raise CatalogNotFoundError(f"input_catalog_path: there is nothing at {primary}")
+    if is_local(primary) and enclosing_catalog(primary) is not None:
+        raise no_catalog(primary, "input_catalog_path")
 
 
 def _check_output(target: Target) -> None:

@@ -6,7 +6,7 @@ import dataclasses
 from dataclasses import dataclass, field
 from typing import Any
 
-from skymargin.formatting import arcsec_text, readable_bytes, seconds_text
+from skymargin.formatting import arcsec_text, counted, readable_bytes, seconds_text
 from skymargin.shown import Shown, Table
 
 
@@ -60,14 +60,17 @@ class MarginReport(Shown):
         """One readable line."""
         return (
             f"{self.catalog_path}: {self._what()}; threshold {arcsec_text(self.margin_threshold_arcsec)}; catalog of "
-            f"{self.primary_rows:,} rows in {self.primary_partitions:,} partitions, "
-            f"{readable_bytes(self.bytes_read)} read; {seconds_text(sum(self.seconds.values()))}"
+            f"{self._primary()}, {readable_bytes(self.bytes_read)} read; "
+            f"{seconds_text(sum(self.seconds.values()))}"
         )
 
     def _what(self) -> str:
         if self.empty_reason is not None:
             return f"empty margin, {self.empty_reason}"
-        return f"{self.rows:,} rows in {self.partitions:,} partitions"
+        return f"{counted(self.rows, 'row')} in {counted(self.partitions, 'partition')}"
+
+    def _primary(self) -> str:
+        return f"{counted(self.primary_rows, 'row')} in {counted(self.primary_partitions, 'partition')}"
 
     def _table(self) -> Table:
         ignored = f"{self.hints_ignored:,} that contradicted their pages" if self.hints_ignored else None
@@ -75,11 +78,8 @@ class MarginReport(Shown):
             ("margin", self.catalog_path),
             ("what", self._what()),
             ("threshold", arcsec_text(self.margin_threshold_arcsec)),
-            (
-                "catalog",
-                f"{self.primary_path}: {self.primary_rows:,} rows in {self.primary_partitions:,} partitions",
-            ),
-            ("read", f"{readable_bytes(self.bytes_read)}, {self.pages_decoded:,} pages"),
+            ("catalog", f"{self.primary_path}: {self._primary()}"),
+            ("read", f"{readable_bytes(self.bytes_read)}, {counted(self.pages_decoded, 'page')}"),
             ("hints ignored", ignored),
             self._times(),
         ]

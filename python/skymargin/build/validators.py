@@ -90,7 +90,7 @@ def warn_of_unit(threshold: object) -> None:
     if arcsec < _SMALL_ARCSEC:
         question = f"did you mean degrees? {arcsec:g} degrees are {arcsec * 3600:g} arcseconds"
     elif arcsec > _LARGE_ARCSEC:
-        question = f"did you mean so much? {arcsec:g} arcseconds are {arcsec / 3600:g} degrees"
+        question = f"did you mean that many? {arcsec:g} arcseconds are {arcsec / 3600:g} degrees"
     else:
         return
     warn_caller(f"margin_threshold {arcsec:g} is a number of arcseconds: {question}", ThresholdWarning)

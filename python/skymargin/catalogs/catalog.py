@@ -72,7 +72,11 @@ class StatedRows:
     key: str = ""
 
     def __str__(self) -> str:
-        return f"{self.file} says {self.key}={self.rows}" if self.key else f"{self.file} has {self.rows} rows"
+        return (
+            f"{self.file} says {self.key}={self.rows}"
+            if self.key
+            else f"{self.file} has {self.rows} row{'s' * (self.rows != 1)}"
+        )
 
 
 @dataclass(frozen=True)

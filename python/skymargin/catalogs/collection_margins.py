@@ -13,7 +13,7 @@ from skymargin.catalogs.ownership import inspect_existing
 from skymargin.catalogs.properties import edit_properties, parse_properties, read_properties
 from skymargin.catalogs.shared_file import change_file
 from skymargin.errors import ArgumentError, CatalogNotFoundError
-from skymargin.formatting import arcsec_text, wrapped
+from skymargin.formatting import arcsec_text, counted, wrapped
 from skymargin.shown import Shown, Table
 from skymargin.storage.paths import (
     AnyPath,
@@ -96,7 +96,7 @@ class CollectionInfo(Shown):
             if margin.margin_threshold_arcsec is not None:
                 parts.append(arcsec_text(margin.margin_threshold_arcsec))
             if margin.rows is not None:
-                parts.append(f"{margin.rows:,} rows")
+                parts.append(counted(margin.rows, "row"))
             mark = " (default)" if margin.default else ""
             lines.append(("margin", f"{margin.name}{mark}: {', '.join(parts)}"))
         if not self.margins:
@@ -209,6 +209,8 @@ def remove_margin(collection: Location, name: str, *, keep_files: bool = False) 
 
 def _folder(collection: Location) -> AnyPath:
     folder = absolute(as_path(collection, "collection"))
+    if can_list(folder) and not exists(folder):
+        raise CatalogNotFoundError(f"there is nothing at {folder}")
     if not exists(folder / COLLECTION):
         raise CatalogNotFoundError(f"{folder} is not a collection: it has no {COLLECTION}")
     return folder

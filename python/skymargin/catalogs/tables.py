@@ -61,6 +61,11 @@ def is_astropy(table: object) -> bool:
     return module is not None and isinstance(table, module.Table)
 
 
+def is_swapped(kind: Any) -> bool:
+    """Whether a type of numpy or pandas has its bytes in the other order than this machine."""
+    return not getattr(kind, "isnative", True)
+
+
 def astropy_column(name: str, column: Any, *, degrees: bool = False) -> pa.Array:
     """A column of an astropy table as an Arrow array.
 
@@ -104,6 +109,9 @@ def _of_columns(columns: Mapping[str, Any], degrees: tuple[str, ...]) -> pa.Tabl
     for name, column in columns.items():
         if not isinstance(name, str):
             raise TypeError(f"names of columns must be text, not {name!r}")
+        if is_swapped(getattr(column, "dtype", None)) and hasattr(column, "to_numpy"):
+            # A Series of pandas, which Arrow does not take then.
+            column = column.to_numpy()
         is_arrow = hasattr(column, "__arrow_c_stream__") or hasattr(column, "__arrow_c_array__")
         array = pa.chunked_array(column) if is_arrow and not isinstance(column, pa.Array) else column
         if not is_arrow:
@@ -152,6 +160,10 @@ def _flat(mask: Any, shape: tuple[int, ...]) -> np.ndarray:
 def _from_pandas(frame: Any) -> pa.Table:
     import pyarrow as pa
 
+    # FITS has its bytes in the other order, which Arrow does not take.
+    swapped = {name: kind.newbyteorder("=") for name, kind in frame.dtypes.items() if is_swapped(kind)}
+    if swapped:
+        frame = frame.astype(swapped)
     try:
         table = pa.Table.from_pandas(
             frame, preserve_index=any(name is not None for name in frame.index.names)

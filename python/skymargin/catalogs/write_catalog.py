@@ -17,6 +17,7 @@ from skymargin.arrow.transport import from_transport, to_transport
 from skymargin.catalogs.layout import INDEX_COLUMN, INDEX_ORDER
 from skymargin.catalogs.properties import BUILDER, OWN_PROPERTIES
 from skymargin.catalogs.tables import arrow_table
+from skymargin.errors import StorageError
 from skymargin.geometry.adaptive import adaptive_partitions
 from skymargin.geometry.column_names import in_names_of
 from skymargin.storage.paths import as_path
@@ -84,6 +85,8 @@ def write_catalog(
         allowed.
     FileExistsError
         If the folder holds files.
+    StorageError
+        If a file cannot be written.
 
     Examples
     --------
@@ -110,8 +113,6 @@ def write_catalog(
     partitions = list(zip(orders.tolist(), pixels.tolist(), strict=True))
     indexed = _take(rows, pa.array(by_sky)).add_column(0, INDEX_COLUMN, pa.array(index))
     starts = np.cumsum(counts) - counts
-    for (order, pixel), start, count in zip(partitions, starts.tolist(), counts.tolist(), strict=True):
-        _write_partition(indexed.slice(start, count), folder, order, pixel)
     about = {
         "catalog_type": catalog_type,
         "ra_column": ra_column,
@@ -119,7 +120,13 @@ def write_catalog(
         "hats_max_rows": rows_per_partition,
         **(properties or {}),
     }
-    _finish(folder, partitions, indexed.num_rows, about)
+    try:
+        for (order, pixel), start, count in zip(partitions, starts.tolist(), counts.tolist(), strict=True):
+            _write_partition(indexed.slice(start, count), folder, order, pixel)
+        _finish(folder, partitions, indexed.num_rows, about)
+    except OSError as error:
+        # That of a full disk names no file.
+        raise StorageError(f"the catalog {folder} cannot be written: {error}") from error
     return partitions
 
 
@@ -127,15 +134,21 @@ def _check_arguments(
     folder: Path, rows_per_partition: int, catalog_type: str, properties: Mapping[str, Any]
 ) -> None:
     if not isinstance(rows_per_partition, Integral) or rows_per_partition < 1:
-        raise ValueError(f"rows_per_partition {rows_per_partition!r} is not allowed: it must be at least 1")
+        raise ValueError(
+            f"rows_per_partition {rows_per_partition!r} is not allowed: it must be a whole number, at least 1"
+        )
     if catalog_type not in ("object", "source"):
         raise ValueError(f"catalog_type {catalog_type!r} is not allowed: it must be object or source")
+    if not isinstance(properties, Mapping):
+        raise TypeError(f"properties must be a dict, not {properties!r}")
     for key in properties:
         if key in _OWN_PROPERTIES:
             raise ValueError(f"properties must not contain {key!r}: the catalog sets it")
         if not isinstance(key, str) or not re.fullmatch(r"[A-Za-z0-9_.-]+", key):
             raise ValueError(f"properties: {key!r} is not the name of a property")
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+    if folder.exists() and not folder.is_dir():
+        raise FileExistsError(f"{folder} is a file: a catalog is written to a new folder")
+    if folder.exists() and any(folder.iterdir()):
         raise FileExistsError(f"{folder} holds files: a catalog is written to a new folder")
 
 
@@ -143,6 +156,9 @@ def _check_columns(rows: pa.Table, ra_column: str, dec_column: str, sort_columns
     from pyarrow import types
 
     names = rows.column_names
+    if names and rows.num_rows == 0:
+        # Before the types: columns without values have none.
+        raise ValueError("the table has no rows: a catalog needs at least one")
     if isinstance(sort_columns, str):
         raise ValueError(f"sort_columns {sort_columns!r} is not allowed: it must be a list of columns")
     for argument, name in (
@@ -162,8 +178,6 @@ def _check_columns(rows: pa.Table, ra_column: str, dec_column: str, sort_columns
             raise ValueError(f"{argument} {name!r} is of type {kind}: it must have numbers, in degrees")
     if INDEX_COLUMN in names:
         raise ValueError(f"the table already has a column {INDEX_COLUMN!r}, the name of the spatial index")
-    if rows.num_rows == 0:
-        raise ValueError("the table has no rows: a catalog needs at least one")
 
 
 def _spatial_index(rows: pa.Table, ra_column: str, dec_column: str) -> NDArray[np.int64]:

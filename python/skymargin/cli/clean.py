@@ -99,11 +99,11 @@ def leftover_values(leftover: Leftover) -> dict[str, Any]:
 
 
 def _described(leftover: Leftover) -> str:
-    from skymargin.formatting import readable_bytes, readable_duration
+    from skymargin.formatting import counted, readable_bytes, readable_duration
 
     age = leftover.age_seconds
     told = "of unknown age" if age is None else f"{readable_duration(age)} old"
-    return f"{leftover.path}: {readable_bytes(leftover.size_bytes)} in {_count(len(leftover.files), 'file')}, {told}"
+    return f"{leftover.path}: {readable_bytes(leftover.size_bytes)} in {counted(len(leftover.files), 'file')}, {told}"
 
 
 def _why_kept(leftover: Leftover, older_than_days: float) -> str:
@@ -125,11 +125,7 @@ def _agreed(leftovers: list[Leftover]) -> bool:
 
 
 def _total(leftovers: list[Leftover]) -> str:
-    from skymargin.formatting import readable_bytes
+    from skymargin.formatting import counted, readable_bytes
 
     size_bytes = sum(leftover.size_bytes for leftover in leftovers)
-    return f"{_count(len(leftovers), 'folder')}, {readable_bytes(size_bytes)}"
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+    return f"{counted(len(leftovers), 'folder')}, {readable_bytes(size_bytes)}"

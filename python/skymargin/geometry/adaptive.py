@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from skymargin.geometry.limits import LARGEST_ORDER
-from skymargin.geometry.pixels import starts_of
+from skymargin.geometry.pixels import starts_of, whole
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -36,11 +36,14 @@ def adaptive_partitions(
 
     Raises
     ------
+    TypeError
+        If `most_rows` is not a whole number.
     ValueError
         If `most_rows` is below 1, or more than that share one pixel of order 29.
     """
+    most_rows = whole(argument, most_rows)
     if most_rows < 1:
-        raise ValueError(f"{argument} {most_rows} is not allowed: it must be at least 1")
+        raise ValueError(f"{argument} {most_rows} is not allowed: it must be a whole number, at least 1")
     levels = []
     pixels = np.arange(_BASE_CELLS, dtype=np.int64)
     for order in range(LARGEST_ORDER + 1):

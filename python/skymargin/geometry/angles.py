@@ -29,6 +29,24 @@ def in_degrees(name: str, value: Any) -> Any:
     return _converted(name, value, "deg")
 
 
+def column_in_degrees(name: str, column: Any) -> Any:
+    """A column of angles in degrees: one of astropy with another unit is converted, any other returned as it is.
+
+    Raises
+    ------
+    ArgumentError
+        When it has a unit that is not one of angles.
+    """
+    unit = getattr(column, "unit", None)
+    if unit is None or str(unit) == "deg" or not (is_quantity(column) or hasattr(column, "quantity")):
+        return column
+    import numpy as np
+
+    angles = np.asarray(in_degrees(name, column if is_quantity(column) else column.quantity))
+    mask = getattr(column, "mask", None)
+    return angles if mask is None else np.ma.masked_array(angles, mask)
+
+
 def allowed_arcsec(name: str, value: object) -> float:
     """A threshold or a radius in arcseconds: a number, or a quantity.
 

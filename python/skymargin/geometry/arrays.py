@@ -1,8 +1,9 @@
 """Separations, neighbours, spatial indices and margin rows of positions in arrays.
 
 Columns may be numpy arrays, or have the Arrow PyCapsule interface (pyarrow, polars, pandas). They are read without a
-copy when they are contiguous 64-bit numbers. Results are pyarrow arrays; the GIL is released. Thresholds and radii are
-numbers of arcseconds, or angles of astropy.
+copy when they are contiguous 64-bit numbers. Results are pyarrow arrays; the GIL is released. Coordinates are in
+degrees, or quantities and columns of astropy with the unit of an angle; thresholds and radii are numbers of arcseconds,
+or angles of astropy.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import skymargin._core as _core
-from skymargin.geometry.angles import arcsec_of
+from skymargin.geometry.angles import arcsec_of, column_in_degrees
 from skymargin.geometry.limits import LARGEST_ORDER
 from skymargin.geometry.pixels import allowed_order, allowed_pixel
 
@@ -57,7 +58,7 @@ def separation_arcsec(ra_deg: Column, dec_deg: Column, order: int, pixel: int) -
     >>> separation_arcsec([11.25802281], [78.28414956], 5, 1000).to_pylist()
     [3.479867...]
     """
-    return _core.separation_arcsec(ra_deg, dec_deg, *allowed_pixel(order, pixel))
+    return _core.separation_arcsec(*_degrees(ra_deg, dec_deg), *allowed_pixel(order, pixel))
 
 
 def is_within(
@@ -90,7 +91,7 @@ def is_within(
         When there is no such pixel, the threshold is not allowed, lengths differ, or a column is not numeric.
     """
     within_arcsec = arcsec_of("threshold_arcsec", threshold_arcsec)
-    return _core.is_within(ra_deg, dec_deg, *allowed_pixel(order, pixel), within_arcsec)
+    return _core.is_within(*_degrees(ra_deg, dec_deg), *allowed_pixel(order, pixel), within_arcsec)
 
 
 def neighbours(order: int, pixel: int, at_order: int, radius_arcsec: float) -> pa.UInt64Array:
@@ -152,7 +153,7 @@ def spatial_index(ra_deg: Column, dec_deg: Column, order: int = LARGEST_ORDER) -
     ValueError, TypeError
         When the order is not allowed, lengths differ, or a column is not numeric.
     """
-    return _core.spatial_index(ra_deg, dec_deg, allowed_order("order", order))
+    return _core.spatial_index(*_degrees(ra_deg, dec_deg), allowed_order("order", order))
 
 
 def margin_rows(
@@ -197,5 +198,10 @@ def margin_rows(
 
     threshold_arcsec = arcsec_of("margin_threshold_arcsec", margin_threshold_arcsec)
     margins = _core.TableMargins(_core.Tiling(orders, pixels), threshold_arcsec)
-    members = margins.rows(ra_deg, dec_deg)
+    members = margins.rows(*_degrees(ra_deg, dec_deg))
     return members.set_column(0, "row", members.column("row").cast(pa.uint64()))
+
+
+def _degrees(ra_deg: Column, dec_deg: Column) -> tuple[Column, Column]:
+    """Coordinates, those of astropy with another unit converted."""
+    return column_in_degrees("ra_deg", ra_deg), column_in_degrees("dec_deg", dec_deg)

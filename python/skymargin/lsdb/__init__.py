@@ -15,3 +15,8 @@ from skymargin.lsdb.margin import with_margin  # noqa: E402 - LSDB must be there
 from skymargin.lsdb.matching import crossmatch, recommend_threshold  # noqa: E402
 
 __all__ = ["crossmatch", "recommend_threshold", "with_margin"]
+
+
+def __dir__() -> list[str]:
+    # Without the modules: they are not for users.
+    return __all__

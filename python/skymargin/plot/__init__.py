@@ -7,3 +7,8 @@ and `sky` (the two kinds of picture). They need the extra ``plot``, imported whe
 from skymargin.plot.figures import most_telling_pixel, plot_partition, plot_sky
 
 __all__ = ["most_telling_pixel", "plot_partition", "plot_sky"]
+
+
+def __dir__() -> list[str]:
+    # Without the modules: they are not for users.
+    return __all__

@@ -8,7 +8,13 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
-from skymargin.errors import ArgumentError, MissingExtraError, OutputExistsError, PartitionReadError
+from skymargin.errors import (
+    ArgumentError,
+    MissingExtraError,
+    OutputExistsError,
+    PartitionReadError,
+    StorageError,
+)
 from skymargin.plot.partition import close_view, densest, draw_both, draw_on, has_close_up, whole_view
 from skymargin.plot.scene import MarginCatalog, Scene, check_has_rows, open_margin
 from skymargin.storage.paths import atomic_write, expanded
@@ -96,6 +102,8 @@ def plot_partition(
         When the margin of the pixel cannot be read.
     OutputExistsError
         When `picture` exists.
+    StorageError
+        When `picture` cannot be written.
     """
     require("matplotlib")
     if view not in get_args(ViewName):
@@ -152,7 +160,7 @@ def plot_sky(
     ------
     MissingExtraError
         When matplotlib or mocpy is not installed.
-    ArgumentError, CatalogNotFoundError, CatalogError, OutputExistsError
+    ArgumentError, CatalogNotFoundError, CatalogError, OutputExistsError, StorageError
         As `plot_partition`.
     """
     require("matplotlib", "mocpy")
@@ -279,5 +287,9 @@ def _save(figure: Figure, picture: str | os.PathLike[str] | None) -> None:
     path = Path(expanded(picture))
     suffix = path.suffix.lower()
     # Without a salt, the names in an SVG are random.
-    with atomic_write(path) as temporary, mpl.rc_context({"svg.hashsalt": "skymargin"}):
-        figure.savefig(temporary, dpi=DOTS_PER_INCH, format=suffix[1:], metadata=_FORMATS[suffix])
+    try:
+        with atomic_write(path) as temporary, mpl.rc_context({"svg.hashsalt": "skymargin"}):
+            figure.savefig(temporary, dpi=DOTS_PER_INCH, format=suffix[1:], metadata=_FORMATS[suffix])
+    except OSError as error:
+        # That of a full disk names no file.
+        raise StorageError(f"the picture {path} cannot be written: {error}") from error

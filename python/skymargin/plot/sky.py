@@ -10,7 +10,7 @@ import numpy as np
 import skymargin._core as _core
 from skymargin.catalogs.partition_reader import PartitionRows
 from skymargin.errors import PartitionReadError
-from skymargin.formatting import arcsec_text
+from skymargin.formatting import arcsec_text, counted
 from skymargin.geometry.limits import LARGEST_ORDER
 from skymargin.geometry.outline import outline
 from skymargin.geometry.pixels import starts_of
@@ -93,16 +93,16 @@ def draw_sky(figure: Figure, catalog: MarginCatalog) -> WCSAxes:
     with_rows, unreadable = int((counts > 0).sum()), int((counts < 0).sum())
     empty = len(set(catalog.margin.files) - set(catalog.primary.files))
     about = [
-        f"{len(catalog.primary.files):,} partitions" + (", inside the black line" if has_boundary else "")
+        counted(len(catalog.primary.files), "partition") + (", inside the black line" if has_boundary else "")
     ]
     if empty:
         about.append(
             f"{empty:,} of the margins {'are of empty pixels' if empty > 1 else 'is of an empty pixel'}"
         )
-    about += [f"{unreadable:,} margin{'s' * (unreadable > 1)} cannot be read"] if unreadable else []
-    total = f"{int(counts.clip(0).sum()):,} rows within {arcsec_text(catalog.threshold_arcsec)}"
+    about += [f"{counted(unreadable, 'margin')} cannot be read"] if unreadable else []
+    total = f"{counted(int(counts.clip(0).sum()), 'row')} within {arcsec_text(catalog.threshold_arcsec)}"
     axes.set_title(
-        f"{catalog.margin.path.name}: {total}, in the margins of {with_rows:,} pixels\n({'; '.join(about)})",
+        f"{catalog.margin.path.name}: {total}, in the margins of {counted(with_rows, 'pixel')}\n({'; '.join(about)})",
         pad=14,
     )
     label = "rows in the margin (grey: none" + (", pink: cannot be read)" if unreadable else ")")

@@ -32,3 +32,8 @@ __all__ = [
     "tile",
     "within_margin",
 ]
+
+
+def __dir__() -> list[str]:
+    # Without the modules: they are not for users.
+    return __all__

@@ -21,9 +21,9 @@ from skymargin.catalogs.layout import (
     PIXEL_COLUMNS,
 )
 from skymargin.catalogs.metadata_file import read_schema
-from skymargin.errors import CatalogError, MissingPartitionError
+from skymargin.errors import ArgumentError, CatalogError, MissingPartitionError
 from skymargin.polars.partitions import pixel_pairs
-from skymargin.storage.paths import expanded
+from skymargin.storage.paths import as_path
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -60,6 +60,8 @@ def scan_margin(path: str | os.PathLike[str], *, pixels: Iterable[Any] | None = 
         When it is not a margin catalog, a column has the name of one that is added, or polars does not know its type.
     MissingPartitionError
         When a margin that the catalog lists has no file.
+    ArgumentError
+        When `path` is a URL.
 
     Notes
     -----
@@ -67,7 +69,7 @@ def scan_margin(path: str | os.PathLike[str], *, pixels: Iterable[Any] | None = 
     and `Norder`, `Dir` and `Npix` for the pixel of the margin. These names are swapped here, so that the columns have
     the same meaning for both formats, and `Norder`, `Dir` and `Npix` their meaning in the primary catalog.
     """
-    catalog = _open_margin(Path(expanded(path)))
+    catalog = _open_margin(_local_folder(path))
     chosen = set(catalog.files) if pixels is None else set(pixel_pairs(pixels, "pixels")) & set(catalog.files)
     files = [str(file) for pixel in sorted(chosen) for file in catalog.file_paths(pixel)]
     # A margin without rows has no file: its metadata, a Parquet file without rows, has the columns.
@@ -114,6 +116,13 @@ def read_margin(path: str | os.PathLike[str], *, pixels: Iterable[Any] | None = 
         As `scan_margin` does.
     """
     return scan_margin(path, pixels=pixels).collect()
+
+
+def _local_folder(path: str | os.PathLike[str]) -> Path:
+    folder = as_path(path)
+    if not isinstance(folder, Path):
+        raise ArgumentError(f"path {path} is not allowed: margins are read from a local folder here")
+    return folder
 
 
 def _open_margin(path: Path) -> CatalogFolder:

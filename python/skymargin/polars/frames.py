@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from skymargin.catalogs.tables import astropy_column, is_astropy
+from skymargin.catalogs.tables import astropy_column, is_astropy, is_swapped
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -52,7 +52,9 @@ class Rows:
 
 class _PandasRows(Rows):
     def column(self, name: str) -> Any:
-        return self.frame[name]
+        column = self.frame[name]
+        # Arrow does not take numbers whose bytes are in the other order, the core takes those of numpy.
+        return column.to_numpy() if is_swapped(getattr(column, "dtype", None)) else column
 
     def take(self, rows: pa.Array, added: pa.RecordBatch | None = None) -> Rows:
         taken = self.frame.iloc[rows.to_numpy().astype("int64")]
@@ -117,20 +119,21 @@ def rows_of(frame: Any) -> Rows:
     if hasattr(frame, "__arrow_c_stream__") or hasattr(frame, "__arrow_c_array__"):
         import pyarrow as pa
 
-        # A column has the interface too, and is refused here.
-        return _ArrowRows(pa.table(frame))
+        with suppress(pa.ArrowInvalid, TypeError, ValueError):
+            return _ArrowRows(pa.table(frame))
+        # A column has the interface too, and is refused.
     raise TypeError(
         "frame must be a polars, pandas, pyarrow or astropy table, or one with the Arrow PyCapsule interface, "
         f"not {type(frame)}"
     )
 
 
-def require_columns(names: Sequence[str], needed: Sequence[str]) -> None:
-    """Raise `ValueError`, which names the existing columns, when a column is missing."""
+def require_columns(names: Sequence[str], needed: Sequence[str], table: str = "frame") -> None:
+    """Raise `ValueError`, which names the existing columns, when a column is missing from what `table` names."""
     for name in needed:
         if name not in names:
             raise ValueError(
-                f"the frame has no column {name!r}; it has {', '.join(map(str, names)) or 'none'}"
+                f"the {table} has no column {name!r}; it has {', '.join(map(str, names)) or 'none'}"
             )
 
 

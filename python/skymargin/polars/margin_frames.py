@@ -11,7 +11,7 @@ import polars as pl
 import skymargin._core as _core
 from skymargin.geometry.angles import arcsec_of
 from skymargin.geometry.column_names import in_names_of
-from skymargin.geometry.pixels import starts_of
+from skymargin.geometry.pixels import starts_of, whole
 from skymargin.polars.frames import Rows, require_columns, rows_of, rows_of_a_batch
 from skymargin.polars.partitions import Partitions, as_tiling
 
@@ -254,7 +254,7 @@ def _as_mask(mask: np.ndarray) -> pa.BooleanArray:
 
 
 def _check_threads(threads: int) -> None:
-    if not 0 <= threads <= _MOST_THREADS:
+    if not 0 <= whole("threads", threads) <= _MOST_THREADS:
         raise ValueError(f"threads {threads} is not allowed: it must be 0 (one per core) to {_MOST_THREADS}")
 
 

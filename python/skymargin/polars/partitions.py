@@ -92,7 +92,7 @@ def as_tiling(partitions: Partitions) -> _core.Tiling:
     has_interface = hasattr(partitions, "__arrow_c_stream__") or hasattr(partitions, "__arrow_c_array__")
     if has_interface or is_astropy(partitions):
         rows = rows_of(partitions)
-        require_columns(rows.names(), ("Norder", "Npix"))
+        require_columns(rows.names(), ("Norder", "Npix"), "table of partitions")
         return _core.Tiling(rows.column("Norder"), rows.column("Npix"))
     pairs = pixel_pairs(partitions, "partitions")
     return _core.Tiling(
