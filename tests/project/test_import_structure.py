@@ -58,7 +58,7 @@ def test_the_public_names_are_listed_and_load_nothing() -> None:
     assert not {"lsdb", "skymargin.lsdb", "skymargin.plot", "skymargin.polars", "skymargin.build"} & modules
 
 
-@pytest.mark.parametrize("name", ["plot", "polars"])
+@pytest.mark.parametrize("name", ["lsdb", "plot", "polars"])
 def test_modules_are_loaded_when_they_are_first_used(name: str) -> None:
     code = f"import warnings; import skymargin; warnings.simplefilter('ignore'); skymargin.{name}.__all__"
     assert f"skymargin.{name}" in loaded_after(code)
@@ -111,6 +111,14 @@ def test_a_plain_build_loads_little_besides_pyarrow(bars: bool, small_catalog: P
     # Of tqdm, what notebooks need would load asyncio.
     assert loaded == "numpy"
     assert len(summary) == bars
+
+
+def test_checks_and_summaries_load_no_pandas(small_catalog: Path, tmp_path: Path) -> None:
+    """It takes longer than they do, and an interrupt is lost while pyarrow imports it."""
+    loaded_by_a_build(small_catalog, tmp_path)
+    margin = str(tmp_path / "margin")
+    code = f"import skymargin; assert skymargin.verify({margin!r}).right; skymargin.info({margin!r})"
+    assert "pandas" not in loaded_after(code)
 
 
 def test_a_build_of_a_hipscat_margin_loads_even_less(tmp_path: Path) -> None:

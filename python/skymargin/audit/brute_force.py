@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 import skymargin._core as _core
+from skymargin.arrow.columns import values_of
 from skymargin.geometry.angles import ARCSEC_RAD
 from skymargin.geometry.outline import bounding_circle, unit_vectors
 
@@ -81,7 +82,7 @@ class Margins:
             within = _core.is_within(
                 ra_deg[candidates], dec_deg[candidates], order, pixel, self._threshold_arcsec
             )
-            rows = candidates[np.asarray(within.to_numpy(zero_copy_only=False), dtype=bool)]
+            rows = candidates[values_of(within).astype(bool)]
             if len(rows):
                 yield int(number), rows
 

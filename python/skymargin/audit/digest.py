@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, assert_never
 
 import numpy as np
 
+from skymargin.arrow.columns import to_arrow, truth_values, values_of
 from skymargin.arrow.kinds import Kind, kind_of
 from skymargin.arrow.transport import in_transport
 
@@ -51,20 +52,18 @@ def digests(array: pa.Array | pa.ChunkedArray) -> Digests:
         if len(array.dictionary) == 0:
             return np.full(len(array), _NULL)
         # Null indices point somewhere; their digest is replaced below.
-        positions = array.indices.fill_null(0).to_numpy(zero_copy_only=False)
+        positions = values_of(array.indices.fill_null(0))
         result: Digests = digests(array.dictionary)[positions]
     else:
         result = _digests_of(in_transport(array))
     if array.null_count:
-        result = np.where(array.is_null().to_numpy(zero_copy_only=False), _NULL, result)
+        result = np.where(values_of(array.is_null()), _NULL, result)
     return result
 
 
 def digests_of_numbers(values: NDArray[np.float64] | NDArray[np.uint64]) -> Digests:
     """Return the digests that `digests` gives for an array of these numbers."""
-    import pyarrow as pa
-
-    return digests(pa.array(values))
+    return digests(to_arrow(values))
 
 
 def combined(columns: Digests) -> Digests:
@@ -92,9 +91,9 @@ def _digests_of(array: pa.Array) -> Digests:
             return _of_lists(digests(array.values), bounds)
         case Kind.MAP:
             entries = pa.StructArray.from_arrays([array.keys, array.items], ["k", "v"])
-            return _of_lists(digests(entries), np.asarray(array.offsets))
+            return _of_lists(digests(entries), values_of(array.offsets))
         case Kind.LIST:
-            return _of_lists(digests(array.values), np.asarray(array.offsets))
+            return _of_lists(digests(array.values), values_of(array.offsets))
         case Kind.BYTES:
             is_wide = types.is_large_string(array.type) or types.is_large_binary(array.type)
             _, offsets, content = array.buffers()
@@ -102,7 +101,7 @@ def _digests_of(array: pa.Array) -> Digests:
             octets = np.frombuffer(content, np.uint8) if content is not None else np.empty(0, np.uint8)
             return _of_lists(octets.astype(np.uint64), text_bounds[: len(array) + 1])
         case Kind.BOOLEAN:
-            return _mixed(array.fill_null(False).to_numpy(zero_copy_only=False).astype(np.uint64))
+            return _mixed(truth_values(array).astype(np.uint64))
         case Kind.SIGNED | Kind.UNSIGNED | Kind.FLOAT | Kind.DECIMAL | Kind.TEMPORAL | Kind.FIXED_BYTES:
             return _of_numbers(array)
         case Kind.NULL | Kind.DICTIONARY:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
+from skymargin.arrow.columns import values_of
 from skymargin.catalogs.layout import INDEX_COLUMN, METADATA
 from skymargin.catalogs.parquet_errors import reading_parquet
 from skymargin.errors import CatalogError, PartitionReadError
@@ -127,7 +128,7 @@ def _first_unsorted(catalog: CatalogFolder, groups: Sequence[_Group], index: str
         last = None
         with PartitionRows([catalog.data / name]) as rows:
             for _, table in rows.batches([index]):
-                values = table.column(0).to_numpy()
+                values = values_of(table.column(0))
                 if (values[1:] < values[:-1]).any() or (last is not None and values[0] < last):
                     return name
                 last = values[-1]

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 import skymargin._core as _core
+from skymargin.arrow.columns import values_of
 from skymargin.audit.digest import combined, digests_of_numbers
 from skymargin.catalogs.partition_reader import PartitionRows, as_float64
 from skymargin.geometry.limits import LARGEST_ORDER
@@ -92,7 +93,7 @@ class SuspectRows:
         """Those of the given partitions in which suspect rows lie by their position."""
         if len(self.ra_deg) == 0:
             return set()
-        index = np.asarray(_core.spatial_index(self.ra_deg, self.dec_deg, LARGEST_ORDER))
+        index = values_of(_core.spatial_index(self.ra_deg, self.dec_deg, LARGEST_ORDER))
         holding: set[Pixel] = set()
         for order in {order for order, _ in parts}:
             pixels = np.unique(index >> np.int64(2 * (LARGEST_ORDER - order))).tolist()
@@ -129,7 +130,7 @@ def read_margin(rows: PartitionRows, pixel: Pixel, ra: str, dec: str, index: str
         parts.append((as_float64(table, ra), as_float64(table, dec)))
         if index is None or unsorted is not None:
             continue
-        values = table.column(index).to_numpy()
+        values = values_of(table.column(index))
         decreases = np.flatnonzero(values[1:] < values[:-1]) + 1
         if last is not None and values[0] < last:
             unsorted = first_row
@@ -139,7 +140,7 @@ def read_margin(rows: PartitionRows, pixel: Pixel, ra: str, dec: str, index: str
     ra_deg, dec_deg = (np.concatenate(column) for column in zip(*parts, strict=True))
     separation_arcsec = np.full(len(ra_deg), np.nan)
     good = is_position(ra_deg, dec_deg)
-    separation_arcsec[good] = _core.separation_arcsec(ra_deg[good], dec_deg[good], *pixel).to_numpy()
+    separation_arcsec[good] = values_of(_core.separation_arcsec(ra_deg[good], dec_deg[good], *pixel))
     return MarginRows(ra_deg, dec_deg, separation_arcsec, unsorted)
 
 

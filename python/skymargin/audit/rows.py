@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 import skymargin._core as _core
+from skymargin.arrow.columns import values_of
 from skymargin.audit.brute_force import Margins
 from skymargin.audit.digest import digests, digests_of_numbers
 from skymargin.audit.positions import (
@@ -203,7 +204,7 @@ class RowAudit:
                 batches = [(*suspects.among(ra_deg, dec_deg), False)]
                 for number, row in margins.rows(ra_deg, dec_deg, own):
                     away = _core.separation_arcsec(ra_deg[row], dec_deg[row], *self._tiles[number])
-                    batches.append((np.full(len(row), number), row, away.to_numpy(), True))
+                    batches.append((np.full(len(row), number), row, values_of(away), True))
                 for tile, row, away, belongs in batches:
                     numbers = (tile, np.full(len(row), part), row + first_row)
                     yield ReferenceRows(*numbers, away, ra_deg[row], dec_deg[row], np.full(len(row), belongs))

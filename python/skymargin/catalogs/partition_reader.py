@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from skymargin.arrow.columns import to_arrow, values_of
 from skymargin.arrow.kinds import Kind, kind_of
 from skymargin.arrow.transport import to_transport
 from skymargin.catalogs.int96 import int96_columns, out_of_range, unit_of
@@ -110,10 +111,8 @@ class PartitionRows:
         numpy.ndarray, pyarrow.Table
             Positions in `rows`, and the columns of these rows in types of `arrow.transport`.
         """
-        import pyarrow as pa
-
         for first_row, batch, (start, stop) in self._read(columns, rows):
-            yield np.arange(start, stop), batch.take(pa.array(rows[start:stop] - first_row))
+            yield np.arange(start, stop), batch.take(to_arrow(rows[start:stop] - first_row))
 
     def _read(
         self, columns: Sequence[str], rows: NDArray[np.int64] | None
@@ -148,7 +147,7 @@ class PartitionRows:
                         )
                         if start < stop:
                             if seconds is not None:
-                                read = None if rows is None else pa.array(rows[start:stop] - first_row)
+                                read = None if rows is None else to_arrow(rows[start:stop] - first_row)
                                 _check_int96(path, batch, seconds, read)
                             # Key-value metadata may be no text, which the core does not take.
                             plain = batch.select(list(columns)).replace_schema_metadata(None)
@@ -182,10 +181,9 @@ def as_float64(table: pa.Table, column: str) -> NDArray[np.float64]:
             return np.concatenate([np.empty(0), *map(_decimals_as_float64, values.chunks)])
         case Kind.FLOAT:
             # pyarrow has no cast of every float.
-            return np.asarray(values.to_numpy(zero_copy_only=False), dtype=np.float64)
+            return np.asarray(values_of(values), dtype=np.float64)
         case _:
-            floats = values.cast(pa.float64()).to_numpy(zero_copy_only=False)
-            return np.asarray(floats, dtype=np.float64)
+            return np.asarray(values_of(values.cast(pa.float64())), dtype=np.float64)
 
 
 def _decimals_as_float64(values: pa.Array) -> NDArray[np.float64]:
@@ -203,7 +201,7 @@ def _decimals_as_float64(values: pa.Array) -> NDArray[np.float64]:
     for row in np.flatnonzero((high != units >> 63) | (np.abs(units) > 1 << 53)).tolist():
         value = wide[row].as_py()
         floats[row] = np.nan if value is None else float(value)
-    floats[wide.is_null().to_numpy(zero_copy_only=False)] = np.nan
+    floats[values_of(wide.is_null())] = np.nan
     return floats
 
 

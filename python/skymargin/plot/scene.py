@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import skymargin._core as _core
+from skymargin.arrow.columns import values_of
 from skymargin.catalogs.folder import CatalogFolder, inspect_margin
 from skymargin.catalogs.layout import Pixel
 from skymargin.catalogs.partition_reader import PartitionRows, as_float64
@@ -129,7 +130,7 @@ class MarginCatalog:
             near.append(rows.at(unit_vectors(*rows) @ circle.centre >= np.cos(view_rad)))
         around = Rows.concatenate(near)
         around = around.at(~np.isin(_as_complex(around), _as_complex(margin)))
-        within = _core.is_within(*around, *pixel, self.threshold_arcsec).to_numpy(zero_copy_only=False)
+        within = values_of(_core.is_within(*around, *pixel, self.threshold_arcsec))
         within = within.astype(bool)
         return Scene(
             name=self.margin.path.name,
@@ -139,7 +140,7 @@ class MarginCatalog:
             is_partition=pixel in self.primary.files,
             own=self._primary_rows(pixel, unreadable),
             margin=margin,
-            separation_arcsec=_core.separation_arcsec(*margin, *pixel).to_numpy(),
+            separation_arcsec=values_of(_core.separation_arcsec(*margin, *pixel)),
             lacking=around.at(within),
             others=around.at(~within),
             neighbours=neighbours,
