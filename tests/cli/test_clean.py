@@ -31,7 +31,7 @@ def out(small_catalog: Path, tmp_path: Path, monkeypatch: Patch, capsys: Capture
     with monkeypatch.context() as patch:
         patch.setattr(Run, "reduce", end)
         assert main([*command, "1800"]) == 130
-    assert "the same call goes on from there" in capsys.readouterr().err
+    assert "the same command goes on from there" in capsys.readouterr().err
     then = time.time() - 50 * 3_600
     for path in folder.rglob("*"):
         os.utime(path, (then, then))

@@ -54,6 +54,7 @@ from skymargin.cli.words import in_words_of_options
             "default_margin=True needs add_to_collection=True or collection=DIR",
             "--default-margin needs --add-to-collection or --collection DIR",
         ),
+        ("it is kept; the same call goes on from there", "it is kept; the same command goes on from there"),
         ("a/collection=x is a collection", "a/collection=x is a collection"),
         ("a cone of the sky, a sample, to overwrite", "a cone of the sky, a sample, to overwrite"),
         (

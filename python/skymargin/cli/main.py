@@ -20,6 +20,7 @@ from skymargin.cli.completion import completion
 from skymargin.cli.options import CONTEXT
 from skymargin.cli.pictures import demo, plot
 from skymargin.cli.terminal import give_up_output, print_error, printed_messages
+from skymargin.cli.words import in_words_of_options
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -97,7 +98,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except click.ClickException as error:
         return _report_error(error.format_message())
     except (KeyboardInterrupt, click.Abort) as error:
-        print(_with_notes("skymargin: interrupted", error), file=sys.stderr)
+        print(in_words_of_options(_with_notes("skymargin: interrupted", error)), file=sys.stderr)
         return EXIT_INTERRUPTED
     except BrokenPipeError:
         # The reader is gone (skymargin ... | head): there is nobody to tell.

@@ -69,6 +69,7 @@ _CREDENTIALS = "give them in the storage options, which for a public bucket are 
 def in_words_of_options(message: str) -> str:
     """A message of the package with the options of the command line in place of arguments of Python."""
     message = message.replace(_CREDENTIALS, "give them with --storage-option, or --anon for a public bucket")
+    message = message.replace("the same call goes on", "the same command goes on")
     message = _NUMBERED.sub(r"\1", message)
     message = _COMPRESSION.sub(r"--compression \1", message)
     message = _CONE.sub(_in_words_of_cone, message)
