@@ -279,8 +279,9 @@ class MarginCacheArguments(ShownArguments):
 
     def __post_init__(self) -> None:
         self.check_values()
-        # First: there may be no catalog, and so no name to derive another one from.
-        preflight.check_input(self.primary_path)
+        if is_local(self.primary_path):
+            # First: there may be no catalog, and so no name to derive another one from. Servers are asked once, below.
+            preflight.check_input(self.primary_path)
         self._fill_output_path()
         preflight.check(self.target)
 

@@ -209,9 +209,9 @@ def remove_margin(collection: Location, name: str, *, keep_files: bool = False) 
 
 def _folder(collection: Location) -> AnyPath:
     folder = absolute(as_path(collection, "collection"))
-    if can_list(folder) and not exists(folder):
-        raise CatalogNotFoundError(f"there is nothing at {folder}")
     if not exists(folder / COLLECTION):
+        if can_list(folder) and not exists(folder):
+            raise CatalogNotFoundError(f"there is nothing at {folder}")
         raise CatalogNotFoundError(f"{folder} is not a collection: it has no {COLLECTION}")
     return folder
 

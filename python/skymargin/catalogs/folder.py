@@ -231,7 +231,7 @@ def inspect_catalog(path: AnyPath) -> CatalogFolder:
 def _members(collection: AnyPath) -> str:
     """The margins of a collection, in words."""
     names = listed_names(read_properties(collection / COLLECTION), "all_margins")
-    margins = ", ".join(str(resolve_reference(collection, name)) for name in names)
+    margins = ", ".join(name if "://" in name else str(collection / name) for name in names)
     return f"; its margins are {margins}" if names else "; it has no margins"
 
 
@@ -429,8 +429,9 @@ def _hipscat_properties(path: AnyPath) -> dict[str, str]:
 def _part(given: dict[str, Any]) -> dict[str, str]:
     """The part of a catalog that a HiPSCat margin of this package is of, as HATS has it."""
     properties = {}
-    if cone := given.get("cone_deg"):
+    cone, pixels = given.get("cone_deg"), given.get("debug_filter_pixel_list")
+    if cone and isinstance(cone, list):
         properties[CONE] = " ".join(map(str, cone))
-    if pixels := given.get("debug_filter_pixel_list"):
+    if pixels and isinstance(pixels, list) and all(isinstance(pixel, list) for pixel in pixels):
         properties[FILTER_PIXELS] = " ".join("/".join(map(str, pixel)) for pixel in pixels)
     return properties

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import skymargin._core as _core
+from skymargin.arrow.columns import values_of
 from skymargin.geometry.angles import ARCSEC_RAD
 from skymargin.geometry.limits import LARGEST_ORDER
 from skymargin.geometry.outline import bounding_circle, outline, unit_vectors
@@ -63,7 +64,7 @@ def densest(rows: Rows, threshold_arcsec: float) -> NDArray[np.intp]:
     if len(rows) > _FEW_ROWS:
         # Only rows of the fullest cell of about this radius: all against all would be a matrix of billions.
         order = int(np.clip(np.floor(-np.log2(_CLOSE * threshold_arcsec * ARCSEC_RAD)), 0, LARGEST_ORDER))
-        cells = np.asarray(_core.spatial_index(*rows, order))
+        cells = values_of(_core.spatial_index(*rows, order))
         fullest, counts = np.unique(cells, return_counts=True)
         members = np.flatnonzero(cells == fullest[counts.argmax()])
         candidates = vectors[members[:: len(members) // 100 + 1]]
@@ -322,7 +323,7 @@ def _draw_threshold(axes: Axes, scene: Scene, view: View) -> None:
     east, north = np.meshgrid(ticks, ticks)
     east_rad, north_rad = east.ravel() * view.unit[0], north.ravel() * view.unit[0]
     ra_deg, dec_deg = view.plane.unproject(east_rad, north_rad)
-    separation = _core.separation_arcsec(ra_deg, dec_deg, scene.order, scene.pixel).to_numpy().copy()
+    separation = values_of(_core.separation_arcsec(ra_deg, dec_deg, scene.order, scene.pixel)).copy()
     separation[np.hypot(east_rad, north_rad) > np.pi] = np.nan
     separation = separation.reshape(east.shape)
     axes.contourf(east, north, separation, levels=[-1, scene.threshold_arcsec], colors=[_BAND], zorder=0)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import skymargin._core as _core
+from skymargin.arrow.columns import values_of
 from skymargin.catalogs.partition_reader import PartitionRows
 from skymargin.errors import PartitionReadError
 from skymargin.formatting import arcsec_text, counted
@@ -129,7 +130,7 @@ def pixels_at(sky: WCS, pixels: list[Pixel]) -> NDArray[np.int64]:
     on_sky = np.isfinite(ra_deg) & np.isfinite(dec_deg)
     if not pixels or not on_sky.any():
         return numbers.reshape(east.shape)
-    index = np.asarray(
+    index = values_of(
         _core.spatial_index(np.mod(ra_deg[on_sky], 360), np.clip(dec_deg[on_sky], -90, 90), LARGEST_ORDER)
     )
     # Signed, as the index: numpy compares unsigned numbers with signed ones as floats.
