@@ -6,13 +6,14 @@ use std::sync::Arc;
 use arrow_array::ArrayRef;
 
 use crate::budget::Budget;
-use crate::coordinates::CoordinateReader;
+use crate::coordinates::{CoordinateColumns, CoordinateReader};
 use crate::error::ScanError;
 use crate::fetched::Fetched;
 use crate::file::ParquetFile;
 use crate::filter::{Candidates, FilterError, RowFilter, SelectedCandidate};
 use crate::first_read::{ColumnPositions, FirstRead};
 use crate::history::History;
+use crate::index_ahead::{INDEX_GROUPS, IndexParts};
 use crate::index_column::{self, GroupIndex, IndexCandidates, IndexReader, RowNumbers};
 use crate::row_ranges::RowRanges;
 use crate::schema::Projection;
@@ -63,10 +64,18 @@ impl CandidateReader {
     ) -> Result<Self, ScanError> {
         let (mut rows, mut suspects) = (RowRanges::default(), RowRanges::default());
         let mut row_groups = 0;
-        for row_group in chosen {
+        let index = column_positions.index.map(|place| &projection.columns()[place]);
+        let CoordinateColumns { ra, dec } = column_positions.coordinates(projection);
+        let end = chosen.end;
+        for (at, row_group) in chosen.enumerate() {
+            if let Some(index) = index.filter(|_| at.is_multiple_of(INDEX_GROUPS)) {
+                let leaves = [index, ra, dec].map(|column| column.leaves().start);
+                let next = row_group..end.min(row_group + INDEX_GROUPS);
+                file.read_indexes_ahead(next, &leaves, IndexParts::PlacesAndBounds)?;
+            }
             let before = rows.len();
             let bounds = &file.first_rows()[row_group..row_group + 2];
-            match column_positions.index.map(|place| &projection.columns()[place]) {
+            match index {
                 Some(column) => {
                     let index = GroupIndex::new(file, column, row_group, filter)?;
                     index.add_rows_that_may_hold(file, filter, &mut rows);
@@ -79,11 +88,15 @@ impl CandidateReader {
         // The statistics of the index may be those that are wrong, so that candidates are looked for there, too.
         let rows = if suspects.is_empty() { rows } else { rows.union(&suspects) };
         let needs_coordinates = filter.needs_coordinates();
-        let reader = Self::of_rows(file, projection, column_positions, budget, history, needs_coordinates, rows)?;
+        file.keep_index_ahead(Fetched::default());
+        let in_hand = file.in_hand();
+        let reader =
+            Self::of_rows(file, projection, column_positions, budget, history, needs_coordinates, rows, in_hand)?;
         Ok(Self { row_groups, suspects, ..reader })
     }
 
-    /// A reader of the candidates among some rows.
+    /// A reader of the candidates among some rows. `in_hand` is held meanwhile.
+    #[allow(clippy::too_many_arguments, reason = "what a scan consists of")]
     fn of_rows(
         file: &Arc<ParquetFile>,
         projection: &Arc<Projection>,
@@ -92,8 +105,11 @@ impl CandidateReader {
         history: &Arc<History>,
         needs_coordinates: bool,
         rows: RowRanges,
+        in_hand: &Arc<Fetched>,
     ) -> Result<Self, ScanError> {
-        let first_read = FirstRead::new(file, projection, column_positions, needs_coordinates, &rows, budget, history)?;
+        let positions = column_positions;
+        let first_read =
+            FirstRead::new(file, projection, positions, needs_coordinates, &rows, budget, history, in_hand)?;
         let in_hand = first_read.fetched();
         let look = match column_positions.index {
             _ if rows.is_empty() => Look::Nowhere,
@@ -126,10 +142,10 @@ impl CandidateReader {
         if suspects.is_empty() {
             return Ok(());
         }
-        // What they need says nothing of other files.
-        let (file, history) = (&self.file, Arc::default());
+        // What they need says nothing of other files. What is in hand stays there, and is not read again.
+        let (file, history, in_hand) = (&self.file, Arc::default(), self.fetched());
         let (projection, positions) = (&self.projection, self.column_positions);
-        let mut reader = Self::of_rows(file, projection, positions, self.budget, &history, true, suspects)?;
+        let mut reader = Self::of_rows(file, projection, positions, self.budget, &history, true, suspects, in_hand)?;
         while let Some(found) = reader.next(&EveryRow)? {
             let rows: Vec<u64> = found.rows.iter().map(|row| first_row + row).collect();
             let (index, ra_deg, dec_deg) = (&found.index[..], &found.ra_deg[..], &found.dec_deg[..]);

@@ -12,9 +12,13 @@ use crate::catch_panic::guarded;
 use crate::error::ScanError;
 use crate::fetched::Fetched;
 use crate::file::ParquetFile;
+use crate::index_ahead::{INDEX_GROUPS, IndexParts};
 use crate::pages::{ChunkPlan, ColumnChunks};
 use crate::row_ranges::RowRanges;
 use crate::schema::FileColumn;
+
+/// The number of rows of a batch when many more are read than were asked for.
+const LEAST_BATCH_ROWS: usize = 512;
 
 impl ParquetFile {
     /// A reader of one column at some rows, `batch_rows` at a time.
@@ -33,7 +37,8 @@ impl ParquetFile {
             batch_rows: batch_rows.max(1),
             fetched: Arc::clone(fetched),
         };
-        Ok(ColumnReader { reader: request.reader(rows)?, request, rows: rows.clone(), given: 0 })
+        let reader = request.reader(rows)?;
+        Ok(ColumnReader { reader, request, rows: rows.clone(), given: 0, by_pages: false, changed: None })
     }
 }
 
@@ -51,12 +56,10 @@ impl Request {
     fn reader(&self, rows: &RowRanges) -> Result<ParquetRecordBatchReader, ScanError> {
         let file = &self.file;
         let groups = rows.by_group(file.first_rows());
-        let plans = self.leaves.clone().map(|leaf| {
-            groups.iter().map(|(row_group, rows)| self.plan(*row_group, leaf, rows)).collect::<Result<Vec<_>, _>>()
-        });
+        let plans = self.leaves.clone().map(|leaf| self.plans(leaf, &groups));
         let chunks = ColumnChunks {
             file: Arc::clone(file),
-            leaves: plans.collect::<Result<_, ScanError>>()?,
+            leaves: plans.collect::<Result<_, _>>()?,
             row_groups: groups.iter().map(|(row_group, _)| *row_group).collect(),
             fetched: Arc::clone(&self.fetched),
         };
@@ -68,9 +71,22 @@ impl Request {
         })
     }
 
+    fn plans(&self, leaf: usize, groups: &[(usize, RowRanges)]) -> Result<Vec<ChunkPlan>, ScanError> {
+        let mut plans = Vec::with_capacity(groups.len());
+        for next in groups.chunks(INDEX_GROUPS) {
+            let row_groups = next.iter().map(|(row_group, _)| *row_group);
+            self.file.read_indexes_ahead(row_groups, &[leaf], IndexParts::Places)?;
+            for (row_group, rows) in next {
+                plans.push(self.plan(*row_group, leaf, rows)?);
+            }
+        }
+        self.file.keep_index_ahead(Fetched::default());
+        Ok(plans)
+    }
+
     fn plan(&self, row_group: usize, leaf: usize, rows: &RowRanges) -> Result<ChunkPlan, ScanError> {
         let chunk = self.file.chunk(row_group, leaf)?;
-        let map = self.file.pages(&chunk, &self.fetched)?;
+        let map = self.file.pages_for(&chunk, rows, &self.fetched)?;
         let needed = map.pages_of(rows.as_slice()).into();
         Ok(ChunkPlan { chunk, map, needed })
     }
@@ -112,9 +128,22 @@ pub(super) struct ColumnReader {
     rows: RowRanges,
     /// How many of the rows are read.
     given: u64,
+    /// Whether the rows were chosen by the pages they are in.
+    by_pages: bool,
+    changed: Option<RowRanges>,
 }
 
 impl ColumnReader {
+    /// For rows that were chosen by the pages they are in: where these are elsewhere, reads all rows that may be meant.
+    pub(super) fn of_pages(self) -> Self {
+        Self { by_pages: true, ..self }
+    }
+
+    /// The rows that are read from the last array on, if they are others than before.
+    pub(super) fn changed_rows(&mut self) -> Option<RowRanges> {
+        self.changed.take()
+    }
+
     fn next_array(&mut self) -> Result<Option<ArrayRef>, ScanError> {
         loop {
             match self.request.next(&mut self.reader) {
@@ -133,11 +162,17 @@ impl ColumnReader {
         let start = self.request.file.first_rows()[row_group];
         let last = self.given.checked_sub(1).and_then(|last| self.rows.iter().nth(last as usize));
         let read = last.map_or(0, |last| (last + 1).saturating_sub(start));
-        let left = self.rows.after(self.given);
+        let mut left = self.rows.after(self.given);
+        if self.by_pages {
+            let end = self.request.file.first_rows()[row_group + 1];
+            left = left.union(&RowRanges::from_ranges(vec![start + read..end]));
+            self.request.batch_rows = self.request.batch_rows.max(LEAST_BATCH_ROWS);
+        }
         match self.request.distrusts_index(row_group, read) {
             Ok(true) => match self.request.reader(&left) {
                 Ok(reader) => {
-                    self.reader = reader;
+                    self.changed = self.by_pages.then(|| left.clone());
+                    (self.reader, self.rows, self.given) = (reader, left, 0);
                     true
                 }
                 Err(_) => false,

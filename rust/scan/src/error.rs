@@ -347,6 +347,9 @@ pub enum IndexProblem {
     /// The first rows of the pages do not ascend from 0.
     #[error("the first rows of the pages do not ascend from 0")]
     Order,
+    /// A page has another size than the index says.
+    #[error("a page has another size than the index says")]
+    Size,
     /// A page holds another number of rows than the index says.
     #[error("a page holds another number of rows than the index says")]
     Rows,

@@ -109,7 +109,7 @@ impl ParquetFile {
         Ok(())
     }
 
-    /// The ranges of a chunk that rows need: single pages with an offset index, else the whole chunk.
+    /// The ranges of a chunk that rows need: single pages with an offset index that may be right, else the whole chunk.
     fn add_ranges(
         &self,
         row_group: usize,
@@ -121,6 +121,10 @@ impl ParquetFile {
         match self.indexed_pages(&chunk)? {
             Some(map) => {
                 let needed = map.pages_of(rows.as_slice());
+                if map.has_gaps && !map.others_before(&chunk, &needed).is_empty() {
+                    ranges.push(chunk.range);
+                    return Ok(());
+                }
                 let dictionary = map.dictionary.iter().filter(|_| !needed.is_empty());
                 ranges.extend(dictionary.filter(|range| !self.is_held(leaf, true, range.start)).cloned());
                 let pages = needed.iter().map(|page| &map.pages[*page].range);

@@ -1,6 +1,7 @@
 //! A Parquet file that is being scanned: its footer, its page maps, and readers of its columns.
 
 use std::collections::HashMap;
+use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -19,9 +20,10 @@ use crate::fetched::{Fetched, Forward};
 use crate::filter::FilterError;
 use crate::footer::{Footer, offset_index_range};
 use crate::hints::Hints;
+use crate::levels::RowStarts;
 use crate::page_body::check_body;
 use crate::page_header::{PageHeader, PageKind};
-use crate::page_map::{Chunk, PageMap, PageSpan, read_header};
+use crate::page_map::{Chunk, PageMap};
 use crate::source::Source;
 use crate::try_reserve;
 
@@ -41,6 +43,8 @@ pub(super) struct ParquetFile {
     footer: Footer,
     /// What was read with the footer.
     in_hand: Arc<Fetched>,
+    /// Parts of the page index that are needed next.
+    index_ahead: Mutex<Fetched>,
     maps: Mutex<HashMap<(usize, usize), Arc<PageMap>>>,
     hints: Hints,
     failure: Mutex<Option<ScanError>>,
@@ -67,6 +71,7 @@ impl ParquetFile {
             source,
             footer,
             in_hand,
+            index_ahead: Mutex::default(),
             maps: Mutex::default(),
             hints,
             failure: Mutex::default(),
@@ -159,6 +164,24 @@ impl ParquetFile {
         })
     }
 
+    /// Bytes of the page index. `None` where they are not before the footer.
+    pub(super) fn index_bytes(&self, range: Range<u64>) -> Result<Option<Bytes>, ScanError> {
+        match lock(&self.index_ahead).get(&range) {
+            Some(bytes) => Ok(Some(bytes)),
+            None => self.footer.index_bytes(&self.source, range),
+        }
+    }
+
+    /// Keeps parts of the page index in place of those kept before.
+    pub(super) fn keep_index_ahead(&self, parts: Fetched) {
+        *lock(&self.index_ahead) = parts;
+    }
+
+    /// Whether the pages of a chunk are known.
+    pub(super) fn has_map(&self, row_group: usize, leaf: usize) -> bool {
+        lock(&self.maps).contains_key(&(row_group, leaf))
+    }
+
     /// The pages of a chunk that has an offset index; `None` where it has none, or one that contradicts the file.
     pub(super) fn indexed_pages(&self, chunk: &Chunk) -> Result<Option<Arc<PageMap>>, ScanError> {
         let key = (chunk.row_group, chunk.leaf);
@@ -170,33 +193,13 @@ impl ParquetFile {
         }
         let column = self.metadata().row_group(chunk.row_group).column(chunk.leaf);
         let Some(range) = offset_index_range(column) else { return Ok(None) };
-        let bytes = self.footer.index_bytes(&self.source, range)?;
+        let bytes = self.index_bytes(range)?;
         match bytes.map(|bytes| PageMap::from_offset_index(&bytes, chunk)) {
-            Some(Ok(map)) if !self.is_shifted(chunk, &map) => Ok(Some(self.keep_map(key, map))),
+            Some(Ok(map)) => Ok(Some(self.keep_map(key, map))),
             _ => {
                 self.hints.distrust_index(key);
                 Ok(None)
             }
-        }
-    }
-
-    /// Whether an offset index counts rows from a wrong number on: then the first page has another number of rows than
-    /// its header says, and all others but the last may agree.
-    ///
-    /// Most writers give all pages but the last as many rows, and then nothing is read to know it. Over a high-latency
-    /// source nothing is read at all.
-    fn is_shifted(&self, chunk: &Chunk, map: &PageMap) -> bool {
-        let rows = |page: &PageSpan| page.rows.end - page.rows.start;
-        let [first, others @ .., last] = &map.pages[..] else { return false };
-        let is_even = others.iter().all(|page| rows(page) == rows(first)) && rows(last) <= rows(first);
-        if is_even || chunk.max_repetition > 0 || !self.source.is_low_latency() {
-            return false;
-        }
-        let mut forward = Forward::new(&self.source, &self.in_hand);
-        let failed = |error| self.page_error(chunk, error);
-        match read_header(chunk, first.range.clone(), &mut forward, &failed) {
-            Ok(header) => header.kind.values() != Some(rows(first)),
-            Err(error) => matches!(error, ScanError::Page { .. }),
         }
     }
 
@@ -236,14 +239,14 @@ impl ParquetFile {
         map
     }
 
-    /// Decompresses a page whose header is known. `rows` is the number of rows that begin in a data page.
+    /// Decompresses a page whose header is known. `rows` is what begins in a data page.
     pub(super) fn decompress(
         &self,
         chunk: &Chunk,
         offset: u64,
         header: &PageHeader,
         body: Bytes,
-        rows: Option<u64>,
+        rows: Option<RowStarts>,
     ) -> Result<Page, ScanError> {
         self.pages_decoded.fetch_add(1, Ordering::Relaxed);
         let failed = |error| self.page_error(chunk, error);

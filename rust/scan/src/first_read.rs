@@ -64,8 +64,9 @@ impl Group {
         projection: &Projection,
         rows: &RowRanges,
         places: Vec<usize>,
+        in_hand: &Fetched,
     ) -> Result<Self, ScanError> {
-        let asked_bytes = file.missing_bytes(columns(projection, &places), rows, file.in_hand())?;
+        let asked_bytes = file.missing_bytes(columns(projection, &places), rows, in_hand)?;
         Ok(Self { places, asked_bytes, needed_bytes: 0 })
     }
 
@@ -84,7 +85,8 @@ fn columns<'a>(projection: &'a Projection, places: &'a [usize]) -> impl Iterator
 
 impl FirstRead {
     /// Reads the index column of `rows`, which may hold candidates, or the coordinates where there is no index; and
-    /// what is worth reading with it.
+    /// what is worth reading with it. `in_hand` is held meanwhile.
+    #[allow(clippy::too_many_arguments, reason = "what a scan consists of")]
     pub(super) fn new(
         file: &ParquetFile,
         projection: &Projection,
@@ -93,9 +95,10 @@ impl FirstRead {
         rows: &RowRanges,
         budget: Budget,
         history: &Arc<History>,
+        in_hand: &Arc<Fetched>,
     ) -> Result<Self, ScanError> {
         let mut first = Self {
-            fetched: Arc::clone(file.in_hand()),
+            fetched: Arc::clone(in_hand),
             coordinates: Group::default(),
             rest: Group::default(),
             history: Arc::clone(history),
@@ -111,15 +114,15 @@ impl FirstRead {
         };
         let others =
             (0..projection.columns().len()).filter(|place| !certain.contains(place) && !probable.contains(place));
-        first.rest = Group::new(file, projection, rows, others.collect())?;
-        first.coordinates = Group::new(file, projection, rows, probable)?;
-        let certain_bytes = file.missing_bytes(columns(projection, &certain), rows, file.in_hand())?;
+        first.rest = Group::new(file, projection, rows, others.collect(), in_hand)?;
+        first.coordinates = Group::new(file, projection, rows, probable, in_hand)?;
+        let certain_bytes = file.missing_bytes(columns(projection, &certain), rows, in_hand)?;
 
         let with_coordinates = certain_bytes.saturating_add(first.coordinates.asked_bytes);
         let with_all = with_coordinates.saturating_add(first.rest.asked_bytes);
         let coordinates_in_vain = history.coordinates.waste(first.coordinates.asked_bytes);
         let all_in_vain = coordinates_in_vain.saturating_add(history.rest.waste(first.rest.asked_bytes));
-        let room = |share_bytes: u64| share_bytes.saturating_sub(file.in_hand().held_bytes());
+        let room = |share_bytes: u64| share_bytes.saturating_sub(in_hand.held_bytes());
         let (mut places, mut room_bytes) = (certain, room(budget.fetch_bytes()));
         if with_coordinates <= room(budget.candidates_fetch_bytes()) && coordinates_in_vain <= ROUND_TRIP_BYTES {
             places.extend(&first.coordinates.places);
@@ -132,7 +135,7 @@ impl FirstRead {
         let columns: Vec<&FileColumn> = columns(projection, &places).collect();
         // Columns in a gap may be needed later, and are in hand then.
         let room = Room { bytes: room_bytes, longest_gap_bytes: history.rest.worthwhile_bytes() };
-        first.fetched = file.fetch(&columns, rows, room, file.in_hand())?.1;
+        first.fetched = file.fetch(&columns, rows, room, in_hand)?.1;
         Ok(first)
     }
 

@@ -18,11 +18,10 @@ use crate::budget::Budget;
 use crate::column_index::{PageBounds, integer};
 use crate::column_reader::ColumnReader;
 use crate::error::{ColumnError, ScanError};
-use crate::fetched::{Fetched, Forward};
+use crate::fetched::Fetched;
 use crate::file::ParquetFile;
 use crate::filter::{FilterAnswerError, RowFilter};
 use crate::page_bounds::{Reading, bounds_by_page};
-use crate::page_map::{Chunk, PageMap, read_header};
 use crate::row_ranges::RowRanges;
 use crate::schema::FileColumn;
 
@@ -145,47 +144,29 @@ fn known_range(bounds: &PageBounds<i64>, chunk: &ColumnChunkMetaData, column: &F
     }
 }
 
-/// Compares the offset index with the headers of the pages that are to be read: where they differ, the rows were chosen
-/// by pages that are elsewhere.
+/// Compares the offset index with the headers of the pages between those of some rows: where they differ, the rows were
+/// chosen by pages that are elsewhere.
 ///
 /// Returns the rows with all of such row groups, which are read by their page headers; `None` where there are none.
 fn rows_without_wrong_index(
     file: &Arc<ParquetFile>,
     column: &FileColumn,
     rows: &RowRanges,
-    fetched: &Fetched,
+    fetched: &Arc<Fetched>,
 ) -> Result<Option<RowRanges>, ScanError> {
     let (mut more, mut is_wrong) = (RowRanges::default(), false);
     for (row_group, local) in rows.by_group(file.first_rows()) {
         let chunk = file.chunk(row_group, column.leaves().start)?;
         let first = file.first_rows()[row_group];
-        let map = file.indexed_pages(&chunk)?.filter(|map| map.from_index);
-        if map.is_some_and(|map| index_contradicts(file, &chunk, &map, &local, fetched)) {
+        if file.index_agrees(&chunk, &local, fetched)? {
+            local.as_slice().iter().for_each(|range| more.push(first + range.start..first + range.end));
+        } else {
             file.distrust_index(&chunk)?;
             is_wrong = true;
             more.push(first..first + chunk.rows);
-        } else {
-            local.as_slice().iter().for_each(|range| more.push(first + range.start..first + range.end));
         }
     }
     Ok(is_wrong.then_some(more))
-}
-
-/// Whether a header that is at hand is none, or has another number of values than the page has rows.
-fn index_contradicts(file: &ParquetFile, chunk: &Chunk, map: &PageMap, rows: &RowRanges, fetched: &Fetched) -> bool {
-    let mut forward = Forward::new(file.source(), fetched);
-    map.pages_of(rows.as_slice()).into_iter().map(|page| &map.pages[page]).any(|page| {
-        // Over a high-latency source, only what is fetched is compared.
-        if !file.source().is_low_latency() && fetched.get(&page.range).is_none() {
-            return false;
-        }
-        let failed = |error| file.page_error(chunk, error);
-        match read_header(chunk, page.range.clone(), &mut forward, &failed) {
-            Ok(header) => header.kind.values() != Some(page.rows.end - page.rows.start),
-            Err(ScanError::Page { .. }) => true,
-            Err(_) => false,
-        }
-    })
 }
 
 /// Reads the index column at some rows and asks the filter for candidates.
@@ -214,7 +195,7 @@ impl IndexReader {
         };
         let batch_rows = BATCH_ROWS.min(rows.len() as usize).min(budget.candidates());
         Ok(Self {
-            reader: file.read(column, &rows, batch_rows, &fetched)?,
+            reader: file.read(column, &rows, batch_rows, &fetched)?.of_pages(),
             file: Arc::clone(file),
             column: column.name().to_string(),
             rows: rows.len(),
@@ -226,7 +207,12 @@ impl IndexReader {
     pub(super) fn next(&mut self, most: usize, filter: &impl RowFilter) -> Result<Option<IndexCandidates>, ScanError> {
         let mut found = IndexCandidates::default();
         while found.rows.len() < most {
-            match self.reader.next().transpose()? {
+            let next = self.reader.next().transpose()?;
+            if let Some(rows) = self.reader.changed_rows() {
+                self.rows = self.row_numbers.given + rows.len();
+                self.row_numbers.go_on_with(rows);
+            }
+            match next {
                 Some(array) => self.ask(&array, filter, &mut found)?,
                 None => break,
             }
@@ -350,6 +336,11 @@ impl RowNumbers {
         Self { ranges: rows.into_vec().into_iter(), current: 0..0, given: 0 }
     }
 
+    /// Reads other rows from here on.
+    fn go_on_with(&mut self, rows: RowRanges) {
+        *self = Self { given: self.given, ..Self::new(rows) };
+    }
+
     /// Appends the rows of ascending positions among the next `count` values.
     pub(super) fn take(&mut self, count: usize, positions: &[usize], rows: &mut Vec<u64>) {
         let mut positions = positions.iter().map(|position| *position as u64).peekable();
@@ -390,5 +381,8 @@ mod tests {
         numbers.take(4, &[3], &mut rows);
         assert_eq!(rows, [2, 4, 10, 20, 25, 29]);
         assert_eq!(numbers.given, 14);
+        numbers.go_on_with(RowRanges::from_rows(&[29, 30, 40]));
+        numbers.take(3, &[0, 2], &mut rows);
+        assert_eq!((&rows[6..], numbers.given), (&[29, 40][..], 17));
     }
 }

@@ -6,17 +6,18 @@
 use parquet::basic::Encoding;
 
 use crate::error::PageError;
-use crate::levels::count_row_starts;
+use crate::levels::{RowStarts, count_row_starts};
 use crate::page_header::PageKind;
 use crate::page_map::Chunk;
 
-/// Checks that a page does not claim more than its bytes hold. `rows` is the number of rows that begin in a data page.
+/// Checks that a page does not claim more than its bytes hold. `rows` is what begins in a data page: so many rows, and
+/// one of them with the page if that is stated.
 pub(super) fn check_body(
     chunk: &Chunk,
     offset: u64,
     kind: PageKind,
     body: &[u8],
-    rows: Option<u64>,
+    rows: Option<RowStarts>,
 ) -> Result<(), PageError> {
     let levels = || PageError::Levels { offset };
     let (values, encoding, repetition, plain) = match kind {
@@ -52,7 +53,8 @@ pub(super) fn check_body(
     };
     if let Some(repetition) = repetition {
         let starts = count_row_starts(repetition, chunk.max_repetition, values).ok_or_else(levels)?;
-        if rows.is_some_and(|rows| rows != starts.rows) {
+        let continues = !starts.first_starts && values > 0;
+        if rows.is_some_and(|wanted| wanted.rows != starts.rows || wanted.first_starts && continues) {
             return Err(levels());
         }
     }

@@ -39,7 +39,7 @@ pub(super) fn bounds_by_page<T: Copy>(
         }
     }
     let Some(map) = file.indexed_pages(chunk)? else { return Ok(None) };
-    let bytes = footer.index_bytes(file.source(), range)?;
+    let bytes = file.index_bytes(range)?;
     let bounds = bytes.and_then(|bytes| column_index(&bytes, value).ok());
     let bounds = bounds.filter(|bounds| bounds.len() == map.pages.len());
     if bounds.is_none() {

@@ -1,13 +1,14 @@
-//! Which page of a column chunk holds which rows, from the offset index or from the page headers.
+//! Which page of a column chunk holds which rows, from the page headers; or from the offset index, see
+//! [`crate::offset_index`].
 
 use std::ops::Range;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use parquet::basic::{Compression, Encoding, Type};
 use parquet::file::metadata::RowGroupMetaData;
 
 use crate::codec::{self, Codecs};
-use crate::compact::{Compact, I32, I64, LIST, STRUCT};
-use crate::error::{ChunkProblem, CompactError, IndexProblem, PageError, ScanError};
+use crate::error::{ChunkProblem, CompactError, PageError, ScanError};
 use crate::fetched::Forward;
 use crate::footer::chunk_range;
 use crate::levels::{RowStarts, count_row_starts};
@@ -83,52 +84,35 @@ pub(super) struct PageSpan {
     pub(super) begins: bool,
 }
 
+impl PageSpan {
+    /// The number of rows that begin in the page.
+    pub(super) fn row_count(&self) -> u64 {
+        self.rows.end - self.rows.start
+    }
+
+    /// The bytes that usually hold its header: those that are read of it first.
+    pub(super) fn head(&self) -> Range<u64> {
+        self.range.start..self.range.end.min(self.range.start + HEADER_BYTES)
+    }
+}
+
 /// The pages of a chunk.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Default)]
 pub(super) struct PageMap {
     /// Where the dictionary page is, with its header.
     pub(super) dictionary: Option<Range<u64>>,
     pub(super) pages: Vec<PageSpan>,
     /// Whether it is from the offset index, which may contradict the pages.
     pub(super) from_index: bool,
+    /// Whether the offset index leaves out bytes of the chunk: a header, or a page.
+    pub(super) has_gaps: bool,
+    /// Which pages of the offset index are known to be in the file. Empty for a map from page headers.
+    pub(super) compared: Vec<AtomicBool>,
     /// Whether the footer or the offset index says something else of the chunk, which was ignored.
     pub(super) ignores_hint: bool,
 }
 
 impl PageMap {
-    /// Reads the map from the bytes of the offset index.
-    pub(super) fn from_offset_index(bytes: &[u8], chunk: &Chunk) -> Result<Self, PageError> {
-        let locations = offset_index(bytes).map_err(|_| PageError::Index(IndexProblem::Malformed))?;
-        let mut ignores_hint = chunk.is_cut;
-        let mut pages: Vec<PageSpan> = Vec::with_capacity(locations.len());
-        let mut rows_end = chunk.rows;
-        for (at, location) in locations.iter().enumerate().rev() {
-            let [Ok(offset), Ok(size), Ok(first_row)] = location.map(u64::try_from) else {
-                return Err(PageError::Index(IndexProblem::Outside));
-            };
-            let end = offset.saturating_add(size);
-            let next = pages.last().map_or(chunk.range.end, |page| page.range.start);
-            if offset < chunk.range.start || end > next {
-                return Err(PageError::Index(IndexProblem::Outside));
-            }
-            // Some writers leave the header out of the size: the page goes on to the next one.
-            ignores_hint |= end < next;
-            if first_row > rows_end || at == 0 && first_row != 0 {
-                return Err(PageError::Index(IndexProblem::Order));
-            }
-            pages.push(PageSpan { range: offset..next, rows: first_row..rows_end, begins: true });
-            rows_end = first_row;
-        }
-        if rows_end > 0 {
-            return Err(PageError::Index(IndexProblem::Order));
-        }
-        pages.reverse();
-        // The bytes before the first data page are the dictionary.
-        let first = pages.first().map_or(chunk.range.start, |page| page.range.start);
-        let dictionary = (first > chunk.range.start).then_some(chunk.range.start..first);
-        Ok(Self { dictionary, pages, from_index: true, ignores_hint })
-    }
-
     /// Reads the map from the page headers, one after the other, and skips the page bodies.
     ///
     /// In a repeated column whose headers count values instead of rows, the repetition levels at the beginning of each
@@ -168,6 +152,17 @@ impl PageMap {
     /// Whether all rows of a page lie completely in it, so that the page can be skipped.
     pub(super) fn is_whole(&self, page: usize) -> bool {
         self.begins(page) && self.begins(page + 1)
+    }
+
+    /// Whether a page is known to be in the file as in the map.
+    pub(super) fn is_compared(&self, page: usize) -> bool {
+        self.compared.get(page).is_none_or(|compared| compared.load(Ordering::Relaxed))
+    }
+
+    pub(super) fn set_compared(&self, page: usize) {
+        if let Some(compared) = self.compared.get(page) {
+            compared.store(true, Ordering::Relaxed);
+        }
     }
 
     /// The pages that hold any of the rows. Rows ascend and count from the start of the row group.
@@ -231,7 +226,7 @@ impl Walk<'_, '_> {
                 }
                 PageKind::Data { values, .. } if chunk.max_repetition == 0 => (values, whole_rows(values)),
                 PageKind::Data { values, repetition: Encoding::RLE, .. } => {
-                    let begun = self.row_starts(at, &header, values)?;
+                    let begun = row_starts(chunk, at..self.end, &header, values, self.forward, self.codecs)?;
                     (values, begun.ok_or_else(|| (self.page_error)(PageError::Levels { offset: at }))?)
                 }
                 PageKind::Data { .. } => return Err((self.page_error)(PageError::Levels { offset: at })),
@@ -272,79 +267,58 @@ impl Walk<'_, '_> {
     fn header(&mut self, at: u64) -> Result<PageHeader, ScanError> {
         read_header(self.chunk, at..self.end, self.forward, self.page_error)
     }
+}
 
-    /// The rows that begin in a page of version 1 of a repeated column. `None` when its levels are damaged.
-    fn row_starts(&mut self, at: u64, header: &PageHeader, values: u32) -> Result<Option<RowStarts>, ScanError> {
-        let chunk = self.chunk;
-        let body = at + header.header_bytes as u64;
-        let mut length = LEVELS_BYTES.min(header.compressed_bytes);
-        loop {
-            let bytes = self.forward.get(body..body + length as u64, self.end)?;
-            let whole = length == header.compressed_bytes;
-            let first = |wanted: usize| codec::prefix(chunk.codec, &bytes, wanted);
-            let count = |page: &[u8]| {
-                let (head, levels) = page.split_first_chunk::<4>()?;
-                let levels = levels.get(..u32::from_le_bytes(*head) as usize)?;
-                count_row_starts(levels, chunk.max_repetition, values)
-            };
-            let head = first(4);
-            if let Some(head) = head.first_chunk::<4>() {
-                let wanted = 4 + u32::from_le_bytes(*head) as usize;
-                if wanted > header.uncompressed_bytes {
-                    return Ok(None);
-                }
-                if let Some(starts) = count(&first(wanted)) {
-                    return Ok(Some(starts));
-                }
+/// The rows that begin in a page of version 1 of a repeated column. `None` when its levels are damaged.
+///
+/// The range starts with the page and ends with it or with its chunk.
+pub(super) fn row_starts(
+    chunk: &Chunk,
+    range: Range<u64>,
+    header: &PageHeader,
+    values: u32,
+    forward: &mut Forward<'_>,
+    codecs: &mut Codecs,
+) -> Result<Option<RowStarts>, ScanError> {
+    let body = range.start + header.header_bytes as u64;
+    let mut length = LEVELS_BYTES.min(header.compressed_bytes);
+    loop {
+        let bytes = forward.get(body..body + length as u64, range.end)?;
+        let whole = length == header.compressed_bytes;
+        let first = |wanted: usize| codec::prefix(chunk.codec, &bytes, wanted);
+        let count = |page: &[u8]| {
+            let (head, levels) = page.split_first_chunk::<4>()?;
+            let levels = levels.get(..u32::from_le_bytes(*head) as usize)?;
+            count_row_starts(levels, chunk.max_repetition, values)
+        };
+        let head = first(4);
+        if let Some(head) = head.first_chunk::<4>() {
+            let wanted = 4 + u32::from_le_bytes(*head) as usize;
+            if wanted > header.uncompressed_bytes {
+                return Ok(None);
             }
-            if whole {
-                // Compressions that cannot be decompressed partially.
-                let claimed = header.uncompressed_bytes;
-                let stated = || codec::stated_size(chunk.codec, &bytes) == Some(claimed);
-                let is_possible = codec::check_claim(chunk.codec, &bytes, claimed).is_ok();
-                if !is_possible || header.is_beyond_chunk && !stated() || try_reserve::check(claimed).is_err() {
-                    return Ok(None);
-                }
-                let mut page = vec![0; claimed];
-                let complete = self.codecs.decompress(chunk.codec, &bytes, &mut page);
-                return Ok(complete.ok().and_then(|()| count(&page)));
+            if let Some(starts) = count(&first(wanted)) {
+                return Ok(Some(starts));
             }
-            length = (length * 8).min(header.compressed_bytes);
         }
+        if whole {
+            // Compressions that cannot be decompressed partially.
+            let claimed = header.uncompressed_bytes;
+            let stated = || codec::stated_size(chunk.codec, &bytes) == Some(claimed);
+            let is_possible = codec::check_claim(chunk.codec, &bytes, claimed).is_ok();
+            if !is_possible || header.is_beyond_chunk && !stated() || try_reserve::check(claimed).is_err() {
+                return Ok(None);
+            }
+            let mut page = vec![0; claimed];
+            let complete = codecs.decompress(chunk.codec, &bytes, &mut page);
+            return Ok(complete.ok().and_then(|()| count(&page)));
+        }
+        length = (length * 8).min(header.compressed_bytes);
     }
 }
 
 fn whole_rows(rows: u32) -> RowStarts {
     RowStarts { rows: u64::from(rows), first_starts: true }
-}
-
-/// Offset, size with header and first row of each page.
-fn offset_index(bytes: &[u8]) -> Result<Vec<[i64; 3]>, CompactError> {
-    let mut cursor = Compact::new(bytes);
-    let mut locations = Vec::new();
-    let mut last_id = 0;
-    while let Some(field) = cursor.field(&mut last_id)? {
-        if (field.id, field.kind) != (1, LIST) {
-            cursor.skip(field.kind)?;
-            continue;
-        }
-        let (kind, count) = cursor.list()?;
-        if kind != STRUCT {
-            return Err(CompactError::Type(kind));
-        }
-        for _ in 0..count {
-            let mut location = [-1; 3];
-            let mut last_id = 0;
-            while let Some(field) = cursor.field(&mut last_id)? {
-                match (field.id, field.kind) {
-                    (1..=3, I32 | I64) => location[field.id as usize - 1] = cursor.integer()?,
-                    (_, kind) => cursor.skip(kind)?,
-                }
-            }
-            locations.push(location);
-        }
-    }
-    Ok(locations)
 }
 
 /// The header at the start of a range, which ends with the chunk or the page.
@@ -373,71 +347,6 @@ pub(super) fn read_header(
 #[allow(clippy::single_range_in_vec_init)]
 mod tests {
     use super::*;
-
-    fn chunk(range: Range<u64>, rows: u64) -> Chunk {
-        Chunk {
-            row_group: 0,
-            leaf: 0,
-            data_start: range.start,
-            range,
-            is_cut: false,
-            rows,
-            bounds: ChunkBounds { uncompressed_bytes: 1000, values: rows },
-            codec: Compression::UNCOMPRESSED,
-            max_definition: 0,
-            max_repetition: 0,
-            value_bytes: 8,
-        }
-    }
-
-    /// An offset index of pages (offset, size, first row), each below 64.
-    fn encoded(pages: &[[u8; 3]]) -> Vec<u8> {
-        let mut bytes = vec![0x19, (pages.len() as u8) << 4 | STRUCT];
-        for [offset, size, first_row] in pages {
-            bytes.extend([0x16, offset * 2, 0x15, size * 2, 0x16, first_row * 2, 0]);
-        }
-        bytes.push(0);
-        bytes
-    }
-
-    #[test]
-    fn an_offset_index_gives_pages_and_dictionary() {
-        let map = PageMap::from_offset_index(&encoded(&[[10, 5, 0], [15, 5, 7]]), &chunk(4..20, 12)).unwrap();
-        assert_eq!(map.dictionary, Some(4..10));
-        assert_eq!(map.pages[1], PageSpan { range: 15..20, rows: 7..12, begins: true });
-        assert_eq!(map.pages_of(&[0..1, 6..7]), [0]);
-        assert_eq!(map.pages_of(&[6..8]), [0, 1]);
-        assert_eq!(map.pages_of(&[11..12]), [1]);
-        assert_eq!(map.pages_of(&[]), [] as [usize; 0]);
-    }
-
-    #[test]
-    fn sizes_without_headers_do_not_cut_pages() {
-        let map = PageMap::from_offset_index(&encoded(&[[10, 3, 0], [15, 4, 7]]), &chunk(4..20, 12)).unwrap();
-        assert!(map.ignores_hint && map.from_index);
-        assert_eq!((map.dictionary, &map.pages[0].range, &map.pages[1].range), (Some(4..10), &(10..15), &(15..20)));
-        let right = PageMap::from_offset_index(&encoded(&[[10, 5, 0], [15, 5, 7]]), &chunk(4..20, 12)).unwrap();
-        assert!(!right.ignores_hint);
-        let other = PageMap::from_offset_index(&encoded(&[[10, 5, 0], [15, 5, 8]]), &chunk(4..20, 12)).unwrap();
-        assert!(!right.agrees_with(&other, 1) && right.agrees_with(&other, 0));
-    }
-
-    #[test]
-    fn an_offset_index_that_contradicts_the_footer_is_refused() {
-        for (pages, problem) in [
-            (&[[3, 5, 0]][..], IndexProblem::Outside),
-            (&[[4, 50, 0]], IndexProblem::Outside),
-            (&[[4, 5, 1]], IndexProblem::Order),
-            (&[[4, 5, 0], [9, 5, 13]], IndexProblem::Order),
-            (&[[4, 5, 0], [8, 5, 3]], IndexProblem::Outside),
-            (&[], IndexProblem::Order),
-        ] {
-            match PageMap::from_offset_index(&encoded(pages), &chunk(4..20, 12)) {
-                Err(PageError::Index(found)) => assert_eq!(found, problem, "{pages:?}"),
-                other => panic!("{pages:?} gave {other:?}"),
-            }
-        }
-    }
 
     #[test]
     fn pages_whose_rows_run_on_are_always_needed() {

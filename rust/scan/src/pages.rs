@@ -15,6 +15,7 @@ use parquet::file::metadata::{ParquetMetaData, RowGroupMetaData};
 use crate::error::{IndexProblem, PageError, ScanError};
 use crate::fetched::Fetched;
 use crate::file::ParquetFile;
+use crate::levels::RowStarts;
 use crate::page_header::{PageHeader, PageKind};
 use crate::page_map::{Chunk, PageMap};
 use crate::source::{Gaps, REQUEST_BYTES};
@@ -123,8 +124,8 @@ impl Pages {
         }
     }
 
-    /// Decompresses a page. `rows` is the row count of its span; a flat column must have that many values.
-    fn decode(&mut self, range: std::ops::Range<u64>, rows: Option<u64>) -> std::result::Result<Page, ScanError> {
+    /// Decompresses a page. `rows` is what begins in it by its span; a flat column must have that many values.
+    fn decode(&mut self, range: std::ops::Range<u64>, rows: Option<RowStarts>) -> std::result::Result<Page, ScanError> {
         let (offset, leaf) = (range.start, self.plan.chunk.leaf);
         if let Some(page) = self.file.held_page(leaf, rows.is_none(), offset) {
             return Ok(page);
@@ -151,8 +152,11 @@ impl Pages {
             PageKind::Data { .. } | PageKind::Dictionary { .. } | PageKind::Other => None,
         };
         let is_data = matches!(header.kind, PageKind::Data { .. } | PageKind::DataV2(_));
+        if end < bytes.len() {
+            return Err(self.failed(PageError::Index(IndexProblem::Size)));
+        }
         let contradicts = match (rows, found) {
-            (Some(rows), Some(found)) => rows != u64::from(found),
+            (Some(wanted), Some(found)) => wanted.rows != u64::from(found),
             (Some(_), None) => !is_data,
             (None, _) => !matches!(header.kind, PageKind::Dictionary { .. }),
         };
@@ -183,8 +187,13 @@ impl PageReader for Pages {
             return self.told(page).map(Some);
         }
         let Some(span) = map.pages.get(self.next) else { return Ok(None) };
+        // Writers before the offset index let rows continue in the next page; none that writes one may do so.
+        let rows = RowStarts { rows: span.row_count(), first_starts: map.from_index };
+        let page = self.decode(span.range.clone(), Some(rows));
+        if page.is_ok() {
+            map.set_compared(self.next);
+        }
         self.next += 1;
-        let page = self.decode(span.range.clone(), Some(span.rows.end - span.rows.start));
         self.told(page).map(Some)
     }
 
@@ -194,7 +203,7 @@ impl PageReader for Pages {
         }
         let map = &self.plan.map;
         Ok(map.pages.get(self.next).map(|span| {
-            let rows = (span.rows.end - span.rows.start) as usize;
+            let rows = span.row_count() as usize;
             PageMetadata { num_rows: map.is_whole(self.next).then_some(rows), num_levels: None, is_dict: false }
         }))
     }

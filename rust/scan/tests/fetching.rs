@@ -309,3 +309,46 @@ fn a_local_file_is_read_in_place() {
     let scanned = support::Scanned { batches, report: scan.report() };
     assert_scanned(&scanned, &batch, &filter(), "local");
 }
+
+#[test]
+fn page_indexes_of_many_row_groups_are_read_together() {
+    let batch = catalog();
+    let many = || builder().set_max_row_group_row_count(Some(20));
+    let nothing = RangeFilter { ranges: vec![1 << 40..1 << 41], ..RangeFilter::default() };
+    // Rows of 500 of the 1,000 row groups.
+    let half = RangeFilter { ranges: vec![15_000..45_000], ..RangeFilter::default() };
+    for (properties, index_reads) in [(many(), 1000 / 64 + 1), (without_page_index(many()), 0)] {
+        let bytes = write(&batch, properties.build());
+        assert!(metadata(&bytes).num_row_groups() == 1000 && bytes.len() > 1 << 20);
+        let scanned = |filter: &RangeFilter| {
+            let scanned = scan(&options(&batch.schema(), 1 << 24), &Memory::new(bytes.clone(), true), filter).unwrap();
+            assert_scanned(&scanned, &batch, filter, "many row groups");
+            assert_eq!(scanned.report.hints_ignored, 0);
+            scanned.report
+        };
+        // The end of the file, the whole footer, bounds and places.
+        let report = scanned(&nothing);
+        assert!(report.requests <= 2 + 2 * index_reads, "{} reads", report.requests);
+        if index_reads > 0 {
+            // Each page is one read, and its place is no other.
+            let report = scanned(&half);
+            let most = report.pages_decoded + 2 + 2 * index_reads + 6 * (500 / 64 + 2);
+            assert!(report.requests <= most, "{} reads of {} pages", report.requests, report.pages_decoded);
+        }
+    }
+}
+
+#[test]
+fn an_index_that_is_right_costs_a_header_of_each_page_passed_over() {
+    let batch = catalog();
+    for version in [WriterVersion::PARQUET_1_0, WriterVersion::PARQUET_2_0] {
+        let bytes = write(&batch, builder().set_writer_version(version).build());
+        let scanned =
+            scan(&options(&batch.schema(), 1 << 24), &Memory::new(bytes.clone(), true), &filter()).unwrap();
+        let read = scanned.report.pages_decoded;
+        // Of ten pages in each of three row groups of six columns; the page index is read with the footer.
+        let passed_over = 3 * 10 * 6 - read;
+        assert!(scanned.report.requests <= 2 + read + passed_over, "{} reads", scanned.report.requests);
+        assert!(scanned.report.bytes_fetched < bytes.len() as u64);
+    }
+}

@@ -15,8 +15,9 @@ use std::sync::Arc;
 
 use arrow_array::types::Float32Type;
 use arrow_array::{ArrayRef, Float64Array, Int64Array, ListArray, RecordBatch, StringArray};
-use parquet::file::metadata::{PageIndexPolicy, ParquetMetaDataReader};
+use parquet::file::metadata::ParquetMetaDataReader;
 use parquet::file::properties::WriterProperties;
+use support::locations::{Location, with_locations};
 use support::{Memory, RangeFilter, assert_scanned, options, scan, write};
 
 const ROWS: usize = 400;
@@ -45,54 +46,6 @@ fn file() -> Vec<u8> {
         .set_max_row_group_row_count(Some(150))
         .build();
     write(&catalog(), properties).to_vec()
-}
-
-/// A location of a page: offset, size, first row.
-type Location = [i64; 3];
-
-/// Rewrites the offset index of every chunk of a leaf in its place.
-fn with_locations(mut bytes: Vec<u8>, leaf: usize, change: impl Fn(&mut Vec<Location>)) -> Vec<u8> {
-    let mut reader = ParquetMetaDataReader::new().with_page_index_policy(PageIndexPolicy::Required);
-    reader.try_parse(&bytes::Bytes::from(bytes.clone())).unwrap();
-    let metadata = reader.finish().unwrap();
-    for (group, indexes) in metadata.row_groups().iter().zip(metadata.offset_index().unwrap()) {
-        let mut locations: Vec<Location> = indexes[leaf]
-            .page_locations()
-            .iter()
-            .map(|page| [page.offset, i64::from(page.compressed_page_size), page.first_row_index])
-            .collect();
-        change(&mut locations);
-        let encoded = encoded(&locations);
-        let column = group.column(leaf);
-        let start = column.offset_index_offset().unwrap() as usize;
-        let room = column.offset_index_length().unwrap() as usize;
-        // What follows the end of the struct is not read.
-        assert!(encoded.len() <= room, "{} bytes in {room}", encoded.len());
-        bytes[start..start + encoded.len()].copy_from_slice(&encoded);
-    }
-    bytes
-}
-
-fn encoded(locations: &[Location]) -> Vec<u8> {
-    let mut bytes = vec![0x19];
-    match locations.len() {
-        short @ ..15 => bytes.push((short as u8) << 4 | 12),
-        long => bytes.extend([0xfc, long as u8]),
-    }
-    for [offset, size, first_row] in locations {
-        for (head, value) in [(0x16, offset), (0x15, size), (0x16, first_row)] {
-            bytes.push(head);
-            let mut zigzag = (value << 1 ^ value >> 63) as u64;
-            while zigzag > 0x7f {
-                bytes.push(zigzag as u8 & 0x7f | 0x80);
-                zigzag >>= 7;
-            }
-            bytes.push(zigzag as u8);
-        }
-        bytes.push(0);
-    }
-    bytes.push(0);
-    bytes
 }
 
 fn selecting(range: Range<u64>) -> RangeFilter {
@@ -148,25 +101,6 @@ fn rows_are_those_of_the_pages() {
         }
     });
     assert_ignored("fewer pages", |locations| locations.truncate(1));
-}
-
-#[test]
-fn rows_that_are_all_shifted_are_those_of_the_pages() {
-    // On a disk: over a server, nothing is read of pages that hold no row. Not of the list, whose headers count values.
-    let batch = catalog();
-    for (leaf, shift) in (0..4).flat_map(|leaf| [(leaf, 3), (leaf, -7), (leaf, -1)]) {
-        let bytes = with_locations(file(), leaf, |locations| {
-            locations.iter_mut().skip(1).for_each(|location| location[2] += shift);
-        });
-        for filter in [selecting(45..48), selecting(200..203), selecting(0..ROWS as u64)] {
-            let memory = Memory::new(bytes.clone(), true);
-            let what = format!("leaf {leaf}, shift {shift}, rows {:?}", filter.ranges);
-            let scanned = scan(&options(&batch.schema(), 1 << 20), &memory, &filter);
-            let scanned = scanned.unwrap_or_else(|error| panic!("{what}: {error}"));
-            assert_scanned(&scanned, &batch, &filter, &what);
-            assert!(scanned.report.hints_ignored > 0, "{what}");
-        }
-    }
 }
 
 #[test]

@@ -123,10 +123,14 @@ fn scanned(pixel: Pixel, bytes: &Bytes, low_latency: bool, check_all: bool) -> F
 }
 
 fn cover_filter(pixel: Pixel, check_all: bool) -> CoverFilter {
+    cover_filter_of(pixel, ROWS, check_all)
+}
+
+fn cover_filter_of(pixel: Pixel, rows: usize, check_all: bool) -> CoverFilter {
     let tiling = Arc::new(Tiling::new([pixel]).unwrap());
     let margins = Margins::new(tiling, Threshold::from_arcsec(10.0).unwrap(), Filtering::Exact, None).unwrap();
     let index_slack = Threshold::from_arcsec(INDEX_SLACK_ARCSEC).unwrap();
-    let partition = Partition { pixel, rows: ROWS as u64, index_order: MAX_ORDER, index_slack };
+    let partition = Partition { pixel, rows: rows as u64, index_order: MAX_ORDER, index_slack };
     CoverFilter::new(Arc::new(margins.cover(partition).unwrap()), 0, check_all)
 }
 
@@ -276,6 +280,32 @@ fn statistics_that_are_wrong_change_nothing() {
             }
         }
     }
+}
+
+#[test]
+fn what_is_fetched_is_not_fetched_again_to_check_it() {
+    let pixel = Pixel::new(2, 74).unwrap();
+    let rows = rows_of(pixel, 150_000);
+    let bytes = file(&rows, EnabledStatistics::Chunk);
+    assert!(bytes.len() > 3 << 20);
+    // By its bounds, every row may lie elsewhere.
+    let stale = with_chunks(&bytes, |leaf, chunk| {
+        let statistics = Statistics::double(Some(-80.0), Some(80.0), None, Some(0), false);
+        if leaf == 2 { chunk.into_builder().set_statistics(statistics).build().unwrap() } else { chunk }
+    });
+    let options = ScanOptions { index_order: MAX_ORDER, ..support::options(rows.batch().schema_ref(), 1 << 26) };
+    let found = [&bytes, &stale].map(|bytes| {
+        let memory = Memory::new(bytes.clone(), false);
+        let source = Source::new("partition.parquet", Box::new(memory.clone())).unwrap();
+        let filter = cover_filter_of(pixel, rows.index.len(), false);
+        let mut scan = Scanner::new(options.clone()).unwrap().open(source).unwrap().scan(0, filter).unwrap();
+        let rows: Vec<u64> = (&mut scan).flat_map(|batch| batch.unwrap().rows).collect();
+        (rows, scan.report())
+    });
+    let [(wanted, _), (rows, report)] = found;
+    assert_eq!((&rows, report.hints_ignored), (&wanted, 1));
+    // The end of the file twice: as such, and as part of the column there.
+    assert!(report.bytes_fetched <= bytes.len() as u64 + (64 << 10), "{} bytes", report.bytes_fetched);
 }
 
 #[test]

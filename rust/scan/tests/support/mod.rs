@@ -2,6 +2,8 @@
 #![allow(dead_code, unreachable_pub, reason = "each test file uses its part")]
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
+pub mod locations;
+
 use std::io;
 use std::ops::Range;
 use std::sync::Arc;
