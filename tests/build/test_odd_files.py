@@ -39,6 +39,7 @@ MARGINS = SKY.margins(THRESHOLD_ARCSEC)
 # Pages of 20 rows in row groups of 150.
 SMALL_PAGES = {"write_page_index": True, "max_rows_per_page": 20, "write_batch_size": 10}
 INDEXED = Layout(row_group_rows=150, options=SMALL_PAGES)
+INDEXED_V2 = Layout(row_group_rows=150, options=SMALL_PAGES | {"data_page_version": "2.0"})
 NOT_INDEXED = Layout(row_group_rows=150, options=SMALL_PAGES | {"write_page_index": False})
 
 
@@ -71,6 +72,16 @@ def with_less_in_a_struct(file: Path) -> None:
 HINTS: dict[str, tuple[Callable[[Path], object], Layout, bool]] = {
     "sizes of pages without headers": (handmade.without_headers_in_sizes, INDEXED, True),
     "pages that begin one row later": (lambda file: handmade.shift_first_rows(file, 1), INDEXED, True),
+    "two pages that begin later": (lambda file: handmade.shift_middle_rows(file, 3), INDEXED, True),
+    "two pages that begin earlier": (lambda file: handmade.shift_middle_rows(file, -7), INDEXED, True),
+    "pages that are one further": (handmade.join_and_split_pages, INDEXED, True),
+    "pages of version 2 that are one further": (handmade.join_and_split_pages, INDEXED_V2, True),
+    "two pages of version 2 that begin later": (
+        lambda file: handmade.shift_middle_rows(file, 3),
+        INDEXED_V2,
+        True,
+    ),
+    "a page that is left out": (handmade.leave_out_a_page, INDEXED, True),
     "pages that lie elsewhere": (lambda file: handmade.shift_pages(file, 1 << 40), INDEXED, True),
     "pages that lie a little farther": (lambda file: handmade.shift_pages(file, 3), INDEXED, True),
     "sizes of chunks without the dictionary's header": (

@@ -61,7 +61,9 @@ def edit_offset_indexes(file: Path, change: Callable[[ParquetFile, Chunk, list[F
     places, written = [], b""
     for chunk in parts.chunks:
         index = read_struct(parts.data, chunk.offset_index.start)
-        change(parts, chunk, [location.content for location in index[1].content])
+        locations = [location.content for location in index[1].content]
+        change(parts, chunk, locations)
+        index[1].content = [Value(STRUCT, location) for location in locations]
         places.append((start + len(written), len(encoded := write_struct(index.content))))
         written += encoded
 
@@ -89,6 +91,50 @@ def shift_first_rows(file: Path, rows: int) -> None:
     def change(_parts: ParquetFile, _chunk: Chunk, locations: list[Fields]) -> None:
         for location in locations[1::2]:
             location[3].content += rows
+
+    edit_offset_indexes(file, change)
+
+
+def shift_middle_rows(file: Path, rows: int) -> None:
+    """Have the third and the fourth page begin later, by the offset indexes: the latter has as many rows as before, but
+    others."""
+
+    def change(_parts: ParquetFile, _chunk: Chunk, locations: list[Fields]) -> None:
+        for location in locations[2:4]:
+            location[3].content += rows
+
+    edit_offset_indexes(file, change)
+
+
+def join_and_split_pages(file: Path) -> None:
+    """Make one page of two and two of a later one, by the offset indexes: pages between them are one further."""
+
+    def change(_parts: ParquetFile, _chunk: Chunk, locations: list[Fields]) -> None:
+        if len(locations) < 5:
+            return
+        offsets, sizes = ([location[field].content for location in locations] for field in (1, 2))
+        half = sizes[4] // 2
+        places = [
+            (offsets[1], sizes[1] + sizes[2]),
+            (offsets[3], sizes[3]),
+            (offsets[4], half),
+            (offsets[4] + half, sizes[4] - half),
+        ]
+        for location, (offset, size) in zip(locations[1:5], places, strict=True):
+            location[1].content, location[2].content = offset, size
+
+    edit_offset_indexes(file, change)
+
+
+def leave_out_a_page(file: Path) -> None:
+    """Have no third page, by the offset indexes: those after it are taken for the page before them."""
+
+    def change(_parts: ParquetFile, _chunk: Chunk, locations: list[Fields]) -> None:
+        if len(locations) < 4:
+            return
+        for location, following in zip(locations[2:], locations[3:], strict=False):
+            location[1].content, location[2].content = following[1].content, following[2].content
+        locations.pop()
 
     edit_offset_indexes(file, change)
 
