@@ -15,7 +15,9 @@ use std::sync::Arc;
 
 use arrow_array::types::{Float32Type, Int32Type};
 use arrow_array::{ArrayRef, BinaryArray, Float64Array, Int64Array, ListArray, RecordBatch, StringArray, StructArray};
+use bytes::Bytes;
 use parquet::arrow::ArrowWriter;
+use parquet::file::metadata::ParquetMetaDataReader;
 use parquet::file::properties::{WriterProperties, WriterVersion};
 use support::locations::{Location, with_locations};
 use support::{Memory, RangeFilter, assert_scanned, options, scan, write};
@@ -170,6 +172,31 @@ fn pages_of_different_sizes_are_found() {
                 locations.iter_mut().zip(rows).for_each(|(location, first)| location[2] = first);
             });
             assert_right(&format!("even, leaf {leaf}, {version:?}"), &even, true);
+        }
+    }
+}
+
+#[test]
+fn no_byte_of_an_offset_index_decides_a_value() {
+    let batch = catalog();
+    for version in VERSIONS {
+        let right = file(version);
+        let metadata = ParquetMetaDataReader::new().parse_and_finish(&Bytes::from(right.clone())).unwrap();
+        let columns = metadata.row_groups().iter().flat_map(|group| group.columns());
+        let indexes = columns.map(|column| {
+            let start = column.offset_index_offset().unwrap() as usize;
+            start..start + column.offset_index_length().unwrap() as usize
+        });
+        let filter = RangeFilter { ranges: vec![3..5, 90..92, 239..240, 330..332, 390..392], ..RangeFilter::default() };
+        for at in indexes.flatten() {
+            let mut wrong = right.clone();
+            wrong[at] ^= [0x02, 0x08, 0x40, 0x80][at % 4];
+            for low_latency in [true, false] {
+                let what = format!("byte {at}, {version:?}, low latency {low_latency}");
+                let memory = Memory::new(wrong.clone(), low_latency);
+                let scanned = scan(&options(&batch.schema(), 1 << 20), &memory, &filter);
+                assert_scanned(&scanned.unwrap_or_else(|error| panic!("{what}: {error}")), &batch, &filter, &what);
+            }
         }
     }
 }
