@@ -69,13 +69,7 @@ impl ParquetFile {
     }
 
     /// Compares pages with their headers, as far as these are in hand or reading them costs little.
-    fn compare(
-        &self,
-        chunk: &Chunk,
-        map: &PageMap,
-        pages: &[usize],
-        fetched: &Fetched,
-    ) -> Result<Compared, ScanError> {
+    fn compare(&self, chunk: &Chunk, map: &PageMap, pages: &[usize], fetched: &Fetched) -> Result<Compared, ScanError> {
         let is_low_latency = self.source().is_low_latency();
         let mut forward = Forward::new(self.source(), fetched);
         let mut compared = Compared::All;

@@ -137,7 +137,10 @@ mod tests {
     fn sizes_without_headers_do_not_cut_pages() {
         let short = map(&[[10, 3, 0], [15, 4, 7]]);
         assert!(short.ignores_hint && short.from_index);
-        assert_eq!((short.dictionary, &short.pages[0].range, &short.pages[1].range), (Some(4..10), &(10..15), &(15..20)));
+        assert_eq!(
+            (short.dictionary, &short.pages[0].range, &short.pages[1].range),
+            (Some(4..10), &(10..15), &(15..20))
+        );
         let right = map(&[[10, 5, 0], [15, 5, 7]]);
         assert!(!right.ignores_hint);
         let other = map(&[[10, 5, 0], [15, 5, 8]]);

@@ -37,14 +37,6 @@ pub(super) enum PageKind {
 }
 
 impl PageKind {
-    /// The number of values of a data page, nulls included.
-    pub(super) fn values(self) -> Option<u64> {
-        match self {
-            Self::Data { values, .. } | Self::DataV2(DataV2 { values, .. }) => Some(u64::from(values)),
-            Self::Dictionary { .. } | Self::Other => None,
-        }
-    }
-
     /// Whether it is a data page whose values are dictionary indices.
     pub(super) fn needs_dictionary(self) -> bool {
         match self {

@@ -343,8 +343,7 @@ fn an_index_that_is_right_costs_a_header_of_each_page_passed_over() {
     let batch = catalog();
     for version in [WriterVersion::PARQUET_1_0, WriterVersion::PARQUET_2_0] {
         let bytes = write(&batch, builder().set_writer_version(version).build());
-        let scanned =
-            scan(&options(&batch.schema(), 1 << 24), &Memory::new(bytes.clone(), true), &filter()).unwrap();
+        let scanned = scan(&options(&batch.schema(), 1 << 24), &Memory::new(bytes.clone(), true), &filter()).unwrap();
         let read = scanned.report.pages_decoded;
         // Of ten pages in each of three row groups of six columns; the page index is read with the footer.
         let passed_over = 3 * 10 * 6 - read;

@@ -50,13 +50,14 @@ fn catalog() -> RecordBatch {
 }
 
 /// Pages of 20 rows in row groups of 150.
-fn file(version: WriterVersion) -> Vec<u8> {
-    write(&catalog(), properties(version)).to_vec()
+fn file(layout: (WriterVersion, bool)) -> Vec<u8> {
+    write(&catalog(), properties(layout)).to_vec()
 }
 
-fn properties(version: WriterVersion) -> WriterProperties {
+fn properties((version, has_dictionaries): (WriterVersion, bool)) -> WriterProperties {
     WriterProperties::builder()
         .set_writer_version(version)
+        .set_dictionary_enabled(has_dictionaries)
         .set_data_page_row_count_limit(20)
         .set_write_batch_size(10)
         .set_max_row_group_row_count(Some(150))
@@ -64,9 +65,9 @@ fn properties(version: WriterVersion) -> WriterProperties {
 }
 
 /// The same with pages of different numbers of rows.
-fn uneven_file(version: WriterVersion) -> Vec<u8> {
+fn uneven_file(layout: (WriterVersion, bool)) -> Vec<u8> {
     let batch = catalog();
-    let mut writer = ArrowWriter::try_new(Vec::new(), batch.schema(), Some(properties(version))).unwrap();
+    let mut writer = ArrowWriter::try_new(Vec::new(), batch.schema(), Some(properties(layout))).unwrap();
     for start in (0..ROWS).step_by(13) {
         writer.write(&batch.slice(start, 13.min(ROWS - start))).unwrap();
     }
@@ -146,24 +147,26 @@ const CHANGES: [Change; 9] = [
     ("joined and split", |locations| join_and_split(locations)),
 ];
 
-const VERSIONS: [WriterVersion; 2] = [WriterVersion::PARQUET_1_0, WriterVersion::PARQUET_2_0];
+/// The version of pages, and whether there are dictionaries.
+const LAYOUTS: [(WriterVersion, bool); 3] =
+    [(WriterVersion::PARQUET_1_0, false), (WriterVersion::PARQUET_2_0, false), (WriterVersion::PARQUET_2_0, true)];
 
 #[test]
 fn rows_are_those_of_the_pages_wherever_the_index_is_wrong() {
-    for version in VERSIONS {
-        let right = file(version);
+    for layout in LAYOUTS {
+        let right = file(layout);
         assert_right("right", &right, false);
         for (leaf, (name, change)) in (0..LEAVES).flat_map(|leaf| CHANGES.map(|change| (leaf, change))) {
             let wrong = with_locations(right.clone(), leaf, change);
-            assert_right(&format!("{name}, leaf {leaf}, {version:?}"), &wrong, true);
+            assert_right(&format!("{name}, leaf {leaf}, {layout:?}"), &wrong, true);
         }
     }
 }
 
 #[test]
 fn pages_of_different_sizes_are_found() {
-    for version in VERSIONS {
-        let right = uneven_file(version);
+    for layout in LAYOUTS {
+        let right = uneven_file(layout);
         assert_right("right", &right, false);
         for leaf in 0..LEAVES {
             let even = with_locations(right.clone(), leaf, |locations| {
@@ -171,7 +174,7 @@ fn pages_of_different_sizes_are_found() {
                 let rows: Vec<i64> = (0..pages).map(|page| last / (pages - 1) * page).collect();
                 locations.iter_mut().zip(rows).for_each(|(location, first)| location[2] = first);
             });
-            assert_right(&format!("even, leaf {leaf}, {version:?}"), &even, true);
+            assert_right(&format!("even, leaf {leaf}, {layout:?}"), &even, true);
         }
     }
 }
@@ -179,8 +182,8 @@ fn pages_of_different_sizes_are_found() {
 #[test]
 fn no_byte_of_an_offset_index_decides_a_value() {
     let batch = catalog();
-    for version in VERSIONS {
-        let right = file(version);
+    for layout in &LAYOUTS[1..] {
+        let right = file(*layout);
         let metadata = ParquetMetaDataReader::new().parse_and_finish(&Bytes::from(right.clone())).unwrap();
         let columns = metadata.row_groups().iter().flat_map(|group| group.columns());
         let indexes = columns.map(|column| {
@@ -192,7 +195,7 @@ fn no_byte_of_an_offset_index_decides_a_value() {
             let mut wrong = right.clone();
             wrong[at] ^= [0x02, 0x08, 0x40, 0x80][at % 4];
             for low_latency in [true, false] {
-                let what = format!("byte {at}, {version:?}, low latency {low_latency}");
+                let what = format!("byte {at}, {layout:?}, low latency {low_latency}");
                 let memory = Memory::new(wrong.clone(), low_latency);
                 let scanned = scan(&options(&batch.schema(), 1 << 20), &memory, &filter);
                 assert_scanned(&scanned.unwrap_or_else(|error| panic!("{what}: {error}")), &batch, &filter, &what);

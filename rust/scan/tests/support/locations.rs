@@ -1,16 +1,20 @@
 //! Offset indexes that say what a test wants.
 
-use parquet::file::metadata::{PageIndexPolicy, ParquetMetaDataReader};
+use bytes::Bytes;
+use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData, ParquetMetaDataReader, ParquetMetaDataWriter};
 
 /// A location of a page: offset, size, first row.
 pub type Location = [i64; 3];
 
-/// Rewrites the offset index of every chunk of a leaf in its place.
-pub fn with_locations(mut bytes: Vec<u8>, leaf: usize, change: impl Fn(&mut Vec<Location>)) -> Vec<u8> {
+/// Rewrites the offset index of every chunk of a leaf: the new ones come before the footer.
+pub fn with_locations(bytes: Vec<u8>, leaf: usize, change: impl Fn(&mut Vec<Location>)) -> Vec<u8> {
+    let bytes = Bytes::from(bytes);
     let mut reader = ParquetMetaDataReader::new().with_page_index_policy(PageIndexPolicy::Required);
-    reader.try_parse(&bytes::Bytes::from(bytes.clone())).unwrap();
+    reader.try_parse(&bytes).unwrap();
     let metadata = reader.finish().unwrap();
-    for (group, indexes) in metadata.row_groups().iter().zip(metadata.offset_index().unwrap()) {
+    let footer_bytes = u32::from_le_bytes(bytes[bytes.len() - 8..bytes.len() - 4].try_into().unwrap()) as usize;
+    let mut written = bytes[..bytes.len() - 8 - footer_bytes].to_vec();
+    let groups = metadata.row_groups().iter().zip(metadata.offset_index().unwrap()).map(|(group, indexes)| {
         let mut locations: Vec<Location> = indexes[leaf]
             .page_locations()
             .iter()
@@ -18,14 +22,21 @@ pub fn with_locations(mut bytes: Vec<u8>, leaf: usize, change: impl Fn(&mut Vec<
             .collect();
         change(&mut locations);
         let encoded = encoded(&locations);
-        let column = group.column(leaf);
-        let start = column.offset_index_offset().unwrap() as usize;
-        let room = column.offset_index_length().unwrap() as usize;
-        // What follows the end of the struct is not read.
-        assert!(encoded.len() <= room, "{} bytes in {room}", encoded.len());
-        bytes[start..start + encoded.len()].copy_from_slice(&encoded);
-    }
-    bytes
+        let mut columns = group.columns().to_vec();
+        columns[leaf] = columns[leaf]
+            .clone()
+            .into_builder()
+            .set_offset_index_offset(Some(written.len() as i64))
+            .set_offset_index_length(Some(encoded.len() as i32))
+            .build()
+            .unwrap();
+        written.extend(encoded);
+        group.clone().into_builder().set_column_metadata(columns).build().unwrap()
+    });
+    let groups = groups.collect();
+    let changed = ParquetMetaData::new(metadata.file_metadata().clone(), groups);
+    ParquetMetaDataWriter::new(&mut written, &changed).finish().unwrap();
+    written
 }
 
 fn encoded(locations: &[Location]) -> Vec<u8> {
