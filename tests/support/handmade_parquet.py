@@ -6,6 +6,7 @@ Each function changes one file in place. Values and pages stay, but for those of
 from __future__ import annotations
 
 import copy
+import itertools
 from collections.abc import Callable
 from pathlib import Path
 
@@ -132,7 +133,7 @@ def leave_out_a_page(file: Path) -> None:
     def change(_parts: ParquetFile, _chunk: Chunk, locations: list[Fields]) -> None:
         if len(locations) < 4:
             return
-        for location, following in zip(locations[2:], locations[3:], strict=False):
+        for location, following in itertools.pairwise(locations[2:]):
             location[1].content, location[2].content = following[1].content, following[2].content
         locations.pop()
 

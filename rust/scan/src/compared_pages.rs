@@ -3,7 +3,7 @@
 //! An offset index saves reads and decides no value. Pages follow one another from the start of their chunk, and each
 //! header tells the size and the rows of its page. So a page is where the index says, with the rows that it says, if
 //! its own header and those of all pages before it agree with the index. Headers of pages that are decompressed are
-//! compared then ([`crate::pages`]), those of the pages between them here, before.
+//! compared then, those of the pages between them here, before.
 //!
 //! Over a high-latency source, what is in hand is compared: nothing is read for it, except the whole chunk where its
 //! pages do not fill it. Of other pages that are not fetched, the index is believed.

@@ -1,5 +1,4 @@
-//! Which page of a column chunk holds which rows, from the page headers; or from the offset index, see
-//! [`crate::offset_index`].
+//! Which page of a column chunk holds which rows, from the page headers.
 
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
