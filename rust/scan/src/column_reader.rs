@@ -165,7 +165,9 @@ impl ColumnReader {
         let mut left = self.rows.after(self.given);
         if self.by_pages {
             let end = self.request.file.first_rows()[row_group + 1];
-            left = left.union(&RowRanges::from_ranges(vec![start + read..end]));
+            let mut group = RowRanges::default();
+            group.push(start + read..end);
+            left = left.union(&group);
             self.request.batch_rows = self.request.batch_rows.max(LEAST_BATCH_ROWS);
         }
         match self.request.distrusts_index(row_group, read) {
