@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import logging
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from skymargin.build.execution.dask_logging import quiet, quiet_dask
 from skymargin.build.execution.main_guard import missing_guard, watch_main_guard
 from skymargin.errors import WorkerError
 from skymargin.storage.paths import temporary_folder
@@ -49,16 +49,19 @@ def _client(workers: int, threads_per_worker: int, folder: Path) -> Iterator[Cli
         "local_directory": str(folder),
         # Tasks bound their own memory; Dask would pause or kill workers by the memory of the whole process.
         "memory_limit": 0,
-        "silence_logs": logging.CRITICAL,
-        "preload": [__name__],
+        # What makes the worker in its process.
+        "worker_class": _quiet_worker,
     }
-    # The only way to tell the scheduler where to keep its files.
-    with dask.config.set({"temporary-directory": str(folder)}), watch_main_guard(folder) as is_guard_missing:
+    with (
+        quiet_dask(),
+        # The only way to tell the scheduler where to keep its files.
+        dask.config.set({"temporary-directory": str(folder)}),
+        watch_main_guard(folder) as is_guard_missing,
+    ):
         try:
             cluster = SpecCluster(
                 scheduler={"cls": Scheduler, "options": everywhere},
                 workers={number: {"cls": Nanny, "options": options} for number in range(workers)},
-                silence_logs=logging.CRITICAL,
             )
         except (OSError, RuntimeError) as error:
             if is_guard_missing():
@@ -72,9 +75,13 @@ def _client(workers: int, threads_per_worker: int, folder: Path) -> Iterator[Cli
             yield client
 
 
-def dask_setup(_worker: Worker) -> None:
-    """Ignore Ctrl-C in a worker process of `own_client`; Dask calls this when the process starts.
+def _quiet_worker(**options: Any) -> Worker:
+    """Make the worker of `own_client` in its process, without log messages, and ignore Ctrl-C there.
 
     The terminal sends Ctrl-C to all processes. The pipeline ends its workers itself, without their tracebacks.
     """
+    from distributed import Worker
+
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    quiet()
+    return Worker(**options)
