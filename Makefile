@@ -161,13 +161,12 @@ checked:
 	$(call set_up,$(LOCKED),checked)
 
 # A copy under another name is moved into place, so that a process that has the old one loaded keeps it.
-# Python's own bytecode is written too: where PYTHONDONTWRITEBYTECODE is set, each process would compile every module.
 place: $(INSTALLED)
 	@for file in $(EXTENSION)/$(BUILD)/_core.*.so; do \
 	  placed=python/skymargin/$${file##*/}; \
 	  cmp -s "$$file" "$$placed" || { cp "$$file" "$$placed.new" && mv -f "$$placed.new" "$$placed"; }; \
 	done
-	@$(BIN)/python -m compileall -q python/skymargin
+	@$(BIN)/python tools/compile_bytecode.py
 
 $(DENY):
 	cargo install cargo-deny --version 0.20.2 --locked --quiet --root .venvs/deny

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import argparse
 
-from benchmarks.environments import compile_own_package
 from benchmarks.generate import CACHE
 from benchmarks.machine import require_release
 from benchmarks.options import Options, remove_scratch
 from benchmarks.parts import PARTS, run_part, start_trial, write_page
 from benchmarks.results import Results
 from benchmarks.tables import PAGE
+from tools.compile_bytecode import compile_package
 
 _PAGE_ONLY = "page"
 
@@ -89,7 +89,8 @@ def main() -> None:
         return
     if not given.trial:
         require_release()
-    compile_own_package()
+    # The peers have their bytecode.
+    compile_package()
     for name in given.parts or PARTS:
         run_part(PARTS[name], options, page)
     remove_scratch()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import compileall
 import os
 import shutil
 import subprocess
@@ -87,12 +86,3 @@ def version_of(python: Path | str, package: str) -> str:
     return subprocess.run(
         [str(python), "-c", code], check=True, capture_output=True, text=True
     ).stdout.strip()
-
-
-def compile_own_package() -> None:
-    """Compile the project's bytecode, as pip does when it installs a wheel: the peers have theirs.
-
-    Where Python may not write bytecode (``PYTHONDONTWRITEBYTECODE``), each process would compile the 90 modules of an
-    editable install again, which takes as long as the rest of a small build.
-    """
-    compileall.compile_dir(ROOT / "python" / "skymargin", quiet=1)
