@@ -1,7 +1,8 @@
 """Check a wheel before it is given away: its size, and on Linux that auditwheel confirms its platform tag.
 
-The tag says on which systems the wheel can be installed. A wheel that `make wheel` builds needs the C library of the
-machine that built it, or a newer one; wheels for older systems are built in a manylinux container.
+The tag says on which systems the wheel can be installed: those with this version of glibc, or a newer one. The
+extension may need an older one than the tag says, and never a newer one. A wheel that `make wheel` builds needs the
+C library of the machine that built it; wheels for older systems are built in a manylinux container.
 """
 
 import re
@@ -10,6 +11,7 @@ import sys
 from pathlib import Path
 
 MAX_BYTES = 12_000_000
+TAG = re.compile(r"manylinux_(?P<major>\d+)_(?P<minor>\d+)_(?P<machine>[a-z0-9_]+)")
 
 
 def check(wheel: Path) -> str:
@@ -25,13 +27,19 @@ def check(wheel: Path) -> str:
         [sys.executable, "-m", "auditwheel", "show", str(wheel)], capture_output=True, text=True, check=True
     )
     # Its text is broken into lines.
-    confirmed = re.search(r'platform tag: "(manylinux_(\d+)_(\d+)_\w+)"', " ".join(done.stdout.split()))
-    if confirmed is None:
+    needed = re.search(rf'platform tag: "({TAG.pattern})"', " ".join(done.stdout.split()))
+    if needed is None:
         sys.exit(f"{wheel} is no manylinux wheel:\n{done.stdout}")
-    tag, *glibc = confirmed.groups()
-    if tag not in wheel.name:
-        sys.exit(f"{wheel} should be tagged {tag}, as auditwheel says")
-    return f"{said}, for Linux with glibc {'.'.join(glibc)} or newer ({tag}, confirmed by auditwheel)"
+    tagged = TAG.search(wheel.name)
+    if tagged is None or tagged["machine"] != needed["machine"] or _glibc(tagged) < _glibc(needed):
+        sys.exit(f"{wheel} should be tagged {needed[1]}, as auditwheel says")
+    version = ".".join(map(str, _glibc(tagged)))
+    return f"{said}, for Linux with glibc {version} or newer ({tagged[0]}, confirmed by auditwheel)"
+
+
+def _glibc(tag: re.Match[str]) -> tuple[int, int]:
+    """The version of glibc in a tag."""
+    return int(tag["major"]), int(tag["minor"])
 
 
 if __name__ == "__main__":

@@ -327,6 +327,12 @@ def test_the_check_of_wheels_asks_auditwheel(tmp_path: Path, monkeypatch: pytest
     shown('is consistent with the following platform tag: "manylinux_2_36_x86_64".')
     with pytest.raises(SystemExit, match="should be tagged manylinux_2_36_x86_64"):
         check_wheel.check(wheel)
+    shown('is consistent with the following platform tag: "manylinux_2_34_aarch64".')
+    with pytest.raises(SystemExit, match="should be tagged manylinux_2_34_aarch64"):
+        check_wheel.check(wheel)
+    # As from a container whose glibc is newer than what the extension uses.
+    shown('is consistent with the following platform tag: "manylinux_2_17_x86_64".')
+    assert "for Linux with glibc 2.34 or newer (manylinux_2_34_x86_64, " in check_wheel.check(wheel)
     shown('is consistent with the following platform tag: "linux_x86_64".')
     with pytest.raises(SystemExit, match="no manylinux wheel"):
         check_wheel.check(wheel)
