@@ -56,6 +56,9 @@ def arrow_table(sky: Sky) -> pa.Table:
 )
 def test_arrow_tables_keep_their_types_and_metadata(convert: Callable[[pa.Table], Any]) -> None:
     table = arrow_table(SKY)
+    if convert is Capsule and int(pa.__version__.partition(".")[0]) < 25:
+        # It crashes when it exports such columns.
+        table = table.drop_columns("view")
     expected = smp.margins(frame_of(SKY), SKY.partitions, 3_600.0)
     margin = smp.margins(convert(table), SKY.partitions, 3_600.0)
     assert isinstance(margin, pa.Table)

@@ -119,9 +119,13 @@ def rows_of(frame: Any) -> Rows:
     if hasattr(frame, "__arrow_c_stream__") or hasattr(frame, "__arrow_c_array__"):
         import pyarrow as pa
 
-        with suppress(pa.ArrowInvalid, TypeError, ValueError):
-            return _ArrowRows(pa.table(frame))
+        # Up to its version 24, pyarrow crashes when it exports columns of the type string_view, so that its own tables
+        # do not go through the interface.
+        if isinstance(frame, pa.RecordBatch):
+            frame = pa.Table.from_batches([frame])
         # A column has the interface too, and is refused.
+        with suppress(pa.ArrowInvalid, TypeError, ValueError):
+            return _ArrowRows(frame if isinstance(frame, pa.Table) else pa.table(frame))
     raise TypeError(
         "frame must be a polars, pandas, pyarrow or astropy table, or one with the Arrow PyCapsule interface, "
         f"not {type(frame)}"
