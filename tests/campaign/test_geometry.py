@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
+
+from tests.campaign.cargo import CARGO_TEST
 from tests.campaign.conftest import RunShort
-from tests.campaign.geometry.campaign import Printed, damaged_files, decisions
+from tests.campaign.geometry.campaign import ROOT, Printed, damaged_files, decisions
 
 
 def test_short(run_short: RunShort) -> None:
@@ -33,3 +36,11 @@ def test_a_run_without_counts_is_a_failure() -> None:
         "scan failed",
     ]
     assert damaged_files([Printed("killed", "exit 101")]).failures == ["a run printed no counts", "exit 101"]
+
+
+def test_the_crates_are_compiled_as_make_test_compiles_them() -> None:
+    """Else Cargo would compile all that they need again, in the middle of the tests."""
+    (command,) = re.findall(
+        r"^\t(cargo test .+)$", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE
+    )
+    assert tuple(command.split()) == CARGO_TEST

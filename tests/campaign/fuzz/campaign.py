@@ -16,6 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.campaign.cargo import CARGO_TEST
 from tests.campaign.fuzz.corpus import TARGETS, write_corpus
 from tests.campaign.outcomes import RESULTS, Figures, Outcome, Tally
 
@@ -24,7 +25,7 @@ MINUTES = 30.0
 ADDRESS_SPACE_BYTES = 2 << 30
 LONGEST_SECONDS = 30
 SHORT_CASES, LONG_CASES = 3_000, 1_000_000
-_CARGO_TEST = ["cargo", "test", "--locked", "--quiet", "-p", "skymargin-fuzz", "--test", "mutations"]
+_MUTATIONS = [*CARGO_TEST, "--test", "mutations"]
 _BUILT = ROOT / "build" / "fuzz"
 # Each function counts where it was, and libFuzzer sees what values were compared with.
 _COUNTED = (
@@ -74,13 +75,13 @@ class Printed:
 
 def mutated(corpus: Path, seed: int, cases: int) -> list[Tally]:
     """Change the inputs at random, without libFuzzer."""
-    subprocess.run([*_CARGO_TEST, "--no-run"], cwd=ROOT, check=True)
+    subprocess.run([*_MUTATIONS, "--no-run"], cwd=ROOT, check=True)
     settings = {
         "SKYMARGIN_FUZZ_CASES": str(cases),
         "SKYMARGIN_FUZZ_CORPUS": str(corpus),
         "SKYMARGIN_SEED": str(seed),
     }
-    command = [*_CARGO_TEST, "--", "--nocapture", "no_input"]
+    command = [*_MUTATIONS, "--", "--nocapture", "no_input"]
     printed = _run(command, 600 + cases / 100, {**os.environ, **settings})
     return counted(printed)
 

@@ -14,15 +14,10 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.campaign.cargo import CARGO_TEST
 from tests.campaign.outcomes import Figures, Outcome, Tally
 
 ROOT = Path(__file__).parents[3]
-CARGO_TEST = ["cargo", "test", "--locked", "--quiet"]
-# The files of tests, and the crates that they belong to.
-CRATES = {
-    **dict.fromkeys(("separation_reference", "bounds", "selection"), "skymargin-geometry"),
-    "damage": "skymargin-scan",
-}
 READER_ADDRESS_SPACE_BYTES = 2 << 30
 READERS = 2
 TIMEOUT_SECONDS = 1_200.0
@@ -58,8 +53,7 @@ def run(scratch: Path, seed: int, *, short: bool) -> Outcome:
     sizes = SHORT if short else FULL
     outcome = Outcome("geometry")
     # The compiler needs more memory than the reader may have.
-    packages = [word for crate in sorted({*CRATES.values()}) for word in ("-p", crate)]
-    subprocess.run([*CARGO_TEST, *packages, "--tests", "--no-run"], cwd=ROOT, check=True)
+    subprocess.run([*CARGO_TEST, "--tests", "--no-run"], cwd=ROOT, check=True)
     threads = str(len(os.sched_getaffinity(0)))
     settings = {"SKYMARGIN_CASES": str(sizes.positions), "SKYMARGIN_THREADS": threads}
     printed = _test("separation_reference", "are_exact", seed, settings)
@@ -142,12 +136,12 @@ def _with_failure(tally: Tally, printed: Printed) -> Tally:
 
 
 def _test(name: str, only: str, seed: int, settings: dict[str, str]) -> Printed:
-    """Run the tests of one file of a crate whose names have a part in them."""
+    """Run the tests of one file whose names have a part in them."""
     limit = _limited if name == "damage" else None
     environment = {**os.environ, "SKYMARGIN_SEED": str(seed), "PROPTEST_RNG_SEED": str(seed), **settings}
     try:
         ran = subprocess.run(
-            [*CARGO_TEST, "-p", CRATES[name], "--test", name, "--", "--nocapture", only],
+            [*CARGO_TEST, "--test", name, "--", "--nocapture", only],
             cwd=ROOT,
             env=environment,
             preexec_fn=limit,
