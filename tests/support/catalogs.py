@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -46,16 +47,26 @@ class Sky:
     dec_deg: np.ndarray
     own_order: np.ndarray
     own_pixel: np.ndarray
+    # Brute force takes half a second, and the tests of a module ask for the same margins again and again.
+    _margins: dict[float, dict[Pixel, np.ndarray]] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
+
+    def __post_init__(self) -> None:
+        # What is known of the rows holds for as long as they are these.
+        for values in (self.ra_deg, self.dec_deg, self.own_order, self.own_pixel):
+            values.setflags(write=False)
 
     def __len__(self) -> int:
         return len(self.ra_deg)
 
     def margins(self, threshold_arcsec: float) -> dict[Pixel, list[int]]:
         """Ids of the rows of each margin, by brute force."""
-        margins = brute_force.margins(
-            self.ra_deg, self.dec_deg, self.own_order, self.own_pixel, self.partitions, threshold_arcsec
-        )
-        return {pixel: rows.tolist() for pixel, rows in margins.items()}
+        if threshold_arcsec not in self._margins:
+            self._margins[threshold_arcsec] = brute_force.margins(
+                self.ra_deg, self.dec_deg, self.own_order, self.own_pixel, self.partitions, threshold_arcsec
+            )
+        return {pixel: rows.tolist() for pixel, rows in self._margins[threshold_arcsec].items()}
 
     def take(self, rows: np.ndarray) -> Sky:
         """Some of the rows, which get new ids."""
@@ -88,6 +99,7 @@ class Layout:
     options: Mapping[str, object] = field(default_factory=dict)
 
 
+@cache
 def sky_near_edges(
     partitions: tuple[Pixel, ...],
     rows: int,
@@ -97,7 +109,8 @@ def sky_near_edges(
 ) -> Sky:
     """Rows of which most lie near an edge or a corner of a partition, at distances up to a few times `reach_arcsec`.
 
-    Rows outside all partitions are left out; so there are a few less than `rows` where the sky is not covered.
+    Rows outside all partitions are left out; so there are a few less than `rows` where the sky is not covered. Who asks
+    for the same sky again gets the same one, with the margins that are known of it.
     """
     random = np.random.default_rng(seed)
     scattered = rows // 4
@@ -105,12 +118,11 @@ def sky_near_edges(
     along = np.where(
         random.random(len(chosen)) < 0.3, random.integers(0, 2, len(chosen)), random.random(len(chosen))
     )
-    on_edge = np.concatenate(
-        [
-            brute_force.edge_points(*partitions[number], np.array([random.integers(0, 4)]), np.array([t]))
-            for number, t in zip(chosen, along, strict=True)
-        ]
-    )
+    edge = np.array([random.integers(0, 4) for _ in chosen])
+    on_edge = np.empty((len(chosen), 3))
+    for number, pixel in enumerate(partitions):
+        mine = chosen == number
+        on_edge[mine] = brute_force.edge_points(*pixel, edge[mine], along[mine])
     distance = (
         reach_arcsec * brute_force.ARCSEC_RAD * np.exp(random.uniform(np.log(1e-3), np.log(4), len(chosen)))
     )
