@@ -35,6 +35,9 @@ UV := $(shell command -v uv 2>/dev/null)
 unexport PYTHONDONTWRITEBYTECODE
 INSTALL := $(if $(UV),uv pip install --quiet --python $(BIN)/python,$(BIN)/$(PIP) --no-compile)
 
+# Processes of pytest in `make test`, each of which runs whole files of tests; 0: all tests in one, without workers.
+PROCESSES := 2
+
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .SUFFIXES:
@@ -60,7 +63,7 @@ demo:  ## build, check and draw the margin of 482,176 Gaia stars, in demo/
 
 test: checked  ## run all tests except the slow ones; warnings are errors
 	cargo test --locked --quiet -p skymargin-geometry -p skymargin-scan -p skymargin-shuffle -p skymargin-fuzz
-	$(BIN)/python -m pytest -q
+	$(BIN)/python -m pytest -q --numprocesses $(PROCESSES) --dist loadfile --no-loadscope-reorder
 
 check: checked  ## check formatting, lints, types, Rust documentation and the stub of the extension
 	cargo fmt --all --check

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import shutil
 import signal
@@ -22,6 +23,13 @@ def pytest_configure() -> None:
     """Let Ctrl-C through: what a shell starts in the background inherits that it is ignored, and so would children."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _garbage_of_the_last_tests() -> Iterator[None]:
+    """Collect garbage within the last test of each process: what a worker would warn of later, nobody is told."""
+    yield
+    gc.collect()
 
 
 @dataclass(frozen=True)
