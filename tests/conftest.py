@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
+from hypothesis import settings
 
 from tests.support.catalogs import make_margin, write_catalog
 from tests.support.limits import limits
@@ -20,7 +21,12 @@ from tests.support.workspace import Workspace
 
 
 def pytest_configure() -> None:
-    """Let Ctrl-C through: what a shell starts in the background inherits that it is ignored, and so would children."""
+    """Let Ctrl-C through, and let an example of Hypothesis take the time that it takes on a busy machine.
+
+    What a shell starts in the background inherits that Ctrl-C is ignored, and so would children.
+    """
+    settings.register_profile("untimed", settings.default, deadline=None)
+    settings.load_profile("untimed")
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
