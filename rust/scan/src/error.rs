@@ -296,7 +296,10 @@ pub enum PageError {
         offset: u64,
     },
     /// The bytes do not decompress to what the header says.
-    #[error("page at byte {offset}: {codec} does not give the {wanted_bytes} bytes the header claims{}", OneLine(reason))]
+    #[error(
+        "page at byte {offset}: {codec} does not give the {wanted_bytes} bytes the header claims{}",
+        OneLine(reason)
+    )]
     Decompress {
         /// Where the page starts in the file.
         offset: u64,
