@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import math
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,7 +20,8 @@ STAGES = ("planning", "mapping", "reducing", "finishing")
 class Build:
     """What a build cost, what it reports (nothing if it failed), and the end of what it printed.
 
-    Times are without what inventing rows took.
+    Processor time is without what inventing rows took. Wall time that rows were invented in is not known: several files
+    are read at once, on one thread too.
     """
 
     cost: Measurement
@@ -36,8 +38,8 @@ class Build:
 
     @property
     def seconds(self) -> float:
-        """Wall time of the whole process; where rows are invented there is one thread."""
-        return self.cost.seconds - float(self.report["inventing_seconds"])
+        """Wall time of the whole process; not a number where rows were invented."""
+        return math.nan if self.report["inventing_seconds"] else self.cost.seconds
 
     @property
     def processor_seconds(self) -> float:
@@ -45,9 +47,9 @@ class Build:
         return self.cost.cpu_seconds - float(self.report["inventing_seconds"])
 
     def stage_seconds(self, stage: str) -> float:
-        """Wall time of a stage; rows are invented while mapping."""
-        spent = float(self.report["seconds"][stage])
-        return spent - float(self.report["inventing_seconds"]) if stage == STAGES[1] else spent
+        """Wall time of a stage; not a number where rows were invented, which is while mapping."""
+        is_known = stage != STAGES[1] or not self.report["inventing_seconds"]
+        return float(self.report["seconds"][stage]) if is_known else math.nan
 
 
 def build(

@@ -90,6 +90,18 @@ def test_what_grows_too_fast_is_found() -> None:
     assert judge("rows", sizes, tasks, None)[1] == ["rows: tasks grow with a slope of 2.00, more than 1.05"]
 
 
+def test_wall_time_in_which_rows_were_invented_is_left_out() -> None:
+    sizes = [100, 1_000, 10_000]
+    builds = [_build_of(seconds) for seconds in (0.5, *(0.5 + size / 100 for size in sizes))]
+    invented = [Build(done.cost, {**done.report, "inventing_seconds": 0.4}) for done in builds]
+    figures, failures = judge("rows", sizes, invented[1:], invented[0])
+    assert failures == []
+    told = dict(zip(figures.heads, figures.rows[2], strict=True))
+    assert (told["seconds"], told["mapping"]) == ("", "")
+    assert (told["processor seconds"], told["reducing"]) == ("10.1", "2.62")
+    assert figures.rows[-2][:3] == ["slope", "", "1.00"]
+
+
 def test_rates_are_found_again() -> None:
     known = Rates(0.5, 200e-6, 10e-6, 2e-9, 30e-6, 20e-6, 150.0, 1e8, 0.7, 2e-3, 1.1)
 

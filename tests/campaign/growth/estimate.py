@@ -230,7 +230,7 @@ def _estimated(survey: Survey, rates: Rates) -> list[str]:
         survey.name,
         f"{rows / 1e6:,.1f} million",
         f"{read_bytes / 1e12:.1f} TB",
-        *(f"{value:.2f}" for value in hours),
+        *(f"{value:.2g}" for value in hours),
         f"{memory_bytes / 1e9:.2f} GB",
     ]
 

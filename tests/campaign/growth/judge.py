@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from operator import methodcaller
@@ -27,15 +28,19 @@ class _Cost:
     is_judged: bool = False
 
 
+def _seconds(value: float) -> str:
+    return "" if math.isnan(value) else seconds(value)
+
+
 def _count(value: float) -> str:
     return f"{value:,.0f}"
 
 
 _COSTS = (
-    _Cost("seconds", lambda build: build.seconds, seconds, is_time=True, is_judged=True),
-    _Cost("processor seconds", lambda build: build.processor_seconds, seconds, is_time=True, is_judged=True),
+    _Cost("seconds", lambda build: build.seconds, _seconds, is_time=True, is_judged=True),
+    _Cost("processor seconds", lambda build: build.processor_seconds, _seconds, is_time=True, is_judged=True),
     *(
-        _Cost(stage, methodcaller("stage_seconds", stage), seconds, is_time=True, is_judged=True)
+        _Cost(stage, methodcaller("stage_seconds", stage), _seconds, is_time=True, is_judged=True)
         for stage in STAGES
     ),
     _Cost("peak memory, tree", lambda build: build.cost.peak_tree_bytes, megabytes),
