@@ -15,6 +15,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from skymargin.errors import SkymarginError, StorageError
+from skymargin.formatting import in_one_line
 
 if TYPE_CHECKING:
     from aiohttp import ClientResponse, ClientSession
@@ -155,7 +156,7 @@ def translate_errors(path: UPath, *, named: bool = True) -> Iterator[None]:
     except Exception as error:
         cause = _unmasked(error)
         kind = FileNotFoundError if _is_absent(cause) else StorageError
-        message = " ".join(str(cause).split())
+        message = in_one_line(cause)
         # Timeouts of asyncio have no message; that of a missing file is mostly its path.
         reason = f"{type(cause).__name__}: {message}" if message else type(cause).__name__
         if kind is FileNotFoundError and not getattr(cause, "status", None):
