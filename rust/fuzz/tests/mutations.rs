@@ -183,6 +183,28 @@ fn no_input_makes_a_target_panic() {
 }
 
 #[test]
+fn inputs_that_ended_the_process_are_refused() {
+    // Levels of the oldest encoding, and behind them a delta encoding that claims 2^58 values.
+    let claim = [0x80, 1, 4, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 4, 2, 0, 0, 0, 0, 0];
+    let body = [&[0xff][..], &claim].concat();
+    let mut header = data_page(7, 7, body.len() as i32, body.len() as i32);
+    // The encoding of definition levels, before that of repetition levels and two ends.
+    let at = header.len() - 6;
+    assert_eq!(header[at..], [0x15, 6, 0x15, 6, 0, 0][..], "{header:02x?}");
+    header[at + 1] = 8;
+    assert!(!targets::page_header(&[&[6, 0, 1, 7][..], &header, &body].concat()));
+}
+
+#[test]
+fn inputs_that_were_read_without_end_are_refused() {
+    // Repeated floats of version 2: eight repetition levels, a run of none, and 16 levels more, unless what follows the
+    // number of that run is read as another run.
+    let levels = [1 << 1 | 1, 0b1110_1110, 0, 4, 2 << 1 | 1, 0b1010_1000, 0b1010_1000];
+    let about = [4, 0, 2, 24, 0, 1, 0, 0, 2, levels.len() as u8];
+    assert!(!targets::page_body(&[&about[..], &levels, &[24 << 1, 1], &[0; 96]].concat()));
+}
+
+#[test]
 fn the_inputs_that_are_changed_are_right() {
     let corpus = made_corpus();
     for (name, target) in TARGETS {

@@ -9,7 +9,8 @@ pub(super) struct RowStarts {
 
 /// Counts the zeros among `values` levels in Parquet's hybrid of run lengths and bit packing.
 ///
-/// `None` when the bytes hold fewer levels.
+/// `None` when the bytes hold fewer levels, as the `parquet` crate reads them: it loops for ever when levels run out. A
+/// run of no levels ends them, and it cuts a number of levels to 32 bits, which no page needs.
 pub(super) fn count_row_starts(mut bytes: &[u8], max_level: i16, values: u32) -> Option<RowStarts> {
     let width = (i16::BITS - max_level.leading_zeros()) as usize;
     let mut left = u64::from(values);
@@ -19,13 +20,14 @@ pub(super) fn count_row_starts(mut bytes: &[u8], max_level: i16, values: u32) ->
         let head = varint(&mut bytes)?;
         let zeros;
         let first_is_zero;
+        let stated = if head & 1 == 0 { head >> 1 } else { (head >> 1).checked_mul(8)? };
+        if stated == 0 || stated > u32::MAX.into() {
+            return None;
+        }
         if head & 1 == 0 {
-            let run = (head >> 1).min(left);
+            let run = stated.min(left);
             let (level, rest) = bytes.split_at_checked(width.div_ceil(8))?;
             bytes = rest;
-            if run == 0 {
-                continue;
-            }
             first_is_zero = level.iter().all(|byte| *byte == 0);
             zeros = if first_is_zero { run } else { 0 };
             left -= run;
@@ -109,6 +111,10 @@ mod tests {
     fn an_endless_or_empty_encoding_ends() {
         assert_eq!(count_row_starts(&[], 1, 1), None);
         assert_eq!(count_row_starts(&[0, 0, 0, 0], 1, 1), None);
+        // Four levels after a run of none; eight after groups and a run whose numbers are 0 in 32 bits.
+        assert_eq!(count_row_starts(&[4, 0, 0, 0, 4, 0], 1, 4), None);
+        assert_eq!(count_row_starts(&[0x81, 0x80, 0x80, 0x80, 4, 0xff, 1 << 1 | 1, 0], 1, 8), None);
+        assert_eq!(count_row_starts(&[0x80, 0x80, 0x80, 0x80, 0x20, 0, 1 << 1 | 1, 0], 1, 8), None);
         assert_eq!(count_row_starts(&[], 1, 0), Some(RowStarts { rows: 0, first_starts: false }));
         assert_eq!(count_row_starts(&[0xff; 30], 1, 1), None);
     }

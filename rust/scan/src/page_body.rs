@@ -35,12 +35,10 @@ pub(super) fn check_body(
             let mut rest = body;
             let repetition = match chunk.max_repetition {
                 0 => None,
-                _ => v1_levels(repetition, &mut rest).ok_or_else(levels)?,
+                most => v1_levels(repetition, most, values, &mut rest).ok_or_else(levels)?,
             };
             if chunk.max_definition > 0 {
-                // Levels in the oldest encoding have no length, so the values cannot be located and are not checked.
-                let length_told = v1_levels(definition, &mut rest).ok_or_else(levels)?.is_some();
-                rest = if length_told { rest } else { &[] };
+                v1_levels(definition, chunk.max_definition, values, &mut rest).ok_or_else(levels)?;
             }
             (values, encoding, repetition, rest)
         }
@@ -72,10 +70,13 @@ pub(super) fn check_body(
     if sound { Ok(()) } else { Err(PageError::Values { offset }) }
 }
 
-/// Takes the levels of a page of version 1, which follow their length. `Some(None)` where they have no length.
+/// Takes the levels of a page of version 1, which follow their length. `Some(None)` for those of the oldest encoding,
+/// which all take the same number of bits, and have no length.
 #[allow(clippy::option_option, reason = "damaged, of the oldest kind, or there")]
-fn v1_levels<'a>(encoding: Encoding, rest: &mut &'a [u8]) -> Option<Option<&'a [u8]>> {
+fn v1_levels<'a>(encoding: Encoding, most: i16, values: u32, rest: &mut &'a [u8]) -> Option<Option<&'a [u8]>> {
     if encoding != Encoding::RLE {
+        let bits = u64::from(i16::BITS - most.leading_zeros());
+        *rest = rest.get((u64::from(values) * bits).div_ceil(8) as usize..)?;
         return Some(None);
     }
     let (length, after) = rest.split_first_chunk::<4>()?;
@@ -146,6 +147,17 @@ mod tests {
         // One value has no block, and neither has none.
         assert_eq!(delta_packed(&[0x80, 0x01, 4, 1, 2, 9]), Some((1, 5)));
         assert_eq!(delta_packed(&[0x80, 0x01, 4, 0, 0, 9]), Some((0, 5)));
+    }
+
+    #[test]
+    fn levels_of_the_oldest_encoding_hide_no_values() {
+        // Seven values with levels of three bits, then what follows.
+        let mut rest = &[0, 0, 0, 8, 9][..];
+        #[allow(deprecated, reason = "levels of old files")]
+        let packed = Encoding::BIT_PACKED;
+        assert_eq!(v1_levels(packed, 4, 7, &mut rest), Some(None));
+        assert_eq!(rest, [8, 9]);
+        assert_eq!(v1_levels(packed, 4, 6, &mut rest), None);
     }
 
     #[test]
