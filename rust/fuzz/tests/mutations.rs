@@ -202,6 +202,9 @@ fn inputs_that_were_read_without_end_are_refused() {
     let levels = [1 << 1 | 1, 0b1110_1110, 0, 4, 2 << 1 | 1, 0b1010_1000, 0b1010_1000];
     let about = [4, 0, 2, 24, 0, 1, 0, 0, 2, levels.len() as u8];
     assert!(!targets::page_body(&[&about[..], &levels, &[24 << 1, 1], &[0; 96]].concat()));
+    // A footer whose version is a text: one that takes its length for the number reads a list of 2^31 - 1 booleans next,
+    // for which no bytes are there.
+    assert!(!targets::footer(&[0x18, 7, 0x99, 0xf1, 0xff, 0xff, 0xff, 0xff, 7, 0]));
 }
 
 #[test]

@@ -48,12 +48,19 @@ pub struct Field {
 pub struct Compact<'a> {
     bytes: &'a [u8],
     at: usize,
+    takes_bools: bool,
 }
 
 impl<'a> Compact<'a> {
     /// A cursor at the first byte.
     pub fn new(bytes: &'a [u8]) -> Self {
-        Self { bytes, at: 0 }
+        Self { bytes, at: 0, takes_bools: true }
+    }
+
+    /// A cursor at the first byte of a footer. Lists and maps of booleans are refused: there are none that Parquet
+    /// knows, and the decoder of the `parquet` crate takes none of their bytes.
+    pub fn of_footer(bytes: &'a [u8]) -> Self {
+        Self { bytes, at: 0, takes_bools: false }
     }
 
     /// The number of bytes read so far.
@@ -146,6 +153,7 @@ impl<'a> Compact<'a> {
         let deeper = depth.checked_sub(1).ok_or(CompactError::Depth)?;
         match kind {
             TRUE | FALSE if !element => {}
+            TRUE | FALSE if !self.takes_bools => return Err(CompactError::Bools),
             TRUE | FALSE | BYTE => {
                 self.byte()?;
             }

@@ -373,6 +373,17 @@ pub enum CompactError {
     /// A type number that does not exist.
     #[error("there is no type {0}")]
     Type(u8),
+    /// A known field with another type than its own.
+    #[error("field {id} has type {kind}, not its own")]
+    FieldType {
+        /// The number of the field.
+        id: i16,
+        /// The number of the type.
+        kind: u8,
+    },
+    /// A list or map of booleans where there is none.
+    #[error("a list of booleans, which no field is")]
+    Bools,
     /// A list with more elements than there are bytes.
     #[error("a list claims {claimed} elements in {bytes} bytes")]
     List {

@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use crate::compact::{BINARY, Compact, I32, LIST, STRUCT};
 use crate::error::{CompactError, FooterError};
+use crate::footer_types::{CHUNK, FILE, PAIR, ROW_GROUP, SCHEMA_ELEMENT, skip_field};
 
 /// The deepest schema accepted; the decoders recurse into it.
 const MAX_SCHEMA_LEVELS: usize = 64;
@@ -48,10 +49,10 @@ impl KeyValues {
     }
 }
 
-/// Walks the whole footer and checks that no list is longer than its bytes, no schema deeper than the stack allows, and
-/// no column encrypted.
+/// Walks the whole footer and checks that no list is longer than its bytes, no schema deeper than the stack allows, no
+/// field of another type than its own, and no column encrypted.
 pub(super) fn walk(encoded: &[u8], columns: &[&str]) -> Result<Walked, FooterError> {
-    let mut cursor = Compact::new(encoded);
+    let mut cursor = Compact::of_footer(encoded);
     let mut last_id = 0;
     let mut walked = Walked::default();
     let mut roots = Vec::new();
@@ -60,7 +61,7 @@ pub(super) fn walk(encoded: &[u8], columns: &[&str]) -> Result<Walked, FooterErr
             (2, LIST) => (walked.leaves, roots) = walk_schema(&mut cursor, columns)?,
             (4, LIST) => walk_row_groups(&mut cursor, &roots)?,
             (5, LIST) => walked.metadata = Some(walk_metadata(&mut cursor)?),
-            (_, kind) => cursor.skip(kind)?,
+            _ => skip_field(&mut cursor, FILE, field)?,
         }
     }
     Ok(walked)
@@ -92,7 +93,7 @@ fn walk_row_groups(cursor: &mut Compact<'_>, roots: &[&[u8]]) -> Result<(), Foot
                     }
                     Ok(())
                 })?,
-                (_, kind) => cursor.skip(kind)?,
+                _ => skip_field(cursor, ROW_GROUP, field)?,
             }
         }
         Ok(())
@@ -104,7 +105,7 @@ fn walk_chunk(cursor: &mut Compact<'_>) -> Result<bool, CompactError> {
     let (mut last_id, mut encrypted) = (0, false);
     while let Some(field) = cursor.field(&mut last_id)? {
         encrypted |= matches!((field.id, field.kind), (8, STRUCT) | (9, BINARY));
-        cursor.skip(field.kind)?;
+        skip_field(cursor, CHUNK, field)?;
     }
     Ok(encrypted)
 }
@@ -117,7 +118,7 @@ fn walk_metadata(cursor: &mut Compact<'_>) -> Result<KeyValues, FooterError> {
         while let Some(field) = cursor.field(&mut last_id)? {
             match field.kind {
                 BINARY => is_text &= std::str::from_utf8(cursor.binary()?).is_ok(),
-                kind => cursor.skip(kind)?,
+                _ => skip_field(cursor, PAIR, field)?,
             }
         }
         found.is_text &= is_text;
@@ -186,7 +187,9 @@ fn schema_element<'a>(cursor: &mut Compact<'a>) -> Result<Element<'a>, CompactEr
         match (field.id, field.kind) {
             (4, BINARY) => found.name = cursor.binary()?,
             (5, I32) => found.children = cursor.integer()?,
-            (_, kind) => cursor.skip(kind)?,
+            // The schema is refused for its type.
+            (3, kind) => cursor.skip(kind)?,
+            _ => skip_field(cursor, SCHEMA_ELEMENT, field)?,
         }
     }
     Ok(found)

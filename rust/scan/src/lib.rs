@@ -52,6 +52,7 @@ mod file;
 mod filter;
 mod first_read;
 mod footer;
+mod footer_types;
 mod footer_walk;
 mod hints;
 mod history;
