@@ -166,8 +166,9 @@ def _make_room(catalog: Path, margin: Path, picture: Path, *, overwrite: bool) -
 def _reason_to_keep(path: Path, *, is_margin: bool) -> str | None:
     """What is at the place of the demo's catalog or margin when a demo did not make it; else None."""
     from skymargin.catalogs.layout import HATS_PROPERTIES, foreign_files
-    from skymargin.catalogs.ownership import file_names, inspect_existing, listed
+    from skymargin.catalogs.ownership import file_names, inspect_existing
     from skymargin.catalogs.properties import read_properties
+    from skymargin.formatting import listed
 
     if path.is_dir() and not any(path.iterdir()):
         return None

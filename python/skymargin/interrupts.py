@@ -1,9 +1,13 @@
-"""Ctrl-C in a function of this package: one KeyboardInterrupt that names the caller's line."""
+"""Ctrl-C: one KeyboardInterrupt that names the caller's line, and not where it would leave things half done."""
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
 from typing import ParamSpec, TypeVar
 
 _Arguments = ParamSpec("_Arguments")
@@ -24,3 +28,30 @@ def with_short_interrupts(function: Callable[_Arguments, _Result]) -> Callable[_
             raise error.with_traceback(None) from None
 
     return call
+
+
+@contextmanager
+def held_interrupt() -> Iterator[None]:
+    """Let the first Ctrl-C within the block interrupt at its end; the second interrupts at once.
+
+    A handler of the caller's own is left in place, and so is the one of a program that ignores Ctrl-C.
+    """
+    is_ours = threading.current_thread() is threading.main_thread()
+    if not is_ours or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+        yield
+        return
+    came = False
+
+    def hold(number: int, frame: FrameType | None) -> None:
+        nonlocal came
+        if came:
+            signal.default_int_handler(number, frame)
+        came = True
+
+    signal.signal(signal.SIGINT, hold)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    if came:
+        raise KeyboardInterrupt

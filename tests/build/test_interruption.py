@@ -45,12 +45,21 @@ if __name__ == "__main__":
 """
 
 
-@pytest.mark.parametrize("workers", [1, 2])
-def test_ctrl_c_leaves_nothing_and_says_nothing(workers: int, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("workers", "begun"),
+    [
+        (1, "begun"),
+        (2, "begun"),
+        (2, "temporary/dask.skymargin-*"),
+        (2, "temporary/dask.skymargin-*/*/worker-*"),
+    ],
+    ids=["threads", "processes", "processes start", "processes have started"],
+)
+def test_ctrl_c_leaves_nothing_and_says_nothing(workers: int, begun: str, tmp_path: Path) -> None:
     sky = sky_near_edges(MIXED_PARTITIONS, rows=300, reach_arcsec=60.0, seed=14)
     write_catalog(tmp_path / "catalog", sky)
     (tmp_path / "script.py").write_text(SCRIPT)
-    begun = tmp_path / "begun"
+    (tmp_path / "temporary").mkdir()
     names = ("script.py", "catalog", "out", "begun")
     run = subprocess.Popen(
         [sys.executable, *(str(tmp_path / name) for name in names), str(workers)],
@@ -58,9 +67,10 @@ def test_ctrl_c_leaves_nothing_and_says_nothing(workers: int, tmp_path: Path) ->
         stderr=subprocess.STDOUT,
         text=True,
         start_new_session=True,
+        env={**os.environ, "TMPDIR": str(tmp_path / "temporary")},
     )
     try:
-        while run.poll() is None and not begun.exists():
+        while run.poll() is None and not any(tmp_path.glob(begun)):
             time.sleep(0.05)
         # As the terminal does: to every process of the group.
         os.killpg(run.pid, signal.SIGINT)
@@ -69,3 +79,4 @@ def test_ctrl_c_leaves_nothing_and_says_nothing(workers: int, tmp_path: Path) ->
         run.kill()
     assert (run.returncode, printed) == (130, "interrupted\n")
     assert nothing_left(tmp_path / "out")
+    assert not list((tmp_path / "temporary").glob("dask*"))

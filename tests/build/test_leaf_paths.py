@@ -221,7 +221,7 @@ def test_verify_and_plot_read_the_same_files(work: Workspace) -> None:
 
 def test_what_is_not_there(work: Workspace) -> None:
     leafs = move(work.catalog)
-    none = work.fails(MissingPartitionError, "Npix=5.parquet (and 5 more): listed in")
+    none = work.fails(MissingPartitionError, "Npix=5.parquet and 5 more: listed in")
     assert none.endswith("if the files of all partitions lie elsewhere, path_generator says where")
     (leafs / "2/star_000054.parquet").unlink()
     words = (

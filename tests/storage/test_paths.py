@@ -9,10 +9,11 @@ from pathlib import Path
 import fsspec
 import pyarrow.parquet as pq
 import pytest
+from fsspec.registry import known_implementations
 from upath import UPath
 
 import skymargin
-from skymargin.errors import ArgumentError, StorageError
+from skymargin.errors import ArgumentError, MissingExtraError, StorageError
 from skymargin.plot import plot_partition, plot_sky
 from skymargin.polars import read_margin
 from skymargin.storage.output_folder import RemoteFolder
@@ -181,3 +182,18 @@ def test_a_margin_of_a_remote_catalog_at_a_remote_place(tmp_path: Path, remote: 
 def test_what_is_no_path_is_refused_by_name(call: Callable[[], object], message: str) -> None:
     with pytest.raises(ArgumentError, match=f"^{re.escape(message)}$"):
         call()
+
+
+def test_a_url_of_an_unknown_file_system_is_refused_by_name() -> None:
+    message = (
+        r"^foo://x: fsspec has no file system of this name; it has s3, .* \(Unsupported filesystem: 'foo'\)$"
+    )
+    with pytest.raises(ArgumentError, match=message):
+        as_path("foo://x")
+
+
+def test_a_file_system_that_is_not_installed_is_named_with_the_url(monkeypatch: pytest.MonkeyPatch) -> None:
+    about = {"class": "nowhere.NoFileSystem", "err": "Install nowhere"}
+    monkeypatch.setitem(known_implementations, "adl", about)
+    with pytest.raises(MissingExtraError, match=r"^adl://x/y: Install nowhere$"):
+        as_path("adl://x/y")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +21,7 @@ from skymargin.catalogs.layout import (
 )
 from skymargin.catalogs.properties import read_json, read_properties
 from skymargin.errors import CatalogError, StorageError
+from skymargin.formatting import listed
 from skymargin.storage import remote
 from skymargin.storage.paths import AnyPath, is_empty_folder, list_files
 
@@ -32,8 +33,6 @@ _OF_A_RUN = re.compile(
     r"|.*\.[0-9a-f]{8}\.part|(.*/)?\.nfs[0-9a-f]+"
     rf"|{MARKS_ASIDE}/({'|'.join(map(re.escape, VALID_BY))})"
 )
-# How many names an error lists.
-_NAMED = 3
 
 
 @dataclass(frozen=True)
@@ -173,14 +172,6 @@ def file_names(folder: AnyPath) -> list[str]:
 def foreign_to_run(names: list[str]) -> list[str]:
     """The files that no run of skymargin writes into its own folders, which hold shards, records and a margin."""
     return foreign_files([name for name in names if not _OF_A_RUN.fullmatch(name)])
-
-
-def listed(names: Sequence[str], most: int = _NAMED) -> str:
-    """Names of files in words: the first `most`, and how many more there are."""
-    if not names:
-        return "no files"
-    more = len(names) - most
-    return ", ".join(names[:most]) + (f" and {more} more" if more > 0 else "")
 
 
 def _kind_and_properties(file: AnyPath) -> tuple[str, dict[str, str]]:

@@ -27,6 +27,7 @@ from skymargin.catalogs.metadata_file import read_footer
 from skymargin.catalogs.properties import whole_number, without_byte_order_mark
 from skymargin.catalogs.row_counts import check_stated, rows_in_metadata
 from skymargin.errors import CatalogError, MissingPartitionError
+from skymargin.formatting import listed
 from skymargin.geometry.pixels import pixel_exists
 from skymargin.storage.paths import (
     AnyPath,
@@ -326,9 +327,9 @@ def _metadata_paths(file: AnyPath) -> dict[Pixel, tuple[str, ...]]:
 def _missing(
     data: AnyPath, missing: list[Pixel], suffix: str, listed_in: AnyPath, *, are_all: bool
 ) -> MissingPartitionError:
-    others = f" (and {len(missing) - 1} more)" if len(missing) > 1 else ""
+    paths = listed([f"{data}/{partition_path(*pixel)}{suffix}" for pixel in missing], 1)
     return MissingPartitionError(
-        f"{data}/{partition_path(*missing[0])}{suffix}{others}: listed in {listed_in}, but there is no such "
+        f"{paths}: listed in {listed_in}, but there is no such "
         + ("folder of Parquet files" if suffix == "/" else "file")
         + ("; if the files of all partitions lie elsewhere, path_generator says where" if are_all else "")
     )

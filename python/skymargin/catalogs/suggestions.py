@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from skymargin.catalogs.layout import CATALOG_FILES, COLLECTION, VALID_BY, is_data_folder
-from skymargin.catalogs.ownership import listed
 from skymargin.errors import CatalogNotFoundError
+from skymargin.formatting import listed
 from skymargin.storage.paths import AnyPath, absolute, can_list, exists, translate_errors
 
 # How many entries of a folder are looked at, and how many catalogs are named.

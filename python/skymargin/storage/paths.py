@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 from urllib.parse import urlsplit
 
-from skymargin.errors import ArgumentError, StorageError
+from skymargin.errors import ArgumentError, MissingExtraError, StorageError
 from skymargin.storage import remote, remote_output
 
 if TYPE_CHECKING:
@@ -73,10 +73,25 @@ def recorded_path(path: str | os.PathLike[str] | UPath) -> AnyPath:
         return path
     if isinstance(path, str) and "://" not in path:
         return Path(path)
+    plain = _remote_path(path)
+    return Path(plain.path) if plain.protocol in ("", "file", "local") else remote.checked(plain)
+
+
+def _remote_path(url: str | os.PathLike[str] | UPath) -> UPath:
+    """The path of a URL, whose file system must be one that fsspec has and can import."""
+    from fsspec import get_filesystem_class  # type: ignore[import-untyped]
     from upath import UPath
 
-    plain = UPath(path)
-    return Path(plain.path) if plain.protocol in ("", "file", "local") else remote.checked(plain)
+    try:
+        path = UPath(url)
+    except ValueError as error:
+        known = "it has s3, gs, abfs, http, https and others"
+        raise ArgumentError(f"{url}: fsspec has no file system of this name; {known} ({error})") from error
+    try:
+        get_filesystem_class(path.protocol)
+    except ImportError as error:
+        raise MissingExtraError(f"{url}: {error}") from error
+    return path
 
 
 def with_options(

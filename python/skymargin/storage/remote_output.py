@@ -9,6 +9,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from skymargin.errors import OutputExistsError, OutputInUseError, StorageError
+from skymargin.formatting import listed
 from skymargin.storage.remote import list_files, names_in, read_whole, translate_errors
 
 if TYPE_CHECKING:
@@ -162,8 +163,7 @@ def _check_copied(folder: UPath, sizes: Mapping[str, int], removed: Collection[s
     others = sorted(arrived.keys() - sizes.keys())
     _refuse_left(folder, [name for name in others if name in removed])
     if others:
-        more = f" and {len(others) - 1} more" if len(others) > 1 else ""
-        raise OutputExistsError(f"{folder} also holds {others[0]}{more}, which this run did not write")
+        raise OutputExistsError(f"{folder} also holds {listed(others)}, which this run did not write")
     copied = sum(arrived.get(name) == size for name, size in sizes.items())
     if copied != len(sizes):
         raise StorageError(f"{copied} of {len(sizes)} files were copied completely")

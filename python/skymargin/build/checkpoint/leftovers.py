@@ -16,8 +16,9 @@ from pathlib import Path
 from skymargin.build.checkpoint.lock import locked
 from skymargin.build.run_paths import TemporaryName, key_of, temporary_name
 from skymargin.catalogs.layout import COLLECTION, RECORD, VALID_BY
-from skymargin.catalogs.ownership import foreign_to_run, inspect_existing, listed
+from skymargin.catalogs.ownership import foreign_to_run, inspect_existing
 from skymargin.errors import OutputInUseError, StorageError
+from skymargin.formatting import listed
 from skymargin.storage.listing import FileStatus, files_with_times, subfolders
 from skymargin.storage.paths import REMOVED, AnyPath, can_list, exists, names_in, remove_folder
 

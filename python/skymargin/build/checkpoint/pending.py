@@ -19,9 +19,10 @@ from skymargin.build.stages.reduce import ReduceResult
 from skymargin.catalogs.collection import add_margin
 from skymargin.catalogs.layout import MARKS_ASIDE, RECORD
 from skymargin.catalogs.output_options import OutputOptions
-from skymargin.catalogs.ownership import Listing, listed, listing_of
+from skymargin.catalogs.ownership import Listing, listing_of
 from skymargin.catalogs.place_mark import PlaceMark
 from skymargin.errors import OutputExistsError, StorageError
+from skymargin.formatting import listed
 from skymargin.storage.paths import AnyPath, list_files, make_folder, remove_folder
 
 if TYPE_CHECKING:

@@ -35,8 +35,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from skymargin.catalogs.layout import MARKS_ASIDE, RECORD, VALID_BY
-from skymargin.catalogs.ownership import inspect_existing, listed
+from skymargin.catalogs.ownership import inspect_existing
 from skymargin.errors import OutputExistsError, StorageError
+from skymargin.formatting import listed
 from skymargin.storage import remote_output
 from skymargin.storage.output_folder import send_files
 from skymargin.storage.paths import (

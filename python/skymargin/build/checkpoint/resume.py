@@ -24,7 +24,7 @@ from skymargin.build.planning import MarginSpec, RunPlan
 from skymargin.build.preflight import find_collection, is_begun_copy
 from skymargin.build.run_paths import COMPLETED, PUBLISHING, RunPaths
 from skymargin.build.stages.plan import task_sizes
-from skymargin.catalogs.ownership import file_names, foreign_to_run, listed, listing_of
+from skymargin.catalogs.ownership import file_names, foreign_to_run, listing_of
 from skymargin.errors import (
     ArgumentError,
     CatalogError,
@@ -33,6 +33,7 @@ from skymargin.errors import (
     OutputInUseError,
     PartitionReadError,
 )
+from skymargin.formatting import listed
 from skymargin.storage.paths import (
     AnyPath,
     exists,
