@@ -101,6 +101,28 @@ def test_data_in_another_file_is_refused(path: str, tmp_path: Path) -> None:
     assert str(caught.value).endswith("its data is in another file")
 
 
+@pytest.mark.parametrize("version", ["1.0", "2.0"])
+def test_pages_of_nulls_may_have_nothing_but_levels(version: str, tmp_path: Path) -> None:
+    table = rows_of(SKY, NOT_INDEXED)
+    nulls = [n % 80 < 60 for n in range(len(SKY))]
+    for name, values in PLAIN.items():
+        if not pa.types.is_boolean(values.type):
+            kept = [None if null else value.as_py() for null, value in zip(nulls, values, strict=True)]
+            table = table.append_column(name, pa.array(kept, values.type))
+    options = {**NOT_INDEXED.options, "compression": "none", "data_page_version": version}
+    layout = Layout(row_group_rows=150, options=options)
+    write_catalog(tmp_path / "stars", SKY, layout, table)
+    shutil.copytree(tmp_path / "stars", tmp_path / "before")
+    files = list(files_of(tmp_path / "stars").values())
+    for file in files:
+        handmade.without_width_of_no_indices(file)
+        assert pq.ParquetFile(file).read().num_rows
+    before = sum(file.stat().st_size for file in files_of(tmp_path / "before").values())
+    assert sum(file.stat().st_size for file in files) <= before - 50
+    make_margin(tmp_path / "stars", tmp_path, THRESHOLD_ARCSEC)
+    assert_right(tmp_path / "margin", tmp_path / "before")
+
+
 # Columns of each physical type.
 PLAIN: dict[str, pa.Array] = {
     "is_odd": pa.array([n % 2 == 1 for n in range(len(SKY))]),

@@ -287,6 +287,34 @@ def add_stray_pages(file: Path, kind: int) -> None:
     rebuild(file, change)
 
 
+def without_width_of_no_indices(file: Path) -> None:
+    """Write nothing after the levels of a page of nulls: with a dictionary, the width of its indices comes there."""
+
+    def change(parts: ParquetFile, chunk: Chunk) -> bytes:
+        pages = b""
+        for page in parts.pages(chunk):
+            header = read_struct(parts.data, page.header.start).content
+            body = parts.data[page.body.start : page.body.stop]
+            if _is_width_alone(header, body):
+                body = body[:-1]
+                header[2].content, header[3].content = len(body), len(body)
+            pages += write_struct(header) + body
+        return pages
+
+    rebuild(file, change)
+
+
+def _is_width_alone(header: Fields, body: bytes) -> bool:
+    """Whether a page of a column without a codec and without lists has one byte after its levels."""
+    if 8 in header:
+        levels = header[8][5].content + header[8][6].content
+    elif 5 in header and len(body) > 4:
+        levels = 4 + int.from_bytes(body[:4], "little")
+    else:
+        return False
+    return len(body) == levels + 1
+
+
 def add_empty_row_groups(file: Path) -> None:
     """Put a row group without rows before each row group and at the end; its chunks are said to be anywhere."""
 

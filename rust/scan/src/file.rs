@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use arrow_array::Array;
 use arrow_schema::ArrowError;
 use bytes::Bytes;
+use parquet::basic::Encoding;
 use parquet::column::page::Page;
 use parquet::errors::ParquetError;
 use parquet::file::metadata::ParquetMetaData;
@@ -297,7 +298,9 @@ impl ParquetFile {
             }
             output.into_bytes()
         };
-        check_body(chunk, offset, header.kind, &buffer, rows).map_err(failed)?;
+        let has_values = check_body(chunk, offset, header.kind, &buffer, rows).map_err(failed)?;
+        // Of a page of nulls, some writers leave out even what comes before the values of its encoding.
+        let encoding_of = |encoding| if has_values { encoding } else { Encoding::PLAIN };
         // The decoder holds its values in addition: those of some rows, or of a whole dictionary in a growing vector.
         let values_bytes = match header.kind {
             PageKind::Dictionary { .. } => wanted_bytes.saturating_mul(2),
@@ -308,7 +311,7 @@ impl ParquetFile {
             PageKind::Data { values, encoding, definition, repetition } => Page::DataPage {
                 buf: buffer,
                 num_values: values,
-                encoding,
+                encoding: encoding_of(encoding),
                 def_level_encoding: definition,
                 rep_level_encoding: repetition,
                 statistics: None,
@@ -316,7 +319,7 @@ impl ParquetFile {
             PageKind::DataV2(page) => Page::DataPageV2 {
                 buf: buffer,
                 num_values: page.values,
-                encoding: page.encoding,
+                encoding: encoding_of(page.encoding),
                 num_nulls: page.nulls,
                 num_rows: page.rows,
                 def_levels_byte_len: page.definition_bytes,

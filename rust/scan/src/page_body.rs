@@ -12,13 +12,15 @@ use crate::page_map::Chunk;
 
 /// Checks that a page does not claim more than its bytes hold. `rows` is what begins in a data page: so many rows, and
 /// one of them with the page if that is stated.
+///
+/// Returns whether it has bytes of values.
 pub(super) fn check_body(
     chunk: &Chunk,
     offset: u64,
     kind: PageKind,
     body: &[u8],
     rows: Option<RowStarts>,
-) -> Result<(), PageError> {
+) -> Result<bool, PageError> {
     let levels = || PageError::Levels { offset };
     let (values, encoding, repetition, plain) = match kind {
         PageKind::Dictionary { values, .. } => {
@@ -26,7 +28,7 @@ pub(super) fn check_body(
             let allowed = body.len() as u64 / chunk.value_bytes;
             let found = i64::from(values);
             return if found as u64 <= allowed {
-                Ok(())
+                Ok(true)
             } else {
                 Err(PageError::Bound { offset, what, found, allowed })
             };
@@ -47,7 +49,7 @@ pub(super) fn check_body(
             let plain = rest.get(page.definition_bytes as usize..).ok_or_else(levels)?;
             (page.values, page.encoding, (chunk.max_repetition > 0).then_some(repetition), plain)
         }
-        PageKind::Other => return Ok(()),
+        PageKind::Other => return Ok(true),
     };
     if let Some(repetition) = repetition {
         let starts = count_row_starts(repetition, chunk.max_repetition, values).ok_or_else(levels)?;
@@ -67,7 +69,7 @@ pub(super) fn check_body(
         }
         _ => true,
     };
-    if sound { Ok(()) } else { Err(PageError::Values { offset }) }
+    if sound { Ok(!plain.is_empty()) } else { Err(PageError::Values { offset }) }
 }
 
 /// Takes the levels of a page of version 1, which follow their length. `Some(None)` for those of the oldest encoding,
