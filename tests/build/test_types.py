@@ -68,6 +68,53 @@ def test_a_column_that_may_not_be_null_stays_so(tmp_path: Path) -> None:
         assert pq.read_schema(file).equals(kept, check_metadata=True)
 
 
+def test_what_is_never_null_may_be_in_structs_that_are(tmp_path: Path) -> None:
+    """The struct between, which is not null itself, has nulls where the one around it is null."""
+    inner = pa.struct([pa.field("x", pa.int32(), nullable=False), pa.field("text", pa.string())])
+    outer = pa.struct([pa.field("inner", inner, nullable=False)])
+    whole = {"inner": {"x": 7, "text": "a"}}
+    seen = pa.struct([pa.field("at", pa.timestamp("ns"), nullable=False)])
+    columns = {
+        "plain": (outer, whole),
+        "listed": (pa.list_(outer), [whole, None, {"inner": {"x": -1, "text": None}}]),
+        "large": (pa.large_list(outer), [None, whole]),
+        "fixed": (pa.list_(outer, 2), [None, whole]),
+        "mapped": (pa.map_(pa.string(), outer), [("a", None), ("b", whole)]),
+        "deep": (
+            pa.list_(pa.struct([pa.field("listed", pa.list_(outer))])),
+            [{"listed": [None, whole]}, None],
+        ),
+        "times": (seen, {"at": 1_000}),
+    }
+    table = rows_of(SKY, Layout()).drop_columns(["seen"])
+    for name, (kind, value) in columns.items():
+        values = [None if number % 4 == 0 else value for number in range(len(SKY))]
+        table = table.append_column(name, pa.array(values, kind))
+    layout = Layout(options={"use_deprecated_int96_timestamps": True}, without=("_metadata",))
+    work = made_in(tmp_path, SKY, THRESHOLD_ARCSEC, layout, table=table)
+    primary = {row["id"]: row for file in work.file_of.values() for row in read(file)}
+    for file in work.files.values():
+        for row in read(file):
+            assert row == primary[row["id"]]
+
+
+@pytest.mark.parametrize("has_schema", [True, False])
+def test_logical_types_of_files_without_an_arrow_schema(has_schema: bool, tmp_path: Path) -> None:
+    """They are extension types, as in the rows that pyarrow reads."""
+    table = rows_of(SKY, Layout())
+    table = table.append_column("code", pa.array([n.to_bytes(16, "big") for n in range(len(SKY))], pa.uuid()))
+    table = table.append_column("about", pa.array([f'{{"n": {n}}}' for n in range(len(SKY))], pa.json_()))
+    options = {"store_schema": False}
+    layout = Layout(options=options, without=() if has_schema else ("_common_metadata", "_metadata"))
+    work = made_in(tmp_path, SKY, THRESHOLD_ARCSEC, layout, table=table)
+    rows = {row["id"]: row for file in work.file_of.values() for row in read(file)}
+    for file in work.files.values():
+        schema = pq.ParquetFile(file).schema_arrow
+        assert (schema.field("code").type, schema.field("about").type) == (pa.uuid(), pa.json_())
+        for row in read(file):
+            assert row == rows[row["id"]]
+
+
 @pytest.mark.parametrize(
     "name", ["index", "position", "row", "source_order", "margin_order", "a.b", "Norder", "Npix", "Dir", ""]
 )

@@ -147,9 +147,13 @@ def read_schema(file: AnyPath, size_bytes: int | None = None) -> pa.Schema:
     CatalogError
         When it cannot be read.
     """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
     footer = read_footer(file, size_bytes)
     with reading_parquet(file, CatalogError):
-        schema = footer.schema.to_arrow_schema()
+        # As pyarrow reads the rows: the schema of a footer alone has no extension types of logical types.
+        schema = pq.ParquetFile(pa.BufferReader(b""), metadata=footer).schema_arrow
     metadata = dict(schema.metadata or {})
     # pyarrow leaves an embedded schema that does not fit the columns among the metadata.
     if metadata.pop(b"ARROW:schema", None) is not None:

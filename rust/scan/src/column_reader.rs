@@ -13,6 +13,7 @@ use crate::error::ScanError;
 use crate::fetched::Fetched;
 use crate::file::ParquetFile;
 use crate::index_ahead::{INDEX_GROUPS, IndexParts};
+use crate::masked_nulls::with_masked_nulls;
 use crate::pages::{ChunkPlan, ColumnChunks};
 use crate::row_ranges::RowRanges;
 use crate::schema::FileColumn;
@@ -95,7 +96,10 @@ impl Request {
     fn next(&self, reader: &mut ParquetRecordBatchReader) -> Result<Option<ArrayRef>, ScanError> {
         guarded(self.file.name(), || match reader.next() {
             None => Ok(None),
-            Some(Ok(batch)) if batch.num_columns() == 1 => Ok(Some(Arc::clone(batch.column(0)))),
+            Some(Ok(batch)) if batch.num_columns() == 1 => {
+                let array = with_masked_nulls(Arc::clone(batch.column(0)));
+                array.map(Some).map_err(|error| self.file.kernel_error(&self.column, error))
+            }
             Some(Ok(batch)) => {
                 let message = format!("{} columns instead of one", batch.num_columns());
                 Err(self.file.decode_error(&self.column, ParquetError::General(message)))

@@ -60,6 +60,7 @@ mod index_ahead;
 mod index_column;
 mod int96;
 mod levels;
+mod masked_nulls;
 mod offset_index;
 mod one_line;
 mod page_body;
