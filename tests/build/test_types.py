@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from skymargin import verify
 from skymargin.arrow.transport import from_transport, to_transport
 from skymargin.errors import PartitionReadError
 from tests.support.catalogs import (
@@ -24,7 +25,7 @@ from tests.support.catalogs import (
     write_catalog,
 )
 from tests.support.column_types import TYPES, column_of
-from tests.support.workspace import made_in
+from tests.support.workspace import Workspace, made_in
 
 THRESHOLD_ARCSEC = 60.0
 SKY = sky_near_edges(MIXED_PARTITIONS, rows=300, reach_arcsec=THRESHOLD_ARCSEC, seed=12)
@@ -113,6 +114,35 @@ def test_logical_types_of_files_without_an_arrow_schema(has_schema: bool, tmp_pa
         assert (schema.field("code").type, schema.field("about").type) == (pa.uuid(), pa.json_())
         for row in read(file):
             assert row == rows[row["id"]]
+
+
+@pytest.mark.parametrize("storage", [pa.string_view(), pa.large_string()])
+@pytest.mark.parametrize("store_schema", [True, False])
+def test_an_extension_type_may_be_stored_in_any_type(
+    storage: pa.DataType, store_schema: bool, tmp_path: Path
+) -> None:
+    values = pa.array([f'{{"n": {n}}}' if n % 3 else None for n in range(len(SKY))], pa.string())
+    stored = pa.ExtensionArray.from_storage(pa.json_(storage), values.cast(storage))
+    table = rows_of(SKY, Layout()).append_column("about", stored)
+    layout = Layout(options={"store_schema": store_schema}, without=("_metadata",))
+    work = made_in(tmp_path, SKY, THRESHOLD_ARCSEC, layout, table=table)
+    assert work.ids == SKY.margins(THRESHOLD_ARCSEC)
+    report = verify(work.margin, work.catalog, progress_bar=False)
+    assert report.right, report.summary()
+
+
+@pytest.mark.parametrize("name", ["ra", "dec", "_healpix_29"])
+def test_positions_may_be_dictionaries_of_arrow(name: str, tmp_path: Path) -> None:
+    """Of numbers, pyarrow reads them as their values."""
+    write_catalog(tmp_path / "stars", SKY, Layout(without=("_metadata",)))
+    work = Workspace(tmp_path / "stars", tmp_path / "out", THRESHOLD_ARCSEC)
+    for file in work.file_of.values():
+        table = rows_in_file(file)
+        packed = table.column(name).combine_chunks().dictionary_encode()
+        pq.write_table(table.set_column(table.column_names.index(name), name, packed), file)
+    work.make()
+    assert work.ids == SKY.margins(THRESHOLD_ARCSEC)
+    assert verify(work.margin, work.catalog, progress_bar=False).right
 
 
 @pytest.mark.parametrize(

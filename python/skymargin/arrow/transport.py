@@ -53,13 +53,17 @@ def _converted(array: pa.Array, wanted: pa.DataType) -> pa.Array:
     """Values in another type.
 
     Lists with a view in them are put together here: pyarrow has no cast to list views, and its cast from them leaves
-    out the last offset.
+    out the last offset. So are extension types: it has no cast to one that is stored in another type.
     """
     import pyarrow as pa
 
     if array.type == wanted:
         return array
-    if not (_has_list_view(array.type) or _has_list_view(wanted)):
+    if isinstance(array.type, pa.BaseExtensionType):
+        return _converted(array.storage, wanted)
+    if isinstance(wanted, pa.BaseExtensionType):
+        return pa.ExtensionArray.from_storage(wanted, _converted(array, wanted.storage_type))
+    if not (_is_put_together(array.type) or _is_put_together(wanted)):
         return array.cast(wanted)
     mask = array.is_null() if array.null_count else None
     match kind_of(array.type), kind_of(wanted):
@@ -93,10 +97,14 @@ def _lists(array: pa.Array, wanted: pa.DataType, mask: pa.Array | None) -> pa.Ar
     return views.from_arrays(pa.array(offsets[:-1]), sizes, values, type=wanted, mask=mask)
 
 
-def _has_list_view(data_type: pa.DataType) -> bool:
+def _is_put_together(data_type: pa.DataType) -> bool:
+    """Whether there is a list view or an extension type in a type."""
+    import pyarrow as pa
     from pyarrow import types
 
     if types.is_list_view(data_type) or types.is_large_list_view(data_type):
         return True
+    if isinstance(data_type, pa.BaseExtensionType):
+        return True
     fields = (data_type.field(number) for number in range(data_type.num_fields))
-    return any(_has_list_view(field.type) for field in fields)
+    return any(_is_put_together(field.type) for field in fields)

@@ -38,7 +38,7 @@ impl FileColumn {
         &self.levels
     }
 
-    /// Its type in the file.
+    /// Its type in the file, without a dictionary.
     pub(super) fn natural(&self) -> &DataType {
         &self.natural
     }
@@ -118,7 +118,8 @@ impl Projection {
                     field: Arc::clone(field),
                     leaves: leaves[root].clone(),
                     levels: Arc::new(levels),
-                    natural: found.clone(),
+                    // Dictionaries are never decoded as such.
+                    natural: if let DataType::Dictionary(_, values) = found { values.as_ref() } else { found }.clone(),
                 })
             })
             .collect::<Result<_, ScanError>>()?;
