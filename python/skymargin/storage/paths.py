@@ -85,8 +85,7 @@ def _remote_path(url: str | os.PathLike[str] | UPath) -> UPath:
     try:
         path = UPath(url)
     except ValueError as error:
-        known = "it has s3, gs, abfs, http, https and others"
-        raise ArgumentError(f"{url}: fsspec has no file system of this name; {known} ({error})") from error
+        raise ArgumentError(f"{url}: {error}; fsspec has s3, gs, abfs, http, https and others") from error
     try:
         get_filesystem_class(path.protocol)
     except ImportError as error:
