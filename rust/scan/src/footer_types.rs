@@ -118,7 +118,12 @@ pub(super) const PAIR: Fields = &[(1, Binary), (2, Binary)];
 
 /// Skips a field that has the type of its number, or a number that is not known.
 pub(super) fn skip_field(cursor: &mut Compact<'_>, fields: Fields, field: Field) -> Result<(), CompactError> {
-    match fields.iter().find(|(id, _)| *id == field.id) {
+    // Numbers go from one on: most fields are found where they should be.
+    let found = usize::try_from(field.id.wrapping_sub(1))
+        .ok()
+        .and_then(|place| fields.get(place))
+        .filter(|(id, _)| *id == field.id);
+    match found.or_else(|| fields.iter().find(|(id, _)| *id == field.id)) {
         Some((_, shape)) if shape.is_of(field.kind) => shape.skip(cursor, field.kind),
         Some(_) => Err(CompactError::FieldType { id: field.id, kind: field.kind }),
         None => cursor.skip(field.kind),
