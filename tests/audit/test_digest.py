@@ -67,6 +67,10 @@ def test_floats_are_compared_by_their_bits_but_every_nan_is_the_same() -> None:
         (pa.string(), pa.string_view(), ["", "a long text that is not kept in place", None]),
         (pa.list_(pa.int16()), pa.large_list(pa.int32()), [[], [1, 2], [None], None]),
         (pa.null(), pa.struct([("a", pa.int8())]), [None, None]),
+        *(
+            (pa.binary(width), pa.binary(), [b"\xff" * width, None, b"\0" * width])
+            for width in (1, 2, 3, 4, 8, 16)
+        ),
     ],
 )
 def test_the_type_a_value_is_kept_in_does_not_matter(

@@ -120,7 +120,8 @@ def _of_numbers(array: pa.Array) -> Digests:
     if content is None:
         return np.full(len(array), _NULL)
     width = kind.bit_width // 8
-    if width not in (1, 2, 4, 8):
+    # Bytes of a fixed number have the digest of as many bytes of any number.
+    if width not in (1, 2, 4, 8) or types.is_fixed_size_binary(kind):
         octets = np.frombuffer(content, np.uint8)[array.offset * width :][: len(array) * width]
         return _of_lists(octets.astype(np.uint64), np.arange(len(array) + 1) * width)
     code = "f" if types.is_floating(kind) else "u" if types.is_unsigned_integer(kind) else "i"
