@@ -27,7 +27,7 @@ from tests.build.test_odd_files import (
     odd_catalog,
 )
 from tests.support import handmade_parquet as handmade
-from tests.support.catalogs import Layout, files_of, fullest, make_margin, rows_of, write_catalog
+from tests.support.catalogs import Layout, files_of, fullest, make_margin, rows_in, rows_of, write_catalog
 
 # Files without an embedded schema, so that the Parquet schema alone says what lists are.
 OF_PARQUET = Layout(
@@ -121,6 +121,36 @@ def test_pages_of_nulls_may_have_nothing_but_levels(version: str, tmp_path: Path
     assert sum(file.stat().st_size for file in files) <= before - 50
     make_margin(tmp_path / "stars", tmp_path, THRESHOLD_ARCSEC)
     assert_right(tmp_path / "margin", tmp_path / "before")
+
+
+# JSON in parquet.thrift.
+JSON = 12
+
+
+@pytest.mark.parametrize("is_right", [True, False])
+@pytest.mark.parametrize("way", ["JSON", "embedded schema"])
+def test_text_of_any_annotation_must_be_utf8(way: str, is_right: bool, tmp_path: Path) -> None:
+    """Else the core would have text that is none."""
+    right, wrong = "é".encode(), b"\xe9"
+    values = [right if is_right else wrong] * len(SKY)
+    table = rows_of(SKY, OF_PARQUET).append_column("about", pa.array(values, pa.binary()))
+    layout = Layout(options=OF_PARQUET.options, without=("_metadata",))
+    write_catalog(tmp_path / "stars", SKY, layout, table)
+    as_text = table.schema.set(len(table.schema) - 1, pa.field("about", pa.string()))
+    pq.write_metadata(as_text, tmp_path / "stars" / "dataset" / "_common_metadata")
+    files = list(files_of(tmp_path / "stars").values())
+    for file in files:
+        if way == "JSON":
+            handmade.annotate_logical(file, "about", JSON)
+        else:
+            handmade.embed_schema(file, as_text)
+    if is_right:
+        make_margin(tmp_path / "stars", tmp_path, THRESHOLD_ARCSEC)
+        assert rows_in(tmp_path / "margin").column("about").unique().to_pylist() == ["é"]
+        return
+    with pytest.raises(PartitionReadError, match=r"column 'about': cannot be decoded: .*UTF-?8") as caught:
+        make_margin(tmp_path / "stars", tmp_path, THRESHOLD_ARCSEC)
+    assert str(caught.value).startswith(tuple(map(str, files)))
 
 
 # Columns of each physical type.

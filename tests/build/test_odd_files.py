@@ -114,6 +114,11 @@ HINTS: dict[str, tuple[Callable[[Path], object], Layout, bool]] = {
         INDEXED,
         True,
     ),
+    "a writer whose name is no text": (
+        lambda file: handmade.set_writer(file, "José 1.0".encode("latin-1")),
+        INDEXED,
+        True,
+    ),
 }
 
 

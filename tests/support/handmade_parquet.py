@@ -19,7 +19,7 @@ from benchmarks.thrift import BINARY, I32, I64, LIST, STRUCT, Value, read_struct
 Fields = dict[int, Value]
 
 # Fields and values of parquet.thrift.
-_SCHEMA, _ROW_GROUPS, _KEY_VALUES = 2, 4, 5
+_SCHEMA, _ROW_GROUPS, _KEY_VALUES, _WRITER = 2, 4, 5, 6
 _COLUMNS, _GROUP_BYTES, _GROUP_ROWS = 1, 2, 3
 _FILE_PATH, _META_DATA, _OFFSET_INDEX, _OFFSET_INDEX_BYTES, _CRYPTO = 1, 3, 4, 5, 8
 _INDEXES = (4, 5, 6, 7)
@@ -223,6 +223,11 @@ def set_metadata(file: Path, key: bytes, value: bytes) -> None:
         pairs.append(Value(STRUCT, {1: Value(BINARY, key), 2: Value(BINARY, value)}))
 
     edit_footer(file, change)
+
+
+def set_writer(file: Path, name: bytes) -> None:
+    """Say which program wrote a file."""
+    edit_footer(file, lambda footer: footer.update({_WRITER: Value(BINARY, name)}))
 
 
 def annotate_interval(file: Path, name: str) -> None:

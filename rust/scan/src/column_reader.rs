@@ -17,6 +17,7 @@ use crate::masked_nulls::with_masked_nulls;
 use crate::pages::{ChunkPlan, ColumnChunks};
 use crate::row_ranges::RowRanges;
 use crate::schema::FileColumn;
+use crate::unchecked_text::{check_text, is_unchecked};
 
 /// The number of rows of a batch when many more are read than were asked for.
 const LEAST_BATCH_ROWS: usize = 512;
@@ -30,12 +31,14 @@ impl ParquetFile {
         batch_rows: usize,
         fetched: &Arc<Fetched>,
     ) -> Result<ColumnReader, ScanError> {
+        let parquet = self.metadata().file_metadata().schema_descr();
         let request = Request {
             file: Arc::clone(self),
             column: column.name().to_string(),
             levels: Arc::clone(column.levels()),
             leaves: column.leaves(),
             batch_rows: batch_rows.max(1),
+            checks_text: column.leaves().any(|leaf| is_unchecked(&parquet.column(leaf))),
             fetched: Arc::clone(fetched),
         };
         let reader = request.reader(rows)?;
@@ -50,6 +53,7 @@ struct Request {
     levels: Arc<FieldLevels>,
     leaves: Range<usize>,
     batch_rows: usize,
+    checks_text: bool,
     fetched: Arc<Fetched>,
 }
 
@@ -97,8 +101,12 @@ impl Request {
         guarded(self.file.name(), || match reader.next() {
             None => Ok(None),
             Some(Ok(batch)) if batch.num_columns() == 1 => {
-                let array = with_masked_nulls(Arc::clone(batch.column(0)));
-                array.map(Some).map_err(|error| self.file.kernel_error(&self.column, error))
+                let array = with_masked_nulls(Arc::clone(batch.column(0)))
+                    .map_err(|error| self.file.kernel_error(&self.column, error))?;
+                if self.checks_text {
+                    check_text(&array).map_err(|error| self.file.decode_error(&self.column, error))?;
+                }
+                Ok(Some(array))
             }
             Some(Ok(batch)) => {
                 let message = format!("{} columns instead of one", batch.num_columns());

@@ -200,10 +200,13 @@ fn trailer(tail: &[u8], size: u64) -> Result<u64, FooterError> {
 /// Decodes a footer; also how many of its hints are damaged and were left out.
 fn decode(encoded: &[u8], columns: &[&str]) -> Result<(ParquetMetaData, u64), FooterError> {
     let walked = walk(encoded, columns)?;
-    let readable = match &walked.metadata {
-        Some(metadata) if !metadata.is_text => Cow::Owned(metadata.text_alone(encoded)),
-        _ => Cow::Borrowed(encoded),
-    };
+    let mut readable = Cow::Borrowed(encoded);
+    if let Some(writer) = &walked.odd_writer {
+        readable.to_mut()[writer.clone()].fill(b'?');
+    }
+    if let Some(metadata) = walked.metadata.as_ref().filter(|metadata| !metadata.is_text) {
+        readable = Cow::Owned(metadata.text_alone(&readable));
+    }
     let ignored = u64::from(matches!(readable, Cow::Owned(_)));
     let decoded = |leaves: &[usize]| {
         let options = ParquetMetaDataOptions::new()

@@ -15,6 +15,8 @@ pub(super) struct Walked {
     /// The leaves that are root columns with one of the names asked for, ascending.
     pub(super) leaves: Vec<usize>,
     pub(super) metadata: Option<KeyValues>,
+    /// Where the name of the writer is, if that is no text, as the decoder wants it.
+    pub(super) odd_writer: Option<Range<usize>>,
 }
 
 /// Where the list of key-value metadata is, and the pairs in it that are text, as the decoder wants all of them.
@@ -61,6 +63,11 @@ pub(super) fn walk(encoded: &[u8], columns: &[&str]) -> Result<Walked, FooterErr
             (2, LIST) => (walked.leaves, roots) = walk_schema(&mut cursor, columns)?,
             (4, LIST) => walk_row_groups(&mut cursor, &roots)?,
             (5, LIST) => walked.metadata = Some(walk_metadata(&mut cursor)?),
+            (6, BINARY) => {
+                let name = cursor.binary()?;
+                let end = cursor.position();
+                walked.odd_writer = std::str::from_utf8(name).is_err().then_some(end - name.len()..end);
+            }
             _ => skip_field(&mut cursor, FILE, field)?,
         }
     }
@@ -278,6 +285,17 @@ mod tests {
         let found = walk(&footer, &[]).unwrap().metadata.unwrap();
         assert!(!found.is_text);
         assert_eq!(found.text_alone(&footer), [&start[..], &[0x39, 0x1c], &pair(b'v'), &[0]].concat());
+    }
+
+    #[test]
+    fn a_name_of_a_writer_that_is_no_text_is_found() {
+        let mut footer = schema_footer(&[("schema", 1), ("a", 0)]);
+        footer.pop();
+        let start = footer.len();
+        footer.extend([0x48, 2, b'J', 0xe9, 0]);
+        assert_eq!(walk(&footer, &[]).unwrap().odd_writer, Some(start + 2..start + 4));
+        footer[start + 3] = b'o';
+        assert_eq!(walk(&footer, &[]).unwrap().odd_writer, None);
     }
 
     #[test]

@@ -78,6 +78,7 @@ mod selected;
 mod source;
 mod suspects;
 mod try_reserve;
+mod unchecked_text;
 
 pub use cast::cast;
 pub use catch_panic::catch_panic;
