@@ -27,6 +27,7 @@ __all__ = [
     "ShardError",
     "TableMargins",
     "Tiling",
+    "encrypted_column",
     "group_rows",
     "is_within",
     "map_batch",
@@ -242,6 +243,7 @@ def reduce_batch(
     output: str | PathLike[str] | _Output,
     given_up: Callable[[], bool],
 ) -> tuple[list[tuple[int, int]], list[_RowGroups]]: ...
+def encrypted_column(footer: bytes) -> str | None: ...
 def row_groups(tail: bytes, path: str) -> _RowGroups: ...
 
 @final

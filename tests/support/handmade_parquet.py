@@ -249,11 +249,12 @@ def encrypt(file: Path, column: str) -> None:
             data[chunk.pages.start : chunk.pages.stop] = bytes(byte ^ 0x5A for byte in data[slice_of(chunk)])
     file.write_bytes(data)
 
-    def change(chunk: Fields) -> None:
-        # The key of the footer: an empty struct in a union.
-        chunk[_CRYPTO] = Value(STRUCT, {1: Value(STRUCT, {})})
+    edit_chunks(file, declare_encrypted, column)
 
-    edit_chunks(file, change, column)
+
+def declare_encrypted(chunk: Fields) -> None:
+    """Say of a column chunk that it is encrypted, with the key of the footer: an empty struct in a union."""
+    chunk[_CRYPTO] = Value(STRUCT, {1: Value(STRUCT, {})})
 
 
 def rebuild(file: Path, change: Callable[[ParquetFile, Chunk], bytes]) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from skymargin.arrow.columns import values_of
 from skymargin.catalogs.layout import INDEX_COLUMN, METADATA
-from skymargin.catalogs.parquet_errors import reading_parquet
+from skymargin.catalogs.parquet_errors import reading_parquet, refuse_encrypted
 from skymargin.errors import CatalogError, PartitionReadError
 from skymargin.formatting import readable_bytes
 from skymargin.storage.paths import AnyPath, open_input
@@ -97,6 +97,7 @@ def read_parquet(path: AnyPath, read: Callable[[Any], T]) -> T:
         When the file cannot be read as Parquet.
     """
     with reading_parquet(path, PartitionReadError), open_input(path) as source:
+        refuse_encrypted(source)
         return read(source)
 
 

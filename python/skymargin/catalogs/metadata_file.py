@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import skymargin._core as _core
 from skymargin.catalogs.layout import COMMON_METADATA, METADATA
-from skymargin.catalogs.parquet_errors import reading_parquet
+from skymargin.catalogs.parquet_errors import reading_parquet, refuse_encrypted
 from skymargin.catalogs.thrift import (
     I64,
     LIST,
@@ -136,6 +136,7 @@ def read_footer(file: AnyPath, size_bytes: int | None = None) -> pq.FileMetaData
         if isinstance(file, Path)
         else pa.BufferReader(read_tail(file, size_bytes)) as source,
     ):
+        refuse_encrypted(source)
         return pq.read_metadata(source)
 
 

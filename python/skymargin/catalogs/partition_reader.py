@@ -13,7 +13,7 @@ from skymargin.arrow.columns import to_arrow, values_of
 from skymargin.arrow.kinds import Kind, kind_of
 from skymargin.arrow.transport import to_transport
 from skymargin.catalogs.int96 import int96_columns, out_of_range, unit_of
-from skymargin.catalogs.parquet_errors import reading_parquet
+from skymargin.catalogs.parquet_errors import reading_parquet, refuse_encrypted
 from skymargin.errors import PartitionReadError
 from skymargin.storage.paths import AnyPath, open_input
 
@@ -67,6 +67,7 @@ class PartitionRows:
             for path in self._paths:
                 with reading_parquet(path, PartitionReadError):
                     source = opening.enter_context(open_input(path))
+                    refuse_encrypted(source)
                     file = pq.ParquetFile(source, buffer_size=1 << 20, pre_buffer=False)
                     if columns := int96_columns(file):
                         in_seconds, file = (

@@ -47,7 +47,7 @@ mod _core {
     #[pymodule_export]
     use crate::neighbours::neighbours;
     #[pymodule_export]
-    use crate::parquet::{ParquetFormat, row_groups};
+    use crate::parquet::{ParquetFormat, encrypted_column, row_groups};
     #[pymodule_export]
     use crate::reduce::{ReduceSpec, reduce_batch};
     #[pymodule_export]

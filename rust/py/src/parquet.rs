@@ -91,6 +91,12 @@ impl ParquetFormat {
     }
 }
 
+/// The first column that a footer, without the eight bytes after it, says is encrypted.
+#[pyfunction]
+pub(crate) fn encrypted_column(py: Python<'_>, footer: &[u8]) -> Option<String> {
+    py.detach(|| skymargin_scan::encrypted_column(footer))
+}
+
 /// The row groups of the Parquet file that ends with these bytes, for a `_metadata` file that names it `path`.
 #[pyfunction]
 pub(crate) fn row_groups<'py>(py: Python<'py>, tail: &[u8], path: &str) -> PyResult<RowGroupsTuple<'py>> {

@@ -51,6 +51,14 @@ impl KeyValues {
     }
 }
 
+/// The first column that an encoded footer says is encrypted; none where the footer is damaged before that.
+pub fn encrypted_column(footer: &[u8]) -> Option<String> {
+    match walk(footer, &[]) {
+        Err(FooterError::EncryptedColumn { column }) => Some(column),
+        _ => None,
+    }
+}
+
 /// Walks the whole footer and checks that no list is longer than its bytes, no schema deeper than the stack allows, no
 /// field of another type than its own, and no column encrypted.
 pub(super) fn walk(encoded: &[u8], columns: &[&str]) -> Result<Walked, FooterError> {
@@ -246,11 +254,14 @@ mod tests {
     #[test]
     fn an_encrypted_column_is_named() {
         assert!(walk(&chunks_footer(&[&[], &[], &[]]), &[]).is_ok());
+        assert_eq!(encrypted_column(&chunks_footer(&[&[], &[], &[]])), None);
+        assert_eq!(encrypted_column(b"damaged"), None);
         // Field 8, a struct with an empty struct in it: the key of the footer. Field 9: encrypted metadata.
         for declared in [&[0x6c, 0x1c, 0, 0][..], &[0x78, 2, 7, 7]] {
             let error = walk(&chunks_footer(&[&[], &[], declared]), &[]).unwrap_err();
             assert_eq!(error.to_string(), "column 's' is encrypted; encrypted Parquet is not supported");
             assert!(matches!(error, FooterError::EncryptedColumn { .. }));
+            assert_eq!(encrypted_column(&chunks_footer(&[&[], &[], declared])).as_deref(), Some("s"));
         }
     }
 

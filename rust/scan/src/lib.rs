@@ -85,6 +85,7 @@ pub use catch_panic::catch_panic;
 pub use conform::conform_with;
 pub use error::{ChunkProblem, ColumnError, CompactError, FooterError, IndexProblem, PageError, ScanError};
 pub use filter::{Candidates, FilterAnswerError, FilterError, RowBounds, RowFilter, SelectedCandidate};
+pub use footer_walk::encrypted_column;
 pub use int96::Int96Error;
 pub use report::ScanReport;
 pub use scanner::{DEFAULT_MEMORY_BYTES, OptionsError, Scan, ScanFile, ScanOptions, Scanner};
