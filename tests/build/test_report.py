@@ -28,3 +28,8 @@ def test_the_summary_of_a_run() -> None:
 def test_the_summary_of_an_empty_margin() -> None:
     empty = MarginReport(**REPORT.to_dict() | {"rows": 0, "partitions": 0, "empty_reason": "because it is"})
     assert empty.summary().startswith("out/gaia_1.7arcs: empty margin, because it is; threshold ")
+
+
+def test_the_summary_tells_hints_that_were_ignored() -> None:
+    files = MarginReport(**REPORT.to_dict() | {"hints_ignored": 14})
+    assert files.summary().endswith("partitions, 13.7 MB read, 14 wrong hints in its files ignored; 0.4 s")

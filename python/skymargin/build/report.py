@@ -58,9 +58,14 @@ class MarginReport(Shown):
 
     def summary(self) -> str:
         """One readable line."""
+        ignored = (
+            f", {counted(self.hints_ignored, 'wrong hint')} in its files ignored"
+            if self.hints_ignored
+            else ""
+        )
         return (
             f"{self.catalog_path}: {self._what()}; threshold {arcsec_text(self.margin_threshold_arcsec)}; catalog of "
-            f"{self._primary()}, {readable_bytes(self.bytes_read)} read; "
+            f"{self._primary()}, {readable_bytes(self.bytes_read)} read{ignored}; "
             f"{seconds_text(sum(self.seconds.values()))}"
         )
 
