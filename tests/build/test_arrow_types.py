@@ -23,6 +23,7 @@ from skymargin.catalogs.catalog import require_numbers
 from skymargin.catalogs.partition_reader import as_float64
 from skymargin.errors import CatalogError
 from skymargin.plot.figures import most_telling_pixel, plot_partition
+from skymargin.polars.catalogs import is_known
 from skymargin.polars.frames import rows_of as table_rows
 from tests.build.test_types import SKY, THRESHOLD_ARCSEC, read
 from tests.support.catalogs import Layout, files_of, ids_of, make_margin, rows_in, rows_of, write_catalog
@@ -149,6 +150,17 @@ def test_what_polars_does_not_know_is_refused(name: str, tmp_path: Path) -> None
     unknown = write_types(tmp_path, [name])
     with pytest.raises(CatalogError, match=NOT_IN_POLARS[name]):
         smp.scan_margin(unknown.margin)
+
+
+def test_polars_has_every_type_of_the_list() -> None:
+    known = {name for name, (kind, _) in TYPES.items() if is_known(kind)}
+    assert known == TYPES.keys() - NOT_IN_POLARS
+    assert not any(is_known(array.type) for array in NOT_IN_PARQUET.values())
+    wide = pa.decimal256(40, 1)
+    nested = [pa.dictionary(pa.int8(), wide), pa.map_(pa.string(), wide), pa.list_(wide, 2)]
+    assert not any(
+        map(is_known, [*nested, pa.struct([("x", pa.large_list(wide))]), pa.opaque(wide, "a", "b")])
+    )
 
 
 @pytest.mark.parametrize("name", TYPES)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, assert_never
 
 import numpy as np
 
@@ -69,7 +69,8 @@ def _timestamps(array: pa.Array) -> Iterator[pa.Array]:
     if types.is_timestamp(array.type):
         yield array
         return
-    match kind_of(array.type):
+    kind = kind_of(array.type)
+    match kind:
         case Kind.STRUCT:
             for child in array.flatten():
                 yield from _timestamps(child)
@@ -78,8 +79,22 @@ def _timestamps(array: pa.Array) -> Iterator[pa.Array]:
         case Kind.MAP:
             yield from _timestamps(array.keys)
             yield from _timestamps(array.items)
-        case _:
+        case (
+            Kind.NULL
+            | Kind.BOOLEAN
+            | Kind.SIGNED
+            | Kind.UNSIGNED
+            | Kind.FLOAT
+            | Kind.DECIMAL
+            | Kind.TEMPORAL
+            | Kind.FIXED_BYTES
+            | Kind.BYTES
+            | Kind.DICTIONARY
+            | Kind.NOT_IN_PARQUET
+        ):
             return
+        case _:
+            assert_never(kind)
 
 
 def _integers(array: pa.Array) -> np.ndarray:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, assert_never
 
 import polars as pl
 
+from skymargin.arrow.kinds import Kind, kind_of
 from skymargin.catalogs.folder import CatalogFolder, inspect_catalog
 from skymargin.catalogs.layout import (
     COMMON_METADATA,
@@ -145,20 +146,44 @@ def _open_margin(path: Path) -> CatalogFolder:
 def _check_types(file: Path) -> None:
     """Check that polars knows the types of a file: it panics at list views, and at others when rows are read."""
     for field in read_schema(file):
-        if not _is_known(field.type):
+        if not is_known(field.type):
             raise CatalogError(
                 f"{file}: column {field.name!r} is of type {field.type}, which polars does not know"
             )
 
 
-def _is_known(data_type: pa.DataType) -> bool:
+def is_known(data_type: pa.DataType) -> bool:
+    """Whether polars has a type, and all types in it."""
+    import pyarrow as pa
     from pyarrow import types
 
-    if types.is_list_view(data_type) or types.is_large_list_view(data_type):
-        return False
-    if types.is_decimal(data_type):
-        return bool(data_type.precision <= _MOST_DIGITS)
-    return all(_is_known(data_type.field(number).type) for number in range(data_type.num_fields))
+    if isinstance(data_type, pa.BaseExtensionType):
+        return is_known(data_type.storage_type)
+    kind = kind_of(data_type)
+    match kind:
+        case Kind.LIST if types.is_list_view(data_type) or types.is_large_list_view(data_type):
+            return False
+        case Kind.DECIMAL:
+            return bool(data_type.precision <= _MOST_DIGITS)
+        case Kind.DICTIONARY:
+            return is_known(data_type.value_type)
+        case Kind.LIST | Kind.FIXED_LIST | Kind.STRUCT | Kind.MAP:
+            return all(is_known(data_type.field(number).type) for number in range(data_type.num_fields))
+        case (
+            Kind.NULL
+            | Kind.BOOLEAN
+            | Kind.SIGNED
+            | Kind.UNSIGNED
+            | Kind.FLOAT
+            | Kind.TEMPORAL
+            | Kind.FIXED_BYTES
+            | Kind.BYTES
+        ):
+            return True
+        case Kind.NOT_IN_PARQUET:
+            return False
+        case _:
+            assert_never(kind)
 
 
 def _metadata_file(catalog: CatalogFolder) -> str:
