@@ -72,7 +72,7 @@ def main() -> int:
         with tempfile.TemporaryDirectory(prefix=f"trust-{part}-", dir=given.scratch) as scratch:
             outcome = run_part(part, Path(scratch), seed=given.seed, short=given.short, minutes=given.minutes)
         failures += len(outcome.all_failures)
-        _print(outcome)
+        _print(outcome, given.seed)
         if not given.short:
             keep(outcome)
     if not given.short:
@@ -80,8 +80,8 @@ def main() -> int:
     return 1 if failures else 0
 
 
-def _print(outcome: Outcome) -> None:
-    print(f"{outcome.part}: {outcome.seconds:.0f} s")
+def _print(outcome: Outcome, seed: int) -> None:
+    print(f"{outcome.part}: {outcome.seconds:.0f} s, seed {seed}")
     for tally in outcome.tallies:
         counted = f"{tally.tried:,} tried, {tally.survived:,} survived, {tally.refused:,} refused clearly"
         print(f"  {tally.fault}: {counted}, {len(tally.failures)} failed")

@@ -7,7 +7,7 @@ from typing import Protocol
 
 import pytest
 
-from tests.campaign.__main__ import run_part
+from tests.campaign.__main__ import SEED, run_part
 from tests.campaign.outcomes import Outcome
 
 
@@ -23,7 +23,7 @@ def run_short(tmp_path: Path) -> RunShort:
 
     def run(part: str) -> Outcome:
         outcome = run_part(part, tmp_path, short=True)
-        assert not outcome.all_failures, "\n".join(outcome.all_failures)
+        assert not outcome.all_failures, "\n".join([f"seed {SEED}", *outcome.all_failures])
         assert all(tally.tried for tally in outcome.tallies), "a fault that was never tried"
         return outcome
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,8 +11,9 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
+from tests.campaign.__main__ import main
 from tests.campaign.conftest import RunShort
-from tests.campaign.files import process
+from tests.campaign.files import campaign, process
 from tests.campaign.files.campaign import FULL, SHORT, batches
 from tests.support import varied_catalogs
 from tests.support.catalogs import files_of
@@ -23,6 +25,16 @@ def test_short(run_short: RunShort) -> None:
     outcome = run_short("files")
     assert len(outcome.tallies) == len(WRITERS) == 4
     assert sum(tally.survived for tally in outcome.tallies) >= 2_000
+
+
+def test_seeds_are_printed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(campaign, "_run_batch", lambda batch, _: {"right": 0, "failure": batch.writer})
+    monkeypatch.setattr("sys.argv", ["campaign", "files", "--short", "--seed", "70"])
+    assert main() == 1
+    printed = capsys.readouterr().out
+    assert re.match(r"files: \d+ s, seed 70\n", printed)
+    for batch in batches(SHORT, 70):
+        assert f"seed {batch.seed}: {batch.writer}\n" in printed
 
 
 @pytest.mark.parametrize("files", [SHORT, FULL])
