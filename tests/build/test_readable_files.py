@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from skymargin import verify
 from skymargin.errors import PartitionReadError
 from tests.support.catalogs import files_of, make_margin
 from tests.support.parquet_writers import WRITERS
@@ -83,3 +84,25 @@ def test_a_schema_that_does_not_say_what_may_be_null_is_refused(tmp_path: Path) 
         caught.value
     )
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("writer", ["pyarrow", "DuckDB"])
+@pytest.mark.parametrize("kind", ["uuid", "json"])
+def test_extension_types_of_parquet_need_no_embedded_schema(writer: str, kind: str, tmp_path: Path) -> None:
+    shared = {"store_schema": False} if writer == "pyarrow" else {}
+    case = Case(writer, "few", [(kind, "every fifth", 0)], shared, [{}], has_schema=False)
+    assert check(case, tmp_path) == 4
+    write(case, tmp_path / "stars")
+    make_margin(tmp_path / "stars", tmp_path, THRESHOLD_ARCSEC)
+    for file in files_of(tmp_path / "margin").values():
+        footer = pq.read_metadata(file)
+        assert footer.schema.column(footer.num_columns - 1).logical_type.type == kind.upper()
+    # A margin that has plain bytes or text instead is found.
+    for file in files_of(tmp_path / "margin").values():
+        rows = pq.ParquetFile(file).read()
+        plain = rows.set_column(
+            rows.num_columns - 1, rows.column_names[-1], rows.column(-1).combine_chunks().storage
+        )
+        pq.write_table(plain, file)
+    report = verify(tmp_path / "margin", tmp_path / "stars")
+    assert not report.right
