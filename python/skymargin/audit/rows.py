@@ -149,7 +149,8 @@ class RowAudit:
                         self.add(number, Fault("schema", str(path), pixel, note=difference))
                 self.found[number] = rows.rows
                 comparable = comparable_columns(rows.schemas, self._schema)
-                names = {self._schema.names[column] for column in comparable}
+                all_names = self._schema.names
+                names = {all_names[column] for column in comparable}
                 if not {self._ra, self._dec} <= names:
                     return
                 index = self._index if self._index in names else None
@@ -234,7 +235,8 @@ class RowAudit:
                 self._add_all_missing(number, rows.at(rows.belongs))
                 continue
             expected = self._as_in_margin(values[where[entries]], number, rows)[:, columns]
-            names = [self._schema.names[column] for column in columns]
+            all_names = self._schema.names
+            names = [all_names[column] for column in columns]
             position = [names.index(name) for name in (self._ra, self._dec) if name in names]
             match = match_rows(expected, actual[:, columns], rows.belongs, position)
             self._count(number, rows, match)
@@ -252,8 +254,9 @@ class RowAudit:
             start, stop = np.searchsorted(parts, (part, part + 1))
             numbers = keys[start:stop] - (part << int(_ROW_BITS))
             with PartitionRows(self._primary.file_paths(self._parts[part]), self._schema) as rows:
-                names = [name for name in self._schema.names if name in rows.schemas[0].names]
-                columns = [self._schema.names.index(name) for name in names]
+                known = set(rows.schemas[0].names)
+                columns = [place for place, name in enumerate(self._schema.names) if name in known]
+                names = [self._schema.field(place).name for place in columns]
                 for at, table in rows.take(numbers, names):
                     values[(start + at)[:, None], columns] = _digests_of(table, self._schema)
         return values, where
@@ -267,7 +270,7 @@ class RowAudit:
             with PartitionRows(paths) as rows:
                 columns = comparable_columns(rows.schemas, self._schema)
                 values = np.zeros((int(self.found[number]), len(self._schema)), np.uint64)
-                for first_row, table in rows.batches([self._schema.names[column] for column in columns]):
+                for first_row, table in rows.batches([self._schema.field(column).name for column in columns]):
                     values[first_row : first_row + len(table), columns] = _digests_of(table, self._schema)
         except PartitionReadError as error:
             self._add_unreadable(number, paths, error)

@@ -34,14 +34,16 @@ def expected_schema(primary: pa.Schema, format_name: str) -> pa.Schema:
 
 def schema_difference(schema: pa.Schema, expected: pa.Schema) -> str:
     """How columns differ in name, order or type, in words; empty when they do not. Metadata is ignored."""
-    missing = [name for name in expected.names if name not in schema.names]
+    # pyarrow makes the list of names anew each time.
+    names, expected_names = schema.names, expected.names
+    missing = sorted(set(expected_names) - set(names), key=expected_names.index)
     if missing:
         return f"it lacks the column {', '.join(missing)}"
-    added = [name for name in schema.names if name not in expected.names]
+    added = sorted(set(names) - set(expected_names), key=names.index)
     if added:
         return f"it has the column {', '.join(added)}, which the primary lacks"
-    if schema.names != expected.names:
-        moved = next(name for name, other in zip(schema.names, expected.names, strict=True) if name != other)
+    if names != expected_names:
+        moved = next(name for name, other in zip(names, expected_names, strict=True) if name != other)
         return f"its columns are in another order, from {moved} on"
     for column, other in zip(schema, expected, strict=True):
         if column.type != other.type:
@@ -79,7 +81,7 @@ def comparable_columns(schemas: list[pa.Schema], expected: pa.Schema) -> list[in
 
 
 def _can_compare(schema: pa.Schema, column: pa.Field) -> bool:
-    if schema.names.count(column.name) != 1:
+    if len(schema.get_all_field_indices(column.name)) != 1:
         return False
     kind = schema.field(column.name).type
     return is_lossless(kind, column.type) or is_lossless(column.type, kind)

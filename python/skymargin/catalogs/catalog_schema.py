@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Container, Mapping
 from typing import TYPE_CHECKING
 
@@ -47,7 +48,7 @@ def catalog_schema(
     schema = read_schema(source, size_bytes)
     if not _is_text(schema):
         raise CatalogError(f"{source} has names or metadata of columns that are not UTF-8: it is damaged")
-    twice = sorted({name for name in schema.names if schema.names.count(name) > 1})
+    twice = sorted(name for name, count in Counter(schema.names).items() if count > 1)
     if twice:
         raise CatalogError(f"{source} has more than one column named {twice[0]!r}")
     return schema

@@ -124,7 +124,8 @@ class PartitionRows:
         for place, (file, path, schema) in enumerate(
             zip(self._files, self._paths, self.schemas, strict=True)
         ):
-            missing = [name for name in columns if name not in schema.names]
+            known = set(schema.names)
+            missing = [name for name in columns if name not in known]
             if missing:
                 raise PartitionReadError(
                     f"{path} has no column {missing[0]!r}; it has {', '.join(schema.names)}"
