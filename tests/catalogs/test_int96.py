@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pyarrow as pa
+import pytest
 
 from skymargin.catalogs.int96 import out_of_range
 
@@ -26,3 +27,20 @@ def test_one_of_int96_beside_it_is_found() -> None:
     found = out_of_range(times("ns", wrapped, 7), times("s", year_9999_s, 7))
     assert found is not None
     assert found.startswith("the timestamp 9999-12-31T23:59:59, stored as INT96, is out of the range")
+
+
+@pytest.mark.parametrize("kind", [pa.ListArray, pa.LargeListArray])
+def test_lists_with_nulls_and_extension_types_are_looked_into(kind: type[pa.ListArray]) -> None:
+    about = pa.ExtensionArray.from_storage(pa.json_(), pa.array(["{}"] * 4))
+
+    def lists(unit: str, numbers: list[int]) -> pa.Array:
+        structs = pa.StructArray.from_arrays([about, pa.array(numbers, pa.timestamp(unit))], ["about", "at"])
+        offsets = pa.array([0, 1, None, 3, 4], pa.int32() if kind is pa.ListArray else pa.int64())
+        return kind.from_arrays(offsets, structs)
+
+    right = lists("ns", [0, 1_000_000_001, 2_000_000_000, 3]), lists("s", [0, 1, 2, 0])
+    wrong = lists("ns", [0, 1, 2, 7]), lists("s", [0, 0, 0, 99])
+    assert out_of_range(*right) is None
+    assert out_of_range(*wrong) is not None
+    assert out_of_range(*(array.slice(0, 3) for array in wrong)) is None
+    assert out_of_range(*(array.slice(4) for array in wrong)) is None

@@ -74,6 +74,11 @@ def _timestamps(array: pa.Array) -> Iterator[pa.Array]:
         case Kind.STRUCT:
             for child in array.flatten():
                 yield from _timestamps(child)
+        case Kind.LIST if types.is_list(array.type) or types.is_large_list(array.type):
+            # pyarrow cannot flatten lists with nulls of extension types. Null lists have no values in Parquet.
+            offsets = array.offsets
+            first, last = (offsets[0].as_py(), offsets[-1].as_py()) if len(array) else (0, 0)
+            yield from _timestamps(array.values.slice(first, last - first))
         case Kind.LIST | Kind.FIXED_LIST:
             yield from _timestamps(array.flatten())
         case Kind.MAP:
