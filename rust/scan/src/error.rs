@@ -124,6 +124,14 @@ pub enum FooterError {
         /// The levels allowed.
         allowed: usize,
     },
+    /// More row groups than the Parquet library numbers.
+    #[error("has {found} row groups; at most {allowed} are supported")]
+    RowGroups {
+        /// The row groups it has.
+        found: usize,
+        /// How many it may have.
+        allowed: usize,
+    },
     /// A schema that does not say whether a column may be null, but something of another type.
     #[error(
         "damaged footer: it does not say whether column '{}' may be null; fastparquet writes such files with \

@@ -2,9 +2,13 @@
 
 use std::ops::Range;
 
-use crate::compact::{BINARY, Compact, I32, LIST, STRUCT};
+use crate::compact::{BINARY, Compact, I16, I32, I64, LIST, STRUCT};
 use crate::error::{CompactError, FooterError};
 use crate::footer_types::{CHUNK, FILE, PAIR, ROW_GROUP, SCHEMA_ELEMENT, skip_field};
+
+/// The row groups that the `parquet` crate numbers. It makes space for as many as a footer claims, of which each may be
+/// one byte.
+const MAX_ROW_GROUPS: usize = 1 << 15;
 
 /// The deepest schema accepted; the decoders recurse into it.
 const MAX_SCHEMA_LEVELS: usize = 64;
@@ -60,7 +64,9 @@ pub fn encrypted_column(footer: &[u8]) -> Option<String> {
 }
 
 /// Walks the whole footer and checks that no list is longer than its bytes, no schema deeper than the stack allows, no
-/// field of another type than its own, and no column encrypted.
+/// element without what it must have, no field of another type than its own, and no column encrypted.
+///
+/// The decoder takes 100 bytes for each element of a list, and whatever a group claims to have of children.
 pub(super) fn walk(encoded: &[u8], columns: &[&str]) -> Result<Walked, FooterError> {
     let mut cursor = Compact::of_footer(encoded);
     let mut last_id = 0;
@@ -82,37 +88,37 @@ pub(super) fn walk(encoded: &[u8], columns: &[&str]) -> Result<Walked, FooterErr
     Ok(walked)
 }
 
-/// Walks the elements of a list of structs.
-fn walk_structs<'a>(
-    cursor: &mut Compact<'a>,
-    mut element: impl FnMut(&mut Compact<'a>, usize) -> Result<(), FooterError>,
-) -> Result<(), FooterError> {
-    let (kind, count) = cursor.list()?;
-    if kind != STRUCT && count > 0 {
-        return Err(CompactError::Type(kind).into());
+/// The number of elements of a list of structs.
+fn structs(cursor: &mut Compact<'_>) -> Result<usize, CompactError> {
+    match cursor.list()? {
+        (kind, count) if kind != STRUCT && count > 0 => Err(CompactError::Type(kind)),
+        (_, count) => Ok(count),
     }
-    (0..count).try_for_each(|at| element(cursor, at))
 }
 
 /// Walks the row groups and refuses an encrypted column. `roots` has the root column of each leaf.
 fn walk_row_groups(cursor: &mut Compact<'_>, roots: &[&[u8]]) -> Result<(), FooterError> {
-    walk_structs(cursor, |cursor, _| {
+    let found = structs(cursor)?;
+    if found > MAX_ROW_GROUPS {
+        return Err(FooterError::RowGroups { found, allowed: MAX_ROW_GROUPS });
+    }
+    for _ in 0..found {
         let mut last_id = 0;
         while let Some(field) = cursor.field(&mut last_id)? {
-            match (field.id, field.kind) {
-                (1, LIST) => walk_structs(cursor, |cursor, leaf| {
-                    if walk_chunk(cursor)? {
-                        let root = roots.get(leaf).copied().unwrap_or_default();
-                        let column = String::from_utf8_lossy(root).into_owned();
-                        return Err(FooterError::EncryptedColumn { column });
-                    }
-                    Ok(())
-                })?,
-                _ => skip_field(cursor, ROW_GROUP, field)?,
+            if (field.id, field.kind) != (1, LIST) {
+                skip_field(cursor, ROW_GROUP, field)?;
+                continue;
+            }
+            for leaf in 0..structs(cursor)? {
+                if walk_chunk(cursor)? {
+                    let root = roots.get(leaf).copied().unwrap_or_default();
+                    let column = String::from_utf8_lossy(root).into_owned();
+                    return Err(FooterError::EncryptedColumn { column });
+                }
             }
         }
-        Ok(())
-    })
+    }
+    Ok(())
 }
 
 /// Whether a column chunk is encrypted: it says with which key, or its metadata is encrypted, too.
@@ -128,20 +134,23 @@ fn walk_chunk(cursor: &mut Compact<'_>) -> Result<bool, CompactError> {
 fn walk_metadata(cursor: &mut Compact<'_>) -> Result<KeyValues, FooterError> {
     let start = cursor.position();
     let mut found = KeyValues { is_text: true, ..KeyValues::default() };
-    walk_structs(cursor, |cursor, _| {
-        let (start, mut is_text, mut last_id) = (cursor.position(), true, 0);
+    for _ in 0..structs(cursor)? {
+        let (start, mut is_text, mut has_key, mut last_id) = (cursor.position(), true, false, 0);
         while let Some(field) = cursor.field(&mut last_id)? {
+            has_key |= field.id == 1;
             match field.kind {
                 BINARY => is_text &= std::str::from_utf8(cursor.binary()?).is_ok(),
                 _ => skip_field(cursor, PAIR, field)?,
             }
         }
+        if !has_key {
+            return Err(CompactError::Missing("key").into());
+        }
         found.is_text &= is_text;
         if is_text {
             found.pairs.push(start..cursor.position());
         }
-        Ok(())
-    })?;
+    }
     found.list = start..cursor.position();
     Ok(found)
 }
@@ -194,20 +203,21 @@ struct Element<'a> {
 
 fn schema_element<'a>(cursor: &mut Compact<'a>) -> Result<Element<'a>, CompactError> {
     let mut found = Element::default();
-    let mut last_id = 0;
+    let (mut has_name, mut last_id) = (false, 0);
     while let Some(field) = cursor.field(&mut last_id)? {
+        has_name |= field.id == 4;
         if field.id == 3 {
             found.repetition = Some(field.kind);
         }
         match (field.id, field.kind) {
             (4, BINARY) => found.name = cursor.binary()?,
-            (5, I32) => found.children = cursor.integer()?,
+            (5, I16 | I32 | I64) => found.children = cursor.integer()?,
             // The schema is refused for its type.
             (3, kind) => cursor.skip(kind)?,
             _ => skip_field(cursor, SCHEMA_ELEMENT, field)?,
         }
     }
-    Ok(found)
+    if has_name { Ok(found) } else { Err(CompactError::Missing("name")) }
 }
 
 #[cfg(test)]
@@ -263,6 +273,37 @@ mod tests {
             assert!(matches!(error, FooterError::EncryptedColumn { .. }));
             assert_eq!(encrypted_column(&chunks_footer(&[&[], &[], declared])).as_deref(), Some("s"));
         }
+    }
+
+    /// The error of a footer with a list of structs as one of its fields.
+    fn error_of(field: u8, count: u32, structs: &[u8]) -> String {
+        let mut bytes = vec![field << 4 | LIST, 0xf0 | STRUCT];
+        let mut left = count;
+        while left > 0x7f {
+            bytes.push(left as u8 & 0x7f | 0x80);
+            left >>= 7;
+        }
+        bytes.push(left as u8);
+        bytes.extend(structs);
+        bytes.push(0);
+        walk(&bytes, &[]).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn children_are_counted_in_integers_of_any_size() {
+        // A name, and 400,000,000 children as i16, i32 and i64.
+        for kind in [I16, I32, I64] {
+            let element = [&[0x48, 1, b'a', 0x10 | kind][..], &[0x80, 0x90, 0xbc, 0xfd, 2, 0]].concat();
+            assert_eq!(error_of(2, 1, &element), "damaged footer: its schema is not a tree of at most 64 levels");
+        }
+    }
+
+    #[test]
+    fn elements_without_what_they_must_have_are_refused() {
+        assert_eq!(error_of(2, 2, &[0, 0]), "damaged footer: the required field name is missing");
+        assert_eq!(error_of(5, 1, &[0x28, 1, b'v', 0]), "damaged footer: the required field key is missing");
+        let found = (1 << 15) + 1;
+        assert_eq!(error_of(4, found, &vec![0; found as usize]), "has 32769 row groups; at most 32768 are supported");
     }
 
     #[test]
