@@ -54,6 +54,12 @@ def column(name: str, nulls: str) -> pa.Array:
     return array_of(kind, values)
 
 
+def nulls_of(name: str) -> tuple[str, ...]:
+    """The nulls that columns of a type may have."""
+    # A dictionary of nothing in a struct ends the process in pyarrow's writer, or panics in polars.
+    return tuple(nulls for nulls in NULLS if (name, nulls) != ("struct of dictionary", "all"))
+
+
 def _nulls(nulls: str) -> np.ndarray:
     rows = np.arange(ROWS)
     if nulls == "many":

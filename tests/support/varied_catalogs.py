@@ -34,7 +34,7 @@ from tests.support.catalogs import (
     same_margin,
     sky_near_edges,
 )
-from tests.support.parquet_types import NULLS, column
+from tests.support.parquet_types import column, nulls_of
 from tests.support.parquet_writers import WRITERS, Options
 
 THRESHOLD_ARCSEC = 60.0
@@ -108,7 +108,7 @@ def cases(draw: Any, folder: Path, writer: str) -> Case:
     shared = library.shared_options(choose)
     types = [name for name in library.types(folder) if name not in library.left_out(shared)]
     named = draw(st.lists(st.sampled_from(types), min_size=1, max_size=8))
-    columns = [(name, choose(NULLS), draw(st.integers(0, 500))) for name in named]
+    columns = [(name, choose(nulls_of(name)), draw(st.integers(0, 500))) for name in named]
     case = Case(
         writer,
         choose(("one order", "several orders")),
