@@ -14,7 +14,7 @@ use crate::one_line::OneLine;
 #[derive(Debug, Error)]
 pub enum ScanError {
     /// The source could not be read.
-    #[error("{file}: cannot be read: {source}")]
+    #[error("{file}: cannot be read: {}", OneLine(source))]
     Read {
         /// The file.
         file: String,
@@ -22,7 +22,7 @@ pub enum ScanError {
         source: io::Error,
     },
     /// The footer is not that of a Parquet file that can be read.
-    #[error("{file}: {source}")]
+    #[error("{file}: {}", OneLine(source))]
     Footer {
         /// The file.
         file: String,
@@ -30,7 +30,7 @@ pub enum ScanError {
         source: FooterError,
     },
     /// A column is not what the catalog's schema says, or not usable for what it is named for.
-    #[error("{file}: column '{}': {source}", OneLine(column))]
+    #[error("{file}: column '{}': {}", OneLine(column), OneLine(source))]
     Column {
         /// The file.
         file: String,
@@ -40,7 +40,7 @@ pub enum ScanError {
         source: ColumnError,
     },
     /// The pages of a column are damaged.
-    #[error("{file}: column '{}', row group {row_group}: damaged page: {source}", OneLine(column))]
+    #[error("{file}: column '{}', row group {row_group}: damaged page: {}", OneLine(column), OneLine(source))]
     Page {
         /// The file.
         file: String,
@@ -102,7 +102,7 @@ pub enum FooterError {
     #[error("is encrypted; encrypted Parquet is not supported")]
     Encrypted,
     /// A column is encrypted, though the footer is not.
-    #[error("column '{}' is encrypted; encrypted Parquet is not supported", OneLine(column))]
+    #[error("column '{column}' is encrypted; encrypted Parquet is not supported")]
     EncryptedColumn {
         /// The column.
         column: String,
@@ -134,16 +134,15 @@ pub enum FooterError {
     },
     /// A schema that does not say whether a column may be null, but something of another type.
     #[error(
-        "damaged footer: it does not say whether column '{}' may be null; fastparquet writes such files with \
-         has_nulls='infer', and readers misread the text in them: write it again with has_nulls=True",
-        OneLine(column)
+        "damaged footer: it does not say whether column '{column}' may be null; fastparquet writes such files with \
+         has_nulls='infer', and readers misread the text in them: write it again with has_nulls=True"
     )]
     Repetition {
         /// The column.
         column: String,
     },
     /// The Parquet library refuses it.
-    #[error("damaged footer: {}", OneLine(.0))]
+    #[error("damaged footer: {0}")]
     Undecodable(#[from] ParquetError),
     /// Rows do not add up.
     #[error("damaged footer: its row groups hold {in_row_groups} rows, it claims {claimed}")]
@@ -154,7 +153,7 @@ pub enum FooterError {
         claimed: i64,
     },
     /// The footer describes a column chunk that is impossible.
-    #[error("damaged footer: row group {row_group}, column '{}': {problem}", OneLine(column))]
+    #[error("damaged footer: row group {row_group}, column '{column}': {problem}")]
     Chunk {
         /// The row group, from 0.
         row_group: usize,
@@ -206,7 +205,7 @@ pub enum ColumnError {
         wanted: DataType,
     },
     /// A cast that loses nothing for most values of the type failed for these.
-    #[error("a value of type {found} does not fit the schema's {wanted}: {}", OneLine(source))]
+    #[error("a value of type {found} does not fit the schema's {wanted}: {source}")]
     Cast {
         /// The type in the file.
         found: DataType,
@@ -304,10 +303,7 @@ pub enum PageError {
         offset: u64,
     },
     /// The bytes do not decompress to what the header says.
-    #[error(
-        "page at byte {offset}: {codec} does not give the {wanted_bytes} bytes the header claims{}",
-        OneLine(reason)
-    )]
+    #[error("page at byte {offset}: {codec} does not give the {wanted_bytes} bytes the header claims{reason}")]
     Decompress {
         /// Where the page starts in the file.
         offset: u64,
