@@ -63,18 +63,8 @@ def _file_system(path_name: str, options_name: str, values: Mapping[str, Any]) -
         return
     try:
         path = with_options(value, options)
-        if isinstance(path, Path):
-            # They may be for the partitions of a local catalog, which lie elsewhere.
-            if options and (path_name == "output_path" or values["path_generator"] is None):
-                raise ArgumentError(
-                    f"{options_name} are for remote file systems, but {path_name} {path} is local"
-                )
-            return
-        if path_name == "output_path" and not can_list(path):
-            raise ArgumentError(f"output_path {path}: nothing can be written over {path.protocol}")
-        path.fs  # noqa: B018 - created at first access
-    except ArgumentError:
-        raise
+        if not isinstance(path, Path):
+            path.fs  # noqa: B018 - created at first access
     except OSError as error:
         raise StorageError(
             without_secrets(f"{path_name} {value} cannot be reached: {error}", options)
@@ -83,6 +73,14 @@ def _file_system(path_name: str, options_name: str, values: Mapping[str, Any]) -
         raise ArgumentError(
             without_secrets(f"{path_name} {value} with its {options_name} cannot be used: {error}", options)
         ) from None
+    if isinstance(path, Path):
+        # They may be for the partitions of a local catalog, which lie elsewhere.
+        if options and (path_name == "output_path" or values["path_generator"] is None):
+            raise ArgumentError(
+                f"{options_name} are for remote file systems, but {path_name} {path} is local"
+            )
+    elif path_name == "output_path" and not can_list(path):
+        raise ArgumentError(f"output_path {path}: nothing can be written over {path.protocol}")
 
 
 def _default_of_collection(values: Mapping[str, Any]) -> None:

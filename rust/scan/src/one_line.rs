@@ -27,31 +27,7 @@ impl Write for Escaping<'_, '_> {
 
 #[cfg(test)]
 mod tests {
-    use arrow_schema::{DataType, Field};
-
     use super::*;
-    use crate::error::{ColumnError, FooterError, ScanError};
-
-    /// A type with a line break in its text.
-    fn broken() -> DataType {
-        DataType::Struct(vec![Field::new("a\nb", DataType::Int8, true)].into())
-    }
-
-    #[test]
-    fn messages_are_one_line_whatever_names_and_types_hold() {
-        let column = || "c\nd".to_string();
-        let drift = ColumnError::Drift { found: broken(), wanted: broken() };
-        let repetition = FooterError::Repetition { column: column() };
-        for error in [
-            ScanError::Column { file: "f".into(), column: column(), source: drift },
-            ScanError::Column { file: "f".into(), column: column(), source: ColumnError::Missing { wanted: broken() } },
-            ScanError::Footer { file: "f".into(), source: repetition },
-            ScanError::Read { file: "f".into(), source: std::io::Error::other("gone\naway") },
-        ] {
-            let message = error.to_string();
-            assert!(message.starts_with("f: ") && message.contains(r"\n") && !message.contains('\n'), "{message}");
-        }
-    }
 
     #[test]
     fn control_characters_are_escaped_and_nothing_else() {
