@@ -1,4 +1,4 @@
-"""Ctrl-C: one KeyboardInterrupt that names the caller's line, and not where it would leave things half done."""
+"""Ctrl-C: one KeyboardInterrupt that names the caller's line, held back where it would leave things half done."""
 
 from __future__ import annotations
 

@@ -36,10 +36,11 @@ def schema_difference(schema: pa.Schema, expected: pa.Schema) -> str:
     """How columns differ in name, order or type, in words; empty when they do not. Metadata is ignored."""
     # pyarrow makes the list of names anew each time.
     names, expected_names = schema.names, expected.names
-    missing = sorted(set(expected_names) - set(names), key=expected_names.index)
+    known, wanted = set(names), set(expected_names)
+    missing = [name for name in expected_names if name not in known]
     if missing:
         return f"it lacks the column {', '.join(missing)}"
-    added = sorted(set(names) - set(expected_names), key=names.index)
+    added = [name for name in names if name not in wanted]
     if added:
         return f"it has the column {', '.join(added)}, which the primary lacks"
     if names != expected_names:

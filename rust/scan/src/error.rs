@@ -378,7 +378,7 @@ pub enum CompactError {
     #[error("there is no type {0}")]
     Type(u8),
     /// A known field with another type than its own.
-    #[error("field {id} has type {kind}, not its own")]
+    #[error("field {id} has type {kind}, which Parquet does not give it")]
     FieldType {
         /// The number of the field.
         id: i16,
@@ -386,7 +386,7 @@ pub enum CompactError {
         kind: u8,
     },
     /// A list or map of booleans where there is none.
-    #[error("a list of booleans, which no field is")]
+    #[error("an unknown field is a list or map of booleans")]
     Bools,
     /// A list with more elements than there are bytes.
     #[error("a list claims {claimed} elements in {bytes} bytes")]

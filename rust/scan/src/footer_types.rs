@@ -73,7 +73,7 @@ const COLUMN_METADATA: Shape = Struct(&[
     (17, Struct(&[(1, BOX), (2, List(&Integer))])),
 ]);
 
-/// The footer.
+/// The footer. The walk goes into its lists of structs itself, as into that of a row group.
 pub(super) const FILE: Fields = &[
     (1, Integer),
     (2, List(&EMPTY)),
